@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Shared by the lab's scripts: where things are, which kernel is meant, and how
+# it gets into the cache. Sourced, never run.
+
+TOP=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
+KVM_CACHE=${KVM_CACHE:-$TOP/.cache}
+
+mkdir -p "$KVM_CACHE"
+KVM_CACHE=$(cd -- "$KVM_CACHE" && pwd -P)
+
+say() { printf 'lab: %s\n' "$*" >&2; }
+
+die() {	# STATUS MESSAGE...
+	local status=$1
+
+	shift
+	say "$*"
+	exit "$status"
+}
+
+# Run a command with its output held back, and shown only if it fails.
+quietly() {
+	local out status=0
+
+	out=$("$@" 2>&1) || status=$?
+	[ "$status" -eq 0 ] || printf '%s\n' "$out" >&2
+	return "$status"
+}
+
+# Hold the named lock while the command runs: several labs may start at once.
+locked() {	# NAME COMMAND...
+	local name=$1 fd status=0
+
+	shift
+	exec {fd}>"$KVM_CACHE/.lock-$name"
+	flock "$fd"
+	"$@" || status=$?
+	exec {fd}>&-
+	return "$status"
+}
+
+apt_update_once() {
+	[ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mtime -1 2>/dev/null | head -n 1)" ] || return 0
+	[ "$(id -u)" = 0 ] || return 0
+	quietly apt-get update -q || say "apt-get update failed; going on with what is there"
+}
+
+# Install the named packages that are missing.
+need_packages() {
+	local pkg missing=()
+
+	for pkg in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$pkg" 2>/dev/null)" = installed ] || missing+=("$pkg")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	[ "$(id -u)" = 0 ] || die 125 "please install: ${missing[*]}"
+	say "installing ${missing[*]}"
+	apt_update_once
+	DEBIAN_FRONTEND=noninteractive locked apt quietly \
+		apt-get install -y -q --no-install-recommends "${missing[@]}"
+}
+
+# The image package that is current for a Debian kernel series. The ABI number
+# in its name moves, so it is taken from the archive and remembered for a day.
+image_package() {	# 6.1|6.12
+	local memo=$KVM_CACHE/package-$1 pkg=
+
+	if [ -n "$(find "$memo" -mtime -1 2>/dev/null)" ]; then
+		cat "$memo"
+		return
+	fi
+	apt_update_once
+	case $1 in
+	6.1)
+		pkg=$(apt-cache depends linux-image-amd64 2>/dev/null |
+			awk '$1 == "Depends:" && $2 ~ /^linux-image-6\.1\./ { print $2; exit }') ;;
+	*)
+		pkg=$(apt-cache search --names-only "^linux-image-$1\\.[0-9]+[+]deb12-amd64\$" |
+			awk '{ print $1 }' | sort -V | tail -n 1) ;;
+	esac
+	if [ -n "$pkg" ]; then
+		echo "$pkg" >"$memo"
+	elif [ -f "$memo" ]; then
+		pkg=$(cat "$memo")	# no package lists now: what we had will do
+	else
+		die 125 "no kernel package for $1 found; is apt set up?"
+	fi
+	echo "$pkg"
+}
+
+fetch_image() {	# PACKAGE DIRECTORY KVER
+	local tmp
+
+	[ ! -f "$2/.done" ] || return 0
+	say "fetching $1"
+	tmp=$(mktemp -d "$KVM_CACHE/fetch.XXXXXX")
+	(cd "$tmp" && quietly apt-get download -q "$1")
+	unpack_image "$2" "$3" "$tmp"/*.deb
+	rm -rf "$tmp"
+}
+
+unpack_image() {	# DIRECTORY KVER DEB...
+	local dir=$1 kver=$2 deb
+
+	shift 2
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	for deb; do
+		dpkg-deb -x "$deb" "$dir"
+	done
+	# the package's own postinst would do this
+	/sbin/depmod -b "$dir" "$kver"
+	touch "$dir/.done"
+}
+
+unpack_debug() {	# DIRECTORY KVER
+	local dir=$1 kver=$2 image headers
+
+	image=$(debug_deb image)
+	headers=$(debug_deb headers)
+	if [ -f "$dir/.done" ] && [ ! "$image" -nt "$dir/.done" ]; then
+		return 0
+	fi
+	say "unpacking the debugging kernel"
+	unpack_image "$dir" "$kver" "$image" "$headers"
+}
+
+# The debugging kernel's packages: from the folder DEBUG_KERNEL, or built by
+# `make debug-kernel` into the cache.
+debug_deb() {	# image|headers
+	local dir=${DEBUG_KERNEL:-$KVM_CACHE/debug-kernel}
+
+	find "$dir" -maxdepth 1 -name "linux-$1-*kvmdebug*.deb" ! -name '*-dbg_*' 2>/dev/null | sort -V | tail -n 1
+}
+
+# Set KVER, KROOT (an unpacked image package), KIMAGE and KDIR (headers) for a
+# kernel by its lab name, and fetch whatever of it is missing.
+select_kernel() {	# 6.1|6.12|debug
+	local pkg deb
+
+	case $1 in
+	debug)
+		deb=$(debug_deb image)
+		[ -n "$deb" ] || die 125 "no debugging kernel: run 'make debug-kernel', or let DEBUG_KERNEL name the folder of its packages"
+		KVER=$(dpkg-deb -f "$deb" Package)
+		KVER=${KVER#linux-image-}
+		KROOT=$KVM_CACHE/kernel-$KVER
+		locked "kernel-$KVER" unpack_debug "$KROOT" "$KVER"
+		KDIR=$KROOT/usr/src/linux-headers-$KVER
+		;;
+	*)
+		pkg=$(image_package "$1")
+		KVER=${pkg#linux-image-}
+		KROOT=$KVM_CACHE/kernel-$KVER
+		locked "kernel-$KVER" fetch_image "$pkg" "$KROOT" "$KVER"
+		KDIR=/lib/modules/$KVER/build
+		;;
+	esac
+	# shellcheck disable=SC2034 # for those who source this
+	KIMAGE=$KROOT/boot/vmlinuz-$KVER
+}
+
+need_headers() {
+	[ -e "$KDIR/Makefile" ] || need_packages "linux-headers-$KVER"
+}
+
+build_modules() {
+	need_headers
+	MODULES=$TOP/build/$KVER
+	locked "build-$KVER" quietly env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS \
+		make -s -C "$TOP" KVER="$KVER" KDIR="$KDIR" modules
+}
+
+# Kernel modules, with what they depend on and in order of loading, that the
+# selected kernel does not have built in.
+module_files() {	# NAME...
+	local name
+
+	for name; do
+		/sbin/modprobe -d "$KROOT" -S "$KVER" --show-depends "$name" 2>/dev/null
+	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
+}
+
+copy_module() {	# FILE.ko[.xz] DIRECTORY
+	case $1 in
+	*.xz) xz -dc "$1" >"$2/$(basename "$1" .xz)" ;;
+	*) cp "$1" "$2/" ;;
+	esac
+}
