@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * kvm_arch_ops: the whole boundary between the core (kvm.ko) and a vendor
+ * module (kvm-intel.ko, kvm-amd.ko).
+ *
+ * An op exists only where the two vendors differ.  The core includes no VMX
+ * or SVM header; a vendor touches neither user memory nor struct kvm_run
+ * beyond the neutral structures of kvm_host.h.
+ *
+ * Return convention of exit handlers, here and everywhere in the core:
+ *   1        handled, resume the guest
+ *   0        leave to userspace, kvm_run is filled in
+ *   -errno   KVM_RUN fails with it
+ */
+#ifndef KVM_ARCH_OPS_H
+#define KVM_ARCH_OPS_H
+
+#include <linux/types.h>
+
+struct module;
+struct kvm;
+struct kvm_vcpu;
+struct kvm_segment;
+struct kvm_dtable;
+struct kvm_cpuid_entry2;
+struct msr_data;
+
+struct kvm_arch_ops {
+	/* Data: the vendor's name, sizes of its structures, capabilities. */
+	const char *name;		/* "kvm_intel" or "kvm_amd" */
+	size_t vm_size;			/* sizeof its struct around struct kvm */
+	size_t vcpu_size;		/* sizeof its struct around struct kvm_vcpu */
+	u64 cr4_guest_reserved;		/* CR4 bits it cannot virtualize */
+	bool nested_paging;		/* EPT or NPT in use */
+	int  nested_levels;		/* levels of the nested root, 4 or 5 */
+	int  max_nested_page_level;	/* largest nested leaf, PG_LEVEL_* */
+	bool nested_ad;			/* nested entries have A/D bits */
+	u64  nested_user_mask;		/* set in every present nested entry */
+	bool has_nx;			/* host EFER.NXE is usable for shadow */
+	bool umip_emulated;		/* UMIP can be emulated by intercepts */
+
+	/*
+	 * Module.  setup and unsetup run once, may sleep.  enable and disable
+	 * run on the CPU concerned, interrupts off, when the first VM is made
+	 * and the last is gone, and around hotplug, suspend and reboot;
+	 * enable returns -EBUSY if another hypervisor holds the extension.
+	 */
+	int  (*hardware_setup)(void);
+	void (*hardware_unsetup)(void);
+	int  (*hardware_enable)(void);
+	void (*hardware_disable)(void);
+
+	/* VM.  May sleep; called once each.  Optional. */
+	int  (*vm_init)(struct kvm *kvm);
+	void (*vm_destroy)(struct kvm *kvm);
+
+	/*
+	 * Vcpu life.  create, free: may sleep.  reset: architectural state
+	 * after RESET (init_event false) or INIT, vcpu loaded.  load, put:
+	 * preemption off, moving between CPUs and threads.
+	 * prepare_guest_switch: before entry, preemption off, once after each
+	 * load or return to the host proper (cheap when done already).
+	 */
+	int  (*vcpu_create)(struct kvm_vcpu *vcpu);
+	void (*vcpu_free)(struct kvm_vcpu *vcpu);
+	void (*vcpu_reset)(struct kvm_vcpu *vcpu, bool init_event);
+	void (*vcpu_load)(struct kvm_vcpu *vcpu, int cpu);
+	void (*vcpu_put)(struct kvm_vcpu *vcpu);
+	void (*prepare_guest_switch)(struct kvm_vcpu *vcpu);
+
+	/*
+	 * Run and exit.  run: interrupts off, enters the guest and returns
+	 * after the exit with it copied into plain fields, what the exit
+	 * interrupted requeued with kvm_requeue_*.  handle_exit_irqoff:
+	 * still interrupts off, for exits that the host must see at once.
+	 * handle_exit: interrupts on, preemption on; returns as above.
+	 * skip_insn: past the instruction that exited; 0 if its length could
+	 * not be found (then the guest is as it was), 1 when done; the
+	 * interrupt shadow goes, single-step traps are the core's.
+	 * exit_info: for tracing and internal errors.
+	 */
+	void (*run)(struct kvm_vcpu *vcpu);
+	void (*handle_exit_irqoff)(struct kvm_vcpu *vcpu);
+	int  (*handle_exit)(struct kvm_vcpu *vcpu);
+	int  (*skip_insn)(struct kvm_vcpu *vcpu);
+	void (*exit_info)(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2);
+
+	/*
+	 * Registers, vcpu loaded.  cache_reg: bring an enum kvm_reg that is
+	 * not in vcpu->regs_avail into the vcpu.  set_cr0/cr4/efer: the core
+	 * has checked the value against the architecture and stored it in
+	 * vcpu->cr0 ...; the vendor loads hardware.  set_cr3 likewise (guest CR3 as the guest
+	 * sees it, used under nested paging; shadow roots go by load_root).
+	 * get/set rflags are the raw hardware flags.
+	 */
+	void (*cache_reg)(struct kvm_vcpu *vcpu, int reg);
+	void (*get_segment)(struct kvm_vcpu *vcpu, struct kvm_segment *var, int seg);
+	void (*set_segment)(struct kvm_vcpu *vcpu, const struct kvm_segment *var, int seg);
+	int  (*get_cpl)(struct kvm_vcpu *vcpu);
+	void (*get_idt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
+	void (*set_idt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
+	void (*get_gdt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
+	void (*set_gdt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
+	void (*set_cr0)(struct kvm_vcpu *vcpu, unsigned long cr0);
+	void (*set_cr3)(struct kvm_vcpu *vcpu, unsigned long cr3);
+	void (*set_cr4)(struct kvm_vcpu *vcpu, unsigned long cr4);
+	void (*set_efer)(struct kvm_vcpu *vcpu, u64 efer);
+	unsigned long (*get_rflags)(struct kvm_vcpu *vcpu);
+	void (*set_rflags)(struct kvm_vcpu *vcpu, unsigned long rflags);
+	void (*set_dr7)(struct kvm_vcpu *vcpu, unsigned long dr7);
+	/* Guest writes DRs freely until the next exit; then read them back. */
+	void (*sync_debug_regs)(struct kvm_vcpu *vcpu);
+	/* Guest debugging or CPUID changed: recompute intercepts. */
+	void (*update_intercepts)(struct kvm_vcpu *vcpu);
+
+	/*
+	 * Model-specific registers that live in the VMCB/VMCS or only this
+	 * vendor has.  0, or 1: not this vendor's (the core goes on), or -EINVAL:
+	 * the guest gets #GP.
+	 */
+	int  (*get_msr)(struct kvm_vcpu *vcpu, struct msr_data *msr);
+	int  (*set_msr)(struct kvm_vcpu *vcpu, struct msr_data *msr);
+	bool (*has_msr)(u32 index);
+
+	/* Adjust one supported CPUID entry to what the vendor virtualizes. */
+	void (*supported_cpuid)(struct kvm_cpuid_entry2 *entry);
+
+	/*
+	 * Events, vcpu loaded, preemption off.  inject_*: put the event of
+	 * vcpu->events into the hardware for the next entry.  *_allowed: the
+	 * guest could take one now.  *_window: exit as soon as it can.
+	 * cancel_injection: the entry is called off; requeue what was put in.
+	 */
+	u32  (*get_interrupt_shadow)(struct kvm_vcpu *vcpu);
+	void (*set_interrupt_shadow)(struct kvm_vcpu *vcpu, u32 mask);
+	void (*inject_exception)(struct kvm_vcpu *vcpu);
+	void (*inject_irq)(struct kvm_vcpu *vcpu);
+	void (*inject_nmi)(struct kvm_vcpu *vcpu);
+	bool (*irq_allowed)(struct kvm_vcpu *vcpu);
+	bool (*nmi_allowed)(struct kvm_vcpu *vcpu);
+	bool (*get_nmi_mask)(struct kvm_vcpu *vcpu);
+	void (*set_nmi_mask)(struct kvm_vcpu *vcpu, bool masked);
+	void (*enable_irq_window)(struct kvm_vcpu *vcpu);
+	void (*enable_nmi_window)(struct kvm_vcpu *vcpu);
+	void (*cancel_injection)(struct kvm_vcpu *vcpu);
+
+	/*
+	 * MMU.  load_root: the root that the next entry uses (nested root, or
+	 * shadow root as the hardware CR3).  tlb_flush: everything of this
+	 * vcpu, by the next entry at the latest.  tlb_flush_gva: one address,
+	 * shadow paging only.
+	 */
+	void (*load_root)(struct kvm_vcpu *vcpu, u64 root_hpa, int level);
+	void (*tlb_flush)(struct kvm_vcpu *vcpu);
+	void (*tlb_flush_gva)(struct kvm_vcpu *vcpu, u64 gva);
+
+	/* Time: guest TSC = host TSC + offset. */
+	void (*set_tsc_offset)(struct kvm_vcpu *vcpu, u64 offset);
+};
+
+extern struct kvm_arch_ops kvm_ops;	/* a copy, filled by kvm_init_arch() */
+
+int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner);
+void kvm_exit_arch(void);
+
+#endif

@@ -1,0 +1,779 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * struct kvm, struct kvm_vcpu and the core's prototypes.
+ *
+ * gva/gpa/gfn: guest virtual, guest physical, guest frame.  hva/hpa/pfn: host
+ * virtual, host physical, host frame.  gpte: a guest's page-table entry;
+ * spte: ours.
+ */
+#ifndef KVM_HOST_H
+#define KVM_HOST_H
+
+#include <linux/kvm.h>
+#include <linux/types.h>
+#include <linux/bits.h>
+#include <linux/bitops.h>
+#include <linux/errno.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/refcount.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/xarray.h>
+#include <asm/desc_defs.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+#include <asm/msr-index.h>
+#include <asm/pgtable_types.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
+#include "kvm_arch_ops.h"
+
+typedef u64 gva_t;
+typedef u64 gpa_t;
+typedef u64 gfn_t;
+typedef unsigned long hva_t;
+typedef u64 hpa_t;
+typedef u64 kvm_pfn_t;
+
+#define INVALID_PAGE	(~(hpa_t)0)
+#define INVALID_GPA	(~(gpa_t)0)
+#define INVALID_GFN	(~(gfn_t)0)
+
+#define KVM_MAX_VCPUS		1024
+#define KVM_MAX_VCPU_ID		1024
+#define KVM_MEM_SLOTS		1024
+#define KVM_NR_ALIASES		4
+#define KVM_MAX_CPUID_ENTRIES	256
+#define KVM_NR_MCE_BANKS	32
+#define KVM_NR_VAR_MTRR		8
+#define KVM_MAX_MSR_ENTRIES	256
+
+/* Page 0 of the vcpu mapping is kvm_run, page 1 the data of KVM_EXIT_IO. */
+#define KVM_VCPU_MMAP_PAGES	2
+#define KVM_PIO_PAGE_OFFSET	1
+
+/* pfn_t values that name no page: what kvm_gfn_to_pfn() says instead. */
+#define KVM_PFN_ERR_MASK	(0x7ffULL << 52)
+#define KVM_PFN_ERR_FAULT	(KVM_PFN_ERR_MASK)	/* hva not accessible */
+#define KVM_PFN_ERR_NOSLOT	(KVM_PFN_ERR_MASK + 1)	/* no memory: MMIO */
+#define KVM_PFN_ERR_RO		(KVM_PFN_ERR_MASK + 2)	/* write to a read-only slot or hva */
+#define KVM_PFN_ERR_INTR	(KVM_PFN_ERR_MASK + 3)	/* a signal came first */
+#define KVM_PFN_ERR_HWPOISON	(KVM_PFN_ERR_MASK + 4)
+
+static inline bool is_error_pfn(kvm_pfn_t pfn)
+{
+	return pfn & KVM_PFN_ERR_MASK;
+}
+
+static inline gfn_t gpa_to_gfn(gpa_t gpa) { return gpa >> PAGE_SHIFT; }
+static inline gpa_t gfn_to_gpa(gfn_t gfn) { return gfn << PAGE_SHIFT; }
+
+/* Registers of vcpu->regs[], in the hardware's numbering, then the others of regs_avail. */
+enum kvm_reg {
+	VCPU_REGS_RAX, VCPU_REGS_RCX, VCPU_REGS_RDX, VCPU_REGS_RBX,
+	VCPU_REGS_RSP, VCPU_REGS_RBP, VCPU_REGS_RSI, VCPU_REGS_RDI,
+	VCPU_REGS_R8, VCPU_REGS_R9, VCPU_REGS_R10, VCPU_REGS_R11,
+	VCPU_REGS_R12, VCPU_REGS_R13, VCPU_REGS_R14, VCPU_REGS_R15,
+	VCPU_REGS_RIP,
+	NR_VCPU_REGS,
+	VCPU_EXREG_CR0 = NR_VCPU_REGS,	/* guest-owned bits of CR0 */
+	VCPU_EXREG_CR3,
+	VCPU_EXREG_CR4,
+	VCPU_EXREG_EXIT_INFO_1,		/* VMX: read on demand */
+	VCPU_EXREG_EXIT_INFO_2,
+	VCPU_EXREG_SEGMENTS,
+};
+
+/* Segment numbers: the hardware's, then TR and LDTR. */
+enum {
+	VCPU_SREG_ES, VCPU_SREG_CS, VCPU_SREG_SS, VCPU_SREG_DS,
+	VCPU_SREG_FS, VCPU_SREG_GS, VCPU_SREG_TR, VCPU_SREG_LDTR,
+};
+
+/* Page levels as in PG_LEVEL_*: 1 = 4k, 2 = 2M (4M), 3 = 1G, 4 = root, 5. */
+#define KVM_MAX_LEAF_LEVEL	PG_LEVEL_1G
+#define KVM_NR_PAGE_SIZES	3
+
+/* Page-fault error code (SDM 3A "Page-Fault Error Code"), and NPF's two. */
+#define PFERR_PRESENT_MASK	BIT_ULL(0)
+#define PFERR_WRITE_MASK	BIT_ULL(1)
+#define PFERR_USER_MASK		BIT_ULL(2)
+#define PFERR_RSVD_MASK		BIT_ULL(3)
+#define PFERR_FETCH_MASK	BIT_ULL(4)
+#define PFERR_PK_MASK		BIT_ULL(5)
+#define PFERR_GUEST_FINAL_MASK	BIT_ULL(32)	/* the access was to the final gpa */
+#define PFERR_GUEST_PAGE_MASK	BIT_ULL(33)	/* ... to a guest page table */
+/* Ours, never the hardware's: the walk is for an implicit supervisor access. */
+#define PFERR_IMPLICIT_ACCESS	BIT_ULL(48)
+
+/* vcpu->requests: pending work before entry; one load to test. */
+enum {
+	KVM_REQ_TLB_FLUSH,	/* this vcpu's translations, all */
+	KVM_REQ_MMU_RELOAD,	/* the root is gone */
+	KVM_REQ_MMU_SYNC,	/* bring unsync shadow pages up to date */
+	KVM_REQ_SLOTS,		/* pass through an SRCU quiescent state */
+	KVM_REQ_EVENT,		/* look at injection again */
+	KVM_REQ_TRIPLE_FAULT,
+	KVM_REQ_VM_DEAD,
+	KVM_REQ_OUTSIDE_GUEST,	/* just leave guest mode */
+	KVM_REQ_CLOCK_UPDATE,
+	KVM_REQ_UNBLOCK,
+};
+
+/* vcpu->mode, for kicks: see Documentation/locking.rst. */
+enum {
+	OUTSIDE_GUEST_MODE,
+	IN_GUEST_MODE,
+	EXITING_GUEST_MODE,
+};
+
+/* The statistics, one list for the structure, debugfs and KVM_GET_STATS_FD. */
+#define KVM_VCPU_STATS(X)		\
+	X(pf_fixed) X(pf_guest) X(tlb_flush) X(invlpg)		\
+	X(exits) X(io_exits) X(mmio_exits) X(signal_exits)	\
+	X(irq_exits) X(irq_window_exits) X(nmi_window_exits)	\
+	X(nmi_exits) X(halt_exits) X(request_irq_exits)		\
+	X(cpuid_exits) X(msr_exits) X(cr_exits) X(dr_exits)	\
+	X(hypercalls) X(insn_emulation) X(insn_emulation_fail)	\
+	X(fpu_reload) X(host_state_reload) X(irq_injections) X(nmi_injections)
+#define KVM_VM_STATS(X)			\
+	X(mmu_shadow_zapped) X(mmu_pte_write) X(mmu_cache_miss)	\
+	X(mmu_recycled) X(mmu_unsync) X(mmu_flooded)		\
+	X(largepages) X(remote_tlb_flush)
+
+#define KVM_STAT_FIELD(name)	u64 name;
+struct kvm_vcpu_stat { KVM_VCPU_STATS(KVM_STAT_FIELD) };
+struct kvm_vm_stat { KVM_VM_STATS(KVM_STAT_FIELD) };
+
+/*
+ * ---- memory slots (memslot.c) ----
+ */
+struct kvm_rmap_head {
+	unsigned long val;	/* 0, one spte pointer, or a list | 1: mmu.c's */
+};
+
+struct kvm_memory_slot {
+	gfn_t base_gfn;
+	unsigned long npages;
+	u16 id;
+	u32 flags;			/* KVM_MEM_* */
+	hva_t userspace_addr;
+	bool user_alloc;		/* false: KVM_SET_MEMORY_REGION's own memory */
+	unsigned long *dirty_bitmap;	/* under KVM_MEM_LOG_DIRTY_PAGES, set_bit_le */
+	/* Shared by successive versions of one slot; under mmu_lock. */
+	struct kvm_slot_arch {
+		/* [level - 1][gfn index at that level]: the leaf sptes of a frame. */
+		struct kvm_rmap_head *rmap[KVM_NR_PAGE_SIZES];
+		/* [level - 2]: how many reasons forbid a large page there. */
+		u32 *disallow_lpage[KVM_NR_PAGE_SIZES - 1];
+	} arch;
+};
+
+/* Published under kvm->srcu, replaced whole, sorted by base_gfn. */
+struct kvm_memslots {
+	u64 generation;
+	int nr;
+	struct kvm_memory_slot *slot[];
+};
+
+/*
+ * ---- events ----
+ */
+struct kvm_queued_exception {
+	bool pending;		/* raised, not yet in the hardware */
+	bool injected;		/* was put in, and an exit interrupted it */
+	u8 vector;
+	bool has_error_code;
+	bool has_payload;
+	u32 error_code;
+	unsigned long payload;	/* #PF: CR2; #DB: DR6 bits */
+};
+
+struct kvm_events {
+	struct kvm_queued_exception exception;
+	struct {
+		bool pending;	/* KVM_INTERRUPT's vector waits for IF */
+		bool injected;	/* put in, delivery interrupted by an exit */
+		bool soft;	/* INT n */
+		u8 nr;
+	} irq;
+	unsigned int nmi_pending;	/* 0..2: one waits, one more is latched */
+	bool nmi_injected;
+};
+
+/* A fault that mmu.c is to resolve, as the vendors and the emulator give it. */
+struct kvm_fault {
+	gpa_t addr;		/* gpa under nested paging, gva under shadow paging */
+	u64 error_code;		/* PFERR_* */
+	const u8 *insn;		/* decode assist: the instruction's bytes, or NULL */
+	int insn_len;
+};
+
+/* A port access, as the vendors decode it. */
+struct kvm_pio {
+	bool in;
+	bool string;
+	u8 size;		/* bytes: 1, 2, 4 */
+	u16 port;
+};
+
+struct msr_data {
+	bool host_initiated;	/* KVM_SET_MSRS, not WRMSR */
+	u32 index;
+	u64 data;
+};
+
+/* An exception found by a walk or an access; mirrors the emulator's. */
+struct kvm_exception {
+	u8 vector;
+	bool error_code_valid;
+	u32 error_code;
+	u64 address;		/* #PF: the gva */
+};
+
+/*
+ * ---- MMU state of a vcpu (mmu.c) ----
+ */
+#define KVM_MMU_ROOTS		4	/* PAE shadow roots */
+#define KVM_MMU_PREV_ROOTS	3
+
+struct kvm_mmu_page;
+struct kvm_mmu;
+
+/* Preallocated objects, so that nothing is allocated under mmu_lock. */
+struct kvm_mmu_memory_cache {
+	int nobjs;
+	struct kmem_cache *kmem;	/* NULL: whole zeroed pages */
+	void *objects[40];
+};
+
+struct kvm_mmu {
+	hpa_t root_hpa;			/* INVALID_PAGE: load before entry */
+	gpa_t root_pgd;			/* guest CR3 that root_hpa stands for */
+	u8 root_level;			/* guest's: 0 unpaged, 2, 3, 4, 5 */
+	u8 shadow_root_level;
+	bool direct;			/* nested, or guest paging off */
+	bool nx, wp, smep, smap, pse, pae, long_mode;
+	u64 guest_rsvd_mask[2][5];	/* [PS bit][level - 1] */
+	u32 role_word;
+	u64 pdptrs[4];
+	u64 *pae_root;			/* 4 PDPTEs below 4 GiB, legacy PAE shadows */
+	u64 *lm_root;			/* 64-bit hosts: PML4 above PAE shadows */
+	u64 *lm_pdpt;
+	hpa_t pae_sub_root[4];
+	struct { hpa_t hpa; gpa_t pgd; u32 role_word; } prev[KVM_MMU_PREV_ROOTS];
+	int  (*page_fault)(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
+	gpa_t (*gva_to_gpa)(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
+			    struct kvm_exception *ex);
+	struct kvm_mmu_memory_cache page_cache;		/* spt pages */
+	struct kvm_mmu_memory_cache header_cache;	/* struct kvm_mmu_page */
+	struct kvm_mmu_memory_cache desc_cache;		/* rmap list nodes */
+	/* the last emulated MMIO address, to skip the walk */
+	gva_t mmio_gva;
+	gfn_t mmio_gfn;
+	u64 mmio_generation;
+	u8 mmio_access;
+	gpa_t last_emulated_gpa;	/* same fault again without progress */
+	unsigned long last_emulated_rip;
+};
+
+/*
+ * ---- a vcpu ----
+ */
+struct x86_emulate_ctxt;
+struct kvm_emulate;
+
+struct kvm_vcpu {
+	/* Hot: entry and exit. */
+	unsigned long regs[NR_VCPU_REGS];
+	unsigned long regs_avail;	/* bit: enum kvm_reg is current here */
+	unsigned long regs_dirty;	/* bit: differs from the hardware's copy */
+	unsigned long requests;		/* KVM_REQ_*; set by anyone, atomic */
+	int mode;			/* OUTSIDE_GUEST_MODE ... */
+	int cpu;			/* loaded on, -1: none */
+	struct kvm *kvm;
+	struct kvm_run *run;		/* shared with userspace: read once */
+	struct kvm_vcpu_stat stat;
+
+	/* Control registers as the guest sees them. */
+	unsigned long cr0, cr2, cr3, cr4;
+	unsigned long cr8;
+	unsigned long cr4_guest_rsvd;	/* by the guest's CPUID */
+	u64 efer;
+	u64 apic_base;
+	u64 xcr0;
+	u64 guest_supported_xcr0;
+	u64 host_xcr0;			/* to put back after an exit */
+	u64 xss;
+
+	/* Debug registers. */
+	unsigned long db[4], dr6, dr7;
+	unsigned long eff_db[4];	/* what the hardware gets */
+	unsigned long guest_debug_dr7;
+	u32 guest_debug;		/* KVM_GUESTDBG_* */
+	bool dr_in_guest;		/* the guest owns DR0-3 until the exit */
+	unsigned long singlestep_rip;
+
+	struct kvm_events events;
+	u32 mp_state;
+	bool launched;			/* has run once */
+	bool immediate_event;		/* an injection could not be done: window asked */
+	u64 hflags;
+
+	struct kvm_mmu mmu;
+	int last_slot;			/* index of the last slot found, a hint */
+	int srcu_idx;
+
+	struct fpu_guest guest_fpu;
+
+	/* I/O on its way to or from userspace (io.c). */
+	struct {
+		struct kvm_pio req;
+		unsigned int count;
+		void *data;		/* the page after kvm_run */
+	} pio;
+	struct {
+		int nr, cur;		/* fragments, the one at userspace */
+		bool is_write;
+		bool done_read;		/* data[] holds userspace's answer */
+		struct { gpa_t gpa; unsigned int len; u8 data[8]; } frag[4];
+	} mmio;
+	int (*complete_userspace_io)(struct kvm_vcpu *vcpu);
+
+	struct kvm_emulate *emul;	/* emulate.c's context, allocated once */
+
+	/* CPUID and what follows from it (cpuid.c). */
+	struct kvm_cpuid_entry2 *cpuid;
+	int cpuid_nent;
+	u8 maxphyaddr;
+	u64 rsvd_gpa_bits;
+	u64 guest_caps;			/* KVM_GUEST_HAS_*: CPUID bits asked often */
+
+	/* MSRs that are only memory (msr.c). */
+	struct {
+		u64 pat, mtrr_def_type;
+		u64 mtrr_fixed[11];
+		struct { u64 base, mask; } mtrr_var[KVM_NR_VAR_MTRR];
+		u64 misc_enable, platform_info, tsc_adjust, arch_capabilities;
+		u64 ucode_rev, smbase, feature_control, spec_ctrl;
+		u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
+		u64 *mce_banks;		/* 4 per bank: CTL STATUS ADDR MISC */
+		u64 wall_clock, system_time, steal_time, poll_control;
+		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux;
+		u64 misc_features;
+	} msr;
+
+	/* Time. */
+	u64 tsc_offset;
+	u64 last_host_tsc;
+	u32 virtual_tsc_khz;
+
+	sigset_t sigset;
+	bool sigset_active;
+	struct mutex mutex;		/* one ioctl at a time */
+	struct pid *pid;		/* the thread that runs it, rcu */
+	struct preempt_notifier preempt_notifier;
+	int vcpu_id;
+	int vcpu_idx;
+	struct dentry *debugfs_dentry;
+};
+
+/* vcpu->guest_caps */
+#define KVM_GUEST_HAS_LM	BIT_ULL(0)
+#define KVM_GUEST_HAS_NX	BIT_ULL(1)
+#define KVM_GUEST_HAS_GBPAGES	BIT_ULL(2)
+#define KVM_GUEST_HAS_PSE36	BIT_ULL(3)
+#define KVM_GUEST_HAS_XSAVE	BIT_ULL(4)
+#define KVM_GUEST_HAS_RDTSCP	BIT_ULL(5)
+#define KVM_GUEST_HAS_RTM	BIT_ULL(6)
+#define KVM_GUEST_IS_AMD	BIT_ULL(7)	/* AMD's or Hygon's vendor string */
+
+/* vcpu->hflags */
+#define HF_NMI_MASK		BIT_ULL(0)	/* until IRET */
+#define HF_IRET_PENDING		BIT_ULL(1)	/* IRET intercepted, not yet executed */
+
+/*
+ * ---- a VM ----
+ */
+#define KVM_MMU_HASH_BITS	12
+
+struct kvm {
+	spinlock_t mmu_lock;		/* shadow pages, rmaps, slot->arch, notifier counts */
+	struct mutex slots_lock;	/* memslot updates, dirty logs */
+	struct mutex lock;		/* vcpu creation, VM-wide settings */
+	struct srcu_struct srcu;	/* readers of memslots */
+	struct kvm_memslots __rcu *memslots;
+	struct mm_struct *mm;
+	struct mmu_notifier notifier;
+	unsigned long notifier_seq;	/* mmu_lock; faults retry when it moved */
+	long notifier_count;		/* mmu_lock; invalidations under way */
+	hva_t notifier_start, notifier_end;
+
+	struct xarray vcpus;		/* by index; published last */
+	atomic_t online_vcpus;
+	int created_vcpus;		/* lock */
+	bool vm_bugged;
+	refcount_t users;		/* the VM fd and each vcpu fd */
+
+	/* shadow pages (mmu.c), all under mmu_lock */
+	struct hlist_head *page_hash;
+	struct list_head active_pages;
+	unsigned long n_used_pages, n_max_pages;
+	u64 mmu_zap_gen;
+
+	/* API 12's aliases (memslot.c), published with the slots */
+	struct kvm_alias { gfn_t base_gfn; unsigned long npages; gfn_t target_gfn; } aliases[KVM_NR_ALIASES];
+
+	unsigned long tss_addr;
+	u64 identity_map_addr;
+	u64 kvmclock_offset;
+	u64 tsc_write_data, tsc_write_ns, tsc_write_offset;	/* tsc_lock */
+	raw_spinlock_t tsc_lock;
+	struct kvm_vm_stat stat;
+	struct list_head vm_list;	/* kvm_vms */
+	struct dentry *debugfs_dentry;
+};
+
+/*
+ * ---- small accessors ----
+ */
+static inline unsigned long kvm_reg_read(struct kvm_vcpu *vcpu, int reg)
+{
+	if (!(vcpu->regs_avail & BIT(reg)))
+		kvm_ops.cache_reg(vcpu, reg);
+	return vcpu->regs[reg];
+}
+
+static inline void kvm_reg_write(struct kvm_vcpu *vcpu, int reg, unsigned long val)
+{
+	vcpu->regs[reg] = val;
+	vcpu->regs_avail |= BIT(reg);
+	vcpu->regs_dirty |= BIT(reg);
+}
+
+static inline unsigned long kvm_rip_read(struct kvm_vcpu *vcpu)
+{
+	return kvm_reg_read(vcpu, VCPU_REGS_RIP);
+}
+
+static inline void kvm_rip_write(struct kvm_vcpu *vcpu, unsigned long val)
+{
+	kvm_reg_write(vcpu, VCPU_REGS_RIP, val);
+}
+
+/* Like them for the general registers that hardware does not keep: always here. */
+#define KVM_REG_ACCESSORS(name, NAME)						\
+static inline unsigned long kvm_##name##_read(struct kvm_vcpu *vcpu)		\
+{ return kvm_reg_read(vcpu, VCPU_REGS_##NAME); }				\
+static inline void kvm_##name##_write(struct kvm_vcpu *vcpu, unsigned long v)	\
+{ kvm_reg_write(vcpu, VCPU_REGS_##NAME, v); }
+KVM_REG_ACCESSORS(rax, RAX)
+KVM_REG_ACCESSORS(rbx, RBX)
+KVM_REG_ACCESSORS(rcx, RCX)
+KVM_REG_ACCESSORS(rdx, RDX)
+KVM_REG_ACCESSORS(rsp, RSP)
+
+/* EDX:EAX as RDMSR, WRMSR, RDTSC and XSETBV use them. */
+static inline u64 kvm_edx_eax_read(struct kvm_vcpu *vcpu)
+{
+	return (u32)kvm_rax_read(vcpu) | ((u64)(u32)kvm_rdx_read(vcpu) << 32);
+}
+
+static inline void kvm_edx_eax_write(struct kvm_vcpu *vcpu, u64 val)
+{
+	kvm_rax_write(vcpu, (u32)val);
+	kvm_rdx_write(vcpu, (u32)(val >> 32));
+}
+
+static inline unsigned long kvm_read_cr0(struct kvm_vcpu *vcpu)
+{
+	if (!(vcpu->regs_avail & BIT(VCPU_EXREG_CR0)))
+		kvm_ops.cache_reg(vcpu, VCPU_EXREG_CR0);
+	return vcpu->cr0;
+}
+
+static inline unsigned long kvm_read_cr3(struct kvm_vcpu *vcpu)
+{
+	if (!(vcpu->regs_avail & BIT(VCPU_EXREG_CR3)))
+		kvm_ops.cache_reg(vcpu, VCPU_EXREG_CR3);
+	return vcpu->cr3;
+}
+
+static inline unsigned long kvm_read_cr4(struct kvm_vcpu *vcpu)
+{
+	if (!(vcpu->regs_avail & BIT(VCPU_EXREG_CR4)))
+		kvm_ops.cache_reg(vcpu, VCPU_EXREG_CR4);
+	return vcpu->cr4;
+}
+
+static inline bool is_protmode(struct kvm_vcpu *vcpu) { return kvm_read_cr0(vcpu) & X86_CR0_PE; }
+static inline bool is_paging(struct kvm_vcpu *vcpu) { return kvm_read_cr0(vcpu) & X86_CR0_PG; }
+static inline bool is_pae(struct kvm_vcpu *vcpu) { return kvm_read_cr4(vcpu) & X86_CR4_PAE; }
+static inline bool is_pse(struct kvm_vcpu *vcpu) { return kvm_read_cr4(vcpu) & X86_CR4_PSE; }
+static inline bool is_long_mode(struct kvm_vcpu *vcpu) { return vcpu->efer & EFER_LMA; }
+static inline bool is_pae_paging(struct kvm_vcpu *vcpu)
+{
+	return is_paging(vcpu) && is_pae(vcpu) && !is_long_mode(vcpu);
+}
+
+static inline bool is_noncanonical(u64 la, int bits)
+{
+	return ((s64)(la << (64 - bits)) >> (64 - bits)) != (s64)la;
+}
+
+static inline int vcpu_virt_bits(struct kvm_vcpu *vcpu)
+{
+	return kvm_read_cr4(vcpu) & X86_CR4_LA57 ? 57 : 48;
+}
+
+static inline void kvm_make_request(int req, struct kvm_vcpu *vcpu)
+{
+	/* Whatever the request is about is written before it is seen. */
+	smp_wmb();
+	set_bit(req, &vcpu->requests);
+}
+
+static inline bool kvm_check_request(int req, struct kvm_vcpu *vcpu)
+{
+	if (!test_bit(req, &vcpu->requests))
+		return false;
+	clear_bit(req, &vcpu->requests);
+	smp_mb__after_atomic();
+	return true;
+}
+
+#define kvm_for_each_vcpu(idx, vcpu, kvm) \
+	xa_for_each_range(&(kvm)->vcpus, idx, vcpu, 0, \
+			  (unsigned long)atomic_read(&(kvm)->online_vcpus) - 1)
+
+/*
+ * ---- memslot.c ----
+ */
+int  kvm_slots_init(struct kvm *kvm);
+void kvm_slots_destroy(struct kvm *kvm);
+int  kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem);
+int  kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *mem);
+int  kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *alias);
+int  kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma);
+int  kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
+/* Slots: kvm->srcu held for reading, or slots_lock. */
+struct kvm_memory_slot *kvm_gfn_to_slot(struct kvm *kvm, gfn_t gfn);
+struct kvm_memory_slot *kvm_vcpu_gfn_to_slot(struct kvm_vcpu *vcpu, gfn_t gfn);
+gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn);
+static inline hva_t kvm_slot_hva(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return slot->userspace_addr + ((hva_t)(gfn - slot->base_gfn) << PAGE_SHIFT);
+}
+/*
+ * The host frame behind gfn of slot, faulted in; *writable says if it may be
+ * mapped for writing.  The page is NOT referenced on return: the caller must
+ * check kvm->notifier_seq under mmu_lock before it installs an spte.
+ * *level_host: the size (PG_LEVEL_*) of the host mapping there.
+ */
+kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
+			      bool write, bool *writable, int *level_host);
+void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn);
+/* 0 or -EFAULT (no slot, hva not accessible, read-only); in the VMM's context, srcu held. */
+int  kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len);
+int  kvm_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned long len);
+/* Atomic on the guest's memory: 0 done, 1 *old differed (and is updated), -EFAULT. */
+int  kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new, unsigned int bytes);
+bool kvm_gpa_is_ram(struct kvm_vcpu *vcpu, gpa_t gpa, bool write);
+
+/*
+ * ---- mmu.c ----
+ */
+int  kvm_mmu_module_init(void);
+void kvm_mmu_module_exit(void);
+void kvm_mmu_hardware_setup(void);	/* after hardware_setup: which modes there are */
+int  kvm_mmu_init_vm(struct kvm *kvm);
+void kvm_mmu_destroy_vm(struct kvm *kvm);	/* all shadow pages, no vcpu left running */
+int  kvm_mmu_create(struct kvm_vcpu *vcpu);
+void kvm_mmu_destroy(struct kvm_vcpu *vcpu);
+/* Paging mode (CR0.PG/WP, CR4.*, EFER, CPUID) may have changed. */
+void kvm_mmu_reset_context(struct kvm_vcpu *vcpu);
+/* The guest loaded CR3 (already in vcpu->cr3): shadow paging takes another root. */
+void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu);
+/* Before entry: allocate and load a root if there is none.  0 or -errno.  May sleep. */
+int  kvm_mmu_load(struct kvm_vcpu *vcpu);
+void kvm_mmu_unload(struct kvm_vcpu *vcpu);
+void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu);
+/* A fault taken by the guest: 1, 0 or -errno as exit handlers. */
+int  kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
+void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva);
+/* The guest flushes its TLB (MOV CR3, CR4.PGE, INVPCID): sync and flush. */
+void kvm_mmu_guest_tlb_flush(struct kvm_vcpu *vcpu);
+/* access: PFERR_WRITE/USER/FETCH_MASK, PFERR_IMPLICIT_ACCESS.  INVALID_GPA and *ex on a fault. */
+gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex);
+/* Something wrote guest memory at gpa other than through an spte. */
+void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *new, int bytes);
+/* load the PDPTEs of a PAE guest: false, nothing loaded, if reserved bits are set */
+bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
+/* Slots.  slots_lock held; they take mmu_lock and flush what they must. */
+int  kvm_mmu_slot_alloc(struct kvm_memory_slot *slot);
+void kvm_mmu_slot_free(struct kvm_memory_slot *slot);
+void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
+void kvm_mmu_zap_all(struct kvm *kvm);
+void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot);
+/* Those 64 pages of slot from gfn_offset whose mask bit is set; mmu_lock held, caller flushes. */
+void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot,
+				  gfn_t gfn_offset, unsigned long mask);
+/* mmu notifier: frames [start, end) of slot; mmu_lock held; true: the caller flushes. */
+bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end);
+bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end, bool clear);
+
+/*
+ * ---- kvm_main.c ----
+ */
+void kvm_flush_remote_tlbs(struct kvm *kvm);
+/* Set req on every vcpu and make those in guest mode leave it; waits for them. */
+void kvm_make_all_vcpus_request(struct kvm *kvm, int req);
+void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
+void kvm_vm_dead(struct kvm *kvm);	/* an internal fault: no vcpu enters again */
+
+/*
+ * ---- vcpu.c ----
+ */
+int  kvm_vcpu_run(struct kvm_vcpu *vcpu);
+void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event);
+void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 vector);
+void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 vector, u32 error_code);
+void kvm_queue_exception_p(struct kvm_vcpu *vcpu, u8 vector, unsigned long payload);
+void kvm_inject_gp(struct kvm_vcpu *vcpu, u32 error_code);
+void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_exception *ex);
+void kvm_inject_nmi(struct kvm_vcpu *vcpu);
+/* What an exit interrupted goes back into the queue (from ops->run, cancel_injection). */
+void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error_code);
+void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft);
+void kvm_requeue_nmi(struct kvm_vcpu *vcpu);
+void kvm_clear_injected(struct kvm_vcpu *vcpu);	/* at an exit, before requeueing */
+/* Past the instruction that exited: RIP, shadow, single-step trap.  As exit handlers. */
+int  kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu);
+int  kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u64 *data);
+int  kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason);
+int  kvm_fail_entry(struct kvm_vcpu *vcpu, u64 reason);
+int  kvm_debug_exit(struct kvm_vcpu *vcpu, u8 vector, unsigned long dr6);
+/* Shared exit handlers, straight in the vendors' tables. */
+int  kvm_emulate_halt(struct kvm_vcpu *vcpu);
+int  kvm_emulate_cpuid(struct kvm_vcpu *vcpu);
+int  kvm_emulate_rdmsr(struct kvm_vcpu *vcpu);
+int  kvm_emulate_wrmsr(struct kvm_vcpu *vcpu);
+int  kvm_emulate_rdtsc(struct kvm_vcpu *vcpu);
+int  kvm_emulate_rdpmc(struct kvm_vcpu *vcpu);
+int  kvm_emulate_xsetbv(struct kvm_vcpu *vcpu);
+int  kvm_emulate_wbinvd(struct kvm_vcpu *vcpu);
+int  kvm_emulate_hypercall(struct kvm_vcpu *vcpu);
+int  kvm_emulate_nop(struct kvm_vcpu *vcpu);	/* skip only: PAUSE, INVD, MONITOR, MWAIT */
+int  kvm_emulate_ud(struct kvm_vcpu *vcpu);	/* #UD: instructions the guest does not have */
+int  kvm_emulate_triple_fault(struct kvm_vcpu *vcpu);
+int  kvm_emulate_irq_window(struct kvm_vcpu *vcpu);
+
+/*
+ * ---- emulate.c: between x86_emulate.c and the vcpu ----
+ */
+#define EMULTYPE_PF		BIT(0)	/* after a page fault, gpa known */
+#define EMULTYPE_SKIP		BIT(1)	/* only decode, and skip */
+#define EMULTYPE_UD		BIT(2)	/* after #UD: else reinject it */
+#define EMULTYPE_NO_ERROR	BIT(3)
+int  kvm_emulate_create(struct kvm_vcpu *vcpu);
+void kvm_emulate_destroy(struct kvm_vcpu *vcpu);
+int  kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, int insn_len);
+/* The length of the instruction at RIP, 1..15, or -errno; nothing changes. */
+int  kvm_insn_length(struct kvm_vcpu *vcpu);
+
+/*
+ * ---- io.c ----
+ */
+int  kvm_emulate_pio(struct kvm_vcpu *vcpu, const struct kvm_pio *pio);
+int  kvm_mmio_to_userspace(struct kvm_vcpu *vcpu);
+/* Access to gpa that is no memory: 0 done in the kernel, 1: goes to userspace. */
+int  kvm_io_bus_write(struct kvm_vcpu *vcpu, gpa_t gpa, int len, const void *data);
+int  kvm_io_bus_read(struct kvm_vcpu *vcpu, gpa_t gpa, int len, void *data);
+
+/*
+ * ---- regs.c ----
+ * set_*: 0, or 1: the value is impossible, nothing changed, the guest gets #GP.
+ */
+int  kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
+int  kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3);
+int  kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
+int  kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8);
+int  kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host_initiated);
+int  kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr);
+unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr);
+int  kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val);
+void kvm_update_dr7(struct kvm_vcpu *vcpu);
+unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu);
+void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
+void kvm_lmsw(struct kvm_vcpu *vcpu, unsigned long msw);
+/* MOV CR and MOV DR exits whose operands the vendor decoded; they skip. */
+int  kvm_emulate_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg);
+int  kvm_emulate_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg);
+int  kvm_emulate_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr);
+bool is_64bit_code(struct kvm_vcpu *vcpu);	/* CS.L in long mode */
+long kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs);
+long kvm_vcpu_set_regs(struct kvm_vcpu *vcpu, const struct kvm_regs *regs);
+long kvm_vcpu_get_sregs(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs);
+long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs);
+long kvm_vcpu_get_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu);
+long kvm_vcpu_set_fpu(struct kvm_vcpu *vcpu, const struct kvm_fpu *fpu);
+long kvm_vcpu_get_xsave(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave);
+long kvm_vcpu_set_xsave(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave);
+long kvm_vcpu_get_xcrs(struct kvm_vcpu *vcpu, struct kvm_xcrs *xcrs);
+long kvm_vcpu_set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs);
+long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg);
+long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *dbg);
+long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg);
+long kvm_vcpu_translate(struct kvm_vcpu *vcpu, struct kvm_translation *tr);
+void kvm_load_guest_xcr0(struct kvm_vcpu *vcpu);	/* interrupts off, before entry */
+void kvm_load_host_xcr0(struct kvm_vcpu *vcpu);
+int  kvm_fpu_create(struct kvm_vcpu *vcpu);
+void kvm_fpu_destroy(struct kvm_vcpu *vcpu);
+
+/*
+ * ---- msr.c ----
+ * As ops->get_msr, but never "not mine": 0 or -EINVAL.
+ */
+int  kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+int  kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+void kvm_msr_module_init(void);		/* after hardware_setup: which MSRs there are */
+int  kvm_msr_create(struct kvm_vcpu *vcpu);
+void kvm_msr_destroy(struct kvm_vcpu *vcpu);
+void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event);
+long kvm_get_msr_index_list(struct kvm_msr_list __user *list);
+long kvm_get_msr_feature_index_list(struct kvm_msr_list __user *list);
+long kvm_dev_get_msrs(struct kvm_msrs __user *msrs);
+long kvm_vcpu_get_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
+long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
+long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap);
+long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce);
+u64  kvm_mce_cap_supported(void);
+u64  kvm_read_guest_tsc(struct kvm_vcpu *vcpu);
+void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated);
+
+/*
+ * ---- cpuid.c ----
+ */
+void kvm_cpuid_module_init(void);
+extern u64 kvm_supported_xcr0;		/* of the host and ours */
+extern u32 kvm_host_maxphyaddr;
+long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated);
+long kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid __user *cpuid);
+long kvm_vcpu_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *cpuid);
+long kvm_vcpu_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *cpuid);
+const struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index);
+/* The answer that the guest's CPUID instruction gets. */
+void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+void kvm_update_cpuid_runtime(struct kvm_vcpu *vcpu);	/* OSXSAVE, APIC, XSAVE sizes */
+void kvm_cpuid_free(struct kvm_vcpu *vcpu);
+/* feature: an X86_FEATURE_* number; of the guest's CPUID, or of what we support. */
+bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature);
+bool kvm_cpu_cap_has(unsigned int feature);
+
+#endif
