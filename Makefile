@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The user's targets; `make help` lists them. What kbuild reads is in Kbuild.
+
+# Which kernel: KVER= names one whose headers are installed, KDIR= a headers
+# directory anywhere. By default the running one, or, where its headers are not
+# to be had, the newest of Debian's 6.1 headers.
+ifdef KDIR
+  KVER ?= $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+else
+  running := $(shell uname -r)
+  debian := $(shell ls -d /lib/modules/6.1.*-amd64/build 2>/dev/null | sort -V | tail -n 1 | cut -d/ -f4)
+  KVER ?= $(if $(wildcard /lib/modules/$(running)/build/Makefile),$(running),$(or $(debian),$(running)))
+  KDIR := /lib/modules/$(KVER)/build
+endif
+
+# One directory for each kernel, with links to the sources, so that objects of
+# several kernels never mix and each rebuilds only what changed.
+BUILD ?= $(CURDIR)/build/$(KVER)
+override BUILD := $(abspath $(BUILD))
+INSTALL_HDR_PATH ?= $(CURDIR)/build/usr
+export KVM_CACHE ?= $(CURDIR)/.cache
+
+kbuild = $(MAKE) -C $(KDIR) M=$(BUILD)
+
+.PHONY: all modules
+all: modules
+
+modules: links
+	+$(kbuild) modules
+
+.PHONY: links
+links: have-headers
+	@mkdir -p $(BUILD)
+	@find $(BUILD) -maxdepth 1 -type l ! -exec test -e {} \; -delete
+	@ln -sfn $(CURDIR)/Kbuild $(wildcard $(CURDIR)/*.[chS]) $(CURDIR)/include $(CURDIR)/compat $(BUILD)/
+
+.PHONY: have-headers
+have-headers:
+	@test -e $(KDIR)/Makefile || { \
+		echo "No kernel headers in $(KDIR)."; \
+		case "$(KVER)" in \
+		*-amd64) echo "Install them: apt-get install linux-headers-$(KVER)" ;; \
+		*) echo "On Debian: apt-get install linux-headers-amd64" ;; \
+		esac; \
+		echo "or name others by KVER=VERSION or KDIR=DIRECTORY."; \
+		exit 1; } >&2
+
+.PHONY: install
+install: modules
+	$(kbuild) INSTALL_MOD_DIR=updates modules_install
+
+.PHONY: headers_install
+headers_install:
+	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
+
+.PHONY: tests check demo bench debug-kernel
+tests:
+	$(MAKE) -C tests
+
+check:
+	+@tests/lab/check
+
+demo:
+	+@MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/lab/demo
+
+bench:
+	+@tests/lab/boot-count
+
+debug-kernel:
+	+@tests/lab/debug-kernel
+
+.PHONY: clean distclean
+clean:
+	rm -rf build
+
+distclean: clean
+	rm -rf $(KVM_CACHE)
+
+.PHONY: help
+help:
+	@echo 'Modules (kvm.ko, kvm-intel.ko, kvm-amd.ko), in build/<kernel version>/:'
+	@echo '  make                  build them for KVER=$(KVER)'
+	@echo '  make W=1              the same with more warnings'
+	@echo '  make install          install them into that kernel'"'"'s updates/'
+	@echo '  make headers_install  the userspace ABI headers, to INSTALL_HDR_PATH='
+	@echo '     KVER=VERSION or KDIR=DIRECTORY choose another kernel'
+	@echo
+	@echo 'Trying and testing, in an emulated PC (Documentation/lab.rst):'
+	@echo '  make demo             boot a Linux guest; MODULE_OPTS=kvm_amd.npt=0,'
+	@echo '                        SHELL_IN_GUEST=1, STOCK=1, KERNEL=6.12'
+	@echo '  make check            all tests; ends with "N passed, N failed, N skipped"'
+	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock'
+	@echo '  make tests            only build the test programs, in build/tests/'
+	@echo '  make debug-kernel     build the lab'"'"'s KASAN and lockdep kernel'
+	@echo
+	@echo '  make clean            remove build/'
+	@echo '  make distclean        remove the cache of fetched packages, too'
