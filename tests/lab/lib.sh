@@ -189,3 +189,18 @@ copy_module() {	# FILE.ko[.xz] DIRECTORY
 	*) cp "$1" "$2/" ;;
 	esac
 }
+
+# The demonstration guest's whole userland: busybox and one script.
+make_guest_initramfs() {	# FILE
+	local root
+
+	[ ! "$1" -nt "$TOP/tests/lab/guest-init" ] || return 0
+	root=$(mktemp -d "$KVM_CACHE/initramfs.XXXXXX")
+	mkdir -p "$root"/{bin,dev,proc,sys}
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	ln -s busybox "$root/bin/sh"
+	cp "$TOP/tests/lab/guest-init" "$root/init"
+	chmod 755 "$root/init"
+	(cd "$root" && find . | cpio -o -H newc --quiet) >"$1.tmp" && mv "$1.tmp" "$1"
+	rm -rf "$root"
+}
