@@ -463,6 +463,7 @@ struct kvm_irq_routing_entry {
 		struct kvm_irq_routing_irqchip irqchip;
 		struct kvm_irq_routing_msi msi;
 		__u32 pad[8];
+		__u64 align;		/* as another architecture's member makes it */
 	} u;
 };
 
