@@ -204,3 +204,32 @@ make_guest_initramfs() {	# FILE
 	(cd "$root" && find . | cpio -o -H newc --quiet) >"$1.tmp" && mv "$1.tmp" "$1"
 	rm -rf "$root"
 }
+
+# The kernel's own sources, as Debian packages them: a tarball in the cache.
+fetch_source() {
+	local tmp
+
+	SOURCE_TARBALL=$KVM_CACHE/linux-source-6.1.tar.xz
+	[ ! -f "$SOURCE_TARBALL" ] || return 0
+	say "fetching linux-source-6.1"
+	apt_update_once
+	tmp=$(mktemp -d "$KVM_CACHE/fetch.XXXXXX")
+	(cd "$tmp" && quietly apt-get download -q linux-source-6.1) &&
+		dpkg-deb --fsys-tarfile "$tmp"/*.deb |
+		tar -x -O --wildcards './usr/src/linux-source-*.tar.xz' >"$tmp/tarball" &&
+		mv "$tmp/tarball" "$SOURCE_TARBALL"
+	rm -rf "$tmp"
+	[ -f "$SOURCE_TARBALL" ]
+}
+
+# kselftest.h and kselftest_harness.h, for the test programs.
+fetch_kselftest() {	# DIRECTORY
+	local tmp
+
+	[ ! -f "$1/kselftest_harness.h" ] || return 0
+	locked source fetch_source || die 125 "cannot fetch linux-source-6.1"
+	tmp=$(mktemp -d "$KVM_CACHE/fetch.XXXXXX")
+	tar -x -J -f "$SOURCE_TARBALL" -C "$tmp" --strip-components=4 --wildcards \
+		'*/tools/testing/selftests/kselftest.h' '*/tools/testing/selftests/kselftest_harness.h' &&
+		rm -rf "$1" && mv "$tmp" "$1"
+}
