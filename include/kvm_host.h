@@ -20,6 +20,7 @@
 #include <linux/preempt.h>
 #include <linux/refcount.h>
 #include <linux/rcupdate.h>
+#include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
@@ -331,18 +332,19 @@ struct kvm_vcpu {
 	int srcu_idx;
 
 	struct fpu_guest guest_fpu;
+	u64 run_apic_base;		/* what kvm_run last said: a change is userspace's */
 
 	/* I/O on its way to or from userspace (io.c). */
 	struct {
 		struct kvm_pio req;
 		unsigned int count;
+		unsigned long rip;	/* of the instruction: gone if userspace moved it */
 		void *data;		/* the page after kvm_run */
 	} pio;
 	struct {
 		int nr, cur;		/* fragments, the one at userspace */
 		bool is_write;
-		bool done_read;		/* data[] holds userspace's answer */
-		struct { gpa_t gpa; unsigned int len; u8 data[8]; } frag[4];
+		struct kvm_mmio_fragment { gpa_t gpa; unsigned int len; u8 data[8]; } frag[8];
 	} mmio;
 	int (*complete_userspace_io)(struct kvm_vcpu *vcpu);
 
@@ -556,6 +558,7 @@ static inline bool kvm_check_request(int req, struct kvm_vcpu *vcpu)
  * ---- memslot.c ----
  */
 int  kvm_slots_init(struct kvm *kvm);
+void kvm_slots_stop(struct kvm *kvm);	/* no mmu notifier calls any more */
 void kvm_slots_destroy(struct kvm *kvm);
 int  kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem);
 int  kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *mem);
@@ -631,6 +634,7 @@ bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t star
 /*
  * ---- kvm_main.c ----
  */
+DECLARE_PER_CPU(bool, kvm_hw_enabled);
 void kvm_flush_remote_tlbs(struct kvm *kvm);
 /* Set req on every vcpu and make those in guest mode leave it; waits for them. */
 void kvm_make_all_vcpus_request(struct kvm *kvm, int req);
@@ -659,6 +663,11 @@ int  kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u6
 int  kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason);
 int  kvm_fail_entry(struct kvm_vcpu *vcpu, u64 reason);
 int  kvm_debug_exit(struct kvm_vcpu *vcpu, u8 vector, unsigned long dr6);
+long kvm_vcpu_get_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *ev);
+long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev);
+long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp);
+long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp);
+long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq);
 /* Shared exit handlers, straight in the vendors' tables. */
 int  kvm_emulate_halt(struct kvm_vcpu *vcpu);
 int  kvm_emulate_cpuid(struct kvm_vcpu *vcpu);
@@ -680,6 +689,7 @@ int  kvm_emulate_irq_window(struct kvm_vcpu *vcpu);
 #define EMULTYPE_PF		BIT(0)	/* after a page fault, gpa known */
 #define EMULTYPE_SKIP		BIT(1)	/* only decode, and skip */
 #define EMULTYPE_UD		BIT(2)	/* after #UD: else reinject it */
+/* An instruction that the emulator lacks: -EOPNOTSUPP and nothing changed, no exit. */
 #define EMULTYPE_NO_ERROR	BIT(3)
 int  kvm_emulate_create(struct kvm_vcpu *vcpu);
 void kvm_emulate_destroy(struct kvm_vcpu *vcpu);
@@ -691,10 +701,13 @@ int  kvm_insn_length(struct kvm_vcpu *vcpu);
  * ---- io.c ----
  */
 int  kvm_emulate_pio(struct kvm_vcpu *vcpu, const struct kvm_pio *pio);
+/* KVM_EXIT_IO for the units in vcpu->pio.  Returns 0. */
+int  kvm_pio_to_userspace(struct kvm_vcpu *vcpu, const struct kvm_pio *pio, unsigned int count);
+/* KVM_EXIT_MMIO for fragment vcpu->mmio.cur.  Returns 0. */
 int  kvm_mmio_to_userspace(struct kvm_vcpu *vcpu);
-/* Access to gpa that is no memory: 0 done in the kernel, 1: goes to userspace. */
-int  kvm_io_bus_write(struct kvm_vcpu *vcpu, gpa_t gpa, int len, const void *data);
-int  kvm_io_bus_read(struct kvm_vcpu *vcpu, gpa_t gpa, int len, void *data);
+/* One more fragment to write at userspace: false if there is no room. */
+bool kvm_mmio_queue_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
+int  kvm_mmio_complete_writes(struct kvm_vcpu *vcpu);
 
 /*
  * ---- regs.c ----

@@ -1,0 +1,865 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Between the instruction emulator, which knows nothing of KVM, and the vcpu:
+ * its callbacks, and the way of one emulated instruction to userspace and back.
+ */
+#define pr_fmt(fmt) "kvm: " fmt
+
+#include "kvm_host.h"
+#include "x86_emulate.h"
+
+#include <linux/module.h>
+#include <asm/fpu/api.h>
+
+struct kvm_emulate {
+	struct x86_emulate_ctxt ctxt;
+	struct kvm_vcpu *vcpu;
+	bool halted;
+	bool no_error;
+	unsigned long rip;	/* at the start: userspace may have moved it */
+	/* A read that userspace answers, fragment by fragment. */
+	struct {
+		u64 linear;
+		unsigned int bytes, have;
+		bool active;
+		u8 data[64];
+	} rd;
+	/* INS: what was asked for, and whether the answer is in pio.data. */
+	bool pio_in_done;
+	bool pio_out_pending;
+};
+
+static struct kvm_vcpu *to_vcpu(struct x86_emulate_ctxt *ctxt)
+{
+	return container_of(ctxt, struct kvm_emulate, ctxt)->vcpu;
+}
+
+static struct kvm_emulate *to_emul(struct x86_emulate_ctxt *ctxt)
+{
+	return container_of(ctxt, struct kvm_emulate, ctxt);
+}
+
+/*
+ * ---- memory ----
+ */
+
+static u64 walk_access(struct kvm_vcpu *vcpu, unsigned int access)
+{
+	u64 pferr = 0;
+
+	if (access & X86EMUL_ACC_WRITE)
+		pferr |= PFERR_WRITE_MASK;
+	if (access & X86EMUL_ACC_SYSTEM)
+		pferr |= PFERR_IMPLICIT_ACCESS;
+	else if (kvm_ops.get_cpl(vcpu) == 3)
+		pferr |= PFERR_USER_MASK;
+	return pferr;
+}
+
+/* linear -> gpa, or the page fault in ctxt->exception. */
+static int translate(struct x86_emulate_ctxt *ctxt, u64 linear, u64 access, gpa_t *gpa)
+{
+	struct kvm_exception ex = {};
+
+	*gpa = kvm_mmu_gva_to_gpa(to_vcpu(ctxt), linear, access, &ex);
+	if (*gpa != INVALID_GPA)
+		return X86EMUL_CONTINUE;
+	if (ex.vector == X86_TRAP_PF)
+		return x86_emulate_page_fault(ctxt, ex.address, ex.error_code);
+	return x86_emulate_fault_code(ctxt, ex.vector, ex.error_code);
+}
+
+/* At most two pages are touched: bytes in the first, and both frames. */
+struct span {
+	gpa_t gpa[2];
+	unsigned int len[2];
+};
+
+static int translate_span(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned int bytes,
+			  u64 access, struct span *s)
+{
+	int r = translate(ctxt, linear, access, &s->gpa[0]);
+
+	s->len[0] = min_t(unsigned int, bytes, PAGE_SIZE - offset_in_page(linear));
+	s->len[1] = bytes - s->len[0];
+	if (r == X86EMUL_CONTINUE && s->len[1])
+		r = translate(ctxt, linear + s->len[0], access, &s->gpa[1]);
+	return r;
+}
+
+/* A piece of a read that is no memory: userspace's, eight bytes at most. */
+static int read_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len)
+{
+	vcpu->mmio.nr = 1;
+	vcpu->mmio.cur = 0;
+	vcpu->mmio.is_write = false;
+	vcpu->mmio.frag[0].gpa = gpa;
+	vcpu->mmio.frag[0].len = min(len, 8u);
+	return X86EMUL_IO_NEEDED;
+}
+
+/* Fill rd.data from rd.have on; IO_NEEDED at each piece that userspace has. */
+static int read_span(struct kvm_emulate *e, const struct span *s)
+{
+	unsigned int base = 0, i;
+
+	for (i = 0; i < 2; base += s->len[i], i++) {
+		unsigned int off, left;
+
+		if (e->rd.have >= base + s->len[i])
+			continue;
+		off = e->rd.have - base;
+		left = s->len[i] - off;
+		/* A piece begun at userspace is finished there. */
+		if (off || kvm_read_guest(e->vcpu, s->gpa[i], e->rd.data + base, left))
+			return read_mmio(e->vcpu, s->gpa[i] + off, left);
+		e->rd.have += left;
+	}
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val,
+		     unsigned int bytes, unsigned int access)
+{
+	struct kvm_emulate *e = to_emul(ctxt);
+	struct span s;
+	int r = translate_span(ctxt, linear, bytes, walk_access(e->vcpu, access), &s);
+
+	if (r != X86EMUL_CONTINUE)
+		return r;
+	/* Ordinary memory, the whole of it: straight, up to a page. */
+	if (!s.len[1] && !kvm_read_guest(e->vcpu, s.gpa[0], val, bytes))
+		return X86EMUL_CONTINUE;
+	if (bytes > sizeof(e->rd.data))
+		return X86EMUL_UNHANDLEABLE;
+	if (!e->rd.active || e->rd.linear != linear || e->rd.bytes != bytes) {
+		e->rd.active = true;
+		e->rd.linear = linear;
+		e->rd.bytes = bytes;
+		e->rd.have = 0;
+	}
+	r = read_span(e, &s);
+	if (r == X86EMUL_CONTINUE) {
+		memcpy(val, e->rd.data, bytes);
+		e->rd.active = false;
+	}
+	return r;
+}
+
+static int write_mmio(struct x86_emulate_ctxt *ctxt, gpa_t gpa, const u8 *data, unsigned int len)
+{
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
+
+	while (len) {
+		unsigned int n = min(len, 8u);
+
+		if (!kvm_mmio_queue_write(vcpu, gpa, data, n))
+			return X86EMUL_UNHANDLEABLE;
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	ctxt->posted = true;
+	return X86EMUL_CONTINUE;
+}
+
+static int write_piece(struct x86_emulate_ctxt *ctxt, gpa_t gpa, const void *val, unsigned int len)
+{
+	if (!kvm_write_guest(to_vcpu(ctxt), gpa, val, len))
+		return X86EMUL_CONTINUE;
+	return write_mmio(ctxt, gpa, val, len);
+}
+
+static int emul_write(struct x86_emulate_ctxt *ctxt, u64 linear, const void *val,
+		      unsigned int bytes, unsigned int access)
+{
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
+	struct span s;
+	int r = translate_span(ctxt, linear, bytes,
+			       walk_access(vcpu, access | X86EMUL_ACC_WRITE), &s);
+
+	if (r == X86EMUL_CONTINUE)
+		r = write_piece(ctxt, s.gpa[0], val, s.len[0]);
+	if (r == X86EMUL_CONTINUE && s.len[1])
+		r = write_piece(ctxt, s.gpa[1], val + s.len[0], s.len[1]);
+	return r;
+}
+
+static int emul_fetch(struct x86_emulate_ctxt *ctxt, u64 linear, void *val, unsigned int bytes)
+{
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
+	gpa_t gpa;
+	int r = translate(ctxt, linear, walk_access(vcpu, 0) | PFERR_FETCH_MASK, &gpa);
+
+	if (r != X86EMUL_CONTINUE)
+		return r;
+	/* Code in a device, or nowhere: not emulated. */
+	return kvm_read_guest(vcpu, gpa, val, bytes) ? X86EMUL_UNHANDLEABLE : X86EMUL_CONTINUE;
+}
+
+static int emul_probe(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned int bytes,
+		      unsigned int access)
+{
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
+	bool write = access & X86EMUL_ACC_WRITE;
+	struct span s;
+	int r = translate_span(ctxt, linear, bytes, walk_access(vcpu, access), &s);
+
+	if (r != X86EMUL_CONTINUE)
+		return r;
+	if (!kvm_gpa_is_ram(vcpu, s.gpa[0], write) ||
+	    (s.len[1] && !kvm_gpa_is_ram(vcpu, s.gpa[1], write)))
+		return X86EMUL_IO_NEEDED;
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_cmpxchg(struct x86_emulate_ctxt *ctxt, u64 linear, const void *old,
+			const void *new, unsigned int bytes)
+{
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
+	u8 cur[16];
+	struct span s;
+	int r = translate_span(ctxt, linear, bytes,
+			       walk_access(vcpu, X86EMUL_ACC_WRITE), &s);
+
+	if (r != X86EMUL_CONTINUE)
+		return r;
+	/* A split lock has no atomic counterpart here: two plain writes. */
+	if (s.len[1] || !kvm_gpa_is_ram(vcpu, s.gpa[0], true))
+		return emul_write(ctxt, linear, new, bytes, 0);
+	memcpy(cur, old, bytes);
+	r = kvm_cmpxchg_guest(vcpu, s.gpa[0], cur, new, bytes);
+	if (r < 0)
+		return emul_write(ctxt, linear, new, bytes, 0);
+	return r ? X86EMUL_RETRY_INSTR : X86EMUL_CONTINUE;
+}
+
+static void emul_invlpg(struct x86_emulate_ctxt *ctxt, u64 linear)
+{
+	kvm_mmu_invlpg(to_vcpu(ctxt), linear);
+}
+
+/*
+ * ---- ports ----
+ */
+
+static int emul_pio_in(struct x86_emulate_ctxt *ctxt, unsigned int size, u16 port,
+		       void *buf, unsigned int count)
+{
+	struct kvm_emulate *e = to_emul(ctxt);
+	struct kvm_vcpu *vcpu = e->vcpu;
+
+	if (e->pio_in_done && vcpu->pio.req.port == port && vcpu->pio.req.size == size &&
+	    vcpu->pio.count == count) {
+		memcpy(buf, vcpu->pio.data, size * count);
+		e->pio_in_done = false;
+		return X86EMUL_CONTINUE;
+	}
+	vcpu->pio.req = (struct kvm_pio){ .in = true, .size = size, .port = port };
+	vcpu->pio.count = count;
+	return X86EMUL_IO_NEEDED;
+}
+
+static int emul_pio_out(struct x86_emulate_ctxt *ctxt, unsigned int size, u16 port,
+			const void *buf, unsigned int count)
+{
+	struct kvm_emulate *e = to_emul(ctxt);
+	struct kvm_vcpu *vcpu = e->vcpu;
+
+	vcpu->pio.req = (struct kvm_pio){ .size = size, .port = port };
+	vcpu->pio.count = count;
+	memcpy(vcpu->pio.data, buf, size * count);
+	e->pio_out_pending = true;
+	ctxt->posted = true;
+	return X86EMUL_CONTINUE;
+}
+
+/*
+ * ---- segments, tables, control state ----
+ */
+
+static void emul_get_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg, struct x86_seg *val)
+{
+	struct kvm_segment var;
+
+	kvm_ops.get_segment(to_vcpu(ctxt), &var, seg);
+	*val = (struct x86_seg){
+		.base = var.base, .limit = var.limit, .selector = var.selector,
+		.type = var.type, .s = var.s, .dpl = var.dpl, .present = var.present,
+		.avl = var.avl, .l = var.l, .db = var.db, .g = var.g,
+		.unusable = var.unusable,
+	};
+}
+
+static void emul_set_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg,
+			     const struct x86_seg *val)
+{
+	struct kvm_segment var = {
+		.base = val->base, .limit = val->limit, .selector = val->selector,
+		.type = val->type, .s = val->s, .dpl = val->dpl, .present = val->present,
+		.avl = val->avl, .l = val->l, .db = val->db, .g = val->g,
+		.unusable = val->unusable,
+	};
+
+	kvm_ops.set_segment(to_vcpu(ctxt), &var, seg);
+}
+
+static void emul_get_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable which,
+			    struct x86_dtable *val)
+{
+	struct kvm_dtable dt;
+
+	if (which == X86EMUL_GDT)
+		kvm_ops.get_gdt(to_vcpu(ctxt), &dt);
+	else
+		kvm_ops.get_idt(to_vcpu(ctxt), &dt);
+	val->base = dt.base;
+	val->limit = dt.limit;
+}
+
+static void emul_set_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable which,
+			    const struct x86_dtable *val)
+{
+	struct kvm_dtable dt = { .base = val->base, .limit = val->limit };
+
+	if (which == X86EMUL_GDT)
+		kvm_ops.set_gdt(to_vcpu(ctxt), &dt);
+	else
+		kvm_ops.set_idt(to_vcpu(ctxt), &dt);
+}
+
+static unsigned int emul_get_cpl(struct x86_emulate_ctxt *ctxt)
+{
+	return kvm_ops.get_cpl(to_vcpu(ctxt));
+}
+
+static u64 emul_get_cr(struct x86_emulate_ctxt *ctxt, unsigned int nr)
+{
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
+
+	switch (nr) {
+	case 0:
+		return kvm_read_cr0(vcpu);
+	case 2:
+		return vcpu->cr2;
+	case 3:
+		return kvm_read_cr3(vcpu);
+	case 4:
+		return kvm_read_cr4(vcpu);
+	default:
+		return vcpu->cr8;
+	}
+}
+
+static int emul_set_cr(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
+{
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
+	int bad = 0;
+
+	vcpu->stat.cr_exits++;
+	switch (nr) {
+	case 0:
+		bad = kvm_set_cr0(vcpu, val);
+		break;
+	case 2:
+		vcpu->cr2 = val;
+		break;
+	case 3:
+		bad = kvm_set_cr3(vcpu, val);
+		break;
+	case 4:
+		bad = kvm_set_cr4(vcpu, val);
+		break;
+	case 8:
+		bad = kvm_set_cr8(vcpu, val);
+		break;
+	default:
+		return x86_emulate_fault(ctxt, X86_TRAP_UD);
+	}
+	return bad ? x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0) : X86EMUL_CONTINUE;
+}
+
+static int emul_get_dr(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 *val)
+{
+	*val = kvm_get_dr(to_vcpu(ctxt), nr);
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_set_dr(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
+{
+	if (kvm_set_dr(to_vcpu(ctxt), nr, val))
+		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_get_msr(struct x86_emulate_ctxt *ctxt, u32 index, u64 *val)
+{
+	struct msr_data msr = { .index = index };
+
+	if (kvm_get_msr(to_vcpu(ctxt), &msr))
+		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
+	*val = msr.data;
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_set_msr(struct x86_emulate_ctxt *ctxt, u32 index, u64 val)
+{
+	struct msr_data msr = { .index = index, .data = val };
+
+	if (kvm_set_msr(to_vcpu(ctxt), &msr))
+		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_rdpmc(struct x86_emulate_ctxt *ctxt, u32 counter, u64 *val)
+{
+	return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
+}
+
+static int emul_rdtsc(struct x86_emulate_ctxt *ctxt, u64 *val)
+{
+	*val = kvm_read_guest_tsc(to_vcpu(ctxt));
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_cpuid(struct x86_emulate_ctxt *ctxt, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+{
+	kvm_cpuid(to_vcpu(ctxt), eax, ebx, ecx, edx);
+	return X86EMUL_CONTINUE;
+}
+
+static bool emul_has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_feature f)
+{
+	static const unsigned int features[] = {
+		[X86EMUL_FEAT_LZCNT] = X86_FEATURE_ABM,
+		[X86EMUL_FEAT_TZCNT] = X86_FEATURE_BMI1,
+		[X86EMUL_FEAT_POPCNT] = X86_FEATURE_POPCNT,
+		[X86EMUL_FEAT_MOVBE] = X86_FEATURE_MOVBE,
+		[X86EMUL_FEAT_CX16] = X86_FEATURE_CX16,
+		[X86EMUL_FEAT_RDTSCP] = X86_FEATURE_RDTSCP,
+		[X86EMUL_FEAT_RDPID] = X86_FEATURE_RDPID,
+		[X86EMUL_FEAT_FSGSBASE] = X86_FEATURE_FSGSBASE,
+		[X86EMUL_FEAT_SYSCALL] = X86_FEATURE_SYSCALL,
+		[X86EMUL_FEAT_SYSENTER] = X86_FEATURE_SEP,
+		[X86EMUL_FEAT_LAHF_LM] = X86_FEATURE_LAHF_LM,
+		[X86EMUL_FEAT_ADX] = X86_FEATURE_ADX,
+	};
+
+	return f < ARRAY_SIZE(features) && kvm_guest_has(to_vcpu(ctxt), features[f]);
+}
+
+/*
+ * ---- actions ----
+ */
+
+static int emul_wbinvd(struct x86_emulate_ctxt *ctxt)
+{
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_halt(struct x86_emulate_ctxt *ctxt)
+{
+	to_emul(ctxt)->halted = true;
+	return X86EMUL_CONTINUE;
+}
+
+static void emul_unblock_nmi(struct x86_emulate_ctxt *ctxt)
+{
+	kvm_ops.set_nmi_mask(to_vcpu(ctxt), false);
+}
+
+/*
+ * Media registers.  The guest's are in the CPU while its vcpu runs; a context
+ * switch may have put them away, so load them under the FPU's own lock.
+ */
+#define VEC_CASES(insn)							\
+	case 0: insn(0); break; case 1: insn(1); break;			\
+	case 2: insn(2); break; case 3: insn(3); break;			\
+	case 4: insn(4); break; case 5: insn(5); break;			\
+	case 6: insn(6); break; case 7: insn(7); break;
+#define VEC_CASES_HIGH(insn)						\
+	case 8: insn(8); break; case 9: insn(9); break;			\
+	case 10: insn(10); break; case 11: insn(11); break;		\
+	case 12: insn(12); break; case 13: insn(13); break;		\
+	case 14: insn(14); break; case 15: insn(15); break;
+#ifndef CONFIG_X86_64
+#undef VEC_CASES_HIGH
+#define VEC_CASES_HIGH(insn)
+#endif
+
+static void guest_fpu_get(void)
+{
+	fpregs_lock();
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+}
+
+#define READ_XMM(n)	asm volatile("movdqu %%xmm" #n ", %0" : "=m"(*buf))
+#define WRITE_XMM(n)	asm volatile("movdqu %0, %%xmm" #n : : "m"(*buf))
+#define READ_MMX(n)	asm volatile("movq %%mm" #n ", %0" : "=m"(*val))
+#define WRITE_MMX(n)	asm volatile("movq %0, %%mm" #n : : "m"(val))
+
+typedef struct { u8 b[16]; } vec128;
+
+static int emul_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *val,
+			unsigned int bytes)
+{
+	vec128 *buf = val;
+
+	if (bytes != sizeof(*buf))
+		return X86EMUL_UNHANDLEABLE;
+	guest_fpu_get();
+	switch (nr) {
+	VEC_CASES(READ_XMM)
+	VEC_CASES_HIGH(READ_XMM)
+	}
+	fpregs_unlock();
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_put_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, const void *val,
+			unsigned int bytes)
+{
+	const vec128 *buf = val;
+
+	if (bytes != sizeof(*buf))
+		return X86EMUL_UNHANDLEABLE;
+	guest_fpu_get();
+	switch (nr) {
+	VEC_CASES(WRITE_XMM)
+	VEC_CASES_HIGH(WRITE_XMM)
+	}
+	fpregs_unlock();
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_get_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 *val)
+{
+	guest_fpu_get();
+	switch (nr) {
+	VEC_CASES(READ_MMX)
+	}
+	fpregs_unlock();
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_put_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
+{
+	guest_fpu_get();
+	switch (nr) {
+	VEC_CASES(WRITE_MMX)
+	}
+	fpregs_unlock();
+	return X86EMUL_CONTINUE;
+}
+
+static const struct x86_emulate_ops kvm_emulate_ops = {
+	.read = emul_read,
+	.write = emul_write,
+	.fetch = emul_fetch,
+	.probe = emul_probe,
+	.cmpxchg = emul_cmpxchg,
+	.invlpg = emul_invlpg,
+	.pio_in = emul_pio_in,
+	.pio_out = emul_pio_out,
+	.get_segment = emul_get_segment,
+	.set_segment = emul_set_segment,
+	.get_dtable = emul_get_dtable,
+	.set_dtable = emul_set_dtable,
+	.get_cpl = emul_get_cpl,
+	.get_cr = emul_get_cr,
+	.set_cr = emul_set_cr,
+	.get_dr = emul_get_dr,
+	.set_dr = emul_set_dr,
+	.get_msr = emul_get_msr,
+	.set_msr = emul_set_msr,
+	.rdpmc = emul_rdpmc,
+	.rdtsc = emul_rdtsc,
+	.cpuid = emul_cpuid,
+	.has_feature = emul_has_feature,
+	.wbinvd = emul_wbinvd,
+	.halt = emul_halt,
+	.unblock_nmi = emul_unblock_nmi,
+	.get_vec = emul_get_vec,
+	.put_vec = emul_put_vec,
+	.get_mmx = emul_get_mmx,
+	.put_mmx = emul_put_mmx,
+};
+
+/*
+ * ---- one instruction ----
+ */
+
+static enum x86emul_mode emulation_mode(struct kvm_vcpu *vcpu)
+{
+	struct kvm_segment cs;
+
+	if (!is_protmode(vcpu))
+		return X86EMUL_MODE_REAL;
+	if (kvm_ops.get_rflags(vcpu) & X86_EFLAGS_VM)
+		return X86EMUL_MODE_VM86;
+	kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
+	if (is_long_mode(vcpu) && cs.l)
+		return X86EMUL_MODE_PROT64;
+	return cs.db ? X86EMUL_MODE_PROT32 : X86EMUL_MODE_PROT16;
+}
+
+static void load_ctxt(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
+{
+	struct x86_emulate_ctxt *ctxt = &e->ctxt;
+	int i;
+
+	for (i = 0; i < X86_NR_GPR; i++)
+		ctxt->regs[i] = kvm_reg_read(vcpu, i);
+	ctxt->rip = e->rip = kvm_rip_read(vcpu);
+	ctxt->rflags = kvm_get_rflags(vcpu);
+	ctxt->mode = emulation_mode(vcpu);
+	ctxt->amd = vcpu->guest_caps & KVM_GUEST_IS_AMD;
+	ctxt->va_bits = vcpu_virt_bits(vcpu);
+	e->halted = false;
+	e->rd.active = false;
+	e->pio_in_done = false;
+	e->pio_out_pending = false;
+	vcpu->mmio.nr = 0;
+	vcpu->mmio.cur = 0;
+}
+
+static void store_ctxt(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
+{
+	struct x86_emulate_ctxt *ctxt = &e->ctxt;
+	unsigned long dirty = ctxt->regs_dirty;
+	int i;
+
+	for_each_set_bit(i, &dirty, X86_NR_GPR)
+		kvm_reg_write(vcpu, i, ctxt->regs[i]);
+	kvm_rip_write(vcpu, ctxt->rip);
+	if (ctxt->rflags != kvm_get_rflags(vcpu)) {
+		kvm_set_rflags(vcpu, ctxt->rflags);
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	}
+}
+
+/* KVM_EXIT_INTERNAL_ERROR with the instruction's bytes. */
+static int emulation_failed(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
+{
+	struct x86_emulate_ctxt *ctxt = &e->ctxt;
+	struct kvm_run *run = vcpu->run;
+	unsigned int n = min_t(unsigned int, ctxt->fetch_len, X86_MAX_INSN_LEN);
+
+	vcpu->mmio.nr = 0;
+	if (e->no_error)
+		return -EOPNOTSUPP;
+	vcpu->stat.insn_emulation_fail++;
+	kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
+	memset(&run->emulation_failure.insn_bytes, 0x90, sizeof(run->emulation_failure.insn_bytes));
+	run->emulation_failure.ndata = 3;
+	run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+	run->emulation_failure.insn_size = n;
+	memcpy(run->emulation_failure.insn_bytes, ctxt->fetch, n);
+	return 0;
+}
+
+static void propagate_fault(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
+{
+	const struct x86_exception *x = &e->ctxt.exception;
+	struct kvm_exception ex = {
+		.vector = x->vector,
+		.error_code_valid = x->has_error_code,
+		.error_code = x->error_code,
+		.address = x->address,
+	};
+
+	kvm_inject_page_fault(vcpu, &ex);
+}
+
+static int resume_emulation(struct kvm_vcpu *vcpu);
+
+/* IO_NEEDED: the read or IN that userspace is to answer. */
+static int visit_userspace_for_input(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
+{
+	vcpu->complete_userspace_io = resume_emulation;
+	if (e->rd.active)
+		return kvm_mmio_to_userspace(vcpu);
+	return kvm_pio_to_userspace(vcpu, &vcpu->pio.req, vcpu->pio.count);
+}
+
+/* The single step of an instruction whose output went to userspace first. */
+static int complete_output_step(struct kvm_vcpu *vcpu)
+{
+	int r = vcpu->mmio.nr ? kvm_mmio_complete_writes(vcpu) : 1;
+
+	if (r <= 0) {
+		vcpu->complete_userspace_io = complete_output_step;
+		return r;
+	}
+	return kvm_debug_exit(vcpu, X86_TRAP_DB, BIT(14));
+}
+
+/* The instruction is done: what it posted, its halt, its single step. */
+static int finish_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, bool tf)
+{
+	bool step_exit = false;
+	u32 shadow = e->ctxt.interruptibility;
+
+	if (kvm_ops.get_interrupt_shadow(vcpu) != shadow) {
+		kvm_ops.set_interrupt_shadow(vcpu, shadow);
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	}
+	if (unlikely(tf)) {
+		step_exit = vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP;
+		if (!step_exit)
+			kvm_queue_exception_p(vcpu, X86_TRAP_DB, BIT(14));
+	}
+	if (vcpu->mmio.nr) {
+		vcpu->mmio.cur = 0;
+		vcpu->mmio.is_write = true;
+		vcpu->complete_userspace_io = step_exit ? complete_output_step :
+					      kvm_mmio_complete_writes;
+		return kvm_mmio_to_userspace(vcpu);
+	}
+	if (e->pio_out_pending) {
+		e->pio_out_pending = false;
+		if (step_exit)
+			vcpu->complete_userspace_io = complete_output_step;
+		return kvm_pio_to_userspace(vcpu, &vcpu->pio.req, vcpu->pio.count);
+	}
+	if (step_exit)
+		return kvm_debug_exit(vcpu, X86_TRAP_DB, BIT(14));
+	if (e->halted && !vcpu->events.irq.pending && !vcpu->events.nmi_pending) {
+		vcpu->stat.halt_exits++;
+		vcpu->run->exit_reason = KVM_EXIT_HLT;
+		return 0;
+	}
+	return 1;
+}
+
+static int emulate_decoded(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
+{
+	bool tf = kvm_ops.get_rflags(vcpu) & X86_EFLAGS_TF;
+
+	switch (x86_emulate_insn(&e->ctxt)) {
+	case X86EMUL_CONTINUE:
+		store_ctxt(vcpu, e);
+		/* Between the iterations of a REP there is no trap of ours. */
+		return finish_insn(vcpu, e, tf);
+	case X86EMUL_PROPAGATE_FAULT:
+		store_ctxt(vcpu, e);
+		propagate_fault(vcpu, e);
+		return finish_insn(vcpu, e, false);
+	case X86EMUL_IO_NEEDED:
+		return visit_userspace_for_input(vcpu, e);
+	case X86EMUL_RETRY_INSTR:
+		return 1;
+	default:
+		return emulation_failed(vcpu, e);
+	}
+}
+
+/* Userspace has answered; unless it moved the vcpu elsewhere, go on. */
+static int resume_emulation(struct kvm_vcpu *vcpu)
+{
+	struct kvm_emulate *e = vcpu->emul;
+	struct kvm_mmio_fragment *frag = &vcpu->mmio.frag[0];
+
+	if (kvm_rip_read(vcpu) != e->rip)
+		return 1;
+	if (e->rd.active) {
+		memcpy(e->rd.data + e->rd.have, vcpu->run->mmio.data, frag->len);
+		e->rd.have += frag->len;
+		vcpu->mmio.nr = 0;
+	} else {
+		e->pio_in_done = true;
+	}
+	return emulate_decoded(vcpu, e);
+}
+
+/**
+ * kvm_emulate_insn - emulate the instruction at RIP
+ * @vcpu: the vcpu, loaded
+ * @addr: the gpa (nested) or gva (shadow) that faulted, with EMULTYPE_PF
+ * @type: EMULTYPE_*
+ * @insn: the instruction's bytes where the hardware gave them, or NULL
+ * @insn_len: how many there are
+ *
+ * Returns as exit handlers do; -EOPNOTSUPP with EMULTYPE_NO_ERROR for what the
+ * emulator lacks, nothing changed.
+ */
+int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, int insn_len)
+{
+	struct kvm_emulate *e = vcpu->emul;
+
+	vcpu->stat.insn_emulation++;
+	load_ctxt(vcpu, e);
+	e->no_error = type & EMULTYPE_NO_ERROR;
+	switch (x86_decode_insn(&e->ctxt, insn, insn ? insn_len : 0)) {
+	case X86EMUL_CONTINUE:
+		break;
+	case X86EMUL_PROPAGATE_FAULT:
+		propagate_fault(vcpu, e);
+		return 1;
+	default:
+		return emulation_failed(vcpu, e);
+	}
+	if (type & EMULTYPE_SKIP) {
+		kvm_rip_write(vcpu, e->rip + e->ctxt.d.len);
+		return 1;
+	}
+	return emulate_decoded(vcpu, e);
+}
+EXPORT_SYMBOL_GPL(kvm_emulate_insn);
+
+/**
+ * kvm_insn_length - how long is the instruction at RIP
+ * @vcpu: the vcpu, loaded
+ *
+ * For CPUs that do not tell the next RIP.  Returns 1..15, or -EFAULT, -EINVAL;
+ * the vcpu is as it was.
+ */
+int kvm_insn_length(struct kvm_vcpu *vcpu)
+{
+	enum x86emul_mode mode = emulation_mode(vcpu);
+	u64 linear = kvm_rip_read(vcpu), access = PFERR_FETCH_MASK;
+	unsigned int have = 0, n;
+	struct kvm_exception ex;
+	struct kvm_segment cs;
+	u8 bytes[X86_MAX_INSN_LEN];
+	gpa_t gpa;
+	int r = -ENODATA;
+
+	if (mode != X86EMUL_MODE_PROT64) {
+		kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
+		linear = (u32)(cs.base + linear);
+	}
+	if (kvm_ops.get_cpl(vcpu) == 3)
+		access |= PFERR_USER_MASK;
+	/* To the page's end first: the next page need not be there. */
+	while (r == -ENODATA && have < sizeof(bytes)) {
+		n = min_t(unsigned int, sizeof(bytes) - have, PAGE_SIZE - offset_in_page(linear));
+		gpa = kvm_mmu_gva_to_gpa(vcpu, linear, access, &ex);
+		if (gpa == INVALID_GPA || kvm_read_guest(vcpu, gpa, bytes + have, n))
+			return -EFAULT;
+		have += n;
+		linear += n;
+		r = x86_insn_length(mode, bytes, have);
+	}
+	return r;
+}
+EXPORT_SYMBOL_GPL(kvm_insn_length);
+
+int kvm_emulate_create(struct kvm_vcpu *vcpu)
+{
+	struct kvm_emulate *e = kvzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
+
+	if (!e)
+		return -ENOMEM;
+	x86_emulate_init(&e->ctxt);
+	e->ctxt.ops = &kvm_emulate_ops;
+	e->vcpu = vcpu;
+	vcpu->emul = e;
+	return 0;
+}
+
+void kvm_emulate_destroy(struct kvm_vcpu *vcpu)
+{
+	kvfree(vcpu->emul);
+}
