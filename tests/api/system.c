@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Calls on /dev/kvm. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+#include "vm.h"
+#include "kselftest_harness.h"
+
+FIXTURE(sys) {
+	int fd;
+};
+
+FIXTURE_SETUP(sys)
+{
+	self->fd = open("/dev/kvm", O_RDWR);
+	ASSERT_GE(self->fd, 0);
+}
+
+FIXTURE_TEARDOWN(sys)
+{
+	close(self->fd);
+}
+
+TEST_F(sys, device_node)
+{
+	struct stat st;
+
+	ASSERT_EQ(0, fstat(self->fd, &st));
+	EXPECT_TRUE(S_ISCHR(st.st_mode));
+	EXPECT_EQ(makedev(10, 232), st.st_rdev);
+}
+
+TEST_F(sys, get_api_version)
+{
+	EXPECT_EQ(12, ioctl(self->fd, KVM_GET_API_VERSION, 0L));
+	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_GET_API_VERSION, 1L)));
+}
+
+TEST_F(sys, create_vm)
+{
+	int a, b;
+
+	a = ioctl(self->fd, KVM_CREATE_VM, 0L);
+	b = ioctl(self->fd, KVM_CREATE_VM, 0L);
+	EXPECT_GE(a, 0);
+	EXPECT_GE(b, 0);
+	EXPECT_NE(a, b);
+	/* closed with its last fd only, and in any order */
+	close(self->fd);
+	EXPECT_EQ(0, ioctl(a, KVM_SET_TSS_ADDR, 0xfffbd000L));
+	close(a);
+	EXPECT_EQ(0, ioctl(b, KVM_SET_TSS_ADDR, 0xfffbd000L));
+	close(b);
+	self->fd = open("/dev/kvm", O_RDWR);
+	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_CREATE_VM, 1L)));
+	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_CREATE_VM, ~0UL)));
+}
+
+TEST_F(sys, create_vm_many)
+{
+	int fds[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		fds[i] = ioctl(self->fd, KVM_CREATE_VM, 0L);
+		ASSERT_GE(fds[i], 0);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
+static void msr_list(struct __test_metadata *_metadata, int fd, unsigned long call)
+{
+	struct kvm_msr_list probe = { .nmsrs = 0 }, *list;
+	u32 n;
+
+	EXPECT_EQ(E2BIG, err(ioctl(fd, call, &probe)));
+	n = probe.nmsrs;
+	ASSERT_GT(n, 0);
+	ASSERT_LE(n, 256);
+	list = calloc(1, sizeof(*list) + (n + 1) * sizeof(u32));
+	list->nmsrs = n - 1;
+	list->indices[0] = 0xabcd0123;
+	EXPECT_EQ(E2BIG, err(ioctl(fd, call, list)));
+	EXPECT_EQ(n, list->nmsrs);
+	EXPECT_EQ(0xabcd0123, list->indices[0]);
+	list->nmsrs = n + 1;
+	list->indices[n] = 0xabcd0123;
+	EXPECT_EQ(0, ioctl(fd, call, list));
+	EXPECT_EQ(n, list->nmsrs);
+	EXPECT_EQ(0xabcd0123, list->indices[n]);
+	for (u32 i = 0; i < n; i++)
+		for (u32 j = 0; j < i; j++)
+			if (list->indices[i] == list->indices[j])
+				TH_LOG("MSR %x twice", list->indices[i]);
+	EXPECT_EQ(EFAULT, err(ioctl(fd, call, BAD_PTR)));
+	EXPECT_EQ(EFAULT, err(ioctl(fd, call, NULL)));
+	free(list);
+}
+
+TEST_F(sys, get_msr_index_list)
+{
+	msr_list(_metadata, self->fd, KVM_GET_MSR_INDEX_LIST);
+}
+
+TEST_F(sys, get_msr_feature_index_list)
+{
+	if (!check_cap(self->fd, KVM_CAP_GET_MSR_FEATURES))
+		SKIP(return, "KVM_CAP_GET_MSR_FEATURES is not offered");
+	msr_list(_metadata, self->fd, KVM_GET_MSR_FEATURE_INDEX_LIST);
+}
+
+TEST_F(sys, check_extension)
+{
+	int vm = ioctl(self->fd, KVM_CREATE_VM, 0L);
+	static const struct { int cap, min; } want[] = {
+		{ KVM_CAP_USER_MEMORY, 1 }, { KVM_CAP_SET_TSS_ADDR, 1 },
+		{ KVM_CAP_EXT_CPUID, 1 }, { KVM_CAP_MP_STATE, 1 },
+		{ KVM_CAP_SYNC_MMU, 1 }, { KVM_CAP_NR_VCPUS, 1 },
+		{ KVM_CAP_MAX_VCPUS, 1 }, { KVM_CAP_NR_MEMSLOTS, 509 },
+		{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
+		{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
+		{ KVM_CAP_IRQ_ROUTING, 2 }, { KVM_CAP_MCE, 10 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		EXPECT_GE(check_cap(self->fd, want[i].cap), want[i].min)
+			TH_LOG("capability %d", want[i].cap);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+		EXPECT_EQ(check_cap(self->fd, want[i].cap), check_cap(vm, want[i].cap));
+	EXPECT_GE(check_cap(self->fd, KVM_CAP_MAX_VCPUS),
+		  check_cap(self->fd, KVM_CAP_NR_VCPUS));
+	/* what is not there, is 0 and no error */
+	EXPECT_EQ(0, check_cap(self->fd, 4094));
+	EXPECT_EQ(0, ioctl(self->fd, KVM_CHECK_EXTENSION, ~0UL));
+	EXPECT_EQ(0, ioctl(vm, KVM_CHECK_EXTENSION, ~0UL));
+	close(vm);
+}
+
+TEST_F(sys, get_vcpu_mmap_size)
+{
+	int size = ioctl(self->fd, KVM_GET_VCPU_MMAP_SIZE, 0L);
+	int page = KVM_COALESCED_MMIO_PAGE_OFFSET;
+
+	/* a page for kvm_run, one for port data, the coalescing ring's if offered */
+	EXPECT_GE(size, 2 * 4096);
+	EXPECT_EQ(0, size % 4096);
+	if (check_cap(self->fd, KVM_CAP_COALESCED_MMIO)) {
+		EXPECT_EQ(page, check_cap(self->fd, KVM_CAP_COALESCED_MMIO));
+		EXPECT_GE(size, 3 * 4096);
+	}
+	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_GET_VCPU_MMAP_SIZE, 1L)));
+}
+
+TEST_F(sys, get_supported_cpuid)
+{
+	const u32 max = 256;
+	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + max * sizeof(c->entries[0]));
+	u32 n, leaf0 = 0, seen = 0;
+
+	c->nent = 1;
+	EXPECT_EQ(E2BIG, err(ioctl(self->fd, KVM_GET_SUPPORTED_CPUID, c)));
+	c->nent = 0;
+	EXPECT_EQ(E2BIG, err(ioctl(self->fd, KVM_GET_SUPPORTED_CPUID, c)));
+	c->nent = max;
+	ASSERT_EQ(0, ioctl(self->fd, KVM_GET_SUPPORTED_CPUID, c));
+	n = c->nent;
+	/* kvmtool's buffer is 100, old rust-vmm's 80 */
+	EXPECT_GT(n, 4);
+	EXPECT_LT(n, 100);
+	for (u32 i = 0; i < n; i++) {
+		struct kvm_cpuid_entry2 *e = &c->entries[i];
+
+		if (e->function == 0)
+			leaf0 = e->eax;
+		seen |= (e->function == 0) << 0 | (e->function == 1) << 1 |
+			(e->function == 0x80000000) << 2 |
+			(e->function == 0x80000001) << 3 |
+			(e->function == 0x80000008) << 4;
+		EXPECT_EQ(0, e->padding[0] | e->padding[1] | e->padding[2]);
+		if (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX))
+			EXPECT_EQ(0, e->index) TH_LOG("leaf %x", e->function);
+	}
+	EXPECT_EQ(0x1f, seen);
+	EXPECT_GE(leaf0, 1);
+	/* exactly as many as there are; one fewer is too few */
+	c->nent = n;
+	EXPECT_EQ(0, ioctl(self->fd, KVM_GET_SUPPORTED_CPUID, c));
+	EXPECT_EQ(n, c->nent);
+	c->nent = n - 1;
+	EXPECT_EQ(E2BIG, err(ioctl(self->fd, KVM_GET_SUPPORTED_CPUID, c)));
+	/* a count past any sense is clamped, not refused and not believed */
+	c->nent = 100000;
+	EXPECT_EQ(0, ioctl(self->fd, KVM_GET_SUPPORTED_CPUID, c));
+	EXPECT_EQ(n, c->nent);
+	EXPECT_EQ(EFAULT, err(ioctl(self->fd, KVM_GET_SUPPORTED_CPUID, BAD_PTR)));
+	free(c);
+}
+
+TEST_F(sys, wrong_calls)
+{
+	static const unsigned long calls[] = {
+		KVM_RUN, KVM_GET_REGS, KVM_CREATE_VCPU, KVM_SET_USER_MEMORY_REGION,
+		KVM_SET_TSS_ADDR, KVM_GET_DIRTY_LOG, KVM_SET_CPUID2,
+	};
+	char buf[4096] = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+		EXPECT_NE(0, err(ioctl(self->fd, calls[i], buf)))
+			TH_LOG("call %#lx", calls[i]);
+	}
+	/* stock: EINVAL, as its ioctl for a device of its own has it */
+	EXPECT_NE(0, err(ioctl(self->fd, _IO(KVMIO, 0xfe), 0L)));
+	EXPECT_NE(0, err(ioctl(self->fd, _IO('x', 0x00), 0L)));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, 4096, PROT_READ, MAP_SHARED, self->fd, 0));
+	EXPECT_EQ(EINVAL, err(read(self->fd, buf, 1)));
+}
+
+TEST_HARNESS_MAIN
