@@ -231,5 +231,5 @@ fetch_kselftest() {	# DIRECTORY
 	tmp=$(mktemp -d "$KVM_CACHE/fetch.XXXXXX")
 	tar -x -J -f "$SOURCE_TARBALL" -C "$tmp" --strip-components=4 --wildcards \
 		'*/tools/testing/selftests/kselftest.h' '*/tools/testing/selftests/kselftest_harness.h' &&
-		rm -rf "$1" && mv "$tmp" "$1"
+		chmod 755 "$tmp" && rm -rf "$1" && mv "$tmp" "$1"
 }
