@@ -135,6 +135,8 @@ enum {
 	X86EMUL_ACC_WRITE = 2,	/* read: will be written too, so fault as a write does */
 };
 
+enum x86emul_x87 { X86EMUL_FNINIT, X86EMUL_FNSTCW, X86EMUL_FNSTSW };
+
 enum x86emul_dtable { X86EMUL_GDT, X86EMUL_IDT };
 
 /* What a guest's CPUID decides about an opcode's meaning. */
@@ -239,6 +241,8 @@ struct x86_emulate_ops {
 		       const void *val, unsigned int bytes);
 	int (*get_mmx)(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 *val);
 	int (*put_mmx)(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val);
+	/* Optional: what boot code asks to find an FPU; val for the stores. */
+	int (*x87)(struct x86_emulate_ctxt *ctxt, enum x86emul_x87 what, u16 *val);
 };
 
 #define X86_MAX_INSN_LEN	15
@@ -319,6 +323,8 @@ struct x86_emulate_ctxt {
 
 	/* The emulator's own. */
 	u64 next_rip;
+	u64 op0_linear;		/* of operand 0, when that is memory that was read */
+	u64 op0_old;		/* its value then */
 	u64 old_rflags;
 	u64 old_regs[X86_NR_GPR];	/* of those in undo */
 	u32 undo;
@@ -327,6 +333,8 @@ struct x86_emulate_ctxt {
 	u8 fetch[X86_MAX_INSN_LEN + 1];
 	struct x86_decode d;
 	struct x86_read_cache rc;
+	bool skip_write;	/* the executor wants operand 0 left alone */
+	u16 ins_count;		/* units the pending pio_in was asked for */
 	u8 vec[64];		/* a media operand */
 	u8 batch[X86EMUL_BATCH_BYTES];	/* REP INS and OUTS */
 };
