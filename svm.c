@@ -802,19 +802,23 @@ static void before_entry(struct vcpu_svm *svm)
 		x86_virt_spec_ctrl(svm->virt_spec_ctrl, true);
 }
 
-static void after_exit(struct vcpu_svm *svm)
+/* What is the host's, however the guest ended. */
+static void restore_host(struct vcpu_svm *svm)
+{
+	if (has_virt_ssbd)
+		x86_virt_spec_ctrl(svm->virt_spec_ctrl, false);
+	if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL))
+		svm->sw.guest_spec_ctrl = svm->vmcb->save.spec_ctrl;
+	/* The VMM's user code must not run on what the guest taught the predictors. */
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+}
+
+static void copy_exit(struct vcpu_svm *svm)
 {
 	struct vmcb *vmcb = svm->vmcb;
 	struct kvm_vcpu *vcpu = &svm->vcpu;
 	const unsigned long guest_cr0_bits = X86_CR0_TS | X86_CR0_MP;
-
-	if (has_virt_ssbd)
-		x86_virt_spec_ctrl(svm->virt_spec_ctrl, false);
-	if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL))
-		svm->sw.guest_spec_ctrl = vmcb->save.spec_ctrl;
-	/* The VMM's user code must not run on what the guest taught the predictors. */
-	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
-		this_cpu_write(x86_ibpb_exit_to_user, true);
 
 	vcpu->regs[VCPU_REGS_RAX] = vmcb->save.rax;
 	vcpu->regs[VCPU_REGS_RSP] = vmcb->save.rsp;
@@ -823,8 +827,17 @@ static void after_exit(struct vcpu_svm *svm)
 	vcpu->cr0 = (vcpu->cr0 & ~guest_cr0_bits) | (vmcb->save.cr0 & guest_cr0_bits);
 	if (npt)
 		vcpu->cr3 = vmcb->save.cr3;
+	vmcb->control.event_inj = 0;
 	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
 	vmcb->control.clean = BIT(CLEAN_NR) - 1;
+}
+
+/* VMRUN refused the state: nothing ran, and nothing of the VMCB is to be believed. */
+static void entry_failed(struct vcpu_svm *svm)
+{
+	take_back_injection(svm);
+	svm->vmcb->control.clean = 0;
+	svm->asid_generation = 0;
 }
 
 static void svm_run(struct kvm_vcpu *vcpu)
@@ -835,14 +848,12 @@ static void svm_run(struct kvm_vcpu *vcpu)
 
 	before_entry(svm);
 	svm_enter_guest(vcpu->regs, &svm->sw);
-	after_exit(svm);
-
+	restore_host(svm);
 	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR)) {
-		take_back_injection(svm);
-		svm->asid_generation = 0;
+		entry_failed(svm);
 		return;
 	}
-	control->event_inj = 0;
+	copy_exit(svm);
 	if (injected || unlikely(control->exit_int_info & SVM_EXITINTINFO_VALID))
 		requeue_interrupted(svm);
 	if (unlikely(vcpu->hflags & HF_IRET_PENDING))
