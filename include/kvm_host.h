@@ -289,6 +289,7 @@ struct kvm_mmu {
  */
 struct x86_emulate_ctxt;
 struct kvm_emulate;
+struct kvm_cpuid_key;
 
 struct kvm_vcpu {
 	/* Hot: entry and exit. */
@@ -351,8 +352,10 @@ struct kvm_vcpu {
 	struct kvm_emulate *emul;	/* emulate.c's context, allocated once */
 
 	/* CPUID and what follows from it (cpuid.c). */
-	struct kvm_cpuid_entry2 *cpuid;
-	int cpuid_nent;
+	struct kvm_cpuid_entry2 *cpuid;	/* as userspace gave them */
+	struct kvm_cpuid_key *cpuid_keys;	/* sorted; same allocation */
+	u16 cpuid_nent, cpuid_nkeys;
+	u16 cpuid_hint;			/* the key found last */
 	u8 maxphyaddr;
 	u64 rsvd_gpa_bits;
 	u64 guest_caps;			/* KVM_GUEST_HAS_*: CPUID bits asked often */
@@ -764,6 +767,7 @@ long kvm_get_msr_feature_index_list(struct kvm_msr_list __user *list);
 long kvm_dev_get_msrs(struct kvm_msrs __user *msrs);
 long kvm_vcpu_get_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
 long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
+bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base);
 long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap);
 long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce);
 u64  kvm_mce_cap_supported(void);
@@ -783,7 +787,8 @@ long kvm_vcpu_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *cpuid)
 const struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index);
 /* The answer that the guest's CPUID instruction gets. */
 void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
-void kvm_update_cpuid_runtime(struct kvm_vcpu *vcpu);	/* OSXSAVE, APIC, XSAVE sizes */
+/* maxphyaddr, guest_caps, cr4_guest_rsvd, ...; without any CPUID, what we support. */
+void kvm_derive_from_cpuid(struct kvm_vcpu *vcpu);
 void kvm_cpuid_free(struct kvm_vcpu *vcpu);
 /* feature: an X86_FEATURE_* number; of the guest's CPUID, or of what we support. */
 bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature);
