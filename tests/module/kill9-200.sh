@@ -1,0 +1,20 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A VMM killed with SIGKILL in mid-run, 200 times, leaves no memory and no module
+# reference behind.
+# timeout: 240
+
+# shellcheck source=tests/module/lib.sh
+. "$(dirname -- "$0")/lib.sh"
+
+echo "1..4"
+"$vmm" 10	# whatever the first ones allocate for good
+kvm_before=$(references kvm)
+before=$(memory_used)
+verdict "200 killed" "$vmm" 200
+verdict "no reference to $vendor" references_are "$vendor" 0
+verdict "no reference to kvm more than before" references_are kvm "$kvm_before"
+more=$(($(memory_used) - before))
+# 200 leaks of one page would be 800 kB, and of a guest's touched memory 200 MB
+verdict "memory is back: $more kB more in use" [ $more -lt 4096 ]
