@@ -60,13 +60,13 @@
 
 /* Group 1: 80, 81, 82, 83 */
 static const struct x86_opcode group1[8] = {
-	[0] = I0(em_add, F_LOCK),
-	[1] = I0(em_or, F_LOCK),
-	[2] = I0(em_adc, F_LOCK),
-	[3] = I0(em_sbb, F_LOCK),
-	[4] = I0(em_and, F_LOCK),
-	[5] = I0(em_sub, F_LOCK),
-	[6] = I0(em_xor, F_LOCK),
+	[0] = I0(em_add, F_LOCKABLE),
+	[1] = I0(em_or, F_LOCKABLE),
+	[2] = I0(em_adc, F_LOCKABLE),
+	[3] = I0(em_sbb, F_LOCKABLE),
+	[4] = I0(em_and, F_LOCKABLE),
+	[5] = I0(em_sub, F_LOCKABLE),
+	[6] = I0(em_xor, F_LOCKABLE),
 	[7] = I0(em_cmp, F_R0),
 };
 
@@ -95,8 +95,8 @@ static const struct x86_opcode group2[8] = {
 static const struct x86_opcode group3b[8] = {
 	[0] = I2(em_test, Eb, Ib, F_R0),
 	[1] = I2(em_test, Eb, Ib, F_R0),
-	[2] = I1(em_not, Eb, F_LOCK),
-	[3] = I1(em_neg, Eb, F_LOCK),
+	[2] = I1(em_not, Eb, F_LOCKABLE),
+	[3] = I1(em_neg, Eb, F_LOCKABLE),
 	[4] = I1(em_mul, Eb, F_R0),
 	[5] = I1(em_imul, Eb, F_R0),
 	[6] = I1(em_div, Eb, F_R0),
@@ -106,8 +106,8 @@ static const struct x86_opcode group3b[8] = {
 static const struct x86_opcode group3v[8] = {
 	[0] = I2(em_test, Ev, Iz, F_R0),
 	[1] = I2(em_test, Ev, Iz, F_R0),
-	[2] = I1(em_not, Ev, F_LOCK),
-	[3] = I1(em_neg, Ev, F_LOCK),
+	[2] = I1(em_not, Ev, F_LOCKABLE),
+	[3] = I1(em_neg, Ev, F_LOCKABLE),
 	[4] = I1(em_mul, Ev, F_R0),
 	[5] = I1(em_imul, Ev, F_R0),
 	[6] = I1(em_div, Ev, F_R0),
@@ -115,14 +115,14 @@ static const struct x86_opcode group3v[8] = {
 };
 
 static const struct x86_opcode group4[8] = {
-	[0] = I1(em_inc, Eb, F_LOCK),
-	[1] = I1(em_dec, Eb, F_LOCK),
+	[0] = I1(em_inc, Eb, F_LOCKABLE),
+	[1] = I1(em_dec, Eb, F_LOCKABLE),
 	[2] = UD, UD, UD, UD, UD, UD,
 };
 
 static const struct x86_opcode group5[8] = {
-	[0] = I1(em_inc, Ev, F_LOCK),
-	[1] = I1(em_dec, Ev, F_LOCK),
+	[0] = I1(em_inc, Ev, F_LOCKABLE),
+	[1] = I1(em_dec, Ev, F_LOCKABLE),
 	[2] = I1(em_call_abs, Ev, F_R0 | F_F64),
 	[3] = I1(em_call_far_mem, M, F_N0),
 	[4] = I1(em_jmp_abs, Ev, F_R0 | F_F64),
@@ -192,15 +192,15 @@ static const struct x86_opcode group7_mod[2] = {
 static const struct x86_opcode group8[8] = {
 	[0] = UD, UD, UD, UD,
 	[4] = I0(em_bt, F_R0),
-	[5] = I0(em_bts, F_LOCK),
-	[6] = I0(em_btr, F_LOCK),
-	[7] = I0(em_btc, F_LOCK),
+	[5] = I0(em_bts, F_LOCKABLE),
+	[6] = I0(em_btr, F_LOCKABLE),
+	[7] = I0(em_btc, F_LOCKABLE),
 };
 
 /* Group 9: 0F C7 */
 static const struct x86_opcode group9_mem[8] = {
 	[0] = UD,
-	[1] = I1(em_cmpxchg8b, M, F_N0 | F_LOCK),
+	[1] = I1(em_cmpxchg8b, M, F_N0 | F_LOCKABLE),
 	[2] = UD,
 	[3] = NI_M, NI_M, NI_M, NI_M, NI_M,
 };
@@ -228,9 +228,15 @@ static const struct x86_opcode group11[8] = {
 };
 
 /* Group 15: 0F AE */
+static const struct x86_opcode clflush[4] = {
+	[0] = I1(em_clflush, M, F_N0),
+	[1] = I1(em_clflush, M, F_N0),		/* CLFLUSHOPT */
+	[2] = UD, UD,
+};
+
 static const struct x86_opcode group15_mem[8] = {
 	[0] = NI_M, NI_M, NI_M, NI_M, NI_M, NI_M, NI_M,
-	[7] = I1(em_clflush, M, F_N0),	/* CLFLUSHOPT too */
+	[7] = BY_PFX(clflush),
 };
 
 static const struct x86_opcode group15_r0[4] = {
@@ -325,13 +331,18 @@ static const struct x86_opcode x87_df[2] = {
 };
 
 /* Where 64-bit mode means something else */
-static const struct x86_opcode mode_62[2] = {
+static const struct x86_opcode mod_62[2] = {
 	[0] = I2(em_bound, Gv, M, F_R0 | F_N1),
+	[1] = NI_M,				/* EVEX */
+};
+
+static const struct x86_opcode mode_62[2] = {
+	[0] = BY_MOD(mod_62),
 	[1] = { .flags = K_LACKING },		/* EVEX */
 };
 
 static const struct x86_opcode mode_63[2] = {
-	[0] = I2(em_arpl, Ew, Gw, F_PROT),
+	[0] = I2(em_arpl, Ew, Gw, F_W0 | F_PROT),
 	[1] = I2(em_movsxd, Gv, Ed, F_W0),
 };
 
@@ -346,56 +357,56 @@ static const struct x86_opcode mode_c4[2] = {
 };
 
 static const struct x86_opcode map0[256] = {
-	[0x00] = I2(em_add, Eb, Gb, F_LOCK),
-	[0x01] = I2(em_add, Ev, Gv, F_LOCK),
+	[0x00] = I2(em_add, Eb, Gb, F_LOCKABLE),
+	[0x01] = I2(em_add, Ev, Gv, F_LOCKABLE),
 	[0x02] = I2(em_add, Gb, Eb, 0),
 	[0x03] = I2(em_add, Gv, Ev, 0),
 	[0x04] = I2(em_add, AL, Ib, 0),
 	[0x05] = I2(em_add, rAX, Iz, 0),
 	[0x06] = I0(em_push_seg, F_NO64),
 	[0x07] = I0(em_pop_seg, F_NO64),
-	[0x08] = I2(em_or, Eb, Gb, F_LOCK),
-	[0x09] = I2(em_or, Ev, Gv, F_LOCK),
+	[0x08] = I2(em_or, Eb, Gb, F_LOCKABLE),
+	[0x09] = I2(em_or, Ev, Gv, F_LOCKABLE),
 	[0x0a] = I2(em_or, Gb, Eb, 0),
 	[0x0b] = I2(em_or, Gv, Ev, 0),
 	[0x0c] = I2(em_or, AL, Ib, 0),
 	[0x0d] = I2(em_or, rAX, Iz, 0),
 	[0x0e] = I0(em_push_seg, F_NO64),
 	[0x0f] = ESCAPE,
-	[0x10] = I2(em_adc, Eb, Gb, F_LOCK),
-	[0x11] = I2(em_adc, Ev, Gv, F_LOCK),
+	[0x10] = I2(em_adc, Eb, Gb, F_LOCKABLE),
+	[0x11] = I2(em_adc, Ev, Gv, F_LOCKABLE),
 	[0x12] = I2(em_adc, Gb, Eb, 0),
 	[0x13] = I2(em_adc, Gv, Ev, 0),
 	[0x14] = I2(em_adc, AL, Ib, 0),
 	[0x15] = I2(em_adc, rAX, Iz, 0),
 	[0x16] = I0(em_push_seg, F_NO64),
 	[0x17] = I0(em_pop_seg, F_NO64),
-	[0x18] = I2(em_sbb, Eb, Gb, F_LOCK),
-	[0x19] = I2(em_sbb, Ev, Gv, F_LOCK),
+	[0x18] = I2(em_sbb, Eb, Gb, F_LOCKABLE),
+	[0x19] = I2(em_sbb, Ev, Gv, F_LOCKABLE),
 	[0x1a] = I2(em_sbb, Gb, Eb, 0),
 	[0x1b] = I2(em_sbb, Gv, Ev, 0),
 	[0x1c] = I2(em_sbb, AL, Ib, 0),
 	[0x1d] = I2(em_sbb, rAX, Iz, 0),
 	[0x1e] = I0(em_push_seg, F_NO64),
 	[0x1f] = I0(em_pop_seg, F_NO64),
-	[0x20] = I2(em_and, Eb, Gb, F_LOCK),
-	[0x21] = I2(em_and, Ev, Gv, F_LOCK),
+	[0x20] = I2(em_and, Eb, Gb, F_LOCKABLE),
+	[0x21] = I2(em_and, Ev, Gv, F_LOCKABLE),
 	[0x22] = I2(em_and, Gb, Eb, 0),
 	[0x23] = I2(em_and, Gv, Ev, 0),
 	[0x24] = I2(em_and, AL, Ib, 0),
 	[0x25] = I2(em_and, rAX, Iz, 0),
 	[0x26] = PREFIX,
 	[0x27] = I0(em_daa, F_NO64),
-	[0x28] = I2(em_sub, Eb, Gb, F_LOCK),
-	[0x29] = I2(em_sub, Ev, Gv, F_LOCK),
+	[0x28] = I2(em_sub, Eb, Gb, F_LOCKABLE),
+	[0x29] = I2(em_sub, Ev, Gv, F_LOCKABLE),
 	[0x2a] = I2(em_sub, Gb, Eb, 0),
 	[0x2b] = I2(em_sub, Gv, Ev, 0),
 	[0x2c] = I2(em_sub, AL, Ib, 0),
 	[0x2d] = I2(em_sub, rAX, Iz, 0),
 	[0x2e] = PREFIX,
 	[0x2f] = I0(em_das, F_NO64),
-	[0x30] = I2(em_xor, Eb, Gb, F_LOCK),
-	[0x31] = I2(em_xor, Ev, Gv, F_LOCK),
+	[0x30] = I2(em_xor, Eb, Gb, F_LOCKABLE),
+	[0x31] = I2(em_xor, Ev, Gv, F_LOCKABLE),
 	[0x32] = I2(em_xor, Gb, Eb, 0),
 	[0x33] = I2(em_xor, Gv, Ev, 0),
 	[0x34] = I2(em_xor, AL, Ib, 0),
@@ -481,8 +492,8 @@ static const struct x86_opcode map0[256] = {
 	[0x83] = BY_REG2(group1, Ev, Sb),
 	[0x84] = I2(em_test, Eb, Gb, F_R0),
 	[0x85] = I2(em_test, Ev, Gv, F_R0),
-	[0x86] = I2(em_xchg, Eb, Gb, F_LOCK),
-	[0x87] = I2(em_xchg, Ev, Gv, F_LOCK),
+	[0x86] = I2(em_xchg, Eb, Gb, F_LOCKABLE),
+	[0x87] = I2(em_xchg, Ev, Gv, F_LOCKABLE),
 	[0x88] = I2(em_mov, Eb, Gb, F_W0),
 	[0x89] = I2(em_mov, Ev, Gv, F_W0),
 	[0x8a] = I2(em_mov, Gb, Eb, F_W0),
@@ -789,7 +800,7 @@ static const struct x86_opcode map1[256] = {
 	[0x0a] = UD,
 	[0x0b] = UD,				/* UD2 */
 	[0x0c] = UD,
-	[0x0d] = I1(em_nop, Ev, F_N0),		/* PREFETCHW */
+	[0x0d] = I1(em_prefetchw, Ev, F_N0),
 	[0x0e] = { .flags = K_LACKING },	/* FEMMS */
 	[0x0f] = NI_MB,				/* 3DNow! */
 	[0x10] = BY_PFX(pfx_0f10),
@@ -808,10 +819,10 @@ static const struct x86_opcode map1[256] = {
 	[0x1d] = I1(em_nop, Ev, F_N0),
 	[0x1e] = I1(em_nop, Ev, F_N0),		/* ENDBR */
 	[0x1f] = I1(em_nop, Ev, F_N0),
-	[0x20] = I2(em_mov_from_cr, En, Cn, F_W0 | F_N1 | F_CPL0 | F_REGS),
-	[0x21] = I2(em_mov_from_dr, En, Dn, F_W0 | F_N1 | F_CPL0 | F_REGS),
-	[0x22] = I2(em_mov_to_cr, Cn, En, F_N0 | F_CPL0 | F_REGS),
-	[0x23] = I2(em_mov_to_dr, Dn, En, F_N0 | F_CPL0 | F_REGS),
+	[0x20] = I2(em_mov_from_cr, En, Cn, F_W0 | F_N1 | F_REGS),
+	[0x21] = I2(em_mov_from_dr, En, Dn, F_W0 | F_N1 | F_REGS),
+	[0x22] = I2(em_mov_to_cr, Cn, En, F_N0 | F_REGS),
+	[0x23] = I2(em_mov_to_dr, Dn, En, F_N0 | F_REGS),
 	[0x24] = UD,
 	[0x25] = UD,
 	[0x26] = UD,
@@ -913,15 +924,15 @@ static const struct x86_opcode map1[256] = {
 	[0xa8] = I0(em_push_seg, F_D64),
 	[0xa9] = I0(em_pop_seg, F_D64),
 	[0xaa] = { .flags = K_LACKING },	/* RSM */
-	[0xab] = I2(em_bts, Ev, Gv, F_N0 | F_LOCK),
+	[0xab] = I2(em_bts, Ev, Gv, F_N0 | F_LOCKABLE),
 	[0xac] = I(em_shrd, Ev, Gv, Ib, 0),
 	[0xad] = I(em_shrd, Ev, Gv, CL, 0),
 	[0xae] = BY_MOD(group15_mod),
 	[0xaf] = I2(em_imul_2, Gv, Ev, 0),
-	[0xb0] = I2(em_cmpxchg, Eb, Gb, F_LOCK),
-	[0xb1] = I2(em_cmpxchg, Ev, Gv, F_LOCK),
+	[0xb0] = I2(em_cmpxchg, Eb, Gb, F_LOCKABLE),
+	[0xb1] = I2(em_cmpxchg, Ev, Gv, F_LOCKABLE),
 	[0xb2] = I2(em_load_far, Gv, M, F_N0 | F_N1),
-	[0xb3] = I2(em_btr, Ev, Gv, F_N0 | F_LOCK),
+	[0xb3] = I2(em_btr, Ev, Gv, F_N0 | F_LOCKABLE),
 	[0xb4] = I2(em_load_far, Gv, M, F_N0 | F_N1),
 	[0xb5] = I2(em_load_far, Gv, M, F_N0 | F_N1),
 	[0xb6] = I2(em_mov, Gv, Eb, F_W0),	/* MOVZX */
@@ -929,13 +940,13 @@ static const struct x86_opcode map1[256] = {
 	[0xb8] = BY_PFX(pfx_0fb8),
 	[0xb9] = UDM,				/* UD1 */
 	[0xba] = BY_REG2(group8, Ev, Ib),
-	[0xbb] = I2(em_btc, Ev, Gv, F_N0 | F_LOCK),
+	[0xbb] = I2(em_btc, Ev, Gv, F_N0 | F_LOCKABLE),
 	[0xbc] = BY_PFX(pfx_0fbc),
 	[0xbd] = BY_PFX(pfx_0fbd),
 	[0xbe] = I2(em_movsx, Gv, Eb, F_W0),
 	[0xbf] = I2(em_movsx, Gv, Ew, F_W0),
-	[0xc0] = I2(em_xadd, Eb, Gb, F_LOCK),
-	[0xc1] = I2(em_xadd, Ev, Gv, F_LOCK),
+	[0xc0] = I2(em_xadd, Eb, Gb, F_LOCKABLE),
+	[0xc1] = I2(em_xadd, Ev, Gv, F_LOCKABLE),
 	[0xc2] = NI_MB,
 	[0xc3] = BY_PFX(pfx_0fc3),
 	[0xc4] = NI_MB, NI_MB, NI_MB,
@@ -1542,6 +1553,25 @@ static int decode_operands(struct x86_emulate_ctxt *ctxt,
 	return X86EMUL_CONTINUE;
 }
 
+/* On AMD, LOCK MOV CR0 is a MOV of CR8 that needs no REX: APM 3 "MOV CRn". */
+static bool lock_allowed(struct x86_emulate_ctxt *ctxt)
+{
+	struct x86_decode *d = &ctxt->d;
+	unsigned int i;
+
+	if ((d->row->flags & F_LOCKABLE) && d->op[0].kind == OPK_MEM)
+		return true;
+	if (!ctxt->amd || d->map != 1)
+		return false;
+	if (d->opcode != 0x20 && d->opcode != 0x22)
+		return false;
+	i = d->opcode == 0x20;
+	if (d->op[i].reg)
+		return false;
+	d->op[i].reg = 8;
+	return true;
+}
+
 int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
 		    unsigned int len)
 {
@@ -1589,7 +1619,7 @@ int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
 	rc = decode_operands(ctxt, opnds);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
-	if (d->lock && !((row->flags & F_LOCK) && d->op[0].kind == OPK_MEM))
+	if (d->lock && !lock_allowed(ctxt))
 		return x86_emulate_fault(ctxt, EXC_UD);
 	d->len = ctxt->fetch_pos;
 	return X86EMUL_CONTINUE;

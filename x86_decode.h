@@ -95,7 +95,7 @@ enum {
 	K_PFX,			/* table by prefix: none, 66, F3, F2 */
 	K_MASK = 0xf,
 
-	F_LOCK = 1 << 4,	/* LOCK is allowed, on memory */
+	F_LOCKABLE = 1 << 4,	/* LOCK is allowed, on memory */
 	F_W0 = 1 << 5,		/* operand 0 is written, not read */
 	F_R0 = 1 << 6,		/* operand 0 is read, not written */
 	F_N0 = F_W0 | F_R0,	/* operand 0 is the executor's own business */
@@ -184,7 +184,7 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(ret_far) X(int) X(int1) X(int3) X(into) X(iret) \
 	X(sysenter) X(sysexit) X(syscall) X(sysret) \
 	X(clc) X(stc) X(cmc) X(cld) X(std) X(cli) X(sti) X(lahf) X(sahf) X(salc) \
-	X(hlt) X(nop) X(clflush) X(bound) X(xlat) X(wait) \
+	X(hlt) X(nop) X(prefetchw) X(clflush) X(bound) X(xlat) X(wait) \
 	X(in) X(out) X(ins) X(outs) X(movs) X(cmps) X(stos) X(lods) X(scas) \
 	X(lgdt) X(lidt) X(sgdt) X(sidt) X(lldt) X(ltr) X(sldt) X(str) \
 	X(lmsw) X(smsw) X(clts) X(invlpg) X(wbinvd) X(verr) X(verw) X(lar) X(lsl) \

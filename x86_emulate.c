@@ -209,6 +209,18 @@ static bool segment_allows(struct x86_emulate_ctxt *ctxt, const struct x86_seg *
 	return last <= s->limit;
 }
 
+static u64 segment_base(struct x86_emulate_ctxt *ctxt, unsigned int seg)
+{
+	struct x86_seg s;
+
+	if (mode64(ctxt) && seg < X86_SEG_FS)
+		return 0;
+	if (ctxt->ops->get_segment_base)
+		return ctxt->ops->get_segment_base(ctxt, seg);
+	ctxt->ops->get_segment(ctxt, seg, &s);
+	return s.base;
+}
+
 /*
  * The linear address of bytes at seg:ea.  seg is SS for references by rSP and
  * rBP, whose faults are #SS in 64-bit mode too, where limits are not checked:
@@ -221,12 +233,10 @@ static int linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
 
 	if (mode64(ctxt)) {
 		if (seg >= X86_SEG_FS) {
-			if (ctxt->ops->get_segment_base) {
-				ea += ctxt->ops->get_segment_base(ctxt, seg);
-			} else {
-				ctxt->ops->get_segment(ctxt, seg, &s);
-				ea += s.base;
-			}
+			/* AMD's processors want the offset canonical as well. */
+			if (ctxt->amd && !x86_canonical(ctxt, ea))
+				return seg_fault(ctxt, seg);
+			ea += segment_base(ctxt, seg);
 		}
 		if (!x86_canonical(ctxt, ea) || !x86_canonical(ctxt, ea + bytes - 1))
 			return seg_fault(ctxt, seg);
@@ -241,6 +251,14 @@ static int linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
 	/* Processors disagree on what comes after the last byte of 4 GiB. */
 	if (*linear + bytes - 1 > 0xffffffff)
 		return X86EMUL_UNHANDLEABLE;
+	return X86EMUL_CONTINUE;
+}
+
+/* MOVAPS and CMPXCHG16B find this out before they look at limits. */
+static int check_aligned(struct x86_emulate_ctxt *ctxt, unsigned int bytes)
+{
+	if ((segment_base(ctxt, ctxt->d.seg) + ctxt->d.ea) & (bytes - 1))
+		return fault_gp(ctxt, 0);
 	return X86EMUL_CONTINUE;
 }
 
@@ -953,6 +971,43 @@ int em_shrd(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
+/* ---- operands ---- */
+
+/* A general register or memory; modify: it will be stored to as well. */
+static int load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
+			bool modify)
+{
+	u64 linear;
+	int rc;
+
+	if (op->kind == OPK_REG) {
+		op->val = ctxt->regs[op->reg] >> (op->high * 8) & x86_mask(op->bytes);
+		return X86EMUL_CONTINUE;
+	}
+	if (op->kind != OPK_MEM)
+		return X86EMUL_CONTINUE;
+	rc = linearize(ctxt, ctxt->d.seg, ctxt->d.ea, op->bytes, modify, &linear);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	op->val = 0;
+	rc = mem_read(ctxt, linear, &op->val, op->bytes,
+		      modify ? X86EMUL_ACC_WRITE : 0);
+	if (modify) {
+		ctxt->op0_linear = linear;
+		ctxt->op0_old = op->val;
+	}
+	return rc;
+}
+
+static int store_op0(struct x86_emulate_ctxt *ctxt, u64 linear, u64 old, bool locked)
+{
+	const struct x86_operand *op = &ctxt->d.op[0];
+
+	if (locked)
+		return ctxt->ops->cmpxchg(ctxt, linear, &old, &op->val, op->bytes);
+	return mem_write(ctxt, linear, &op->val, op->bytes, 0);
+}
+
 /* ---- bits and bytes ---- */
 
 enum bit_action { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
@@ -975,8 +1030,6 @@ static u64 bit_apply(struct x86_emulate_ctxt *ctxt, u64 val, unsigned int bit,
 	}
 }
 
-static int store_op0(struct x86_emulate_ctxt *ctxt, u64 linear, u64 old,
-		     bool locked);
 
 /*
  * With the bit number in a register, a memory operand is a bit string: the
@@ -1206,11 +1259,14 @@ int em_cmpxchg8b(struct x86_emulate_ctxt *ctxt)
 
 	if (half == 8 && !has_feature(ctxt, X86EMUL_FEAT_CX16))
 		return fault_ud(ctxt);
+	if (half == 8) {
+		rc = check_aligned(ctxt, 16);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+	}
 	rc = linearize(ctxt, ctxt->d.seg, ctxt->d.ea, 2 * half, true, &linear);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
-	if (half == 8 && (linear & 15))
-		return fault_gp(ctxt, 0);
 	rc = mem_read(ctxt, linear, old, 2 * half, X86EMUL_ACC_WRITE);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
@@ -1859,16 +1915,21 @@ int em_jcc(struct x86_emulate_ctxt *ctxt)
 	return em_jmp_rel(ctxt);
 }
 
-/* LOOPNE (E0), LOOPE (E1), LOOP (E2) */
+/*
+ * LOOPNE (E0), LOOPE (E1), LOOP (E2).  On AMD's processors a REPNE or REPE prefix
+ * replaces the condition that the opcode's low bit gives.
+ */
 int em_loop(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.ad_bytes;
+	bool zf = ctxt->d.opcode & 1;
 
 	add_reg(ctxt, X86_RCX, (u64)-1, bytes);
 	if (!get_reg(ctxt, X86_RCX, bytes))
 		return X86EMUL_CONTINUE;
-	if (ctxt->d.opcode != 0xe2 &&
-	    flag(ctxt, X86_FLAG_ZF) != (ctxt->d.opcode & 1))
+	if (ctxt->d.rep && ctxt->amd)
+		zf = ctxt->d.rep == 0xf3;
+	if (ctxt->d.opcode != 0xe2 && flag(ctxt, X86_FLAG_ZF) != zf)
 		return X86EMUL_CONTINUE;
 	return em_jmp_rel(ctxt);
 }
@@ -1880,15 +1941,30 @@ int em_jcxz(struct x86_emulate_ctxt *ctxt)
 	return em_jmp_rel(ctxt);
 }
 
+/* Would this push succeed? */
+static int probe_push(struct x86_emulate_ctxt *ctxt, unsigned int bytes)
+{
+	u64 sp = (ctxt->regs[X86_RSP] - bytes) & x86_mask(stack_bytes(ctxt));
+	u64 linear;
+	int rc;
+
+	rc = linearize(ctxt, X86_SEG_SS, sp, bytes, true, &linear);
+	return rc == X86EMUL_CONTINUE ? probe_write(ctxt, linear, bytes) : rc;
+}
+
+/* Where both the stack and the target are bad, AMD faults on the stack. */
 static int call_to(struct x86_emulate_ctxt *ctxt, u64 target)
 {
 	u64 back = ctxt->next_rip;
-	int rc;
+	int rc = X86EMUL_CONTINUE;
 
-	rc = jump_to(ctxt, target);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	return push(ctxt, back, ctxt->d.op_bytes);
+	if (ctxt->amd)
+		rc = probe_push(ctxt, ctxt->d.op_bytes);
+	if (rc == X86EMUL_CONTINUE)
+		rc = jump_to(ctxt, target);
+	if (rc == X86EMUL_CONTINUE)
+		rc = push(ctxt, back, ctxt->d.op_bytes);
+	return rc;
 }
 
 int em_call_rel(struct x86_emulate_ctxt *ctxt)
@@ -2595,6 +2671,12 @@ int em_nop(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
+/* Of a register, it is Intel's NOP and AMD's #UD. */
+int em_prefetchw(struct x86_emulate_ctxt *ctxt)
+{
+	return OP0.kind == OPK_REG && ctxt->amd ? fault_ud(ctxt) : X86EMUL_CONTINUE;
+}
+
 /* Nothing is cached here, but the address is checked as a load's. */
 int em_clflush(struct x86_emulate_ctxt *ctxt)
 {
@@ -2719,6 +2801,9 @@ static void string_advance(struct x86_emulate_ctxt *ctxt, unsigned int nr,
 static void commit_iteration(struct x86_emulate_ctxt *ctxt)
 {
 	ctxt->undo = 0;
+	/* SDM 2A "REP": a fault brings back the flags of the start; not with AMD. */
+	if (ctxt->amd)
+		ctxt->old_rflags = ctxt->rflags;
 	ctxt->rc.pos = 0;
 	ctxt->rc.end = 0;
 	ctxt->ins_count = 0;
@@ -3152,13 +3237,8 @@ int em_clts(struct x86_emulate_ctxt *ctxt)
 /* Neither limit nor canonical form is checked: SDM 2A "INVLPG". */
 int em_invlpg(struct x86_emulate_ctxt *ctxt)
 {
-	u64 linear = ctxt->d.ea;
-	struct x86_seg s;
+	u64 linear = ctxt->d.ea + segment_base(ctxt, ctxt->d.seg);
 
-	if (!mode64(ctxt) || ctxt->d.seg >= X86_SEG_FS) {
-		ctxt->ops->get_segment(ctxt, ctxt->d.seg, &s);
-		linear += s.base;
-	}
 	if (!mode64(ctxt))
 		linear = (u32)linear;
 	if (x86_canonical(ctxt, linear))
@@ -3276,56 +3356,70 @@ int em_verw(struct x86_emulate_ctxt *ctxt)
 	return rc;
 }
 
+/* Its operand is loaded as one only read, and stored if it changes. */
 int em_arpl(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int rpl = OP1.val & 3;
+	int rc;
 
+	rc = load_operand(ctxt, &OP0, false);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
 	set_zf(ctxt, (OP0.val & 3) < rpl);
 	OP0.val = (OP0.val & ~3ull) | rpl;
 	return X86EMUL_CONTINUE;
 }
 
-static bool is_cr(unsigned int nr)
+/* CR0, 2, 3, 4 and, in 64-bit mode, 8; a wrong one is #UD at any CPL. */
+static int check_cr(struct x86_emulate_ctxt *ctxt, unsigned int nr)
 {
-	return nr <= 8 && (1u << nr & 0x11d);
+	if (nr > 8 || !(1u << nr & 0x11d) || (nr == 8 && !mode64(ctxt) && !ctxt->d.lock))
+		return fault_ud(ctxt);
+	return cpl(ctxt) ? fault_gp(ctxt, 0) : X86EMUL_CONTINUE;
 }
 
 int em_mov_from_cr(struct x86_emulate_ctxt *ctxt)
 {
-	if (!is_cr(OP1.reg) || (OP1.reg == 8 && !mode64(ctxt)))
-		return fault_ud(ctxt);
-	OP0.val = ctxt->ops->get_cr(ctxt, OP1.reg);
-	return X86EMUL_CONTINUE;
+	int rc;
+
+	rc = check_cr(ctxt, OP1.reg);
+	if (rc == X86EMUL_CONTINUE)
+		OP0.val = ctxt->ops->get_cr(ctxt, OP1.reg);
+	return rc;
 }
 
 int em_mov_to_cr(struct x86_emulate_ctxt *ctxt)
 {
-	if (!is_cr(OP0.reg) || (OP0.reg == 8 && !mode64(ctxt)))
-		return fault_ud(ctxt);
-	return ctxt->ops->set_cr(ctxt, OP0.reg, OP1.val);
+	int rc;
+
+	rc = check_cr(ctxt, OP0.reg);
+	return rc == X86EMUL_CONTINUE ? ctxt->ops->set_cr(ctxt, OP0.reg, OP1.val) : rc;
 }
 
 /* DR4 and DR5 are DR6 and DR7, unless debug extensions are on. */
-static bool is_dr(struct x86_emulate_ctxt *ctxt, unsigned int nr)
+static int check_dr(struct x86_emulate_ctxt *ctxt, unsigned int nr)
 {
 	if (nr > 7)
-		return false;
-	return (nr & 6) != 4 || !(ctxt->ops->get_cr(ctxt, 4) & CR4_DE);
+		return fault_ud(ctxt);
+	if ((nr & 6) == 4 && (ctxt->ops->get_cr(ctxt, 4) & CR4_DE))
+		return fault_ud(ctxt);
+	return cpl(ctxt) ? fault_gp(ctxt, 0) : X86EMUL_CONTINUE;
 }
 
 int em_mov_from_dr(struct x86_emulate_ctxt *ctxt)
 {
-	OP0.bytes = mode64(ctxt) ? 8 : 4;
-	if (!is_dr(ctxt, OP1.reg))
-		return fault_ud(ctxt);
-	return ctxt->ops->get_dr(ctxt, OP1.reg, &OP0.val);
+	int rc;
+
+	rc = check_dr(ctxt, OP1.reg);
+	return rc == X86EMUL_CONTINUE ? ctxt->ops->get_dr(ctxt, OP1.reg, &OP0.val) : rc;
 }
 
 int em_mov_to_dr(struct x86_emulate_ctxt *ctxt)
 {
-	if (!is_dr(ctxt, OP0.reg))
-		return fault_ud(ctxt);
-	return ctxt->ops->set_dr(ctxt, OP0.reg, OP1.val);
+	int rc;
+
+	rc = check_dr(ctxt, OP0.reg);
+	return rc == X86EMUL_CONTINUE ? ctxt->ops->set_dr(ctxt, OP0.reg, OP1.val) : rc;
 }
 
 static void put_edx_eax(struct x86_emulate_ctxt *ctxt, u64 val)
@@ -3542,17 +3636,17 @@ static int check_media(struct x86_emulate_ctxt *ctxt, u32 flags)
 	return X86EMUL_CONTINUE;
 }
 
-/* The memory operand's address; MOVAPS and its like want it aligned. */
 static int media_address(struct x86_emulate_ctxt *ctxt, unsigned int bytes,
 			 bool write, u64 *linear)
 {
 	int rc;
 
-	rc = linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, write, linear);
-	if (rc == X86EMUL_CONTINUE && (ctxt->d.row->flags & F_ALIGN) &&
-	    (*linear & (bytes - 1)))
-		return fault_gp(ctxt, 0);
-	return rc;
+	if (ctxt->d.row->flags & F_ALIGN) {
+		rc = check_aligned(ctxt, bytes);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+	}
+	return linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, write, linear);
 }
 
 /* To or from the start of val, a register's or memory's bytes */
@@ -3722,31 +3816,6 @@ static int check_privilege(struct x86_emulate_ctxt *ctxt, u32 flags)
 	return X86EMUL_CONTINUE;
 }
 
-static int load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
-			bool modify)
-{
-	u64 linear;
-	int rc;
-
-	if (op->kind == OPK_REG) {
-		op->val = ctxt->regs[op->reg] >> (op->high * 8) & x86_mask(op->bytes);
-		return X86EMUL_CONTINUE;
-	}
-	if (op->kind != OPK_MEM)
-		return X86EMUL_CONTINUE;
-	rc = linearize(ctxt, ctxt->d.seg, ctxt->d.ea, op->bytes, modify, &linear);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	op->val = 0;
-	rc = mem_read(ctxt, linear, &op->val, op->bytes,
-		      modify ? X86EMUL_ACC_WRITE : 0);
-	if (modify) {
-		ctxt->op0_linear = linear;
-		ctxt->op0_old = op->val;
-	}
-	return rc;
-}
-
 static int load_operands(struct x86_emulate_ctxt *ctxt, u32 flags)
 {
 	struct x86_decode *d = &ctxt->d;
@@ -3760,15 +3829,6 @@ static int load_operands(struct x86_emulate_ctxt *ctxt, u32 flags)
 	if (rc == X86EMUL_CONTINUE && !(flags & F_W0))
 		rc = load_operand(ctxt, &d->op[0], !(flags & F_R0));
 	return rc;
-}
-
-static int store_op0(struct x86_emulate_ctxt *ctxt, u64 linear, u64 old, bool locked)
-{
-	const struct x86_operand *op = &ctxt->d.op[0];
-
-	if (locked)
-		return ctxt->ops->cmpxchg(ctxt, linear, &old, &op->val, op->bytes);
-	return mem_write(ctxt, linear, &op->val, op->bytes, 0);
 }
 
 static int store_operand(struct x86_emulate_ctxt *ctxt, u32 flags)

@@ -1,0 +1,852 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Random instructions with random state, run by the emulator and by the CPU this
+ * stands on: 64-bit code, 32-bit code through the compatibility segment, and
+ * 16-bit code through segments of an LDT.  Registers, defined flags, memory and
+ * faults are compared.
+ *
+ *	differential [cases for each mode] [seed]
+ *
+ * A test's code lies in a sea of INT3, so that wherever it goes on, a signal
+ * says where.
+ */
+#include <asm/ldt.h>
+#include <asm/prctl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "tap.h"
+#include "x86_decode.h"
+
+#define CODE 0x11000000ul
+#define CODE_SIZE 0x4000ul
+#define START (CODE + 0x2000)		/* of the instruction, or a little before a page's end */
+#define DATA 0x10000000ul
+#define DATA_SIZE 0x2000ul
+#define GS_BASE (DATA + 0x800)
+#define LDT_LIMIT 0x1bff		/* of 16-bit data segments: less than DATA_SIZE */
+
+struct state {
+	u64 regs[16];
+	u64 rip;
+	u64 rflags;
+	u8 xmm[16][16];
+	u64 mm[8];
+};
+
+struct outcome {
+	struct state s;
+	u8 data[DATA_SIZE];
+	int trap;		/* 3: went on; else the vector */
+	u32 error;
+	u64 cr2;
+};
+
+static struct outcome cpu, emu;
+static u8 pattern[DATA_SIZE];
+static u8 *code_alias;
+static bool amd;
+
+/* ---- randomness ---- */
+
+static u64 seed;
+
+static u64 rnd(void)
+{
+	/* splitmix64 */
+	u64 z = seed += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+static bool chance(unsigned int one_in)
+{
+	return rnd() % one_in == 0;
+}
+
+/* ---- the CPU's side ---- */
+
+/* Used by the assembly: keep the order. */
+struct entry {
+	u64 regs[16];
+	u64 rflags;
+	u64 rsp_saved;
+	u64 ds_es, ss;
+	u32 eip, cs;
+	u64 rip;
+	u8 xmm[16][16];
+	u64 mm[8];
+} __attribute__((packed));
+
+struct entry native __attribute__((aligned(64)));
+void native_enter(void);
+void native_enter_far(void);
+void native_exit(void);
+
+/* A label of each: they differ in how they jump at the end. */
+#define ENTER(name, jump) \
+	".globl " name "\n" name ":\n" \
+	"	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n" \
+	"	mov %rsp, native+136(%rip)\n" \
+	"	lea native+176(%rip), %rax\n" \
+	"	movups 0(%rax), %xmm0; movups 16(%rax), %xmm1\n" \
+	"	movups 32(%rax), %xmm2; movups 48(%rax), %xmm3\n" \
+	"	movups 64(%rax), %xmm4; movups 80(%rax), %xmm5\n" \
+	"	movups 96(%rax), %xmm6; movups 112(%rax), %xmm7\n" \
+	"	movups 128(%rax), %xmm8; movups 144(%rax), %xmm9\n" \
+	"	movups 160(%rax), %xmm10; movups 176(%rax), %xmm11\n" \
+	"	movups 192(%rax), %xmm12; movups 208(%rax), %xmm13\n" \
+	"	movups 224(%rax), %xmm14; movups 240(%rax), %xmm15\n" \
+	"	movq 256(%rax), %mm0; movq 264(%rax), %mm1\n" \
+	"	movq 272(%rax), %mm2; movq 280(%rax), %mm3\n" \
+	"	movq 288(%rax), %mm4; movq 296(%rax), %mm5\n" \
+	"	movq 304(%rax), %mm6; movq 312(%rax), %mm7\n" \
+	"	mov native+144(%rip), %rax\n" \
+	"	mov %eax, %ds; mov %eax, %es\n" \
+	"	pushq native+128(%rip); popfq\n" \
+	"	mov native+8(%rip), %rcx; mov native+16(%rip), %rdx\n" \
+	"	mov native+24(%rip), %rbx\n" \
+	"	mov native+40(%rip), %rbp; mov native+48(%rip), %rsi\n" \
+	"	mov native+56(%rip), %rdi; mov native+64(%rip), %r8\n" \
+	"	mov native+72(%rip), %r9; mov native+80(%rip), %r10\n" \
+	"	mov native+88(%rip), %r11; mov native+96(%rip), %r12\n" \
+	"	mov native+104(%rip), %r13; mov native+112(%rip), %r14\n" \
+	"	mov native+120(%rip), %r15\n" \
+	"	mov native+152(%rip), %rax; mov %eax, %ss\n" \
+	"	mov native+32(%rip), %rsp\n" \
+	"	mov native+0(%rip), %rax\n" \
+	"	" jump "\n"
+
+__asm__(".text\n"
+	ENTER("native_enter", "jmp *native+168(%rip)")
+	ENTER("native_enter_far", "ljmpl *native+160(%rip)")
+	".globl native_exit\n"
+	"native_exit:\n"
+	"	mov $0x2b, %eax; mov %eax, %ss\n"
+	"	mov native+136(%rip), %rsp\n"
+	"	xor %eax, %eax; mov %eax, %ds; mov %eax, %es\n"
+	"	emms\n"
+	"	cld\n"
+	"	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+	"	ret\n");
+
+static const int greg_of[16] = {
+	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+};
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+	greg_t *g = uc->uc_mcontext.gregs;
+	unsigned int i;
+
+	(void)sig;
+	(void)info;
+	for (i = 0; i < 16; i++)
+		cpu.s.regs[i] = g[greg_of[i]];
+	cpu.s.rip = g[REG_RIP];
+	cpu.s.rflags = g[REG_EFL];
+	cpu.trap = g[REG_TRAPNO];
+	cpu.error = g[REG_ERR];
+	cpu.cr2 = g[REG_CR2];
+	memcpy(cpu.s.xmm, uc->uc_mcontext.fpregs->_xmm, sizeof(cpu.s.xmm));
+	for (i = 0; i < 8; i++)
+		memcpy(&cpu.s.mm[i], &uc->uc_mcontext.fpregs->_st[i], 8);
+	g[REG_RIP] = (greg_t)native_exit;
+	g[REG_EFL] = 0x202;
+	g[REG_CSGSFS] = (g[REG_CSGSFS] & 0x0000ffffffff0000ll) | 0x33 | 0x2bll << 48;
+}
+
+static void catch_signals(void)
+{
+	static char stack[65536];
+	stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	struct sigaction sa = { .sa_sigaction = on_signal,
+				.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+
+	sigaltstack(&ss, NULL);
+	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+	sigaction(SIGILL, &sa, NULL);
+	sigaction(SIGFPE, &sa, NULL);
+	sigaction(SIGTRAP, &sa, NULL);
+}
+
+/* ---- modes ---- */
+
+struct machine {
+	const char *name;
+	enum x86emul_mode mode;
+	u16 cs, ds, ss;
+	u64 code_base, data_base;
+	u32 data_limit;
+	unsigned int addr_bits;
+};
+
+static const struct machine machines[] = {
+	{ "64-bit", X86EMUL_MODE_PROT64, 0x33, 0, 0x2b, 0, 0, 0xffffffff, 64 },
+	{ "32-bit", X86EMUL_MODE_PROT32, 0x23, 0x2b, 0x2b, 0, 0, 0xffffffff, 32 },
+	{ "16-bit", X86EMUL_MODE_PROT16, 0x07, 0x0f, 0x0f, CODE, DATA, LDT_LIMIT, 16 },
+};
+
+static const struct machine *machine;
+
+static int make_ldt(void)
+{
+	struct user_desc d = { .entry_number = 0, .base_addr = CODE,
+			       .limit = CODE_SIZE - 1, .seg_32bit = 0, .contents = 2 };
+
+	if (syscall(SYS_modify_ldt, 1, &d, sizeof(d)))
+		return -1;
+	d.entry_number = 1;
+	d.base_addr = DATA;
+	d.limit = LDT_LIMIT;
+	d.contents = 0;
+	return syscall(SYS_modify_ldt, 1, &d, sizeof(d)) ? -1 : 0;
+}
+
+/* ---- the emulator's side ---- */
+
+static struct x86_emulate_ctxt ctxt;
+
+/* The first of bytes that cannot be had; code can be read, data written too. */
+static int check_access(u64 addr, unsigned int bytes, bool write)
+{
+	unsigned int i;
+
+	for (i = 0; i < bytes; i++) {
+		u64 a = addr + i;
+		u32 code = 4 | (write ? 2 : 0);
+
+		if (a - DATA < DATA_SIZE)
+			continue;
+		/* Linux does not let a program know what the kernel has mapped. */
+		if (a >= 0x7ffffffff000)
+			code |= 1;
+		if (a - CODE < CODE_SIZE) {
+			if (!write)
+				continue;
+			code |= 1;
+		}
+		return x86_emulate_page_fault(&ctxt, a, code);
+	}
+	return X86EMUL_CONTINUE;
+}
+
+static int op_read(struct x86_emulate_ctxt *c, u64 linear, void *val,
+		   unsigned int bytes, unsigned int access)
+{
+	int rc = check_access(linear, bytes, access & X86EMUL_ACC_WRITE);
+
+	(void)c;
+	if (rc == X86EMUL_CONTINUE)
+		memcpy(val, (void *)(uintptr_t)linear, bytes);
+	return rc;
+}
+
+static int op_write(struct x86_emulate_ctxt *c, u64 linear, const void *val,
+		    unsigned int bytes, unsigned int access)
+{
+	int rc = check_access(linear, bytes, true);
+
+	(void)c;
+	(void)access;
+	if (rc == X86EMUL_CONTINUE)
+		memcpy((void *)(uintptr_t)linear, val, bytes);
+	return rc;
+}
+
+static int op_probe(struct x86_emulate_ctxt *c, u64 linear, unsigned int bytes,
+		    unsigned int access)
+{
+	(void)c;
+	return check_access(linear, bytes, access & X86EMUL_ACC_WRITE);
+}
+
+static int op_fetch(struct x86_emulate_ctxt *c, u64 linear, void *val,
+		    unsigned int bytes)
+{
+	(void)c;
+	if (linear - CODE >= CODE_SIZE || linear + bytes - CODE > CODE_SIZE)
+		return x86_emulate_page_fault(&ctxt, linear, 0x14);
+	memcpy(val, (void *)(uintptr_t)linear, bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static int op_cmpxchg(struct x86_emulate_ctxt *c, u64 linear, const void *old,
+		      const void *new, unsigned int bytes)
+{
+	int rc = check_access(linear, bytes, true);
+
+	(void)c;
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (memcmp((void *)(uintptr_t)linear, old, bytes))
+		return X86EMUL_RETRY_INSTR;
+	memcpy((void *)(uintptr_t)linear, new, bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static void op_get_segment(struct x86_emulate_ctxt *c, unsigned int seg,
+			   struct x86_seg *s)
+{
+	(void)c;
+	memset(s, 0, sizeof(*s));
+	s->s = s->present = 1;
+	s->dpl = 3;
+	s->type = 3;
+	s->limit = machine->data_limit;
+	s->base = machine->data_base;
+	s->db = machine->mode != X86EMUL_MODE_PROT16;
+	switch (seg) {
+	case X86_SEG_CS:
+		s->type = 0xb;
+		s->selector = machine->cs;
+		s->base = machine->code_base;
+		s->limit = machine->code_base ? CODE_SIZE - 1 : 0xffffffff;
+		break;
+	case X86_SEG_SS:
+		s->selector = machine->ss;
+		break;
+	case X86_SEG_DS:
+	case X86_SEG_ES:
+		s->selector = machine->ds;
+		break;
+	case X86_SEG_GS:
+		s->selector = 0;
+		s->base = GS_BASE;
+		s->unusable = machine->mode != X86EMUL_MODE_PROT64;
+		break;
+	default:
+		s->unusable = 1;
+		break;
+	}
+}
+
+static unsigned int op_get_cpl(struct x86_emulate_ctxt *c)
+{
+	(void)c;
+	return 3;
+}
+
+static u64 op_get_cr(struct x86_emulate_ctxt *c, unsigned int nr)
+{
+	(void)c;
+	return nr == 0 ? 0x80050033 : nr == 4 ? 0x200 : 0;
+}
+
+static int op_get_msr(struct x86_emulate_ctxt *c, u32 msr, u64 *val)
+{
+	(void)c;
+	(void)msr;
+	*val = 0xd01;
+	return X86EMUL_CONTINUE;
+}
+
+static int op_get_vec(struct x86_emulate_ctxt *c, unsigned int nr, void *val,
+		      unsigned int bytes)
+{
+	(void)c;
+	memcpy(val, emu.s.xmm[nr], bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static int op_put_vec(struct x86_emulate_ctxt *c, unsigned int nr, const void *val,
+		      unsigned int bytes)
+{
+	(void)c;
+	memcpy(emu.s.xmm[nr], val, bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static int op_get_mmx(struct x86_emulate_ctxt *c, unsigned int nr, u64 *val)
+{
+	(void)c;
+	*val = emu.s.mm[nr];
+	return X86EMUL_CONTINUE;
+}
+
+static int op_put_mmx(struct x86_emulate_ctxt *c, unsigned int nr, u64 val)
+{
+	(void)c;
+	emu.s.mm[nr] = val;
+	return X86EMUL_CONTINUE;
+}
+
+static const struct x86_emulate_ops ops = {
+	.read = op_read,
+	.write = op_write,
+	.probe = op_probe,
+	.fetch = op_fetch,
+	.cmpxchg = op_cmpxchg,
+	.get_segment = op_get_segment,
+	.get_cpl = op_get_cpl,
+	.get_cr = op_get_cr,
+	.get_msr = op_get_msr,
+	.get_vec = op_get_vec,
+	.put_vec = op_put_vec,
+	.get_mmx = op_get_mmx,
+	.put_mmx = op_put_mmx,
+};
+
+/* ---- one case ---- */
+
+static u8 insn[X86_MAX_INSN_LEN + 1];
+static u64 start_rip;
+
+/* What must not run here: it leaves the process, or depends on more than we know. */
+static bool is_dangerous(void)
+{
+	static int (*const execs[])(struct x86_emulate_ctxt *) = {
+		em_ret_far, em_iret, em_call_far_mem, em_jmp_far_mem, em_call_far,
+		em_jmp_far, em_load_far, em_mov_to_seg, em_pop_seg, em_syscall,
+		em_sysret, em_sysenter, em_sysexit, em_int, em_int1, em_int3, em_into,
+		em_rdtsc, em_rdtscp, em_rdpid, em_rdpmc, em_cpuid, em_hypercall,
+		em_lar, em_lsl, em_verr, em_verw, em_sldt, em_str, em_sgdt, em_sidt,
+		em_smsw, em_rdfsbase, em_rdgsbase, em_wrfsbase, em_wrgsbase, em_lldt,
+		em_ltr, em_wait, em_fninit, em_fnstcw, em_fnstsw,
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(execs) / sizeof(execs[0]); i++)
+		if (ctxt.d.row->exec == execs[i])
+			return true;
+	return false;
+}
+
+#define IS(fn) (exec == em_##fn)
+
+/* Flags that the manual leaves undefined for what was just decoded. */
+static u32 undefined_flags(void)
+{
+	int (*exec)(struct x86_emulate_ctxt *) = ctxt.d.row->exec;
+	const struct x86_operand *op = ctxt.d.op;
+	unsigned int bits = op[0].bytes * 8, n;
+
+	if (IS(and) || IS(or) || IS(xor) || IS(test))
+		return X86_FLAG_AF;
+	if (IS(mul) || IS(imul) || IS(imul_2) || IS(imul_3))
+		return X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_AF | X86_FLAG_PF;
+	if (IS(div) || IS(idiv))
+		return X86_FLAGS_STATUS;
+	if (IS(bt) || IS(bts) || IS(btr) || IS(btc))
+		return X86_FLAG_OF | X86_FLAG_SF | X86_FLAG_AF | X86_FLAG_PF;
+	if (IS(bsf) || IS(bsr))
+		return X86_FLAGS_STATUS & ~X86_FLAG_ZF;
+	if (IS(tzcnt) || IS(lzcnt))
+		return X86_FLAGS_STATUS & ~(X86_FLAG_ZF | X86_FLAG_CF);
+	if (IS(aaa) || IS(aas))
+		return X86_FLAG_OF | X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF;
+	if (IS(daa) || IS(das))
+		return X86_FLAG_OF;
+	if (IS(aam) || IS(aad))
+		return X86_FLAG_OF | X86_FLAG_AF | X86_FLAG_CF;
+	if (IS(shld) || IS(shrd)) {
+		n = op[2].val & (bits == 64 ? 63 : 31);
+		return (n ? X86_FLAG_AF : 0) | (n > 1 ? X86_FLAG_OF : 0);
+	}
+	if (IS(rol) || IS(ror) || IS(rcl) || IS(rcr)) {
+		n = op[1].val & (bits == 64 ? 63 : 31);
+		return n > 1 ? X86_FLAG_OF : 0;
+	}
+	if (IS(shl) || IS(shr) || IS(sar)) {
+		n = op[1].val & (bits == 64 ? 63 : 31);
+		return (n ? X86_FLAG_AF : 0) | (n > 1 ? X86_FLAG_OF : 0) |
+		       (n > bits && !IS(sar) ? X86_FLAG_CF : 0);
+	}
+	return 0;
+}
+
+static bool undefined_result(void)
+{
+	int (*exec)(struct x86_emulate_ctxt *) = ctxt.d.row->exec;
+	const struct x86_operand *op = ctxt.d.op;
+
+	if (IS(bswap) && op[0].bytes == 2)
+		return true;
+	return (IS(shld) || IS(shrd)) && op[0].bytes == 2 && (op[2].val & 31) > 16;
+}
+
+/* Returns an X86EMUL code; the outcome is in emu. */
+static int run_emulator(const struct state *in)
+{
+	unsigned int guard = 0;
+	int rc;
+
+	emu.s = *in;
+	memcpy(ctxt.regs, in->regs, sizeof(ctxt.regs));
+	ctxt.rip = in->rip;
+	ctxt.rflags = in->rflags;
+	ctxt.mode = machine->mode;
+	ctxt.d.len = 0;
+	rc = x86_decode_insn(&ctxt, NULL, 0);
+	if (rc == X86EMUL_CONTINUE) {
+		if (is_dangerous())
+			return X86EMUL_UNHANDLEABLE;
+		/* What follows must stop it: INT3 right behind. */
+		memset(code_alias + (start_rip + machine->code_base - CODE) + ctxt.d.len,
+		       0xcc, 16);
+		do
+			rc = x86_emulate_insn(&ctxt);
+		while (rc == X86EMUL_CONTINUE && ctxt.more && ++guard < 100);
+		if (ctxt.more)
+			return X86EMUL_UNHANDLEABLE;
+	}
+	memcpy(emu.s.regs, ctxt.regs, sizeof(ctxt.regs));
+	emu.s.rip = ctxt.rip;
+	emu.s.rflags = ctxt.rflags;
+	emu.trap = 3;
+	emu.error = 0;
+	emu.cr2 = 0;
+	if (rc == X86EMUL_PROPAGATE_FAULT) {
+		emu.trap = ctxt.exception.vector;
+		emu.error = ctxt.exception.error_code;
+		if (emu.trap == 14)
+			emu.cr2 = ctxt.exception.address;
+	}
+	return rc;
+}
+
+static void run_cpu(const struct state *in)
+{
+	memcpy(native.regs, in->regs, sizeof(native.regs));
+	native.rflags = in->rflags;
+	memcpy(native.xmm, in->xmm, sizeof(native.xmm));
+	memcpy(native.mm, in->mm, sizeof(native.mm));
+	native.ds_es = machine->ds;
+	native.ss = machine->ss;
+	native.rip = in->rip;
+	native.eip = in->rip;
+	native.cs = machine->cs;
+	if (machine->mode == X86EMUL_MODE_PROT64)
+		native_enter();
+	else
+		native_enter_far();
+	/* INT3 has been passed. */
+	if (cpu.trap == 3)
+		cpu.s.rip--;
+	/* A fetch fault elsewhere: the jump itself has gone well. */
+	if (cpu.trap == 14 && (cpu.error & 0x10) && cpu.s.rip != in->rip) {
+		cpu.trap = 3;
+		cpu.error = 0;
+		cpu.cr2 = 0;
+	}
+	if (cpu.trap != 14)
+		cpu.cr2 = 0;
+	/* It stays as it was for what has no error code. */
+	if (cpu.trap != 14 && (cpu.trap < 10 || cpu.trap > 13))
+		cpu.error = 0;
+}
+
+static u32 ignored_flags;
+
+static bool same(void)
+{
+	u32 ignore = ignored_flags | X86_FLAG_RF;
+	unsigned int i, n = machine->mode == X86EMUL_MODE_PROT64 ? 16 : 8;
+	u64 mask = machine->mode == X86EMUL_MODE_PROT64 ? ~0ull : 0xffffffff;
+
+	for (i = 0; i < n; i++)
+		if ((cpu.s.regs[i] ^ emu.s.regs[i]) & mask)
+			return false;
+	if (cpu.trap != emu.trap || cpu.error != emu.error || cpu.cr2 != emu.cr2)
+		return false;
+	if (cpu.s.rip != emu.s.rip || ((cpu.s.rflags ^ emu.s.rflags) & ~(u64)ignore))
+		return false;
+	if (memcmp(cpu.s.xmm, emu.s.xmm, sizeof(cpu.s.xmm)) ||
+	    memcmp(cpu.s.mm, emu.s.mm, sizeof(cpu.s.mm)))
+		return false;
+	return !memcmp(cpu.data, emu.data, DATA_SIZE);
+}
+
+static void report(const struct state *in)
+{
+	static const char *const names[16] = {
+		"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+		"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+	};
+	unsigned int i, shown = 0;
+
+	printf("# %s:", machine->name);
+	for (i = 0; i < 15; i++)
+		printf(" %02x", insn[i]);
+	printf(" (len %u)\n# trap %d/%d error %x/%x cr2 %llx/%llx (cpu/emulator)\n",
+	       ctxt.d.len, cpu.trap, emu.trap, cpu.error, emu.error,
+	       (unsigned long long)cpu.cr2, (unsigned long long)emu.cr2);
+	for (i = 0; i < 16; i++)
+		printf("%s%s=%llx%s", i % 8 ? " " : "#   ", names[i],
+		       (unsigned long long)in->regs[i], i % 8 == 7 ? "\n" : "");
+	for (i = 0; i < 16; i++)
+		if (cpu.s.regs[i] != emu.s.regs[i])
+			printf("#   %s: cpu %llx emulator %llx\n", names[i],
+			       (unsigned long long)cpu.s.regs[i],
+			       (unsigned long long)emu.s.regs[i]);
+	printf("#   rip %llx/%llx/%llx flags %llx/%llx/%llx (in/cpu/emulator)\n",
+	       (unsigned long long)in->rip, (unsigned long long)cpu.s.rip,
+	       (unsigned long long)emu.s.rip, (unsigned long long)in->rflags,
+	       (unsigned long long)cpu.s.rflags, (unsigned long long)emu.s.rflags);
+	if (memcmp(cpu.s.xmm, emu.s.xmm, sizeof(cpu.s.xmm)))
+		printf("#   xmm differ\n");
+	if (memcmp(cpu.s.mm, emu.s.mm, sizeof(cpu.s.mm)))
+		printf("#   mm differ\n");
+	for (i = 0; i < DATA_SIZE && shown < 8; i++)
+		if (cpu.data[i] != emu.data[i]) {
+			printf("#   data[%x]: was %02x, cpu %02x emulator %02x\n", i,
+			       pattern[i], cpu.data[i], emu.data[i]);
+			shown++;
+		}
+}
+
+/* ---- generators ---- */
+
+static u64 random_value(void)
+{
+	static const u64 edges[] = {
+		0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
+		0x80000000, 0xffffffff, 0x7fffffffffffffff, 0x8000000000000000,
+		0xffffffffffffffff, 0x0000800000000000, 0x00007fffffffffff,
+		0xffff800000000000, 0x99, 0x0a, 0xfffffffffffffff8,
+	};
+
+	switch (rnd() % 8) {
+	case 0:
+		return edges[rnd() % (sizeof(edges) / sizeof(edges[0]))];
+	case 1:
+		return rnd() % 300;
+	case 2:
+		return 0 - rnd() % 300;
+	case 3:
+	case 4:
+	case 5:
+		return DATA - machine->data_base + rnd() % (DATA_SIZE + 64) - 32;
+	default:
+		return rnd() >> (rnd() % 64);
+	}
+}
+
+static void random_state(struct state *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < 16; i++)
+		s->regs[i] = random_value();
+	if (!chance(16))
+		s->regs[X86_RSP] = DATA - machine->data_base + 0x400 + rnd() % 0x1000;
+	if (!chance(4))
+		s->regs[X86_RSP] &= ~7ull;
+	if (!chance(4))
+		s->regs[X86_RCX] = rnd() % 40;
+	if (machine->mode != X86EMUL_MODE_PROT64)
+		for (i = 0; i < 16; i++)
+			s->regs[i] = i < 8 ? (u32)s->regs[i] : 0;
+	s->rflags = 0x202 | (rnd() & (X86_FLAGS_STATUS | X86_FLAG_DF));
+	if (!chance(4))
+		s->rflags &= ~(u64)X86_FLAG_DF;
+	for (i = 0; i < sizeof(s->xmm); i++)
+		((u8 *)s->xmm)[i] = rnd();
+	if (machine->mode != X86EMUL_MODE_PROT64)
+		memset(s->xmm[8], 0, 128);
+	for (i = 0; i < 8; i++)
+		s->mm[i] = rnd();
+	s->rip = start_rip;
+}
+
+static void random_insn(void)
+{
+	bool long_mode = machine->mode == X86EMUL_MODE_PROT64;
+	unsigned int n = 0, i;
+
+	if (chance(4))
+		insn[n++] = 0x66;
+	if (chance(6))
+		insn[n++] = 0x67;
+	if (chance(12))
+		insn[n++] = chance(2) ? 0xf2 : 0xf3;
+	if (chance(16))
+		insn[n++] = 0xf0;
+	if (chance(16))
+		insn[n++] = 0x65;
+	if (chance(24))
+		insn[n++] = 0x26 | (rnd() & 0x18);
+	if (long_mode && chance(2))
+		insn[n++] = 0x40 | (rnd() & 15);
+	switch (rnd() % 16) {
+	case 0 ... 6:
+		break;
+	case 7 ... 14:
+		insn[n++] = 0x0f;
+		break;
+	default:
+		insn[n++] = 0x0f;
+		insn[n++] = 0x38;
+		insn[n++] = 0xf0 | (rnd() & 7);
+		break;
+	}
+	for (i = n; i < sizeof(insn); i++)
+		insn[i] = rnd();
+	/* After the opcode and ModRM, often a small displacement. */
+	if (chance(2))
+		for (i = n + 3; i < n + 6 && i < sizeof(insn); i++)
+			insn[i] = 0;
+	/* FS is the C library's. */
+	for (i = 0; i < sizeof(insn); i++)
+		if (insn[i] == 0x64)
+			insn[i] = 0x65;
+	insn[15] = 0xcc;
+}
+
+/* POPF would take AC from the stack, and signal handlers would then fault. */
+static void tame_pattern(void)
+{
+	unsigned int i;
+
+	for (i = 2; i < DATA_SIZE; i++)
+		pattern[i] &= ~4;
+}
+
+static void fill_pattern(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < DATA_SIZE; i++)
+		pattern[i] = rnd();
+	/* Here and there, addresses for what returns and jumps. */
+	for (i = 0; i < DATA_SIZE; i += 8 << rnd() % 6) {
+		u64 val = random_value();
+
+		if (chance(2))
+			val = START - machine->code_base + rnd() % 64 + 16;
+		memcpy(pattern + i, &val, 8);
+	}
+}
+
+static struct {
+	unsigned long compared, lacking, faults, skipped, diverged;
+	unsigned char rows[4][256];
+} stats;
+
+static void one_case(void)
+{
+	static struct state in;
+	unsigned int len;
+	int rc;
+
+	random_insn();
+	random_state(&in);
+	memset(code_alias + 0x1fc0, 0xcc, 0x100);
+	memcpy(code_alias + (start_rip + machine->code_base - CODE), insn, 15);
+	memcpy((void *)DATA, pattern, DATA_SIZE);
+	rc = run_emulator(&in);
+	memcpy(emu.data, (void *)DATA, DATA_SIZE);
+	if (rc == X86EMUL_UNHANDLEABLE) {
+		stats.lacking++;
+		return;
+	}
+	len = rc == X86EMUL_CONTINUE || ctxt.d.len ? ctxt.d.len : 0;
+	if (rc == X86EMUL_CONTINUE) {
+		/* Into itself: it would not end. */
+		if (emu.s.rip - start_rip < len || undefined_result()) {
+			stats.skipped++;
+			return;
+		}
+		/* Jumping to outside of the sea of INT3 must fault at once. */
+		if (emu.s.rip + machine->code_base >= 0x12000000 &&
+		    emu.s.rip - start_rip > 64 && emu.s.rip < 0x7ffffffff000) {
+			stats.skipped++;
+			return;
+		}
+	}
+	/* The CPU at hand leaves what POPA had popped before the fault. */
+	if (rc != X86EMUL_CONTINUE && ctxt.d.len && ctxt.d.row->exec == em_popa) {
+		stats.skipped++;
+		return;
+	}
+	/* The CPU at hand takes LOCK VERW for VERW; we hold with the manual. */
+	if (ctxt.d.lock && ctxt.d.map == 1 && ctxt.d.opcode == 0) {
+		stats.skipped++;
+		return;
+	}
+	ignored_flags = rc == X86EMUL_CONTINUE ? undefined_flags() : 0;
+	memcpy((void *)DATA, pattern, DATA_SIZE);
+	run_cpu(&in);
+	memcpy(cpu.data, (void *)DATA, DATA_SIZE);
+	stats.compared++;
+	stats.faults += rc != X86EMUL_CONTINUE;
+	stats.rows[ctxt.d.map][ctxt.d.opcode] = 1;
+	if (same())
+		return;
+	if (stats.diverged++ < 10)
+		report(&in);
+}
+
+static void run_machine(const struct machine *m, unsigned long cases)
+{
+	unsigned int rows = 0, i;
+	unsigned long n;
+
+	machine = m;
+	memset(&stats, 0, sizeof(stats));
+	for (n = 0; n < cases; n++) {
+		if (n % 64 == 0) {
+			fill_pattern();
+			tame_pattern();
+			/* At a page's end every few rounds. */
+			start_rip = START - m->code_base - (chance(4) ? rnd() % 16 : 0);
+		}
+		one_case();
+	}
+	for (i = 0; i < sizeof(stats.rows); i++)
+		rows += ((u8 *)stats.rows)[i];
+	tap_ok(stats.diverged == 0 && stats.compared > cases / 4,
+	       "%s: %lu cases compared, %lu of them faults, %u opcodes, %lu divergences (%lu not covered, %lu skipped)",
+	       m->name, stats.compared, stats.faults, rows, stats.diverged,
+	       stats.lacking, stats.skipped);
+}
+
+static bool is_amd(void)
+{
+	u32 a = 0, b, c, d;
+
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "=c"(c), "=d"(d));
+	return c == 0x444d4163;		/* AuthenticAMD */
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long cases = argc > 1 ? strtoul(argv[1], NULL, 0) : 300000;
+	int fd = memfd_create("code", 0);
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
+	amd = is_amd();
+	if (fd < 0 || ftruncate(fd, CODE_SIZE))
+		return 2;
+	code_alias = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (mmap((void *)CODE, CODE_SIZE, PROT_READ | PROT_EXEC,
+		 MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) == MAP_FAILED ||
+	    mmap((void *)DATA, DATA_SIZE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED ||
+	    code_alias == MAP_FAILED)
+		return 2;
+	memset(code_alias, 0xcc, CODE_SIZE);
+	catch_signals();
+	syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE);
+	x86_emulate_init(&ctxt);
+	ctxt.ops = &ops;
+	ctxt.amd = amd;
+
+	run_machine(&machines[0], cases);
+	run_machine(&machines[1], cases);
+	if (make_ldt())
+		printf("ok %u - 16-bit # SKIP this kernel has no modify_ldt\n", ++tap_count);
+	else
+		run_machine(&machines[2], cases);
+	return tap_done();
+}
