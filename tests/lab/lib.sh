@@ -41,10 +41,19 @@ locked() {	# NAME COMMAND...
 	return "$status"
 }
 
-apt_update_once() {
-	[ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mtime -1 2>/dev/null | head -n 1)" ] || return 0
+# Package lists no older than a day, as far as this user may see to that.
+apt_update_once() { locked apt-update apt_update; }
+
+apt_update() {
+	local stamp=$KVM_CACHE/.apt-updated
+
+	[ -z "$(find "$stamp" -mtime -1 2>/dev/null)" ] || return 0
 	[ "$(id -u)" = 0 ] || return 0
-	quietly apt-get update -q || say "apt-get update failed; going on with what is there"
+	if quietly apt-get update -q; then
+		touch "$stamp"
+	else
+		say "apt-get update failed; going on with what is there"
+	fi
 }
 
 # Install the named packages that are missing.
@@ -96,8 +105,10 @@ fetch_image() {	# PACKAGE DIRECTORY KVER
 	[ ! -f "$2/.done" ] || return 0
 	say "fetching $1"
 	tmp=$(mktemp -d "$KVM_CACHE/fetch.XXXXXX")
-	(cd "$tmp" && quietly apt-get download -q "$1")
-	unpack_image "$2" "$3" "$tmp"/*.deb
+	if ! (cd "$tmp" && quietly apt-get download -q "$1") || ! unpack_image "$2" "$3" "$tmp"/*.deb; then
+		rm -rf "$tmp"
+		die 125 "cannot fetch $1"
+	fi
 	rm -rf "$tmp"
 }
 
@@ -108,10 +119,10 @@ unpack_image() {	# DIRECTORY KVER DEB...
 	rm -rf "$dir"
 	mkdir -p "$dir"
 	for deb; do
-		dpkg-deb -x "$deb" "$dir"
+		dpkg-deb -x "$deb" "$dir" || return
 	done
 	# the package's own postinst would do this
-	/sbin/depmod -b "$dir" "$kver"
+	/sbin/depmod -b "$dir" "$kver" || return
 	touch "$dir/.done"
 }
 
@@ -124,7 +135,7 @@ unpack_debug() {	# DIRECTORY KVER
 		return 0
 	fi
 	say "unpacking the debugging kernel"
-	unpack_image "$dir" "$kver" "$image" "$headers"
+	unpack_image "$dir" "$kver" "$image" "$headers" || die 125 "cannot unpack $image"
 }
 
 # The debugging kernel's packages: from the folder DEBUG_KERNEL, or built by
@@ -151,7 +162,7 @@ select_kernel() {	# 6.1|6.12|debug
 		KDIR=$KROOT/usr/src/linux-headers-$KVER
 		;;
 	*)
-		pkg=$(image_package "$1")
+		pkg=$(image_package "$1") || exit
 		KVER=${pkg#linux-image-}
 		KROOT=$KVM_CACHE/kernel-$KVER
 		locked "kernel-$KVER" fetch_image "$pkg" "$KROOT" "$KVER"
