@@ -99,6 +99,7 @@ static int hardware_get(void)
 	atomic_t failed = ATOMIC_INIT(0);
 	int r = 0;
 
+	preempt_notifier_inc();
 	cpus_read_lock();
 	mutex_lock(&kvm_lock);
 	if (kvm_going_down) {
@@ -113,6 +114,8 @@ static int hardware_get(void)
 		kvm_usage_count++;
 	mutex_unlock(&kvm_lock);
 	cpus_read_unlock();
+	if (r)
+		preempt_notifier_dec();
 	return r;
 }
 
@@ -124,6 +127,7 @@ static void hardware_put(void)
 		on_each_cpu(hardware_disable_this_cpu, NULL, 1);
 	mutex_unlock(&kvm_lock);
 	cpus_read_unlock();
+	preempt_notifier_dec();
 }
 
 static int kvm_cpu_online(unsigned int cpu)
