@@ -100,6 +100,7 @@ enum {
 /* Page levels as in PG_LEVEL_*: 1 = 4k, 2 = 2M (4M), 3 = 1G, 4 = root, 5. */
 #define KVM_MAX_LEAF_LEVEL	PG_LEVEL_1G
 #define KVM_NR_PAGE_SIZES	3
+#define KVM_PAGES_PER_LEVEL(level)	(1UL << (((level) - 1) * 9))
 
 /* Page-fault error code (SDM 3A "Page-Fault Error Code"), and NPF's two. */
 #define PFERR_PRESENT_MASK	BIT_ULL(0)
@@ -178,8 +179,11 @@ struct kvm_memory_slot {
 
 /* Published under kvm->srcu, replaced whole, sorted by base_gfn. */
 struct kvm_memslots {
-	u64 generation;
+	u64 generation;			/* never 0 */
 	int nr;
+	/* API 12's aliases: gpa windows onto others, published with the slots */
+	bool has_aliases;
+	struct kvm_alias { gfn_t base_gfn; u64 npages; gfn_t target_gfn; } alias[KVM_NR_ALIASES];
 	struct kvm_memory_slot *slot[];
 };
 
@@ -430,10 +434,9 @@ struct kvm {
 	struct hlist_head *page_hash;
 	struct list_head active_pages;
 	unsigned long n_used_pages, n_max_pages;
+	unsigned long n_indirect;	/* of them, those that shadow guest page tables */
 	u64 mmu_zap_gen;
-
-	/* API 12's aliases (memslot.c), published with the slots */
-	struct kvm_alias { gfn_t base_gfn; unsigned long npages; gfn_t target_gfn; } aliases[KVM_NR_ALIASES];
+	bool tlbs_dirty;		/* a leaf was dropped, and some TLB may still have it */
 
 	unsigned long tss_addr;
 	u64 identity_map_addr;
@@ -568,7 +571,12 @@ int  kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *mem)
 int  kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *alias);
 int  kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma);
 int  kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
-/* Slots: kvm->srcu held for reading, or slots_lock. */
+/*
+ * Slots: kvm->srcu held for reading, or slots_lock, or mmu_lock.  Everything
+ * that takes a slot and a gfn takes the frame that aliases lead to:
+ * kvm_unalias_gfn() comes first.
+ */
+u64  kvm_slots_generation(struct kvm *kvm);
 struct kvm_memory_slot *kvm_gfn_to_slot(struct kvm *kvm, gfn_t gfn);
 struct kvm_memory_slot *kvm_vcpu_gfn_to_slot(struct kvm_vcpu *vcpu, gfn_t gfn);
 gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn);
@@ -584,10 +592,15 @@ static inline hva_t kvm_slot_hva(const struct kvm_memory_slot *slot, gfn_t gfn)
  */
 kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
 			      bool write, bool *writable, int *level_host);
+/* The same if the host has it mapped now; under mmu_lock with no invalidation under way. */
+bool kvm_slot_gfn_to_pfn_atomic(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
+				bool write, kvm_pfn_t *pfn, bool *writable, int *level_host);
 void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn);
 /* 0 or -EFAULT (no slot, hva not accessible, read-only); in the VMM's context, srcu held. */
 int  kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len);
 int  kvm_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned long len);
+/* Does not sleep; within one page. */
+int  kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len);
 /* Atomic on the guest's memory: 0 done, 1 *old differed (and is updated), -EFAULT. */
 int  kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new, unsigned int bytes);
 bool kvm_gpa_is_ram(struct kvm_vcpu *vcpu, gpa_t gpa, bool write);
@@ -625,7 +638,13 @@ bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
 int  kvm_mmu_slot_alloc(struct kvm_memory_slot *slot);
 void kvm_mmu_slot_free(struct kvm_memory_slot *slot);
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
+/* The shadows of guest page tables in these frames. */
+void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages);
 void kvm_mmu_zap_all(struct kvm *kvm);
+/* So many guest pages are there: how many shadow pages may be. */
+void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages);
+/* Logging is off: small pages may become large again. */
+void kvm_mmu_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot);
 /* Those 64 pages of slot from gfn_offset whose mask bit is set; mmu_lock held, caller flushes. */
 void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot,
@@ -633,6 +652,8 @@ void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot,
 /* mmu notifier: frames [start, end) of slot; mmu_lock held; true: the caller flushes. */
 bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end);
 bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end, bool clear);
+/* mmu_lock held: flush all vcpus' TLBs if needed, or if an earlier change was left unflushed. */
+void kvm_mmu_flush(struct kvm *kvm, bool needed);
 
 /*
  * ---- kvm_main.c ----

@@ -1,0 +1,1154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Guest memory: slots of the VMM's address space, from guest frame to host
+ * frame, reads and writes, dirty logs, and the mmu notifier that keeps the
+ * shadow and nested tables true to the host's.
+ */
+#define pr_fmt(fmt) "kvm: " fmt
+
+#include "kvm_host.h"
+#include "compat/mm.h"
+
+#include <linux/highmem.h>
+#include <linux/module.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+/* No physical address has more bits (APM 2 "Long-Mode Page Translation"). */
+#define GFN_LIMIT	BIT_ULL(52 - PAGE_SHIFT)
+#define SLOT_MAX_PAGES	((1UL << 31) - 1)
+#define SLOT_FLAGS	(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)
+
+/*
+ * ---- lookup ----
+ */
+
+static struct kvm_memslots *memslots(struct kvm *kvm)
+{
+	return srcu_dereference_check(kvm->memslots, &kvm->srcu,
+				      lockdep_is_held(&kvm->slots_lock) ||
+				      lockdep_is_held(&kvm->mmu_lock) ||
+				      !refcount_read(&kvm->users));
+}
+
+static bool slot_has(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return gfn - slot->base_gfn < slot->npages;
+}
+
+/* The index of the slot that holds gfn, or -1. */
+static int find_slot(const struct kvm_memslots *slots, gfn_t gfn)
+{
+	int lo = 0, hi = slots->nr;
+
+	while (lo < hi) {
+		int mid = (lo + hi) / 2;
+
+		if (slots->slot[mid]->base_gfn <= gfn)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo && slot_has(slots->slot[lo - 1], gfn) ? lo - 1 : -1;
+}
+
+/**
+ * kvm_gfn_to_slot - the slot that holds a guest frame
+ * @kvm: the VM; srcu, slots_lock or mmu_lock held
+ * @gfn: not an alias any more: kvm_unalias_gfn()
+ */
+struct kvm_memory_slot *kvm_gfn_to_slot(struct kvm *kvm, gfn_t gfn)
+{
+	struct kvm_memslots *slots = memslots(kvm);
+	int i = find_slot(slots, gfn);
+
+	return i < 0 ? NULL : slots->slot[i];
+}
+
+/** kvm_vcpu_gfn_to_slot - the same, beginning with the slot found last */
+struct kvm_memory_slot *kvm_vcpu_gfn_to_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	struct kvm_memslots *slots = memslots(vcpu->kvm);
+	int i = vcpu->last_slot;
+
+	/* The hint may come from another version of the array. */
+	if (likely(i < slots->nr && slot_has(slots->slot[i], gfn)))
+		return slots->slot[i];
+	i = find_slot(slots, gfn);
+	if (i < 0)
+		return NULL;
+	vcpu->last_slot = i;
+	return slots->slot[i];
+}
+
+/** kvm_unalias_gfn - where API 12's aliases lead, or the frame itself */
+gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn)
+{
+	const struct kvm_memslots *slots = memslots(kvm);
+	int i;
+
+	if (likely(!slots->has_aliases))
+		return gfn;
+	for (i = 0; i < KVM_NR_ALIASES; i++) {
+		const struct kvm_alias *a = &slots->alias[i];
+
+		if (gfn - a->base_gfn < a->npages)
+			return gfn - a->base_gfn + a->target_gfn;
+	}
+	return gfn;
+}
+
+/** kvm_slots_generation - changes with each update; never 0 */
+u64 kvm_slots_generation(struct kvm *kvm)
+{
+	return memslots(kvm)->generation;
+}
+
+/*
+ * ---- from guest frame to host frame ----
+ */
+
+/* The host's mapping of an address, as its page tables have it. */
+struct host_mapping {
+	kvm_pfn_t pfn;
+	bool writable;
+	int level;
+};
+
+#define HOST_PRESENT	(_PAGE_PRESENT | _PAGE_USER)
+
+/*
+ * A leaf of @level that maps @hva.  A writable entry that is still clean does
+ * not count as writable, unless it maps no ordinary page: an access through an
+ * spte would not set its dirty bit, and the host would throw the data away.
+ * While the entry is dirty it stays so until an invalidation, which takes our
+ * spte with it.
+ */
+static bool use_leaf(struct host_mapping *m, u64 flags, u64 pfn, unsigned long hva, int level)
+{
+	unsigned long in_page = (hva >> PAGE_SHIFT) & (KVM_PAGES_PER_LEVEL(level) - 1);
+
+	if ((flags & HOST_PRESENT) != HOST_PRESENT)
+		return false;
+	m->pfn = pfn + in_page;
+	m->level = level;
+	m->writable = (flags & _PAGE_RW) && (flags & (_PAGE_DIRTY | _PAGE_SPECIAL));
+	return true;
+}
+
+/*
+ * Interrupts are off, which keeps the tables from being freed, as for the
+ * kernel's own lockless walk.  What is found counts only if no invalidation
+ * has come between: the caller checks notifier_seq, or holds mmu_lock with no
+ * invalidation under way.
+ */
+static bool walk_host_tables(struct mm_struct *mm, unsigned long hva, struct host_mapping *m)
+{
+	pgd_t *pgdp = pgd_offset(mm, hva), pgd = READ_ONCE(*pgdp);
+	p4d_t *p4dp, p4d;
+	pud_t *pudp, pud;
+	pmd_t *pmdp, pmd;
+	pte_t pte;
+
+	if (!pgd_present(pgd))
+		return false;
+	p4dp = p4d_offset_lockless(pgdp, pgd, hva);
+	p4d = READ_ONCE(*p4dp);
+	if (!p4d_present(p4d))
+		return false;
+	pudp = pud_offset_lockless(p4dp, p4d, hva);
+	pud = READ_ONCE(*pudp);
+	if (!pud_present(pud))
+		return false;
+	if (pud_leaf(pud))
+		return use_leaf(m, pud_flags(pud), pud_pfn(pud), hva, PG_LEVEL_1G);
+	pmdp = pmd_offset_lockless(pudp, pud, hva);
+	pmd = READ_ONCE(*pmdp);
+	if (!pmd_present(pmd))
+		return false;
+	if (pmd_leaf(pmd))
+		return use_leaf(m, pmd_flags(pmd), pmd_pfn(pmd), hva, PG_LEVEL_2M);
+	pte = READ_ONCE(*pte_offset_kernel(&pmd, hva));
+	return use_leaf(m, pte_flags(pte), pte_pfn(pte), hva, PG_LEVEL_4K);
+}
+
+static bool host_mapping(struct kvm *kvm, unsigned long hva, struct host_mapping *m)
+{
+	unsigned long flags;
+	bool found;
+
+	if (!KVM_HOST_TABLES_MAPPED)
+		return false;
+	local_irq_save(flags);
+	found = walk_host_tables(kvm->mm, hva, m);
+	local_irq_restore(flags);
+	return found;
+}
+
+/**
+ * kvm_slot_gfn_to_pfn_atomic - the host frame behind gfn if it is there already
+ * @kvm: the VM; mmu_lock held and no invalidation under way, or notifier_seq
+ *	 is to be checked
+ * @slot: gfn's slot
+ * @gfn: the frame
+ * @write: it must be writable
+ * @writable: out: it may be mapped for writing
+ * @level: out: PG_LEVEL_* of the host's mapping
+ * Returns false if the host has it not mapped so now.
+ */
+bool kvm_slot_gfn_to_pfn_atomic(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
+				bool write, kvm_pfn_t *pfn, bool *writable, int *level)
+{
+	struct host_mapping m;
+
+	if (!host_mapping(kvm, kvm_slot_hva(slot, gfn), &m))
+		return false;
+	if (slot->flags & KVM_MEM_READONLY)
+		m.writable = false;
+	if (write && !m.writable)
+		return false;
+	*pfn = m.pfn;
+	*writable = m.writable;
+	*level = m.level;
+	return true;
+}
+
+/* Mappings without struct pages (PFNMAP): the device's own fault handler. */
+static int fault_in_pfnmap(struct kvm *kvm, unsigned long hva, bool write)
+{
+	struct vm_area_struct *vma;
+	bool unlocked = false;
+	int r = -EFAULT;
+
+	mmap_read_lock(kvm->mm);
+	vma = vma_lookup(kvm->mm, hva);
+	if (vma && (vma->vm_flags & (VM_IO | VM_PFNMAP)))
+		r = fixup_user_fault(kvm->mm, hva, write ? FAULT_FLAG_WRITE : 0, &unlocked);
+	mmap_read_unlock(kvm->mm);
+	return r;
+}
+
+static kvm_pfn_t fault_in_error(long r)
+{
+	switch (r) {
+	case -EHWPOISON:
+		return KVM_PFN_ERR_HWPOISON;
+	case -EINTR:
+	case -EAGAIN:
+	case -ERESTARTSYS:
+		return KVM_PFN_ERR_INTR;
+	default:
+		return KVM_PFN_ERR_FAULT;
+	}
+}
+
+/*
+ * Have the host map hva, as an access from the VMM would.  This also marks the
+ * page dirty for a write, whatever its table entry says afterwards.
+ */
+static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write)
+{
+	unsigned int flags = FOLL_HWPOISON | KVM_FOLL_INTERRUPTIBLE | (write ? FOLL_WRITE : 0);
+	struct page *page;
+	kvm_pfn_t pfn;
+	long r;
+
+	r = get_user_pages_unlocked(hva, 1, &page, flags);
+	if (r == 1) {
+		pfn = page_to_pfn(page);
+		put_page(page);
+		return pfn;
+	}
+	if (r != -EFAULT)
+		return fault_in_error(r);
+	/* No page there: the caller finds the frame in the host's tables. */
+	return fault_in_pfnmap(kvm, hva, write) ? KVM_PFN_ERR_FAULT : 0;
+}
+
+/**
+ * kvm_slot_gfn_to_pfn - the host frame behind gfn, faulted in
+ * @kvm: the VM; its own mm is current
+ * @slot: gfn's slot
+ * @gfn: the frame
+ * @write: for writing
+ * @writable: out: it may be mapped for writing
+ * @level_host: out: PG_LEVEL_* of the host's mapping there
+ *
+ * The page is NOT referenced on return: check notifier_seq, read before the
+ * call, under mmu_lock before an spte is installed.  A read never breaks
+ * copy-on-write: a page merged or not yet written comes read-only.
+ */
+kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
+			      bool write, bool *writable, int *level_host)
+{
+	unsigned long hva = kvm_slot_hva(slot, gfn);
+	kvm_pfn_t pfn, faulted;
+
+	if (write && (slot->flags & KVM_MEM_READONLY))
+		return KVM_PFN_ERR_RO;
+	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))
+		return pfn;
+	faulted = fault_in(kvm, hva, write);
+	if (is_error_pfn(faulted))
+		return faulted;
+	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))
+		return pfn;
+	/*
+	 * Clean in the tables though just faulted in for writing (the page
+	 * itself is dirty), or not readable in place; or gone again, which
+	 * notifier_seq shows.  A frame without a page has no other source.
+	 */
+	if (!faulted)
+		return KVM_PFN_ERR_INTR;
+	*writable = write;
+	*level_host = PG_LEVEL_4K;
+	return faulted;
+}
+
+/*
+ * ---- reads and writes ----
+ */
+
+/**
+ * kvm_mark_page_dirty - the dirty log hears of a write
+ * @kvm: the VM
+ * @slot: gfn's slot, the version that is current or was at the grace period
+ * @gfn: the frame, not an alias
+ */
+void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	if (unlikely(slot->dirty_bitmap)) {
+		unsigned long i = gfn - slot->base_gfn;
+
+		if (!test_bit_le(i, slot->dirty_bitmap))
+			set_bit_le(i, slot->dirty_bitmap);
+	}
+}
+
+/* The user address of gpa, NULL if there is no memory, or it is read-only. */
+static void __user *gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa, bool write,
+				struct kvm_memory_slot **slotp, gfn_t *gfnp)
+{
+	gfn_t gfn = kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa));
+	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_slot(vcpu, gfn);
+
+	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
+		return NULL;
+	*slotp = slot;
+	*gfnp = gfn;
+	return (void __user *)(kvm_slot_hva(slot, gfn) + offset_in_page(gpa));
+}
+
+static unsigned long in_this_page(gpa_t gpa, unsigned long len)
+{
+	return min_t(unsigned long, len, PAGE_SIZE - offset_in_page(gpa));
+}
+
+/** kvm_read_guest - 0, or -EFAULT: no memory there, or userspace took it away */
+int kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+
+	while (len) {
+		unsigned long n = in_this_page(gpa, len);
+		void __user *user = gpa_to_user(vcpu, gpa, false, &slot, &gfn);
+
+		if (!user || copy_from_user(data, user, n))
+			return -EFAULT;
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/**
+ * kvm_read_guest_atomic - the same without sleeping, within one page
+ * Returns -EFAULT too where the page would have to be faulted in.
+ */
+int kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+	void __user *user = gpa_to_user(vcpu, gpa, false, &slot, &gfn);
+	unsigned long left;
+
+	if (!user)
+		return -EFAULT;
+	pagefault_disable();
+	left = __copy_from_user_inatomic(data, user, len);
+	pagefault_enable();
+	return left ? -EFAULT : 0;
+}
+
+/** kvm_write_guest - as kvm_read_guest(); logs write what was written, shadows follow */
+int kvm_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned long len)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+
+	while (len) {
+		unsigned long n = in_this_page(gpa, len);
+		void __user *user = gpa_to_user(vcpu, gpa, true, &slot, &gfn);
+
+		if (!user || copy_to_user(user, data, n))
+			return -EFAULT;
+		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+		kvm_mmu_track_write(vcpu, gfn_to_gpa(gfn) + offset_in_page(gpa), data, n);
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+#define DEFINE_CMPXCHG_USER(type)						\
+static int cmpxchg_user_##type(void __user *user, void *old, const void *new)	\
+{										\
+	bool done;								\
+										\
+	if (!user_access_begin(user, sizeof(type)))				\
+		return -EFAULT;							\
+	done = unsafe_try_cmpxchg_user((type __user *)user, (type *)old,	\
+				       *(const type *)new, fault);		\
+	user_access_end();							\
+	return !done;								\
+fault:										\
+	user_access_end();							\
+	return -EFAULT;								\
+}
+DEFINE_CMPXCHG_USER(u8)
+DEFINE_CMPXCHG_USER(u16)
+DEFINE_CMPXCHG_USER(u32)
+DEFINE_CMPXCHG_USER(u64)
+
+#ifdef CONFIG_X86_64
+/* The kernel has no CMPXCHG16B on user addresses: on its own view of the page. */
+static int cmpxchg_user_16(void __user *user, u64 *old, const u64 *new)
+{
+	unsigned long hva = (unsigned long)user;
+	struct page *page;
+	void *map;
+	bool done;
+
+	if (get_user_pages_unlocked(hva & PAGE_MASK, 1, &page, FOLL_WRITE) != 1)
+		return -EFAULT;
+	map = kmap_local_page(page);
+	asm volatile("lock cmpxchg16b %[mem]"
+		     : "=@ccz"(done), [mem] "+m"(*(u64 (*)[2])(map + offset_in_page(hva))),
+		       "+a"(old[0]), "+d"(old[1])
+		     : "b"(new[0]), "c"(new[1]) : "memory");
+	kunmap_local(map);
+	if (done)
+		set_page_dirty_lock(page);
+	put_page(page);
+	return !done;
+}
+
+static bool have_cmpxchg16b(void)
+{
+	return boot_cpu_has(X86_FEATURE_CX16);
+}
+#else
+static int cmpxchg_user_16(void __user *user, u64 *old, const u64 *new)
+{
+	return -EFAULT;
+}
+
+static bool have_cmpxchg16b(void)
+{
+	return false;
+}
+#endif
+
+static int cmpxchg_user(void __user *user, void *old, const void *new, unsigned int bytes)
+{
+	switch (bytes) {
+	case 1:
+		return cmpxchg_user_u8(user, old, new);
+	case 2:
+		return cmpxchg_user_u16(user, old, new);
+	case 4:
+		return cmpxchg_user_u32(user, old, new);
+	case 8:
+		return cmpxchg_user_u64(user, old, new);
+	case 16:
+		return have_cmpxchg16b() ? cmpxchg_user_16(user, old, new) : -EFAULT;
+	default:
+		return -EFAULT;
+	}
+}
+
+/**
+ * kvm_cmpxchg_guest - compare and exchange, atomic on the guest's memory
+ * @vcpu: the vcpu, in its VMM's context
+ * @gpa: must not straddle a cache line: the host may forbid split locks
+ * @old: what is expected; what was there, if it differed
+ * @new: what is written
+ * @bytes: 1, 2, 4, 8 or 16
+ * Returns 0 if done, 1 if *old differed, -EFAULT if it cannot be done so.
+ */
+int kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
+		      unsigned int bytes)
+{
+	struct kvm_memory_slot *slot;
+	void __user *user;
+	gfn_t gfn;
+	int r;
+
+	if ((gpa & (L1_CACHE_BYTES - 1)) + bytes > L1_CACHE_BYTES || (bytes == 16 && (gpa & 15)))
+		return -EFAULT;
+	user = gpa_to_user(vcpu, gpa, true, &slot, &gfn);
+	if (!user)
+		return -EFAULT;
+	r = cmpxchg_user(user, old, new, bytes);
+	if (!r) {
+		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+		kvm_mmu_track_write(vcpu, gfn_to_gpa(gfn) + offset_in_page(gpa), new, bytes);
+	}
+	return r;
+}
+
+/** kvm_gpa_is_ram - would an access be memory, not MMIO? */
+bool kvm_gpa_is_ram(struct kvm_vcpu *vcpu, gpa_t gpa, bool write)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+
+	return gpa_to_user(vcpu, gpa, write, &slot, &gfn);
+}
+
+/*
+ * ---- mmu notifier ----
+ *
+ * An invalidation is under way from begin to end: meanwhile no fault of that
+ * range installs an spte, and one that asked the host for its page before sees
+ * notifier_seq moved.  See Documentation/locking.rst.
+ */
+
+static void begin_invalidation(struct kvm *kvm, hva_t start, hva_t end)
+{
+	lockdep_assert_held(&kvm->mmu_lock);
+	if (!kvm->notifier_count++) {
+		kvm->notifier_start = start;
+		kvm->notifier_end = end;
+		return;
+	}
+	/* Of several at once only the hull is kept: too many retry, never too few. */
+	kvm->notifier_start = min(kvm->notifier_start, start);
+	kvm->notifier_end = max(kvm->notifier_end, end);
+}
+
+static void end_invalidation(struct kvm *kvm)
+{
+	lockdep_assert_held(&kvm->mmu_lock);
+	kvm->notifier_seq++;
+	kvm->notifier_count--;
+}
+
+typedef bool (*range_fn)(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+			 bool arg);
+
+/* fn for the guest frames behind [start, end) of host addresses; mmu_lock held. */
+static bool for_hva_range(struct kvm *kvm, hva_t start, hva_t end, range_fn fn, bool arg)
+{
+	struct kvm_memslots *slots = memslots(kvm);
+	bool ret = false;
+	int i;
+
+	for (i = 0; i < slots->nr; i++) {
+		struct kvm_memory_slot *slot = slots->slot[i];
+		hva_t first = max(start, slot->userspace_addr);
+		hva_t last = min(end, slot->userspace_addr + (slot->npages << PAGE_SHIFT));
+
+		if (first >= last)
+			continue;
+		first -= slot->userspace_addr;
+		last -= slot->userspace_addr;
+		ret |= fn(kvm, slot, slot->base_gfn + (first >> PAGE_SHIFT),
+			  slot->base_gfn + ((last + PAGE_SIZE - 1) >> PAGE_SHIFT), arg);
+	}
+	return ret;
+}
+
+static bool unmap_fn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+		     bool arg)
+{
+	return kvm_mmu_unmap_range(kvm, slot, start, end);
+}
+
+static struct kvm *notifier_to_kvm(struct mmu_notifier *mn)
+{
+	return container_of(mn, struct kvm, notifier);
+}
+
+static int notify_invalidate_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	struct kvm *kvm = notifier_to_kvm(mn);
+	int idx = srcu_read_lock(&kvm->srcu);
+
+	spin_lock(&kvm->mmu_lock);
+	begin_invalidation(kvm, range->start, range->end);
+	kvm_mmu_flush(kvm, for_hva_range(kvm, range->start, range->end, unmap_fn, false));
+	spin_unlock(&kvm->mmu_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
+	return 0;
+}
+
+static void notify_invalidate_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	struct kvm *kvm = notifier_to_kvm(mn);
+
+	spin_lock(&kvm->mmu_lock);
+	end_invalidation(kvm);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+static bool age(struct kvm *kvm, hva_t start, hva_t end, bool clear, bool flush)
+{
+	int idx = srcu_read_lock(&kvm->srcu);
+	bool young;
+
+	spin_lock(&kvm->mmu_lock);
+	young = for_hva_range(kvm, start, end, kvm_mmu_age_range, clear);
+	if (flush && young)
+		kvm_mmu_flush(kvm, true);
+	spin_unlock(&kvm->mmu_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
+	return young;
+}
+
+static int notify_clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
+				    unsigned long start, unsigned long end)
+{
+	return age(notifier_to_kvm(mn), start, end, true, true);
+}
+
+/* Without a flush the TLB may hide some accesses: good enough for idle tracking. */
+static int notify_clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
+			      unsigned long start, unsigned long end)
+{
+	return age(notifier_to_kvm(mn), start, end, true, false);
+}
+
+static int notify_test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long address)
+{
+	return age(notifier_to_kvm(mn), address, address + 1, false, false);
+}
+
+/*
+ * The address space goes, all its pages with it.  No vcpu runs any more, as
+ * only threads of this address space may run one, and none can begin to.
+ */
+static void notify_release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	struct kvm *kvm = notifier_to_kvm(mn);
+	int idx = srcu_read_lock(&kvm->srcu);
+
+	kvm_mmu_zap_all(kvm);
+	srcu_read_unlock(&kvm->srcu, idx);
+}
+
+static const struct mmu_notifier_ops notifier_ops = {
+	.invalidate_range_start = notify_invalidate_start,
+	.invalidate_range_end = notify_invalidate_end,
+	.clear_flush_young = notify_clear_flush_young,
+	.clear_young = notify_clear_young,
+	.test_young = notify_test_young,
+	.release = notify_release,
+};
+
+/*
+ * ---- publishing ----
+ */
+
+static struct kvm_memslots *alloc_slots(int nr)
+{
+	struct kvm_memslots *slots;
+
+	slots = kvzalloc(struct_size(slots, slot, nr), GFP_KERNEL_ACCOUNT);
+	if (slots)
+		slots->nr = nr;
+	return slots;
+}
+
+static unsigned long total_pages(const struct kvm_memslots *slots)
+{
+	unsigned long n = 0;
+	int i;
+
+	for (i = 0; i < slots->nr; i++)
+		n += slots->slot[i]->npages;
+	return n;
+}
+
+/* A copy of the current array without @out, with @in; either may be NULL. */
+static struct kvm_memslots *edit_slots(struct kvm *kvm, const struct kvm_memory_slot *out,
+				       struct kvm_memory_slot *in)
+{
+	struct kvm_memslots *old = memslots(kvm), *new;
+	int i, n = 0;
+
+	new = alloc_slots(old->nr - !!out + !!in);
+	if (!new)
+		return NULL;
+	new->has_aliases = old->has_aliases;
+	memcpy(new->alias, old->alias, sizeof(new->alias));
+	for (i = 0; i < old->nr; i++) {
+		struct kvm_memory_slot *slot = old->slot[i];
+
+		if (in && in->base_gfn < slot->base_gfn) {
+			new->slot[n++] = in;
+			in = NULL;
+		}
+		if (slot != out)
+			new->slot[n++] = slot;
+	}
+	if (in)
+		new->slot[n++] = in;
+	return new;
+}
+
+/*
+ * Make new the current array and wait until nobody uses the old one.  Vcpus
+ * stay inside their SRCU section while the guest runs; the request makes them
+ * leave it.
+ */
+static void publish(struct kvm *kvm, struct kvm_memslots *new)
+{
+	struct kvm_memslots *old = memslots(kvm);
+
+	new->generation = old->generation + 1;
+	rcu_assign_pointer(kvm->memslots, new);
+	kvm_make_all_vcpus_request(kvm, KVM_REQ_SLOTS);
+	synchronize_srcu_expedited(&kvm->srcu);
+	/* This takes mmu_lock: so holders of it alone are done with the old array, too. */
+	kvm_mmu_set_limit(kvm, total_pages(new));
+	kvfree(old);
+}
+
+/* While frozen no fault maps anything of slot: they retry. */
+static void freeze_slot(struct kvm *kvm, const struct kvm_memory_slot *slot)
+{
+	spin_lock(&kvm->mmu_lock);
+	begin_invalidation(kvm, slot->userspace_addr,
+			   slot->userspace_addr + (slot->npages << PAGE_SHIFT));
+	spin_unlock(&kvm->mmu_lock);
+}
+
+static void thaw(struct kvm *kvm)
+{
+	spin_lock(&kvm->mmu_lock);
+	end_invalidation(kvm);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/*
+ * ---- changing slots; slots_lock held ----
+ */
+
+/* Whole u64s, as userspace's bitmap is. */
+static size_t dirty_bytes(const struct kvm_memory_slot *slot)
+{
+	return ALIGN(slot->npages, 64) / 8;
+}
+
+static int alloc_dirty_bitmap(struct kvm_memory_slot *slot)
+{
+	slot->dirty_bitmap = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT);
+	return slot->dirty_bitmap ? 0 : -ENOMEM;
+}
+
+/* Add to the log; vcpus may be setting bits at the same time. */
+static void add_to_dirty_log(struct kvm_memory_slot *slot, const unsigned long *log)
+{
+	unsigned long i;
+
+	for_each_set_bit(i, log, slot->npages)
+		set_bit(i, slot->dirty_bitmap);
+}
+
+static void free_slot(struct kvm_memory_slot *slot)
+{
+	kvm_mmu_slot_free(slot);
+	kvfree(slot->dirty_bitmap);
+	kfree(slot);
+}
+
+static bool overlaps(struct kvm *kvm, const struct kvm_memory_slot *new,
+		     const struct kvm_memory_slot *except)
+{
+	struct kvm_memslots *slots = memslots(kvm);
+	int i;
+
+	for (i = 0; i < slots->nr; i++) {
+		const struct kvm_memory_slot *s = slots->slot[i];
+
+		if (s != except && new->base_gfn < s->base_gfn + s->npages &&
+		    s->base_gfn < new->base_gfn + new->npages)
+			return true;
+	}
+	return false;
+}
+
+static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
+{
+	struct kvm_memslots *slots;
+	int r;
+
+	if (overlaps(kvm, new, NULL))
+		return -EEXIST;
+	r = kvm_mmu_slot_alloc(new);
+	if (r)
+		return r;
+	r = -ENOMEM;
+	if ((new->flags & KVM_MEM_LOG_DIRTY_PAGES) && alloc_dirty_bitmap(new))
+		goto out_arch;
+	slots = edit_slots(kvm, NULL, new);
+	if (!slots)
+		goto out_bitmap;
+	publish(kvm, slots);
+	/* Shadows of page tables that were nowhere until now. */
+	kvm_mmu_zap_shadows(kvm, new->base_gfn, new->npages);
+	return 0;
+
+out_bitmap:
+	kvfree(new->dirty_bitmap);
+out_arch:
+	kvm_mmu_slot_free(new);
+	return r;
+}
+
+/*
+ * The slot's sptes go while it can still be found, so that the notifier misses
+ * none; and while it is frozen, so that none comes back before it is gone.
+ */
+static void replace_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memslots *slots)
+{
+	freeze_slot(kvm, old);
+	kvm_mmu_zap_slot(kvm, old);
+	publish(kvm, slots);
+	thaw(kvm);
+	kvm_mmu_zap_shadows(kvm, old->base_gfn, old->npages);
+}
+
+static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)
+{
+	struct kvm_memslots *slots = edit_slots(kvm, old, NULL);
+
+	if (!slots)
+		return -ENOMEM;
+	replace_slot(kvm, old, slots);
+	free_slot(old);
+	return 0;
+}
+
+static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memory_slot *new)
+{
+	struct kvm_memslots *slots;
+	int r;
+
+	if (overlaps(kvm, new, old))
+		return -EEXIST;
+	r = kvm_mmu_slot_alloc(new);
+	if (r)
+		return r;
+	r = -ENOMEM;
+	if ((new->flags & KVM_MEM_LOG_DIRTY_PAGES) && alloc_dirty_bitmap(new))
+		goto out_arch;
+	slots = edit_slots(kvm, old, new);
+	if (!slots)
+		goto out_bitmap;
+	replace_slot(kvm, old, slots);
+	kvm_mmu_zap_shadows(kvm, new->base_gfn, new->npages);
+	/* The log counts from the slot's beginning: what it had goes along. */
+	if (old->dirty_bitmap && new->dirty_bitmap)
+		add_to_dirty_log(new, old->dirty_bitmap);
+	free_slot(old);
+	return 0;
+
+out_bitmap:
+	kvfree(new->dirty_bitmap);
+out_arch:
+	kvm_mmu_slot_free(new);
+	return r;
+}
+
+/* Dirty logging on or off: another version of the slot with the same tables. */
+static int change_flags(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memory_slot *new)
+{
+	bool log = new->flags & KVM_MEM_LOG_DIRTY_PAGES;
+	struct kvm_memslots *slots;
+
+	new->arch = old->arch;
+	if (log && alloc_dirty_bitmap(new))
+		return -ENOMEM;
+	slots = edit_slots(kvm, old, new);
+	if (!slots) {
+		kvfree(new->dirty_bitmap);
+		return -ENOMEM;
+	}
+	publish(kvm, slots);
+	/* From the grace period on every fault sees the log; now those before it. */
+	if (log)
+		kvm_mmu_slot_write_protect(kvm, new);
+	else
+		kvm_mmu_slot_merge(kvm, new);
+	kvfree(old->dirty_bitmap);
+	kfree(old);
+	return 0;
+}
+
+static int change_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memory_slot *new)
+{
+	if (new->npages != old->npages || new->userspace_addr != old->userspace_addr ||
+	    ((new->flags ^ old->flags) & KVM_MEM_READONLY))
+		return -EINVAL;
+	if (new->base_gfn != old->base_gfn)
+		return move_slot(kvm, old, new);
+	if (new->flags != old->flags)
+		return change_flags(kvm, old, new);
+	kfree(new);
+	return 0;
+}
+
+static struct kvm_memory_slot *slot_by_id(struct kvm *kvm, u16 id)
+{
+	struct kvm_memslots *slots = memslots(kvm);
+	int i;
+
+	for (i = 0; i < slots->nr; i++) {
+		if (slots->slot[i]->id == id)
+			return slots->slot[i];
+	}
+	return NULL;
+}
+
+/* Everything of a region that can be judged by itself. */
+static bool region_valid(const struct kvm_userspace_memory_region *mem)
+{
+	u64 gfn = mem->guest_phys_addr >> PAGE_SHIFT, npages = mem->memory_size >> PAGE_SHIFT;
+
+	/* Address spaces other than 0 are in the upper bits. */
+	if (mem->slot >= KVM_MEM_SLOTS || (mem->flags & ~SLOT_FLAGS))
+		return false;
+	if ((mem->memory_size | mem->guest_phys_addr | mem->userspace_addr) & ~PAGE_MASK)
+		return mem->memory_size == 0;
+	if (npages > SLOT_MAX_PAGES || gfn >= GFN_LIMIT || npages > GFN_LIMIT - gfn)
+		return mem->memory_size == 0;
+	return mem->userspace_addr <= TASK_SIZE_MAX &&
+	       mem->memory_size <= TASK_SIZE_MAX - mem->userspace_addr;
+}
+
+static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
+{
+	struct kvm_memory_slot *old = slot_by_id(kvm, mem->slot), *new;
+	int r;
+
+	if (!mem->memory_size)
+		return old ? delete_slot(kvm, old) : -EINVAL;
+	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+	if (!new)
+		return -ENOMEM;
+	new->id = mem->slot;
+	new->flags = mem->flags;
+	new->base_gfn = mem->guest_phys_addr >> PAGE_SHIFT;
+	new->npages = mem->memory_size >> PAGE_SHIFT;
+	new->userspace_addr = mem->userspace_addr;
+	new->user_alloc = true;
+	r = old ? change_slot(kvm, old, new) : create_slot(kvm, new);
+	if (r)
+		kfree(new);
+	return r;
+}
+
+/**
+ * kvm_set_user_memory_region - KVM_SET_USER_MEMORY_REGION
+ * @kvm: the VM, its own mm is current
+ * @mem: as in the API
+ *
+ * Returns 0, -EINVAL for what the API forbids (a slot that is not there to
+ * delete, too), -EEXIST for an overlap, -ENOMEM.  On an error nothing changed.
+ */
+int kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
+{
+	int r;
+
+	if (!region_valid(mem))
+		return -EINVAL;
+	mutex_lock(&kvm->slots_lock);
+	r = set_region(kvm, mem);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+/* The kernel's own memory for a slot, and mmap() of it: not yet. */
+int kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *mem)
+{
+	return -EINVAL;
+}
+
+int kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma)
+{
+	return -EINVAL;
+}
+
+/*
+ * ---- aliases ----
+ */
+
+static int set_alias(struct kvm *kvm, unsigned int i, const struct kvm_alias *alias)
+{
+	struct kvm_memslots *slots = edit_slots(kvm, NULL, NULL);
+	int j;
+
+	if (!slots)
+		return -ENOMEM;
+	slots->alias[i] = *alias;
+	slots->has_aliases = false;
+	for (j = 0; j < KVM_NR_ALIASES; j++)
+		slots->has_aliases |= slots->alias[j].npages != 0;
+
+	/* Reverse maps are kept by target frame: all go before it changes. */
+	spin_lock(&kvm->mmu_lock);
+	begin_invalidation(kvm, 0, ~0UL);
+	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_zap_all(kvm);
+	publish(kvm, slots);
+	/* Shadows made meanwhile are of the old order. */
+	kvm_mmu_zap_all(kvm);
+	thaw(kvm);
+	return 0;
+}
+
+/**
+ * kvm_set_memory_alias - KVM_SET_MEMORY_ALIAS: a window of gpa onto another
+ * @kvm: the VM
+ * @mem: as in the API; size 0 takes the alias away
+ */
+int kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *mem)
+{
+	struct kvm_alias alias = {
+		.base_gfn = mem->guest_phys_addr >> PAGE_SHIFT,
+		.npages = mem->memory_size >> PAGE_SHIFT,
+		.target_gfn = mem->target_phys_addr >> PAGE_SHIFT,
+	};
+	int r;
+
+	if (mem->slot >= KVM_NR_ALIASES || mem->flags)
+		return -EINVAL;
+	if ((mem->memory_size | mem->guest_phys_addr | mem->target_phys_addr) & ~PAGE_MASK)
+		return -EINVAL;
+	if (alias.base_gfn >= GFN_LIMIT || alias.target_gfn >= GFN_LIMIT ||
+	    mem->memory_size >> PAGE_SHIFT > GFN_LIMIT - max(alias.base_gfn, alias.target_gfn))
+		return -EINVAL;
+	mutex_lock(&kvm->slots_lock);
+	r = set_alias(kvm, mem->slot, &alias);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+/*
+ * ---- dirty logs ----
+ */
+
+/*
+ * Take the log and protect what it names, word by word: a bit that is set
+ * after the exchange belongs to the next log, and its page faults again once
+ * the TLBs are flushed.
+ */
+static void take_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, unsigned long *log)
+{
+	unsigned long i, n = dirty_bytes(slot) / sizeof(long);
+	bool any = false;
+
+	spin_lock(&kvm->mmu_lock);
+	for (i = 0; i < n; i++) {
+		if (!slot->dirty_bitmap[i])
+			continue;
+		log[i] = xchg(&slot->dirty_bitmap[i], 0);
+		kvm_mmu_write_protect_masked(kvm, slot, i * BITS_PER_LONG, log[i]);
+		any = true;
+		cond_resched_lock(&kvm->mmu_lock);
+	}
+	kvm_mmu_flush(kvm, any);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
+{
+	struct kvm_memory_slot *slot = slot_by_id(kvm, id);
+	unsigned long *log;
+	int r = 0;
+
+	if (!slot || !slot->dirty_bitmap)
+		return -ENOENT;
+	log = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT);
+	if (!log)
+		return -ENOMEM;
+	take_dirty_log(kvm, slot, log);
+	if (copy_to_user(user, log, dirty_bytes(slot))) {
+		/* Userspace did not get it: whatever was dirty still is. */
+		add_to_dirty_log(slot, log);
+		r = -EFAULT;
+	}
+	kvfree(log);
+	return r;
+}
+
+/**
+ * kvm_get_dirty_log - KVM_GET_DIRTY_LOG: what was written since the last call
+ * @kvm: the VM
+ * @log: as in the API
+ * Returns 0; -EINVAL: no such slot can be; -ENOENT: it is not there, or not logged.
+ */
+int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
+{
+	int r;
+
+	if (log->slot >= KVM_MEM_SLOTS)
+		return -EINVAL;
+	mutex_lock(&kvm->slots_lock);
+	r = get_dirty_log(kvm, log->slot, log->dirty_bitmap);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+/*
+ * ---- life ----
+ */
+
+int kvm_slots_init(struct kvm *kvm)
+{
+	struct kvm_memslots *slots = alloc_slots(0);
+	int r;
+
+	if (!slots)
+		return -ENOMEM;
+	slots->generation = 1;
+	rcu_assign_pointer(kvm->memslots, slots);
+	kvm->notifier.ops = &notifier_ops;
+	r = mmu_notifier_register(&kvm->notifier, kvm->mm);
+	if (r) {
+		RCU_INIT_POINTER(kvm->memslots, NULL);
+		kvfree(slots);
+	}
+	return r;
+}
+
+/* No notifier call is under way or comes any more on return; all was unmapped. */
+void kvm_slots_stop(struct kvm *kvm)
+{
+	mmu_notifier_unregister(&kvm->notifier, kvm->mm);
+}
+
+void kvm_slots_destroy(struct kvm *kvm)
+{
+	struct kvm_memslots *slots = rcu_dereference_protected(kvm->memslots, true);
+	int i;
+
+	for (i = 0; i < slots->nr; i++)
+		free_slot(slots->slot[i]);
+	kvfree(slots);
+}
