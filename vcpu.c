@@ -658,25 +658,30 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	return kvm_ops.handle_exit(vcpu);
 }
 
-/* Signals, rescheduling and task work, outside the SRCU section: they may sleep. */
+/*
+ * Signals, rescheduling, and work on the way to user mode.  The kernel's own
+ * helper for this writes into its struct kvm_vcpu, which ours is not; nor does
+ * it export how to do a task's work from a module.  So for that KVM_RUN goes
+ * the way of a system call that a signal without a handler interrupted: out,
+ * where the work is done, and in again, unseen by userspace (-EINTR if a
+ * handler did come between).
+ */
 static int handle_thread_work(struct kvm_vcpu *vcpu)
 {
-	int r = 1;
-
-	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 	if (signal_pending(current)) {
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		vcpu->stat.signal_exits++;
-		r = -EINTR;
-	} else {
-		r = xfer_to_guest_mode_handle_work(vcpu);
-		if (!r)
-			r = 1;
-		else if (r == -EINTR)
-			vcpu->run->exit_reason = KVM_EXIT_INTR;
+		return -EINTR;
 	}
+	if (test_thread_flag(TIF_NOTIFY_RESUME)) {
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+		set_thread_flag(TIF_SIGPENDING);
+		return -ERESTARTNOHAND;
+	}
+	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+	cond_resched();
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-	return r;
+	return 1;
 }
 
 static bool userspace_wants_window(struct kvm_vcpu *vcpu)
