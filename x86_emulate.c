@@ -3649,18 +3649,20 @@ static int media_address(struct x86_emulate_ctxt *ctxt, unsigned int bytes,
 	return linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, write, linear);
 }
 
-/* To or from the start of val, a register's or memory's bytes */
+/* To or from val: bytes of memory, or a whole register (16 bytes for XMM) */
 static int media_load(struct x86_emulate_ctxt *ctxt, const struct x86_operand *op,
 		      void *val, unsigned int bytes)
 {
-	u64 linear;
+	u64 linear, mm = 0;
 	int rc;
 
 	switch (op->kind) {
 	case OPK_XMM:
 		return ctxt->ops->get_vec(ctxt, op->reg, val, 16);
 	case OPK_MMX:
-		return ctxt->ops->get_mmx(ctxt, op->reg, val);
+		rc = ctxt->ops->get_mmx(ctxt, op->reg, &mm);
+		memcpy(val, &mm, 8);
+		return rc;
 	default:
 		rc = media_address(ctxt, bytes, false, &linear);
 		if (rc != X86EMUL_CONTINUE)

@@ -1,0 +1,920 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a program cannot run natively: real mode, privileged and far control
+ * transfers, devices behind memory and ports, restarts, batches.  A machine of
+ * 2 MiB whose bytes at MMIO belong to a device that only "userspace" answers.
+ */
+#include <stdlib.h>
+
+#include "tap.h"
+#include "x86_decode.h"
+
+#define MEM_SIZE 0x200000
+#define MMIO 0xd0000
+#define MMIO_END 0xe0000
+#define CODE 0x10000
+#define DATA 0x20000
+#define STACK 0x30000
+#define GDT 0x1000
+#define IDT 0
+#define TSS 0x3000
+
+static u8 *mem;
+static struct x86_seg segs[8];
+static struct x86_dtable gdt, idt;
+static u64 crs[9];
+static u64 efer, msr_value;
+static unsigned int level;
+static struct x86_emulate_ctxt ctxt;
+
+/* The device: values it answers, writes it saw. */
+static unsigned int mmio_reads, mmio_writes, device_next;
+static bool mmio_answer_by_op, mmio_answered;
+static struct { u64 addr, val; unsigned int bytes; } mmio_log[64];
+static unsigned int pio_calls, pio_count, pio_size, pio_port;
+static bool pio_ready;
+static u8 pio_data[4096];
+static unsigned int nmi_unblocked, halted;
+
+static bool is_mmio(u64 addr)
+{
+	return addr >= MMIO && addr < MMIO_END;
+}
+
+static int check(u64 addr, unsigned int bytes, unsigned int access)
+{
+	/* The last page is not present. */
+	if (addr + bytes > MEM_SIZE - 4096)
+		return x86_emulate_page_fault(&ctxt, addr > MEM_SIZE - 4096 ? addr :
+					      MEM_SIZE - 4096,
+					      access & X86EMUL_ACC_WRITE ? 2 : 0);
+	return X86EMUL_CONTINUE;
+}
+
+static int op_read(struct x86_emulate_ctxt *c, u64 addr, void *val,
+		   unsigned int bytes, unsigned int access)
+{
+	int rc = check(addr, bytes, access);
+
+	(void)c;
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (is_mmio(addr)) {
+		mmio_reads++;
+		if (!mmio_answered)
+			return X86EMUL_IO_NEEDED;
+		mmio_answered = false;
+		memset(val, ++device_next, bytes);
+		return X86EMUL_CONTINUE;
+	}
+	memcpy(val, mem + addr, bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static int op_write(struct x86_emulate_ctxt *c, u64 addr, const void *val,
+		    unsigned int bytes, unsigned int access)
+{
+	int rc = check(addr, bytes, access | X86EMUL_ACC_WRITE);
+
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (is_mmio(addr)) {
+		mmio_log[mmio_writes % 64].addr = addr;
+		mmio_log[mmio_writes % 64].bytes = bytes;
+		mmio_log[mmio_writes % 64].val = 0;
+		memcpy(&mmio_log[mmio_writes % 64].val, val, bytes > 8 ? 8 : bytes);
+		mmio_writes++;
+		c->posted = true;
+		return X86EMUL_CONTINUE;
+	}
+	memcpy(mem + addr, val, bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static int op_fetch(struct x86_emulate_ctxt *c, u64 addr, void *val, unsigned int bytes)
+{
+	int rc = check(addr, bytes, 0);
+
+	(void)c;
+	if (rc == X86EMUL_CONTINUE)
+		memcpy(val, mem + addr, bytes);
+	return rc;
+}
+
+static int op_probe(struct x86_emulate_ctxt *c, u64 addr, unsigned int bytes,
+		    unsigned int access)
+{
+	int rc = check(addr, bytes, access);
+
+	(void)c;
+	if (rc == X86EMUL_CONTINUE && is_mmio(addr))
+		return X86EMUL_IO_NEEDED;
+	return rc;
+}
+
+static bool cmpxchg_loses;
+
+static int op_cmpxchg(struct x86_emulate_ctxt *c, u64 addr, const void *old,
+		      const void *new, unsigned int bytes)
+{
+	if (is_mmio(addr))
+		return op_write(c, addr, new, bytes, 0);
+	if (cmpxchg_loses || memcmp(mem + addr, old, bytes))
+		return X86EMUL_RETRY_INSTR;
+	memcpy(mem + addr, new, bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static int op_pio_in(struct x86_emulate_ctxt *c, unsigned int size, u16 port,
+		     void *buf, unsigned int count)
+{
+	(void)c;
+	pio_calls++;
+	pio_size = size;
+	pio_port = port;
+	pio_count = count;
+	if (!pio_ready)
+		return X86EMUL_IO_NEEDED;
+	pio_ready = false;
+	memcpy(buf, pio_data, size * count);
+	return X86EMUL_CONTINUE;
+}
+
+static int op_pio_out(struct x86_emulate_ctxt *c, unsigned int size, u16 port,
+		      const void *buf, unsigned int count)
+{
+	pio_calls++;
+	pio_size = size;
+	pio_port = port;
+	pio_count = count;
+	memcpy(pio_data, buf, size * count);
+	c->posted = true;
+	return X86EMUL_CONTINUE;
+}
+
+static void op_get_segment(struct x86_emulate_ctxt *c, unsigned int seg, struct x86_seg *s)
+{
+	(void)c;
+	*s = segs[seg];
+}
+
+static void op_set_segment(struct x86_emulate_ctxt *c, unsigned int seg,
+			   const struct x86_seg *s)
+{
+	(void)c;
+	segs[seg] = *s;
+	if (seg == X86_SEG_SS && (crs[0] & 1))
+		level = s->dpl;
+}
+
+static void op_get_dtable(struct x86_emulate_ctxt *c, enum x86emul_dtable which,
+			  struct x86_dtable *val)
+{
+	(void)c;
+	*val = which == X86EMUL_GDT ? gdt : idt;
+}
+
+static void op_set_dtable(struct x86_emulate_ctxt *c, enum x86emul_dtable which,
+			  const struct x86_dtable *val)
+{
+	(void)c;
+	*(which == X86EMUL_GDT ? &gdt : &idt) = *val;
+}
+
+static unsigned int op_get_cpl(struct x86_emulate_ctxt *c)
+{
+	(void)c;
+	return level;
+}
+
+static u64 op_get_cr(struct x86_emulate_ctxt *c, unsigned int nr)
+{
+	(void)c;
+	return crs[nr];
+}
+
+static int op_set_cr(struct x86_emulate_ctxt *c, unsigned int nr, u64 val)
+{
+	(void)c;
+	crs[nr] = val;
+	return X86EMUL_CONTINUE;
+}
+
+static int op_get_msr(struct x86_emulate_ctxt *c, u32 msr, u64 *val)
+{
+	if (msr == 0xdead)
+		return x86_emulate_fault_code(c, EXC_GP, 0);
+	*val = msr == 0xc0000080 ? efer : msr_value;
+	return X86EMUL_CONTINUE;
+}
+
+static int op_set_msr(struct x86_emulate_ctxt *c, u32 msr, u64 val)
+{
+	(void)c;
+	(void)msr;
+	msr_value = val;
+	return X86EMUL_CONTINUE;
+}
+
+static int op_cpuid(struct x86_emulate_ctxt *c, u32 *a, u32 *b, u32 *cx, u32 *d)
+{
+	(void)c;
+	*a += 1;
+	*b = 2;
+	*cx += 3;
+	*d = 4;
+	return X86EMUL_CONTINUE;
+}
+
+static int op_halt(struct x86_emulate_ctxt *c)
+{
+	(void)c;
+	halted++;
+	return X86EMUL_CONTINUE;
+}
+
+static void op_unblock_nmi(struct x86_emulate_ctxt *c)
+{
+	(void)c;
+	nmi_unblocked++;
+}
+
+static u8 xmm[16][16];
+
+static int op_get_vec(struct x86_emulate_ctxt *c, unsigned int nr, void *val, unsigned int bytes)
+{
+	(void)c;
+	memcpy(val, xmm[nr], bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static int op_put_vec(struct x86_emulate_ctxt *c, unsigned int nr, const void *val,
+		      unsigned int bytes)
+{
+	(void)c;
+	memcpy(xmm[nr], val, bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static const struct x86_emulate_ops ops = {
+	.read = op_read, .write = op_write, .fetch = op_fetch, .probe = op_probe,
+	.cmpxchg = op_cmpxchg, .pio_in = op_pio_in, .pio_out = op_pio_out,
+	.get_segment = op_get_segment, .set_segment = op_set_segment,
+	.get_dtable = op_get_dtable, .set_dtable = op_set_dtable,
+	.get_cpl = op_get_cpl, .get_cr = op_get_cr, .set_cr = op_set_cr,
+	.get_msr = op_get_msr, .set_msr = op_set_msr, .cpuid = op_cpuid,
+	.halt = op_halt, .unblock_nmi = op_unblock_nmi,
+	.get_vec = op_get_vec, .put_vec = op_put_vec,
+};
+
+/* ---- set-up ---- */
+
+static void set_seg(unsigned int nr, u16 selector, u64 base, u32 limit, u8 type, bool db)
+{
+	struct x86_seg *s = &segs[nr];
+
+	memset(s, 0, sizeof(*s));
+	s->selector = selector;
+	s->base = base;
+	s->limit = limit;
+	s->type = type;
+	s->s = s->present = 1;
+	s->db = db;
+}
+
+static void reset(enum x86emul_mode mode)
+{
+	bool prot = mode >= X86EMUL_MODE_PROT16, wide = mode >= X86EMUL_MODE_PROT32;
+	unsigned int i;
+
+	memset(mem, 0, MEM_SIZE);
+	x86_emulate_init(&ctxt);
+	ctxt.ops = &ops;
+	ctxt.mode = mode;
+	ctxt.rflags = 2;
+	crs[0] = prot;
+	crs[4] = 0x200;
+	efer = mode == X86EMUL_MODE_PROT64 ? 0x500 : 0;
+	level = 0;
+	for (i = 0; i <= X86_SEG_GS; i++)
+		set_seg(i, prot ? 0x10 : DATA >> 4, prot ? 0 : DATA,
+			prot ? 0xffffffff : 0xffff, 3, wide);
+	set_seg(X86_SEG_CS, prot ? 8 : CODE >> 4, prot ? 0 : CODE,
+		prot ? 0xffffffff : 0xffff, 0xb, wide);
+	segs[X86_SEG_CS].l = mode == X86EMUL_MODE_PROT64;
+	set_seg(X86_SEG_SS, prot ? 0x10 : STACK >> 4, prot ? 0 : STACK,
+		prot ? 0xffffffff : 0xffff, 3, wide);
+	set_seg(X86_SEG_TR, 0x18, TSS, 0x67, 0xb, false);
+	segs[X86_SEG_LDTR].unusable = 1;
+	ctxt.rip = prot ? CODE : 0;
+	ctxt.regs[X86_RSP] = prot ? STACK + 0x1000 : 0x1000;
+	gdt.base = GDT;
+	gdt.limit = 0x7f;
+	idt.base = IDT;
+	idt.limit = 0x3ff;
+	mmio_reads = mmio_writes = device_next = 0;
+	mmio_answered = mmio_answer_by_op = false;
+	pio_calls = 0;
+	pio_ready = false;
+	nmi_unblocked = halted = 0;
+	cmpxchg_loses = false;
+}
+
+static void put_desc(unsigned int selector, u64 raw)
+{
+	memcpy(mem + GDT + (selector & ~7u), &raw, 8);
+}
+
+static void code(const char *bytes, unsigned int n)
+{
+	memcpy(mem + CODE, bytes, n);
+}
+
+static int decode(void)
+{
+	return x86_decode_insn(&ctxt, NULL, 0);
+}
+
+static int run(void)
+{
+	int rc = decode();
+
+	return rc == X86EMUL_CONTINUE ? x86_emulate_insn(&ctxt) : rc;
+}
+
+/* CODE("\x90") */
+#define CODE_BYTES(s) code(s, sizeof(s) - 1)
+#define RUN(mode, s) (reset(mode), CODE_BYTES(s), run())
+
+static bool fault(int rc, u8 vector, int error)
+{
+	return rc == X86EMUL_PROPAGATE_FAULT && ctxt.exception.valid &&
+	       ctxt.exception.vector == vector &&
+	       (error < 0 ? !ctxt.exception.has_error_code :
+		ctxt.exception.has_error_code &&
+		ctxt.exception.error_code == (u32)error);
+}
+
+static u16 word(u64 addr)
+{
+	u16 v;
+
+	memcpy(&v, mem + addr, 2);
+	return v;
+}
+
+#define REAL X86EMUL_MODE_REAL
+#define P16 X86EMUL_MODE_PROT16
+#define P32 X86EMUL_MODE_PROT32
+#define P64 X86EMUL_MODE_PROT64
+
+/* ---- the tests ---- */
+
+static void test_lengths(void)
+{
+	/* What follows the text are zeroes. */
+	static const struct {
+		u8 mode, len;
+		u8 bytes[16];
+	} table[] = {
+		{ REAL, 1, "\x90" }, { REAL, 3, "\xb8" }, { REAL, 6, "\x66\xb8" },
+		{ REAL, 4, "\x8b\x87" }, { REAL, 4, "\x8b\x16" },
+		{ REAL, 5, "\x67\x8b\x44\x24" }, { REAL, 5, "\xea" },
+		{ REAL, 8, "\x66\xea" }, { REAL, 3, "\xe8" },
+		{ REAL, 7, "\x2e\x66\x0f\x01\x16" }, { REAL, 3, "\xa1" },
+		{ REAL, 4, "\xc8" }, { P32, 5, "\xb8" }, { P32, 4, "\x66\xb8" },
+		{ P32, 7, "\x8b\x04\x8d" }, { P32, 2, "\xe4" }, { P32, 1, "\xec" },
+		{ P32, 2, "\x0f\xa2" }, { P32, 2, "\x0f\x32" }, { P32, 1, "\xf4" },
+		{ P32, 10, "\xf7\x05" }, { P32, 6, "\xf7\x1d" }, { P32, 7, "\xea" },
+		{ P32, 3, "\x0f\x20\xc0" }, { P32, 3, "\x0f\x22\x05" },
+		{ P32, 3, "\x67\xe3" }, { P64, 10, "\x48\xb8" }, { P64, 7, "\x48\x8b\x05" },
+		{ P64, 9, "\xa1" }, { P64, 6, "\x67\xa1" }, { P64, 6, "\x0f\x84" },
+		{ P64, 7, "\x48\xc7\xc0" }, { P64, 4, "\x66\x68" }, { P64, 5, "\x68" },
+		{ P64, 3, "\x0f\x01\xd9" }, { P64, 5, "\xf3\x48\x0f\xb8\xc0" },
+		{ P64, 9, "\x64\x48\xc7\x43\x08" }, { P64, 4, "\xf3\x0f\x1e\xfa" },
+		{ P64, 6, "\x66\x0f\x38\x2a\x40" }, { P64, 7, "\x67\xf3\x48\x0f\xb8\x04" },
+	};
+	unsigned int i, good = 0, n = sizeof(table) / sizeof(table[0]);
+	int len, rc;
+
+	for (i = 0; i < n; i++) {
+		len = x86_insn_length(table[i].mode, table[i].bytes, 15);
+		reset(table[i].mode);
+		memcpy(mem + CODE, table[i].bytes, 15);
+		rc = decode();
+		if (rc != X86EMUL_CONTINUE || ctxt.d.len != table[i].len)
+			len = -1;
+		if (len == table[i].len)
+			good++;
+		else
+			printf("# row %u: %d, not %d\n", i, len, table[i].len);
+	}
+	tap_ok(good == n, "lengths of %u instructions", n);
+	tap_ok(x86_insn_length(P64, "\x48\x8b", 2) == -ENODATA, "length of a truncated one");
+	tap_ok(x86_insn_length(P64, "\x0f\x0b", 2) == -EINVAL, "length of an undefined one");
+	tap_ok(x86_insn_length(P64, "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66"
+			       "\x66\x66\x90", 16) == -EINVAL, "length of more than 15 bytes");
+	reset(P64);
+	memset(mem + CODE, 0x66, 15);
+	tap_ok(fault(run(), EXC_GP, 0), "more than 15 bytes: #GP(0)");
+}
+
+static void test_real_mode(void)
+{
+	int rc;
+
+	reset(REAL);
+	CODE_BYTES("\xea\x34\x12\x00\xf0");
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 0x1234 && segs[X86_SEG_CS].selector == 0xf000 &&
+	       segs[X86_SEG_CS].base == 0xf0000, "real: jmp far");
+
+	reset(REAL);
+	CODE_BYTES("\x9a\x34\x12\x00\x20");
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 0x1234 && segs[X86_SEG_CS].selector == 0x2000 &&
+	       ctxt.regs[X86_RSP] == 0xffc && word(STACK + 0xffc) == 5 &&
+	       word(STACK + 0xffe) == CODE >> 4, "real: call far");
+
+	reset(REAL);
+	CODE_BYTES("\xcd\x10");
+	ctxt.rflags = 0x302;
+	memcpy(mem + 0x40, "\x65\x01\x00\xc0", 4);
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 0x165 && segs[X86_SEG_CS].base == 0xc0000 &&
+	       ctxt.rflags == 2 && word(STACK + 0xffe) == 0x302 &&
+	       word(STACK + 0xffa) == 2, "real: int 10h");
+	mem[0xc0165] = 0xcf;
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 2 && segs[X86_SEG_CS].base == CODE &&
+	       ctxt.rflags == 0x302 && ctxt.regs[X86_RSP] == 0x1000 && nmi_unblocked == 1,
+	       "real: iret goes back");
+
+	rc = RUN(REAL, "\x8e\xd0");
+	tap_ok(!rc && ctxt.interruptibility == X86EMUL_SHADOW_MOV_SS &&
+	       segs[X86_SEG_SS].base == 0, "real: mov ss, ax holds interrupts off");
+	rc = RUN(REAL, "\xfb");
+	tap_ok(!rc && ctxt.interruptibility == X86EMUL_SHADOW_STI &&
+	       ctxt.rflags == 0x202, "real: sti holds interrupts off");
+	reset(REAL);
+	CODE_BYTES("\xfb");
+	ctxt.rflags = 0x202;
+	rc = run();
+	tap_ok(!rc && !ctxt.interruptibility, "real: sti with IF set does not");
+
+	reset(REAL);
+	CODE_BYTES("\xa1\xff\xff");
+	tap_ok(fault(run(), EXC_GP, 0), "real: a word at FFFF is #GP");
+	reset(REAL);
+	CODE_BYTES("\x8b\x46\x00");
+	ctxt.regs[X86_RBP] = 0xffff;
+	tap_ok(fault(run(), EXC_SS, 0), "real: a word at BP=FFFF is #SS");
+	reset(REAL);
+	CODE_BYTES("\x67\x66\x8b\x03");
+	ctxt.regs[X86_RBX] = 0x100000;
+	tap_ok(fault(run(), EXC_GP, 0), "real: beyond 64 KiB is #GP");
+	segs[X86_SEG_DS].limit = 0xffffffff;
+	memcpy(mem + DATA + 0x100000, "\x78\x56\x34\x12", 4);
+	rc = run();
+	tap_ok(!rc && ctxt.regs[0] == 0x12345678, "big real mode: it is not");
+
+	reset(REAL);
+	CODE_BYTES("\x8b\x40\x10");
+	ctxt.regs[X86_RBX] = 0xfff8;
+	ctxt.regs[X86_RSI] = 0x10;
+	memcpy(mem + DATA + 0x18, "\x21\x43", 2);
+	rc = run();
+	tap_ok(!rc && ctxt.regs[0] == 0x4321, "real: bx+si+10h wraps at 64 KiB");
+
+	reset(REAL);
+	CODE_BYTES("\x60");
+	ctxt.regs[X86_RAX] = 0x1111;
+	ctxt.regs[X86_RDI] = 0x2222;
+	rc = run();
+	tap_ok(!rc && ctxt.regs[X86_RSP] == 0xff0 && word(STACK + 0xffe) == 0x1111 &&
+	       word(STACK + 0xff0) == 0x2222 && word(STACK + 0xff6) == 0x1000, "real: pusha");
+	code("\x61", 1);
+	ctxt.rip = 0;
+	ctxt.regs[X86_RDI] = 0;
+	rc = run();
+	tap_ok(!rc && ctxt.regs[X86_RDI] == 0x2222 && ctxt.regs[X86_RSP] == 0x1000,
+	       "real: popa");
+	tap_ok(fault(RUN(REAL, "\x0f\x00\xd8"), EXC_UD, -1), "real: ltr is #UD");
+	tap_ok(fault(RUN(REAL, "\xf0\x90"), EXC_UD, -1), "lock nop is #UD");
+}
+
+static void test_mode_switch(void)
+{
+	int rc;
+
+	reset(REAL);
+	CODE_BYTES("\x66\x0f\x01\x16\x00\x01");
+	memcpy(mem + DATA + 0x100, "\x27\x00\x00\x20\x03\x12", 6);
+	rc = run();
+	tap_ok(!rc && gdt.limit == 0x27 && gdt.base == 0x12032000, "lgdtd in real mode");
+	reset(REAL);
+	CODE_BYTES("\x0f\x01\x16\x00\x01");
+	memcpy(mem + DATA + 0x100, "\x27\x00\x00\x20\x03\x12", 6);
+	rc = run();
+	tap_ok(!rc && gdt.base == 0x032000, "lgdt with 24 bits of base");
+
+	reset(REAL);
+	CODE_BYTES("\x0f\x22\xc0");
+	ctxt.regs[0] = 0x60000011;
+	rc = run();
+	tap_ok(!rc && crs[0] == 0x60000011 && ctxt.rip == 3, "mov cr0, eax");
+
+	/* As setup code does: PE is set, CS is still real mode's. */
+	reset(REAL);
+	crs[0] = 1;
+	ctxt.mode = P16;
+	put_desc(0x10, 0x00cf9a000000ffffull);
+	CODE_BYTES("\x66\xea\x00\x00\x01\x00\x10\x00");
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 0x10000 && segs[X86_SEG_CS].selector == 0x10 &&
+	       segs[X86_SEG_CS].limit == 0xffffffff && segs[X86_SEG_CS].db &&
+	       mem[GDT + 0x15] == 0x9b, "jmp far into a 32-bit segment");
+
+	reset(P32);
+	efer = 0x500;
+	put_desc(0x10, 0x00af9a000000ffffull);
+	CODE_BYTES("\xcb");
+	memcpy(mem + STACK + 0x1000, "\x00\x02\x00\x00\x10\x00\x00\x00", 8);
+	rc = run();
+	tap_ok(!rc && segs[X86_SEG_CS].l && ctxt.rip == 0x200 &&
+	       ctxt.regs[X86_RSP] == STACK + 0x1008, "lret into a 64-bit segment");
+
+	reset(P32);
+	put_desc(0x18, 0x00cf92000000ffffull);
+	CODE_BYTES("\x8e\xd8");
+	ctxt.regs[0] = 0x18;
+	rc = run();
+	tap_ok(!rc && segs[X86_SEG_DS].selector == 0x18 && !segs[X86_SEG_DS].unusable,
+	       "mov ds, ax");
+	put_desc(0x18, 0x00cf12000000ffffull);
+	ctxt.rip = CODE;
+	tap_ok(fault(run(), EXC_NP, 0x18), "of a segment not present: #NP");
+	put_desc(0x18, 0x00cf98000000ffffull);
+	tap_ok(fault(run(), EXC_GP, 0x18), "of one that is execute-only: #GP");
+	ctxt.regs[0] = 0x88;
+	tap_ok(fault(run(), EXC_GP, 0x88), "of one beyond the GDT: #GP");
+	ctxt.regs[0] = 0;
+	rc = run();
+	tap_ok(!rc && segs[X86_SEG_DS].unusable, "of null: unusable");
+	CODE_BYTES("\xa1\0\0\0\0");
+	ctxt.rip = CODE;
+	tap_ok(fault(run(), EXC_GP, 0), "and its use: #GP(0)");
+	reset(P32);
+	CODE_BYTES("\x8e\xd0");
+	tap_ok(fault(run(), EXC_GP, 0), "mov ss, null: #GP(0)");
+
+	reset(P64);
+	put_desc(0x18, 0x0000890030000067ull);
+	memset(mem + GDT + 0x20, 0, 8);
+	CODE_BYTES("\x0f\x00\xd8");
+	ctxt.regs[0] = 0x18;
+	rc = run();
+	tap_ok(!rc && segs[X86_SEG_TR].type == 11 && segs[X86_SEG_TR].base == 0x3000 &&
+	       mem[GDT + 0x1d] == 0x8b, "ltr makes the TSS busy");
+
+	reset(P32);
+	segs[X86_SEG_DS].type = 7;
+	segs[X86_SEG_DS].limit = 0xfff;
+	CODE_BYTES("\xa1\xfc\x0f\0\0");
+	tap_ok(fault(run(), EXC_GP, 0), "expand-down: below the limit is #GP");
+	CODE_BYTES("\xa1\x00\x10\0\0");
+	tap_ok(run() == X86EMUL_CONTINUE, "expand-down: above it is not");
+	reset(P32);
+	segs[X86_SEG_DS].type = 1;
+	CODE_BYTES("\xa3\x00\x10\0\0");
+	tap_ok(fault(run(), EXC_GP, 0), "a store to a read-only segment is #GP");
+}
+
+static void test_iret(void)
+{
+	static const u32 outer[] = { 0x400, 0x1b, 0x3246, 0x5000, 0x23 };
+	u64 frame[5] = { 0x400, 8, 0x246, STACK, 0 };
+	int rc;
+
+	reset(P32);
+	put_desc(0x18, 0x00cffa000000ffffull);
+	put_desc(0x20, 0x00cff2000000ffffull);
+	memcpy(mem + STACK + 0x1000, outer, sizeof(outer));
+	CODE_BYTES("\xcf");
+	rc = run();
+	tap_ok(!rc && level == 3 && ctxt.rip == 0x400 && ctxt.rflags == 0x3246 &&
+	       ctxt.regs[X86_RSP] == 0x5000 && segs[X86_SEG_SS].selector == 0x23 &&
+	       segs[X86_SEG_DS].unusable, "iret to ring 3");
+	reset(P64);
+	put_desc(8, 0x00af9a000000ffffull);
+	memcpy(mem + STACK + 0x1000, frame, sizeof(frame));
+	CODE_BYTES("\x48\xcf");
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 0x400 && ctxt.regs[X86_RSP] == STACK &&
+	       segs[X86_SEG_SS].unusable && ctxt.rflags == 0x246, "iretq to ring 0, null SS");
+	tap_ok(RUN(P32, "\xcd\x80") == X86EMUL_UNHANDLEABLE && ctxt.rip == CODE,
+	       "int n in protected mode is not covered");
+}
+
+static void test_privilege(void)
+{
+	reset(P64);
+	level = 3;
+	CODE_BYTES("\xf4");
+	tap_ok(fault(run(), EXC_GP, 0) && !halted, "hlt in ring 3: #GP(0)");
+	level = 0;
+	tap_ok(!run() && halted == 1 && ctxt.rip == CODE + 1, "hlt in ring 0");
+	reset(P64);
+	CODE_BYTES("\x0f\x32");
+	ctxt.regs[X86_RCX] = 0xdead;
+	tap_ok(fault(run(), EXC_GP, 0), "rdmsr of what is not there");
+	ctxt.regs[X86_RCX] = 0xffffffff00000010;
+	msr_value = 0x1122334455667788;
+	tap_ok(!run() && ctxt.regs[X86_RAX] == 0x55667788 && ctxt.regs[X86_RDX] == 0x11223344,
+	       "rdmsr");
+	reset(P64);
+	CODE_BYTES("\x0f\xa2");
+	ctxt.regs[X86_RAX] = 0xffffffff00000000;
+	ctxt.regs[X86_RCX] = 4;
+	tap_ok(!run() && ctxt.regs[X86_RAX] == 1 && ctxt.regs[X86_RCX] == 7 &&
+	       (ctxt.regs_dirty & 0xf) == 0xf, "cpuid");
+	reset(P32);
+	level = 3;
+	CODE_BYTES("\xe4\x60");
+	mem[TSS + 0x66] = 0x68;
+	tap_ok(fault(run(), EXC_GP, 0) && !pio_calls, "in without permission map: #GP(0)");
+	segs[X86_SEG_TR].limit = 0x100;
+	pio_ready = true;
+	tap_ok(!run() && pio_port == 0x60 && pio_calls == 1, "in with the map's leave");
+	ctxt.rip = CODE;
+	mem[TSS + 0x68 + 12] = 1;
+	tap_ok(fault(run(), EXC_GP, 0), "in against the map: #GP(0)");
+}
+
+static void test_mmio(void)
+{
+	u64 val = 0x0807060504030201;
+	int rc;
+
+	reset(P64);
+	CODE_BYTES("\x48\x8b\x03");
+	ctxt.regs[X86_RBX] = MMIO;
+	rc = run();
+	tap_ok(rc == X86EMUL_IO_NEEDED && ctxt.rip == CODE && ctxt.rc.pending == 8 &&
+	       ctxt.rc.pending_addr == MMIO, "mov rax, [mmio] asks userspace");
+	x86_emulate_read_done(&ctxt, &val, 8);
+	rc = x86_emulate_insn(&ctxt);
+	tap_ok(!rc && ctxt.regs[0] == val && ctxt.rip == CODE + 3 && mmio_reads == 1,
+	       "and goes on with the answer, without asking again");
+	reset(P64);
+	CODE_BYTES("\x48\x8b\x03");
+	ctxt.regs[X86_RBX] = MMIO;
+	rc = run();
+	mmio_answered = true;
+	tap_ok(rc == X86EMUL_IO_NEEDED && !x86_emulate_insn(&ctxt) &&
+	       ctxt.regs[0] == 0x0101010101010101, "or the op answers when asked again");
+
+	/* Two device reads and a push: the first is not read twice. */
+	reset(P32);
+	CODE_BYTES("\xa7");
+	ctxt.regs[X86_RSI] = MMIO;
+	ctxt.regs[X86_RDI] = MMIO + 8;
+	rc = run();
+	val = 5;
+	x86_emulate_read_done(&ctxt, &val, 4);
+	tap_ok(rc == X86EMUL_IO_NEEDED && x86_emulate_insn(&ctxt) == X86EMUL_IO_NEEDED &&
+	       ctxt.regs[X86_RSI] == MMIO && ctxt.rc.pending_addr == MMIO + 8,
+	       "cmpsd between devices: the second read");
+	x86_emulate_read_done(&ctxt, &val, 4);
+	rc = x86_emulate_insn(&ctxt);
+	tap_ok(!rc && mmio_reads == 2 && (ctxt.rflags & X86_FLAG_ZF) &&
+	       ctxt.regs[X86_RSI] == MMIO + 4 && ctxt.regs[X86_RDI] == MMIO + 12,
+	       "each was read once");
+
+	reset(P64);
+	CODE_BYTES("\x83\x03\x01");
+	ctxt.regs[X86_RBX] = MMIO + 4;
+	rc = run();
+	val = 0xffffffff;
+	x86_emulate_read_done(&ctxt, &val, 4);
+	tap_ok(rc == X86EMUL_IO_NEEDED && !x86_emulate_insn(&ctxt) && mmio_writes == 1 &&
+	       mmio_log[0].val == 0 && mmio_log[0].bytes == 4 && ctxt.posted &&
+	       (ctxt.rflags & (X86_FLAG_CF | X86_FLAG_ZF)) == (X86_FLAG_CF | X86_FLAG_ZF),
+	       "add [mmio], 1: read, then a posted write");
+	reset(P64);
+	CODE_BYTES("\xff\x33");
+	ctxt.regs[X86_RBX] = MMIO;
+	rc = run();
+	tap_ok(rc == X86EMUL_IO_NEEDED && ctxt.regs[X86_RSP] == STACK + 0x1000,
+	       "push [mmio] leaves rsp while it waits");
+	reset(P64);
+	CODE_BYTES("\x0f\x29\x03");
+	ctxt.regs[X86_RBX] = MMIO;
+	memset(xmm[0], 0x77, 16);
+	rc = run();
+	tap_ok(!rc && mmio_writes == 1 && mmio_log[0].bytes == 16, "movaps [mmio], xmm0");
+	ctxt.rip = CODE;
+	ctxt.regs[X86_RBX] = MMIO + 8;
+	tap_ok(fault(run(), EXC_GP, 0), "and misaligned: #GP(0)");
+	reset(P64);
+	CODE_BYTES("\xf0\x0f\xb1\x0b");
+	ctxt.regs[X86_RBX] = DATA;
+	cmpxchg_loses = true;
+	tap_ok(run() == X86EMUL_RETRY_INSTR && ctxt.rip == CODE && ctxt.rflags == 2,
+	       "lock cmpxchg that lost a race: again");
+}
+
+static void test_strings(void)
+{
+	u32 val = 0xabcd;
+	int rc;
+
+	reset(P64);
+	CODE_BYTES("\xf3\xa4");
+	ctxt.regs[X86_RCX] = 3000;
+	ctxt.regs[X86_RSI] = DATA;
+	ctxt.regs[X86_RDI] = DATA + 0x4000;
+	memset(mem + DATA, 0x5a, 3000);
+	rc = run();
+	tap_ok(!rc && ctxt.more && ctxt.rip == CODE &&
+	       ctxt.regs[X86_RCX] == 3000 - X86EMUL_BATCH_ITERS, "rep movsb: one batch");
+	while (!rc && ctxt.more)
+		rc = run();
+	tap_ok(!rc && !ctxt.regs[X86_RCX] && ctxt.rip == CODE + 2 &&
+	       !memcmp(mem + DATA, mem + DATA + 0x4000, 3001), "and all of them");
+
+	reset(P64);
+	CODE_BYTES("\xf3\xab");
+	ctxt.regs[X86_RCX] = 10;
+	ctxt.regs[X86_RDI] = MEM_SIZE - 4096 - 16;
+	rc = run();
+	tap_ok(fault(rc, EXC_PF, 2) && ctxt.exception.address == MEM_SIZE - 4096 &&
+	       ctxt.regs[X86_RCX] == 6 && ctxt.regs[X86_RDI] == MEM_SIZE - 4096 &&
+	       ctxt.rip == CODE, "rep stosd stops at a fault, with what it did");
+
+	reset(P64);
+	CODE_BYTES("\xf3\xa5");
+	ctxt.regs[X86_RCX] = 4;
+	ctxt.regs[X86_RSI] = DATA;
+	ctxt.regs[X86_RDI] = MMIO;
+	rc = run();
+	tap_ok(!rc && ctxt.more && mmio_writes == 1 && ctxt.regs[X86_RCX] == 3,
+	       "rep movsd to a device: a write at a time");
+	reset(P64);
+	CODE_BYTES("\xf3\xa5");
+	ctxt.regs[X86_RCX] = 3;
+	ctxt.regs[X86_RSI] = MMIO;
+	ctxt.regs[X86_RDI] = DATA;
+	rc = run();
+	while (rc == X86EMUL_IO_NEEDED) {
+		val++;
+		x86_emulate_read_done(&ctxt, &val, 4);
+		rc = x86_emulate_insn(&ctxt);
+	}
+	tap_ok(!rc && mmio_reads == 3 && !ctxt.regs[X86_RCX] &&
+	       word(DATA) == 0xabce && word(DATA + 8) == 0xabd0, "rep movsd from a device");
+	reset(REAL);
+	CODE_BYTES("\xf2\xae");
+	ctxt.regs[X86_RCX] = 0x100;
+	mem[DATA + 5] = 0x40;
+	ctxt.regs[X86_RAX] = 0x40;
+	rc = run();
+	tap_ok(!rc && ctxt.regs[X86_RCX] == 0xfa && ctxt.regs[X86_RDI] == 6 &&
+	       (ctxt.rflags & X86_FLAG_ZF), "repne scasb finds it");
+}
+
+static void test_io_strings(void)
+{
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < sizeof(pio_data); i++)
+		pio_data[i] = i * 7;
+	reset(P64);
+	CODE_BYTES("\xf3\x6d");
+	ctxt.regs[X86_RCX] = 2000;
+	ctxt.regs[X86_RDX] = 0x1f0;
+	ctxt.regs[X86_RDI] = DATA + 0x800;
+	rc = run();
+	tap_ok(rc == X86EMUL_IO_NEEDED && pio_count == 512 && pio_size == 4 &&
+	       pio_port == 0x1f0 && ctxt.regs[X86_RCX] == 2000,
+	       "rep insd asks for what is left of the page");
+	pio_ready = true;
+	rc = x86_emulate_insn(&ctxt);
+	tap_ok(rc == X86EMUL_IO_NEEDED && ctxt.regs[X86_RCX] == 2000 - 512 &&
+	       pio_count == 1024 && !memcmp(mem + DATA + 0x800, pio_data, 2048),
+	       "then has it, and asks for a page");
+	pio_ready = true;
+	rc = x86_emulate_insn(&ctxt);
+	tap_ok(!rc && ctxt.more && ctxt.regs[X86_RCX] == 2000 - 512 - 1024,
+	       "and gives others a turn");
+
+	reset(P64);
+	CODE_BYTES("\xf3\x6c");
+	ctxt.regs[X86_RCX] = 10;
+	ctxt.regs[X86_RDI] = MEM_SIZE - 4096 - 4;
+	ctxt.rflags |= X86_FLAG_DF;
+	pio_ready = true;
+	rc = run();
+	tap_ok(rc == X86EMUL_IO_NEEDED && pio_count == 1 && ctxt.regs[X86_RCX] == 9 &&
+	       ctxt.regs[X86_RDI] == MEM_SIZE - 4096 - 5, "rep insb downwards: one by one");
+	reset(P64);
+	CODE_BYTES("\x6c");
+	ctxt.regs[X86_RDI] = MEM_SIZE - 4096;
+	tap_ok(fault(run(), EXC_PF, 2) && !pio_calls,
+	       "insb to where there is no page asks no device");
+
+	reset(REAL);
+	CODE_BYTES("\xf3\x6e");
+	ctxt.regs[X86_RCX] = 100;
+	ctxt.regs[X86_RDX] = 0x402;
+	ctxt.regs[X86_RSI] = 0x10;
+	memset(mem + DATA + 0x10, 0x33, 100);
+	rc = run();
+	tap_ok(!rc && pio_count == 100 && pio_data[99] == 0x33 && !ctxt.regs[X86_RCX] &&
+	       ctxt.regs[X86_RSI] == 0x74 && ctxt.posted, "rep outsb in one batch");
+	reset(REAL);
+	CODE_BYTES("\xf3\x6e");
+	ctxt.regs[X86_RCX] = 0x200;
+	ctxt.regs[X86_RSI] = 0xff80;
+	rc = run();
+	tap_ok(!rc && pio_count <= 0x80, "rep outsb ends its batch where SI wraps");
+	reset(REAL);
+	CODE_BYTES("\xe7\x80");
+	ctxt.regs[X86_RAX] = 0x12345678;
+	tap_ok(!run() && pio_size == 2 && word(0) == 0 && pio_data[0] == 0x78 &&
+	       pio_data[1] == 0x56, "out 80h, ax");
+	reset(REAL);
+	CODE_BYTES("\x66\xed");
+	ctxt.regs[X86_RDX] = 0xcfc;
+	rc = run();
+	memcpy(pio_data, "\x86\x80\x37\x12", 4);
+	pio_ready = true;
+	tap_ok(rc == X86EMUL_IO_NEEDED && !x86_emulate_insn(&ctxt) &&
+	       ctxt.regs[0] == 0x12378086, "in eax, dx by way of userspace");
+}
+
+static void test_canonical(void)
+{
+	reset(P64);
+	CODE_BYTES("\x48\x8b\x03");
+	ctxt.regs[X86_RBX] = 0x800000000000;
+	tap_ok(fault(run(), EXC_GP, 0), "64-bit: non-canonical is #GP(0)");
+	CODE_BYTES("\x48\x8b\x45\x00");
+	ctxt.regs[X86_RBP] = 0x7fffffffffff;
+	tap_ok(fault(run(), EXC_SS, 0), "64-bit: by rbp it is #SS(0), at the last byte too");
+	CODE_BYTES("\x49\x8b\x45\x00");
+	ctxt.regs[X86_R13] = 0x800000000000;
+	tap_ok(fault(run(), EXC_GP, 0), "64-bit: by r13 it is #GP(0)");
+	CODE_BYTES("\x50");
+	ctxt.regs[X86_RSP] = 0x800000000008;
+	tap_ok(fault(run(), EXC_SS, 0), "64-bit: push is #SS(0)");
+	ctxt.va_bits = 57;
+	CODE_BYTES("\x48\x8b\x03");
+	tap_ok(fault(run(), EXC_PF, 0), "57 address bits: it is a page fault");
+}
+
+static void test_fetch(void)
+{
+	int rc;
+
+	reset(P64);
+	ctxt.rip = MEM_SIZE - 4096 - 2;
+	memcpy(mem + ctxt.rip, "\x48\x8b", 2);
+	rc = run();
+	tap_ok(fault(rc, EXC_PF, 0) && ctxt.exception.address == MEM_SIZE - 4096,
+	       "an instruction that goes on in a page not there");
+	memcpy(mem + ctxt.rip, "\x90", 1);
+	tap_ok(!run(), "one that ends before it");
+	reset(P64);
+	ctxt.regs[X86_RBX] = DATA;
+	rc = x86_decode_insn(&ctxt, "\x89\x03\xcc", 3);
+	ctxt.regs[0] = 0x11223344;
+	tap_ok(!rc && ctxt.d.len == 2 && !x86_emulate_insn(&ctxt) &&
+	       word(DATA) == 0x3344, "bytes from the hardware");
+	reset(REAL);
+	segs[X86_SEG_CS].limit = 1;
+	CODE_BYTES("\xb8\x01\x00");
+	tap_ok(fault(run(), EXC_GP, 0), "one that crosses CS's limit");
+	tap_ok(RUN(P64, "\xc5\xf8\x77") == X86EMUL_UNHANDLEABLE, "AVX is not covered");
+	tap_ok(RUN(P64, "\xd8\xc0") == X86EMUL_UNHANDLEABLE, "x87 arithmetic is not covered");
+}
+
+int main(void)
+{
+	mem = malloc(MEM_SIZE);
+	if (!mem)
+		return 2;
+	test_lengths();
+	test_real_mode();
+	test_mode_switch();
+	test_iret();
+	test_privilege();
+	test_mmio();
+	test_strings();
+	test_io_strings();
+	test_canonical();
+	test_fetch();
+	free(mem);
+	return tap_done();
+}
