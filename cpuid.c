@@ -1,0 +1,1044 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * CPUID: what we can give a guest (KVM_GET_SUPPORTED_CPUID), what userspace
+ * gave it (KVM_SET_CPUID2), what its CPUID instruction then answers, and what
+ * follows from it for the rest of the module.
+ *
+ * "SDM" is Intel's manual, "APM 3" AMD's third volume, appendix "Obtaining
+ * Processor Information Via the CPUID Instruction".
+ */
+#define pr_fmt(fmt) "kvm: " fmt
+
+#include "kvm_host.h"
+
+#include <linux/export.h>
+#include <linux/kvm_para.h>
+#include <linux/overflow.h>
+#include <linux/sort.h>
+#include <linux/uaccess.h>
+#include <asm/cpufeature.h>
+#include <asm/fpu/xcr.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+
+#include "compat/regs.h"
+
+/* Old VMMs have room for no more (kvmtool: 100). */
+#define MAX_SUPPORTED	99
+
+#define MAXPHYADDR_DEFAULT	36	/* SDM 3A "Enumeration of Paging Features by CPUID" */
+#define MAXPHYADDR_MAX		52
+
+u64 kvm_supported_xcr0 __read_mostly;
+EXPORT_SYMBOL_GPL(kvm_supported_xcr0);
+u32 kvm_host_maxphyaddr __read_mostly;
+EXPORT_SYMBOL_GPL(kvm_host_maxphyaddr);
+
+/* What we support, made once when the vendor's module is loaded. */
+static struct kvm_cpuid_entry2 supported[MAX_SUPPORTED] __read_mostly;
+static int nr_supported __read_mostly;
+static u32 caps[NCAPINTS] __read_mostly;	/* the same, by X86_FEATURE_* */
+
+/*
+ * ---- the words of features ----
+ */
+
+enum { EAX, EBX, ECX, EDX };
+
+/* Where CPUID has a word of features; words of Linux's own are not here. */
+static const struct feature_word {
+	u32 function;
+	u8 index, reg;
+} feature_words[NCAPINTS] = {
+	[CPUID_1_EDX]		= { 1, 0, EDX },
+	[CPUID_8000_0001_EDX]	= { 0x80000001, 0, EDX },
+	[CPUID_1_ECX]		= { 1, 0, ECX },
+	[CPUID_8000_0001_ECX]	= { 0x80000001, 0, ECX },
+	[CPUID_7_0_EBX]		= { 7, 0, EBX },
+	[CPUID_D_1_EAX]		= { 0xd, 1, EAX },
+	[CPUID_7_1_EAX]		= { 7, 1, EAX },
+	[CPUID_8000_0008_EBX]	= { 0x80000008, 0, EBX },
+	[CPUID_6_EAX]		= { 6, 0, EAX },
+	[CPUID_7_ECX]		= { 7, 0, ECX },
+	[CPUID_7_EDX]		= { 7, 0, EDX },
+	[CPUID_8000_0021_EAX]	= { 0x80000021, 0, EAX },
+};
+
+#define FEATURE_WORD(feature)	((feature) / 32)
+#define FEATURE_MASK(feature)	BIT((feature) % 32)
+
+static u32 *entry_reg(struct kvm_cpuid_entry2 *e, int reg)
+{
+	switch (reg) {
+	case EAX:
+		return &e->eax;
+	case EBX:
+		return &e->ebx;
+	case ECX:
+		return &e->ecx;
+	default:
+		return &e->edx;
+	}
+}
+
+/* Given where the host has them: they need nothing of a hypervisor, or we do it. */
+static const u16 host_features[] = {
+	/* instructions that any program may use, and their FPU state */
+	X86_FEATURE_FPU, X86_FEATURE_TSC, X86_FEATURE_CX8, X86_FEATURE_CMOV,
+	X86_FEATURE_CLFLUSH, X86_FEATURE_MMX, X86_FEATURE_FXSR, X86_FEATURE_XMM,
+	X86_FEATURE_XMM2, X86_FEATURE_XMM3, X86_FEATURE_PCLMULQDQ, X86_FEATURE_SSSE3,
+	X86_FEATURE_FMA, X86_FEATURE_CX16, X86_FEATURE_XMM4_1, X86_FEATURE_XMM4_2,
+	X86_FEATURE_MOVBE, X86_FEATURE_POPCNT, X86_FEATURE_AES, X86_FEATURE_AVX,
+	X86_FEATURE_F16C, X86_FEATURE_RDRAND, X86_FEATURE_MMXEXT, X86_FEATURE_3DNOWEXT,
+	X86_FEATURE_3DNOW, X86_FEATURE_LAHF_LM, X86_FEATURE_ABM, X86_FEATURE_SSE4A,
+	X86_FEATURE_MISALIGNSSE, X86_FEATURE_3DNOWPREFETCH, X86_FEATURE_XOP,
+	X86_FEATURE_FMA4, X86_FEATURE_TBM, X86_FEATURE_BMI1, X86_FEATURE_HLE,
+	X86_FEATURE_AVX2, X86_FEATURE_FDP_EXCPTN_ONLY, X86_FEATURE_BMI2, X86_FEATURE_ERMS,
+	X86_FEATURE_RTM, X86_FEATURE_ZERO_FCS_FDS, X86_FEATURE_AVX512F,
+	X86_FEATURE_AVX512DQ, X86_FEATURE_RDSEED, X86_FEATURE_ADX, X86_FEATURE_AVX512IFMA,
+	X86_FEATURE_CLFLUSHOPT, X86_FEATURE_CLWB, X86_FEATURE_AVX512PF,
+	X86_FEATURE_AVX512ER, X86_FEATURE_AVX512CD, X86_FEATURE_SHA_NI,
+	X86_FEATURE_AVX512BW, X86_FEATURE_AVX512VL, X86_FEATURE_AVX512VBMI,
+	X86_FEATURE_AVX512_VBMI2, X86_FEATURE_GFNI, X86_FEATURE_VAES,
+	X86_FEATURE_VPCLMULQDQ, X86_FEATURE_AVX512_VNNI, X86_FEATURE_AVX512_BITALG,
+	X86_FEATURE_AVX512_VPOPCNTDQ, X86_FEATURE_CLDEMOTE, X86_FEATURE_MOVDIRI,
+	X86_FEATURE_MOVDIR64B, X86_FEATURE_AVX512_4VNNIW, X86_FEATURE_AVX512_4FMAPS,
+	X86_FEATURE_FSRM, X86_FEATURE_AVX512_VP2INTERSECT, X86_FEATURE_SERIALIZE,
+	X86_FEATURE_TSXLDTRK, X86_FEATURE_AVX512_FP16, X86_FEATURE_AVX_VNNI,
+	X86_FEATURE_AVX512_BF16, X86_FEATURE_CMPCCXADD, X86_FEATURE_FZRM,
+	X86_FEATURE_FSRS, X86_FEATURE_FSRC, X86_FEATURE_AVX_IFMA, X86_FEATURE_CLZERO,
+	X86_FEATURE_XSAVEERPTR,
+
+	/* XCR0 and XSS are switched (regs.c) */
+	X86_FEATURE_XSAVE, X86_FEATURE_XSAVEOPT, X86_FEATURE_XSAVEC, X86_FEATURE_XGETBV1,
+	X86_FEATURE_XSAVES,
+
+	/* the system's: segments, system calls, modes, debugging */
+	X86_FEATURE_VME, X86_FEATURE_DE, X86_FEATURE_MSR, X86_FEATURE_SEP,
+	X86_FEATURE_SYSCALL, X86_FEATURE_LM, X86_FEATURE_FXSR_OPT, X86_FEATURE_RDTSCP,
+	X86_FEATURE_RDPID, X86_FEATURE_FSGSBASE, X86_FEATURE_UMIP,
+	X86_FEATURE_CR8_LEGACY, X86_FEATURE_OSVW, X86_FEATURE_WBNOINVD,
+	KVM_FEATURE_BIT_NO_NESTED_DATA_BP, KVM_FEATURE_BIT_LFENCE_SERIALIZES,
+	KVM_FEATURE_BIT_NULL_SEL_CLR_BASE,
+
+	/* paging, as mmu.c does it; no PCID, no protection keys */
+	X86_FEATURE_PSE, X86_FEATURE_PAE, X86_FEATURE_PGE, X86_FEATURE_PSE36,
+	X86_FEATURE_NX, X86_FEATURE_GBPAGES, X86_FEATURE_SMEP, X86_FEATURE_SMAP,
+	X86_FEATURE_LA57,
+
+	/* the processor's nature; which vcpus are threads of a core is userspace's to say */
+	X86_FEATURE_SELFSNOOP, X86_FEATURE_HT, X86_FEATURE_CMP_LEGACY, X86_FEATURE_TOPOEXT,
+
+	/* speculation */
+	X86_FEATURE_SPEC_CTRL, X86_FEATURE_INTEL_STIBP, X86_FEATURE_SPEC_CTRL_SSBD,
+	X86_FEATURE_ARCH_CAPABILITIES, X86_FEATURE_MD_CLEAR, X86_FEATURE_AMD_IBPB,
+	X86_FEATURE_AMD_IBRS, X86_FEATURE_AMD_STIBP, X86_FEATURE_AMD_STIBP_ALWAYS_ON,
+	X86_FEATURE_AMD_SSBD, X86_FEATURE_AMD_SSB_NO, X86_FEATURE_AMD_PSFD,
+	X86_FEATURE_BTC_NO, X86_FEATURE_AMD_IBPB_RET, KVM_FEATURE_BIT_VERW_CLEAR,
+	KVM_FEATURE_BIT_SRSO_NO,
+};
+
+/* Given always: nothing but software is behind them. */
+static const u16 software_features[] = {
+	X86_FEATURE_HYPERVISOR,
+	X86_FEATURE_APIC,		/* userspace's */
+	X86_FEATURE_ARAT,		/* and its timer does not stop */
+	X86_FEATURE_MTRR, X86_FEATURE_PAT, X86_FEATURE_MCE, X86_FEATURE_MCA,
+	X86_FEATURE_TSC_ADJUST,
+};
+
+/* AMD repeats these bits of leaf 1 EDX in leaf 0x80000001 EDX. */
+#define AMD_REPEATED							\
+	(FEATURE_MASK(X86_FEATURE_FPU) | FEATURE_MASK(X86_FEATURE_VME) |	\
+	 FEATURE_MASK(X86_FEATURE_DE) | FEATURE_MASK(X86_FEATURE_PSE) |	\
+	 FEATURE_MASK(X86_FEATURE_TSC) | FEATURE_MASK(X86_FEATURE_MSR) |	\
+	 FEATURE_MASK(X86_FEATURE_PAE) | FEATURE_MASK(X86_FEATURE_MCE) |	\
+	 FEATURE_MASK(X86_FEATURE_CX8) | FEATURE_MASK(X86_FEATURE_APIC) |	\
+	 FEATURE_MASK(X86_FEATURE_MTRR) | FEATURE_MASK(X86_FEATURE_PGE) |	\
+	 FEATURE_MASK(X86_FEATURE_MCA) | FEATURE_MASK(X86_FEATURE_CMOV) |	\
+	 FEATURE_MASK(X86_FEATURE_PAT) | FEATURE_MASK(X86_FEATURE_PSE36) |	\
+	 FEATURE_MASK(X86_FEATURE_MMX) | FEATURE_MASK(X86_FEATURE_FXSR))
+
+static bool host_is_amd(void)
+{
+	return boot_cpu_data.x86_vendor == X86_VENDOR_AMD ||
+	       boot_cpu_data.x86_vendor == X86_VENDOR_HYGON;
+}
+
+static void clear_cap(unsigned int feature)
+{
+	caps[FEATURE_WORD(feature)] &= ~FEATURE_MASK(feature);
+}
+
+static void set_cap(unsigned int feature)
+{
+	caps[FEATURE_WORD(feature)] |= FEATURE_MASK(feature);
+}
+
+/* A feature whose register the vendor does not have would be #GP at its first use. */
+static void check_vendor_msrs(void)
+{
+	static const u16 spec_ctrl[] = {
+		X86_FEATURE_SPEC_CTRL, X86_FEATURE_INTEL_STIBP, X86_FEATURE_SPEC_CTRL_SSBD,
+		X86_FEATURE_AMD_IBRS, X86_FEATURE_AMD_STIBP, X86_FEATURE_AMD_STIBP_ALWAYS_ON,
+		X86_FEATURE_AMD_SSBD, X86_FEATURE_AMD_PSFD,
+	};
+	int i;
+
+	for (i = 0; !kvm_ops.has_msr(MSR_IA32_SPEC_CTRL) && i < ARRAY_SIZE(spec_ctrl); i++)
+		clear_cap(spec_ctrl[i]);
+	if (!kvm_ops.has_msr(MSR_IA32_PRED_CMD)) {
+		clear_cap(X86_FEATURE_SPEC_CTRL);
+		clear_cap(X86_FEATURE_AMD_IBPB);
+		clear_cap(X86_FEATURE_AMD_IBPB_RET);
+	}
+	if (!kvm_ops.has_msr(MSR_TSC_AUX)) {
+		clear_cap(X86_FEATURE_RDTSCP);
+		clear_cap(X86_FEATURE_RDPID);
+	}
+}
+
+static void find_caps(void)
+{
+	int i;
+
+	memset(caps, 0, sizeof(caps));
+	for (i = 0; i < ARRAY_SIZE(host_features); i++)
+		if (boot_cpu_has(host_features[i]))
+			set_cap(host_features[i]);
+	for (i = 0; i < ARRAY_SIZE(software_features); i++)
+		set_cap(software_features[i]);
+	check_vendor_msrs();
+	if (kvm_ops.umip_emulated)
+		set_cap(X86_FEATURE_UMIP);
+	if (!kvm_ops.has_nx)
+		clear_cap(X86_FEATURE_NX);
+	if (kvm_ops.cr4_guest_reserved & X86_CR4_LA57)
+		clear_cap(X86_FEATURE_LA57);
+	if (!kvm_supported_xcr0) {
+		clear_cap(X86_FEATURE_XSAVE);
+		caps[CPUID_D_1_EAX] = 0;
+	}
+	if (host_is_amd())
+		caps[CPUID_8000_0001_EDX] |= caps[CPUID_1_EDX] & AMD_REPEATED;
+}
+
+bool kvm_cpu_cap_has(unsigned int feature)
+{
+	if (FEATURE_WORD(feature) >= NCAPINTS)
+		return false;
+	return caps[FEATURE_WORD(feature)] & FEATURE_MASK(feature);
+}
+EXPORT_SYMBOL_GPL(kvm_cpu_cap_has);
+
+/*
+ * ---- XSAVE areas ----
+ */
+
+/* Of component i from 2 on, as leaf 0xD has it. */
+static struct {
+	u32 size, offset;
+	bool aligned;
+} components[XFEATURE_MAX] __read_mostly;
+
+static void find_components(void)
+{
+	u32 eax, ebx, ecx, edx;
+	int i;
+
+	kvm_supported_xcr0 = 0;
+	if (!boot_cpu_has(X86_FEATURE_XSAVE))
+		return;
+	kvm_supported_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK) &
+		(XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512);
+	for (i = FIRST_EXTENDED_XFEATURE; i < XFEATURE_MAX; i++) {
+		if (!(kvm_supported_xcr0 & BIT_ULL(i)))
+			continue;
+		cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
+		components[i].size = eax;
+		components[i].offset = ebx;
+		components[i].aligned = ecx & BIT(1);
+	}
+}
+
+/* SDM 1 "XSAVE Area": the legacy region, the header, then the components. */
+static u32 xsave_area_size(u64 features, bool compacted)
+{
+	u32 size = sizeof(struct fxregs_state) + sizeof(struct xstate_header);
+	int i;
+
+	for (i = FIRST_EXTENDED_XFEATURE; i < XFEATURE_MAX; i++) {
+		if (!(features & BIT_ULL(i)))
+			continue;
+		if (!compacted)
+			size = max(size, components[i].offset + components[i].size);
+		else
+			size = (components[i].aligned ? ALIGN(size, 64) : size) + components[i].size;
+	}
+	return size;
+}
+
+/*
+ * ---- KVM_GET_SUPPORTED_CPUID ----
+ */
+
+static u32 max_basic_leaf(void)
+{
+	return min_t(u32, cpuid_eax(0), kvm_supported_xcr0 ? 0xd : 0xb);
+}
+
+static u32 max_extended_leaf(void)
+{
+	return min_t(u32, cpuid_eax(0x80000000), host_is_amd() ? 0x80000021 : 0x80000008);
+}
+
+static void limit_basic(struct kvm_cpuid_entry2 *e)
+{
+	switch (e->function) {
+	case 0:
+		e->eax = max_basic_leaf();
+		break;
+	case 1:
+		/* The initial APIC id is each vcpu's own. */
+		e->ebx &= 0x00ffffff;
+		break;
+	case 2:
+		/* Intel's cache descriptors */
+		break;
+	case 4:
+		/* Which vcpus share a cache is userspace's to say. */
+		e->eax &= 0x3fff;
+		break;
+	case 6:
+		e->ebx = e->ecx = e->edx = 0;
+		break;
+	case 7:
+		if (e->index == 0)
+			e->eax = min_t(u32, e->eax, 1);
+		else
+			e->ebx = e->ecx = e->edx = 0;
+		break;
+	default:
+		/* 0xa: no performance counters; 0xb: no topology but userspace's */
+		e->eax = e->ebx = e->ecx = e->edx = 0;
+	}
+}
+
+static void limit_xsave(struct kvm_cpuid_entry2 *e)
+{
+	switch (e->index) {
+	case 0:
+		e->eax = kvm_supported_xcr0;
+		e->edx = kvm_supported_xcr0 >> 32;
+		e->ebx = e->ecx = xsave_area_size(kvm_supported_xcr0, false);
+		break;
+	case 1:
+		e->ebx = caps[CPUID_D_1_EAX] & (FEATURE_MASK(X86_FEATURE_XSAVEC) |
+						FEATURE_MASK(X86_FEATURE_XSAVES)) ?
+			 xsave_area_size(kvm_supported_xcr0, true) : 0;
+		/* no component of XSS */
+		e->ecx = e->edx = 0;
+		break;
+	default:
+		/* size, offset, alignment */
+		e->ecx &= BIT(1);
+		e->edx = 0;
+	}
+}
+
+static void limit_hypervisor(struct kvm_cpuid_entry2 *e)
+{
+	static const char signature[12] = KVM_SIGNATURE;
+
+	e->eax = e->ebx = e->ecx = e->edx = 0;
+	switch (e->function) {
+	case KVM_CPUID_SIGNATURE:
+		e->eax = KVM_CPUID_FEATURES;
+		memcpy(&e->ebx, signature, 4);
+		memcpy(&e->ecx, signature + 4, 4);
+		memcpy(&e->edx, signature + 8, 4);
+		break;
+	case KVM_CPUID_FEATURES:
+		e->eax = BIT(KVM_FEATURE_NOP_IO_DELAY);
+		break;
+	}
+}
+
+static void limit_extended(struct kvm_cpuid_entry2 *e)
+{
+	u32 virt_bits = kvm_cpu_cap_has(X86_FEATURE_LA57) ? 57 : 48;
+
+	switch (e->function) {
+	case 0x80000000:
+		e->eax = max_extended_leaf();
+		break;
+	case 0x80000001:
+		e->ebx = 0;
+		break;
+	case 0x80000002 ... 0x80000006:
+	case 0x80000019:
+	case 0x8000001a:
+		/* the processor's name, caches, TLBs, speeds */
+		break;
+	case 0x80000007:
+		e->eax = e->ebx = e->ecx = e->edx = 0;
+		/* The TSC is the host's. */
+		if (boot_cpu_has(X86_FEATURE_CONSTANT_TSC) && boot_cpu_has(X86_FEATURE_NONSTOP_TSC))
+			e->edx = BIT(8);
+		break;
+	case 0x80000008:
+		e->eax = kvm_host_maxphyaddr | virt_bits << 8;
+		e->ecx = e->edx = 0;
+		break;
+	case 0x8000001d:
+		e->eax &= 0x3fff;
+		break;
+	case 0x80000021:
+		/* ECX: what this processor cannot leak */
+		e->ecx &= BIT(1) | BIT(2);
+		e->ebx = e->edx = 0;
+		break;
+	default:
+		e->eax = e->ebx = e->ecx = e->edx = 0;
+	}
+}
+
+static struct kvm_cpuid_entry2 *add_leaf(u32 function, u32 index, u32 flags)
+{
+	struct kvm_cpuid_entry2 *e;
+	int i;
+
+	if (nr_supported == MAX_SUPPORTED)
+		return NULL;
+	e = &supported[nr_supported++];
+	*e = (struct kvm_cpuid_entry2){ .function = function, .index = index, .flags = flags };
+	cpuid_count(function, index, &e->eax, &e->ebx, &e->ecx, &e->edx);
+	if (function == 0xd)
+		limit_xsave(e);
+	else if (function < KVM_CPUID_SIGNATURE)
+		limit_basic(e);
+	else if (function < 0x80000000)
+		limit_hypervisor(e);
+	else
+		limit_extended(e);
+	for (i = 0; i < ARRAY_SIZE(feature_words); i++) {
+		const struct feature_word *w = &feature_words[i];
+
+		if (w->function && w->function == function && w->index == index)
+			*entry_reg(e, w->reg) = caps[i];
+	}
+	kvm_ops.supported_cpuid(e);
+	return e;
+}
+
+static void add_plain(u32 function)
+{
+	add_leaf(function, 0, 0);
+}
+
+static void add_indexed(u32 function, u32 index)
+{
+	add_leaf(function, index, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+}
+
+/* Leaves 4 and 0x8000001d: one cache a subleaf, the type 0 ends them. */
+static void add_caches(u32 function)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u32 i = 0;
+
+	do {
+		e = add_leaf(function, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+	} while (e && (e->eax & 0x1f) && ++i < 8);
+}
+
+static void add_basic_leaves(void)
+{
+	u32 max = max_basic_leaf();
+	int i;
+
+	add_plain(0);
+	add_plain(1);
+	if (max >= 2)
+		add_plain(2);
+	if (max >= 4 && !host_is_amd())
+		add_caches(4);
+	if (max >= 6)
+		add_plain(6);
+	if (max >= 7) {
+		add_indexed(7, 0);
+		if (supported[nr_supported - 1].eax)
+			add_indexed(7, 1);
+	}
+	if (max >= 0xa)
+		add_plain(0xa);
+	if (max >= 0xb)
+		add_indexed(0xb, 0);
+	if (max < 0xd)
+		return;
+	add_indexed(0xd, 0);
+	add_indexed(0xd, 1);
+	for (i = FIRST_EXTENDED_XFEATURE; i < XFEATURE_MAX; i++)
+		if (kvm_supported_xcr0 & BIT_ULL(i))
+			add_indexed(0xd, i);
+}
+
+static void add_extended_leaves(void)
+{
+	u32 max = max_extended_leaf(), i;
+
+	for (i = 0x80000000; i <= min(max, 0x80000008U); i++)
+		add_plain(i);
+	if (max >= 0x80000019)
+		add_plain(0x80000019);
+	if (max >= 0x8000001a)
+		add_plain(0x8000001a);
+	if (max >= 0x8000001d && kvm_cpu_cap_has(X86_FEATURE_TOPOEXT))
+		add_caches(0x8000001d);
+	if (max >= 0x8000001e)
+		add_plain(0x8000001e);
+	if (max >= 0x80000021)
+		add_plain(0x80000021);
+}
+
+/* What the vendor took from the entries, or added, holds for kvm_cpu_cap_has() too. */
+static void read_caps_back(void)
+{
+	int i, w;
+
+	memset(caps, 0, sizeof(caps));
+	for (i = 0; i < nr_supported; i++) {
+		for (w = 0; w < ARRAY_SIZE(feature_words); w++) {
+			const struct feature_word *fw = &feature_words[w];
+
+			if (fw->function && fw->function == supported[i].function &&
+			    fw->index == supported[i].index)
+				caps[w] = *entry_reg(&supported[i], fw->reg);
+		}
+	}
+}
+
+/** kvm_cpuid_module_init - after the vendor's hardware_setup: what can be offered */
+void kvm_cpuid_module_init(void)
+{
+	kvm_host_maxphyaddr = boot_cpu_data.x86_phys_bits;
+	/* Memory encryption takes bits away from the kernel, not from the processor. */
+	if (cpuid_eax(0x80000000) >= 0x80000008)
+		kvm_host_maxphyaddr = min(cpuid_eax(0x80000008) & 0xff, (u32)MAXPHYADDR_MAX);
+	find_components();
+	find_caps();
+	nr_supported = 0;
+	add_basic_leaves();
+	add_plain(KVM_CPUID_SIGNATURE);
+	add_plain(KVM_CPUID_FEATURES);
+	add_extended_leaves();
+	read_caps_back();
+}
+
+/**
+ * kvm_get_supported_cpuid - KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID
+ * @cpuid: userspace's header and room for header.nent entries
+ * @emulated: what the host lacks and we emulate: nothing
+ *
+ * Returns 0, -E2BIG with the number needed in nent, or -EFAULT.
+ */
+long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated)
+{
+	u32 nent = emulated ? 0 : nr_supported;
+	struct kvm_cpuid2 head;
+
+	if (copy_from_user(&head, cpuid, sizeof(head)))
+		return -EFAULT;
+	if (put_user(nent, &cpuid->nent))
+		return -EFAULT;
+	if (head.nent < nent)
+		return -E2BIG;
+	if (copy_to_user(cpuid->entries, supported, nent * sizeof(supported[0])))
+		return -EFAULT;
+	return 0;
+}
+
+/*
+ * ---- looking an entry up ----
+ *
+ * A guest that executes CPUID waits for this, so it takes no walk through the
+ * list: the key found last is tried, then a binary search in sorted keys, which
+ * lie close together.
+ */
+
+struct kvm_cpuid_key {
+	u64 key;		/* function : index */
+	u16 pos;		/* in vcpu->cpuid */
+	bool any_index;		/* the entry is for all indices; it has 0 in its key */
+};
+
+static u64 make_key(u32 function, u32 index)
+{
+	return (u64)function << 32 | index;
+}
+
+static bool key_matches(const struct kvm_cpuid_key *k, u64 want)
+{
+	return k->key == want || (k->any_index && k->key >> 32 == want >> 32);
+}
+
+/** kvm_find_cpuid - the guest's entry, or NULL; nothing put in, see kvm_cpuid() */
+const struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index)
+{
+	const struct kvm_cpuid_key *keys = vcpu->cpuid_keys;
+	unsigned int low = 0, high = vcpu->cpuid_nkeys;
+	u64 want = make_key(function, index);
+
+	if (unlikely(!high))
+		return NULL;
+	if (likely(key_matches(&keys[vcpu->cpuid_hint], want)))
+		return &vcpu->cpuid[keys[vcpu->cpuid_hint].pos];
+	/* The last key that is not above. */
+	while (low < high) {
+		unsigned int mid = (low + high) / 2;
+
+		if (keys[mid].key <= want)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (!low || !key_matches(&keys[low - 1], want))
+		return NULL;
+	vcpu->cpuid_hint = low - 1;
+	return &vcpu->cpuid[keys[low - 1].pos];
+}
+EXPORT_SYMBOL_GPL(kvm_find_cpuid);
+
+/**
+ * kvm_guest_has - does the guest's CPUID have a feature?
+ * @vcpu: the vcpu
+ * @feature: an X86_FEATURE_* of a CPUID word; Linux's own words have none
+ *
+ * A vcpu whose CPUID was never set has all that we support: a small VMM may
+ * well start a guest, even a 64-bit one, without.
+ */
+bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature)
+{
+	const struct kvm_cpuid_entry2 *e;
+	const struct feature_word *w;
+
+	if (!vcpu->cpuid)
+		return kvm_cpu_cap_has(feature);
+	if (FEATURE_WORD(feature) >= NCAPINTS)
+		return false;
+	w = &feature_words[FEATURE_WORD(feature)];
+	if (!w->function)
+		return false;
+	e = kvm_find_cpuid(vcpu, w->function, w->index);
+	return e && (*entry_reg((struct kvm_cpuid_entry2 *)e, w->reg) & FEATURE_MASK(feature));
+}
+EXPORT_SYMBOL_GPL(kvm_guest_has);
+
+/*
+ * ---- the guest's CPUID instruction ----
+ */
+
+/* The highest leaf of the range that function belongs to; 0: there is no such range. */
+static u32 highest_in_range(struct kvm_vcpu *vcpu, u32 function)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u32 base = 0;
+
+	if (function >= 0x80000000)
+		base = function & 0xffff0000;
+	else if (function >= KVM_CPUID_SIGNATURE)
+		base = function & 0xffffff00;
+	e = kvm_find_cpuid(vcpu, base, 0);
+	return e ? e->eax : 0;
+}
+
+/*
+ * Above the highest leaf Intel's processors answer with their highest basic
+ * leaf, AMD's with zeros (SDM 2A "CPUID—CPU Identification", APM 3).
+ */
+static const struct kvm_cpuid_entry2 *beyond_range(struct kvm_vcpu *vcpu, u32 *function, u32 index)
+{
+	const struct kvm_cpuid_entry2 *leaf0;
+
+	if (!vcpu->cpuid || (vcpu->guest_caps & KVM_GUEST_IS_AMD) ||
+	    *function <= highest_in_range(vcpu, *function))
+		return NULL;
+	leaf0 = kvm_find_cpuid(vcpu, 0, 0);
+	if (!leaf0)
+		return NULL;
+	*function = leaf0->eax;
+	return kvm_find_cpuid(vcpu, *function, index);
+}
+
+/* No entry.  Of a topology leaf some fields do not depend on the subleaf. */
+static void answer_nothing(struct kvm_vcpu *vcpu, u32 function, u32 index,
+			   struct kvm_cpuid_entry2 *out)
+{
+	const struct kvm_cpuid_entry2 *first;
+
+	memset(out, 0, sizeof(*out));
+	if (function != 0xb && function != 0x1f)
+		return;
+	first = kvm_find_cpuid(vcpu, function, 0);
+	if (first) {
+		out->ecx = index & 0xff;
+		out->edx = first->edx;
+	}
+}
+
+/* Some bits follow other registers of the guest (SDM 2A, APM 3, at each leaf). */
+static void answer_dynamic(struct kvm_vcpu *vcpu, u32 function, u32 index,
+			   struct kvm_cpuid_entry2 *out)
+{
+	switch (function) {
+	case 1:
+		out->ecx &= ~FEATURE_MASK(X86_FEATURE_OSXSAVE);
+		if (kvm_read_cr4(vcpu) & X86_CR4_OSXSAVE)
+			out->ecx |= FEATURE_MASK(X86_FEATURE_OSXSAVE);
+		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
+			out->edx &= ~FEATURE_MASK(X86_FEATURE_APIC);
+		if (!(vcpu->guest_caps & KVM_GUEST_IS_AMD) &&
+		    !(vcpu->msr.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT))
+			out->ecx &= ~FEATURE_MASK(X86_FEATURE_MWAIT);
+		break;
+	case 0x80000001:
+		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
+			out->edx &= ~FEATURE_MASK(X86_FEATURE_APIC);
+		break;
+	case 0xd:
+		if (index == 0)
+			out->ebx = xsave_area_size(vcpu->xcr0, false);
+		else if (index == 1 && (out->eax & (FEATURE_MASK(X86_FEATURE_XSAVEC) |
+						    FEATURE_MASK(X86_FEATURE_XSAVES))))
+			out->ebx = xsave_area_size(vcpu->xcr0 | vcpu->xss, true);
+		break;
+	}
+}
+
+/**
+ * kvm_cpuid - the answer to the guest's CPUID
+ * @vcpu: the vcpu, loaded
+ * @eax: in: the leaf
+ * @ebx: out
+ * @ecx: in: the subleaf
+ * @edx: out
+ */
+void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+{
+	u32 function = *eax, index = *ecx;
+	const struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, function, index);
+	struct kvm_cpuid_entry2 out;
+
+	if (unlikely(!e))
+		e = beyond_range(vcpu, &function, index);
+	if (likely(e)) {
+		out.eax = e->eax;
+		out.ebx = e->ebx;
+		out.ecx = e->ecx;
+		out.edx = e->edx;
+		answer_dynamic(vcpu, function, index, &out);
+	} else {
+		answer_nothing(vcpu, function, index, &out);
+	}
+	*eax = out.eax;
+	*ebx = out.ebx;
+	*ecx = out.ecx;
+	*edx = out.edx;
+}
+EXPORT_SYMBOL_GPL(kvm_cpuid);
+
+/*
+ * ---- what follows from the guest's CPUID ----
+ */
+
+static bool guest_is_amd(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *e;
+
+	if (!vcpu->cpuid)
+		return host_is_amd();
+	e = kvm_find_cpuid(vcpu, 0, 0);
+	if (!e)
+		return false;
+	/* "AuthenticAMD", "HygonGenuine" */
+	return (e->ebx == 0x68747541 && e->edx == 0x69746e65 && e->ecx == 0x444d4163) ||
+	       (e->ebx == 0x6f677948 && e->edx == 0x6e65476e && e->ecx == 0x656e6975);
+}
+
+static u64 find_guest_caps(struct kvm_vcpu *vcpu)
+{
+	static const struct { u64 cap; unsigned int feature; } map[] = {
+		{ KVM_GUEST_HAS_LM, X86_FEATURE_LM },
+		{ KVM_GUEST_HAS_NX, X86_FEATURE_NX },
+		{ KVM_GUEST_HAS_GBPAGES, X86_FEATURE_GBPAGES },
+		{ KVM_GUEST_HAS_PSE36, X86_FEATURE_PSE36 },
+		{ KVM_GUEST_HAS_XSAVE, X86_FEATURE_XSAVE },
+		{ KVM_GUEST_HAS_RDTSCP, X86_FEATURE_RDTSCP },
+		{ KVM_GUEST_HAS_RTM, X86_FEATURE_RTM },
+	};
+	u64 found = guest_is_amd(vcpu) ? KVM_GUEST_IS_AMD : 0;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(map); i++)
+		if (kvm_guest_has(vcpu, map[i].feature))
+			found |= map[i].cap;
+	return found;
+}
+
+/* A bit of CR4 needs its feature, in the guest's CPUID and with us. */
+static unsigned long find_cr4_reserved(struct kvm_vcpu *vcpu)
+{
+	static const struct { unsigned long bits; unsigned int feature; } map[] = {
+		{ X86_CR4_VME | X86_CR4_PVI, X86_FEATURE_VME },
+		{ X86_CR4_TSD, X86_FEATURE_TSC },
+		{ X86_CR4_DE, X86_FEATURE_DE },
+		{ X86_CR4_PSE, X86_FEATURE_PSE },
+		{ X86_CR4_PAE, X86_FEATURE_PAE },
+		{ X86_CR4_MCE, X86_FEATURE_MCE },
+		{ X86_CR4_PGE, X86_FEATURE_PGE },
+		{ X86_CR4_OSFXSR, X86_FEATURE_FXSR },
+		{ X86_CR4_OSXMMEXCPT, X86_FEATURE_XMM },
+		{ X86_CR4_UMIP, X86_FEATURE_UMIP },
+		{ X86_CR4_LA57, X86_FEATURE_LA57 },
+		{ X86_CR4_FSGSBASE, X86_FEATURE_FSGSBASE },
+		{ X86_CR4_OSXSAVE, X86_FEATURE_XSAVE },
+		{ X86_CR4_SMEP, X86_FEATURE_SMEP },
+		{ X86_CR4_SMAP, X86_FEATURE_SMAP },
+	};
+	/* RDPMC is #GP whatever PCE says. */
+	unsigned long allowed = X86_CR4_PCE;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(map); i++)
+		if (kvm_cpu_cap_has(map[i].feature) && kvm_guest_has(vcpu, map[i].feature))
+			allowed |= map[i].bits;
+	return ~allowed | kvm_ops.cr4_guest_reserved;
+}
+
+static u8 find_maxphyaddr(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, 0x80000000, 0);
+
+	if (!e || e->eax < 0x80000008)
+		return MAXPHYADDR_DEFAULT;
+	e = kvm_find_cpuid(vcpu, 0x80000008, 0);
+	return e && (e->eax & 0xff) ? e->eax & 0xff : MAXPHYADDR_DEFAULT;
+}
+
+/* x87 state is always there; QEMU writes XCR0 = 1 at each reset, XSAVE or not. */
+static u64 find_guest_xcr0(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u64 xcr0 = kvm_supported_xcr0;
+
+	if (vcpu->cpuid) {
+		e = kvm_find_cpuid(vcpu, 0xd, 0);
+		xcr0 &= e ? (u64)e->edx << 32 | e->eax : 0;
+	}
+	return (xcr0 & vcpu->guest_fpu.perm) | XFEATURE_MASK_FP;
+}
+
+void kvm_derive_from_cpuid(struct kvm_vcpu *vcpu)
+{
+	vcpu->guest_caps = find_guest_caps(vcpu);
+	vcpu->cr4_guest_rsvd = find_cr4_reserved(vcpu);
+	vcpu->maxphyaddr = find_maxphyaddr(vcpu);
+	vcpu->rsvd_gpa_bits = GENMASK_ULL(63, vcpu->maxphyaddr);
+	vcpu->guest_supported_xcr0 = find_guest_xcr0(vcpu);
+	if (vcpu->xcr0 & ~vcpu->guest_supported_xcr0)
+		vcpu->xcr0 = XFEATURE_MASK_FP;
+}
+
+/*
+ * ---- KVM_SET_CPUID, KVM_SET_CPUID2, KVM_GET_CPUID2 ----
+ */
+
+/* A guest's entries and their keys, one allocation. */
+struct cpuid_set {
+	struct kvm_cpuid_entry2 *entries;
+	struct kvm_cpuid_key *keys;
+	u32 nent, nkeys;
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+	const struct kvm_cpuid_key *x = a, *y = b;
+
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return (int)x->pos - (int)y->pos;
+}
+
+/*
+ * Sorted; of two entries for the same question the first counts, and one for
+ * all indices is for index 0 only if others have theirs.
+ */
+static void make_keys(struct cpuid_set *set)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < set->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &set->entries[i];
+		bool indexed = e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+
+		set->keys[i] = (struct kvm_cpuid_key){
+			.key = make_key(e->function, indexed ? e->index : 0),
+			.pos = i,
+			.any_index = !indexed,
+		};
+	}
+	sort(set->keys, set->nent, sizeof(set->keys[0]), compare_keys, NULL);
+	for (i = 0; i < set->nent; i++)
+		if (!n || set->keys[n - 1].key != set->keys[i].key)
+			set->keys[n++] = set->keys[i];
+	for (i = 0; i + 1 < n; i++)
+		if (set->keys[i].key >> 32 == set->keys[i + 1].key >> 32)
+			set->keys[i].any_index = false;
+	set->nkeys = n;
+}
+
+/* Addresses of a width that no paging mode has would pass checks and fail in hardware. */
+static bool widths_possible(const struct cpuid_set *set)
+{
+	u32 i;
+
+	for (i = 0; i < set->nent; i++) {
+		u32 eax = set->entries[i].eax, virt = (eax >> 8) & 0xff;
+
+		if (set->entries[i].function != 0x80000008)
+			continue;
+		if ((eax & 0xff) > MAXPHYADDR_MAX || ((eax & 0xff) && (eax & 0xff) < 32))
+			return false;
+		if (virt && virt != 32 && virt != 48 && virt != 57)
+			return false;
+	}
+	return true;
+}
+
+static bool same_as_now(struct kvm_vcpu *vcpu, const struct cpuid_set *set)
+{
+	return vcpu->cpuid_nent == set->nent &&
+	       !memcmp(vcpu->cpuid, set->entries, set->nent * sizeof(set->entries[0]));
+}
+
+static int alloc_set(struct cpuid_set *set, u32 nent)
+{
+	*set = (struct cpuid_set){ .nent = nent };
+	/* At least one entry's room: a set of none is a set too. */
+	set->entries = kvcalloc(max(nent, 1U), sizeof(set->entries[0]) + sizeof(set->keys[0]),
+				GFP_KERNEL_ACCOUNT);
+	if (!set->entries)
+		return -ENOMEM;
+	set->keys = (void *)(set->entries + max(nent, 1U));
+	return 0;
+}
+
+/* Takes the set, or frees it. */
+static long install_set(struct kvm_vcpu *vcpu, struct cpuid_set *set)
+{
+	long r = -EINVAL;
+
+	if (vcpu->launched) {
+		/* What has been derived, and what the guest saw, stays. */
+		r = same_as_now(vcpu, set) ? 0 : -EINVAL;
+		goto out_free;
+	}
+	if (!widths_possible(set))
+		goto out_free;
+	make_keys(set);
+	swap(vcpu->cpuid, set->entries);
+	vcpu->cpuid_keys = set->keys;
+	vcpu->cpuid_nent = set->nent;
+	vcpu->cpuid_nkeys = set->nkeys;
+	vcpu->cpuid_hint = 0;
+	kvm_derive_from_cpuid(vcpu);
+	kvm_ops.update_intercepts(vcpu);
+	kvm_mmu_reset_context(vcpu);
+	r = 0;
+out_free:
+	kvfree(set->entries);
+	return r;
+}
+
+/** kvm_vcpu_set_cpuid - KVM_SET_CPUID: entries without subleaves */
+long kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid __user *cpuid)
+{
+	struct kvm_cpuid_entry *old;
+	struct kvm_cpuid head;
+	struct cpuid_set set;
+	u32 i;
+	int r;
+
+	if (copy_from_user(&head, cpuid, sizeof(head)))
+		return -EFAULT;
+	if (head.nent > KVM_MAX_CPUID_ENTRIES)
+		return -E2BIG;
+	old = vmemdup_user(cpuid->entries, array_size(head.nent, sizeof(*old)));
+	if (IS_ERR(old))
+		return PTR_ERR(old);
+	r = alloc_set(&set, head.nent);
+	if (r)
+		goto out;
+	for (i = 0; i < head.nent; i++)
+		set.entries[i] = (struct kvm_cpuid_entry2){
+			.function = old[i].function,
+			.eax = old[i].eax,
+			.ebx = old[i].ebx,
+			.ecx = old[i].ecx,
+			.edx = old[i].edx,
+		};
+	r = install_set(vcpu, &set);
+out:
+	kvfree(old);
+	return r;
+}
+
+/**
+ * kvm_vcpu_set_cpuid2 - KVM_SET_CPUID2
+ * @vcpu: the vcpu, loaded
+ * @cpuid: up to KVM_MAX_CPUID_ENTRIES entries
+ *
+ * Once the vcpu has run only the same entries again are accepted.
+ * Returns 0, -E2BIG, -EFAULT, -EINVAL or -ENOMEM.
+ */
+long kvm_vcpu_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *cpuid)
+{
+	struct kvm_cpuid2 head;
+	struct cpuid_set set;
+	int r;
+
+	if (copy_from_user(&head, cpuid, sizeof(head)))
+		return -EFAULT;
+	if (head.nent > KVM_MAX_CPUID_ENTRIES)
+		return -E2BIG;
+	r = alloc_set(&set, head.nent);
+	if (r)
+		return r;
+	if (copy_from_user(set.entries, cpuid->entries, head.nent * sizeof(set.entries[0]))) {
+		kvfree(set.entries);
+		return -EFAULT;
+	}
+	return install_set(vcpu, &set);
+}
+
+/** kvm_vcpu_get_cpuid2 - KVM_GET_CPUID2: the entries as they were set; -E2BIG with nent */
+long kvm_vcpu_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *cpuid)
+{
+	struct kvm_cpuid2 head;
+
+	if (copy_from_user(&head, cpuid, sizeof(head)))
+		return -EFAULT;
+	if (put_user((u32)vcpu->cpuid_nent, &cpuid->nent))
+		return -EFAULT;
+	if (head.nent < vcpu->cpuid_nent)
+		return -E2BIG;
+	if (copy_to_user(cpuid->entries, vcpu->cpuid,
+			 vcpu->cpuid_nent * sizeof(vcpu->cpuid[0])))
+		return -EFAULT;
+	return 0;
+}
+
+void kvm_cpuid_free(struct kvm_vcpu *vcpu)
+{
+	kvfree(vcpu->cpuid);
+}
