@@ -601,7 +601,6 @@ static void init_save(struct vcpu_svm *svm)
 	save->dr6 = DR6_RESERVED;
 	save->dr7 = 0x400;
 	save->rflags = X86_EFLAGS_FIXED;
-	save->g_pat = svm->vcpu.msr.pat;
 }
 
 static void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
@@ -792,6 +791,10 @@ static void before_entry(struct vcpu_svm *svm)
 	if (vmcb->save.dr6 != dr6) {
 		vmcb->save.dr6 = dr6;
 		mark_dirty(svm, CLEAN_DR);
+	}
+	if (vmcb->save.g_pat != vcpu->msr.pat) {
+		vmcb->save.g_pat = vcpu->msr.pat;
+		mark_dirty(svm, CLEAN_NPT);
 	}
 	if (cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL)) {
 		svm->sw.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
