@@ -181,7 +181,7 @@ build_modules() {
 	need_headers
 	MODULES=$TOP/build/$KVER
 	locked "build-$KVER" quietly env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS \
-		make -s -C "$TOP" KVER="$KVER" KDIR="$KDIR" modules
+		make -s -j"$(nproc)" -C "$TOP" KVER="$KVER" KDIR="$KDIR" modules
 }
 
 # Kernel modules, with what they depend on and in order of loading, that the
