@@ -366,9 +366,11 @@ TEST_F(event, double_fault)
 /* A single step of the guest's own. */
 TEST_F(event, trap_flag)
 {
-	CODE(&self->vm, "\x90\x90\xf4");
+	/* nop; nop; out 10h, al: not HLT, which a pending trap wakes */
+	CODE(&self->vm, "\x90\x90\xe6\x10");
 	go(&self->vm, BIT(8));
-	ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+	ASSERT_EQ(0x10, self->vm.vcpu.run->io.port);
 	EXPECT_GE(trap(&self->vm)->count, 2);
 	EXPECT_EQ(DB_VECTOR, trap(&self->vm)->vector);
 }
@@ -378,13 +380,14 @@ TEST_F(event, trap_flag_over_exit)
 {
 	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 0x102, .rdx = 0x10 };
 
-	/* cpuid; out 10h, al; nop; hlt */
-	CODE(&self->vm, "\x0f\xa2\xe6\x10\x90\xf4");
+	/* cpuid; out 10h, al; nop; out 11h, al */
+	CODE(&self->vm, "\x0f\xa2\xe6\x10\x90\xe6\x11");
 	vcpu_set_regs(&self->vm.vcpu, &r);
 	ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
 	EXPECT_EQ(1, trap(&self->vm)->count);
 	EXPECT_EQ(GPA_CODE + 2, trap(&self->vm)->rip);
-	ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+	ASSERT_EQ(0x11, self->vm.vcpu.run->io.port);
 	EXPECT_GE(trap(&self->vm)->count, 3);
 }
 
