@@ -2976,7 +2976,7 @@ static int io_batch(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
 	rc = linearize(ctxt, seg, ea, size, write, linear);
 	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
 		return rc;
-	room = (4096 - (*linear & 4095)) / size;
+	room = (4096 - (unsigned int)(*linear & 4095)) / size;
 	if (n > room)
 		n = room;
 	/* An address that wraps ends the batch too. */
