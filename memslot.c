@@ -98,6 +98,11 @@ gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn)
 	return gfn;
 }
 
+bool kvm_has_aliases(struct kvm *kvm)
+{
+	return memslots(kvm)->has_aliases;
+}
+
 /** kvm_slots_generation - changes with each update; never 0 */
 u64 kvm_slots_generation(struct kvm *kvm)
 {
@@ -192,6 +197,7 @@ static bool host_mapping(struct kvm *kvm, unsigned long hva, struct host_mapping
  * @slot: gfn's slot
  * @gfn: the frame
  * @write: it must be writable
+ * @pfn: out: the host frame
  * @writable: out: it may be mapped for writing
  * @level: out: PG_LEVEL_* of the host's mapping
  * Returns false if the host has it not mapped so now.
@@ -363,9 +369,9 @@ int kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long l
 	return 0;
 }
 
-/**
- * kvm_read_guest_atomic - the same without sleeping, within one page
- * Returns -EFAULT too where the page would have to be faulted in.
+/*
+ * The same without sleeping, within one page: -EFAULT too where the page would
+ * have to be faulted in.
  */
 int kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
 {
@@ -380,6 +386,27 @@ int kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned
 	left = __copy_from_user_inatomic(data, user, len);
 	pagefault_enable();
 	return left ? -EFAULT : 0;
+}
+
+/*
+ * One guest page-table entry.  Sleeps, or, between pagefault_disable() and
+ * _enable(), fails instead.
+ */
+int kvm_read_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *gpte)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+	void __user *user = gpa_to_user(vcpu, gpa, false, &slot, &gfn);
+	u32 gpte32;
+
+	if (!user)
+		return -EFAULT;
+	if (size == sizeof(u64))
+		return get_user(*gpte, (u64 __user *)user);
+	if (get_user(gpte32, (u32 __user *)user))
+		return -EFAULT;
+	*gpte = gpte32;
+	return 0;
 }
 
 /** kvm_write_guest - as kvm_read_guest(); logs write what was written, shadows follow */
@@ -480,17 +507,8 @@ static int cmpxchg_user(void __user *user, void *old, const void *new, unsigned 
 	}
 }
 
-/**
- * kvm_cmpxchg_guest - compare and exchange, atomic on the guest's memory
- * @vcpu: the vcpu, in its VMM's context
- * @gpa: must not straddle a cache line: the host may forbid split locks
- * @old: what is expected; what was there, if it differed
- * @new: what is written
- * @bytes: 1, 2, 4, 8 or 16
- * Returns 0 if done, 1 if *old differed, -EFAULT if it cannot be done so.
- */
-int kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
-		      unsigned int bytes)
+static int cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
+			 unsigned int bytes, gpa_t *written)
 {
 	struct kvm_memory_slot *slot;
 	void __user *user;
@@ -503,11 +521,41 @@ int kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *n
 	if (!user)
 		return -EFAULT;
 	r = cmpxchg_user(user, old, new, bytes);
-	if (!r) {
+	if (!r)
 		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
-		kvm_mmu_track_write(vcpu, gfn_to_gpa(gfn) + offset_in_page(gpa), new, bytes);
-	}
+	*written = gfn_to_gpa(gfn) + offset_in_page(gpa);
 	return r;
+}
+
+/**
+ * kvm_cmpxchg_guest - compare and exchange, atomic on the guest's memory
+ * @vcpu: the vcpu, in its VMM's context
+ * @gpa: must not straddle a cache line: the host may forbid split locks
+ * @old: what is expected; what was there, if it differed
+ * @new: what is written
+ * @bytes: 1, 2, 4, 8 or 16
+ * Returns 0 if done, 1 if *old differed, -EFAULT if it cannot be done so.
+ */
+int kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
+		      unsigned int bytes)
+{
+	gpa_t written;
+	int r = cmpxchg_guest(vcpu, gpa, old, new, bytes, &written);
+
+	if (!r)
+		kvm_mmu_track_write(vcpu, written, new, bytes);
+	return r;
+}
+
+/*
+ * The walk sets accessed and dirty bits: the same, but no shadow has to follow,
+ * as none is made of an entry that lacks them.
+ */
+int kvm_cmpxchg_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 old, u64 new)
+{
+	gpa_t written;
+
+	return cmpxchg_guest(vcpu, gpa, &old, &new, size, &written);
 }
 
 /** kvm_gpa_is_ram - would an access be memory, not MMIO? */

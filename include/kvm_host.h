@@ -246,10 +246,6 @@ struct kvm_exception {
  * ---- MMU state of a vcpu (mmu.c) ----
  */
 #define KVM_MMU_ROOTS		4	/* PAE shadow roots */
-#define KVM_MMU_PREV_ROOTS	3
-
-struct kvm_mmu_page;
-struct kvm_mmu;
 
 /* Preallocated objects, so that nothing is allocated under mmu_lock. */
 struct kvm_mmu_memory_cache {
@@ -266,26 +262,23 @@ struct kvm_mmu {
 	bool direct;			/* nested, or guest paging off */
 	bool nx, wp, smep, smap, pse, pae, long_mode;
 	u64 guest_rsvd_mask[2][5];	/* [PS bit][level - 1] */
-	u32 role_word;
+	u32 role_word;			/* union mmu_role, what all its pages have in common */
 	u64 pdptrs[4];
-	u64 *pae_root;			/* 4 PDPTEs below 4 GiB, legacy PAE shadows */
-	u64 *lm_root;			/* 64-bit hosts: PML4 above PAE shadows */
-	u64 *lm_pdpt;
-	hpa_t pae_sub_root[4];
-	struct { hpa_t hpa; gpa_t pgd; u32 role_word; } prev[KVM_MMU_PREV_ROOTS];
-	int  (*page_fault)(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
-	gpa_t (*gva_to_gpa)(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
-			    struct kvm_exception *ex);
+	/* Three-level shadows: the table that CR3 points to, below 4 GiB, and its pages. */
+	u64 *pae_root;
+	hpa_t pae_sub_root[KVM_MMU_ROOTS];
 	struct kvm_mmu_memory_cache page_cache;		/* spt pages */
 	struct kvm_mmu_memory_cache header_cache;	/* struct kvm_mmu_page */
 	struct kvm_mmu_memory_cache desc_cache;		/* rmap list nodes */
-	/* the last emulated MMIO address, to skip the walk */
+	/* The last page of MMIO in the guest's address space, to skip the walk. */
 	gva_t mmio_gva;
 	gfn_t mmio_gfn;
-	u64 mmio_generation;
-	u8 mmio_access;
-	gpa_t last_emulated_gpa;	/* same fault again without progress */
-	unsigned long last_emulated_rip;
+	u64 mmio_generation;		/* of the slots; 0: none */
+	u8 mmio_access;			/* ACC_* */
+	/* The same failed write again, without progress between. */
+	gpa_t failed_gpa;
+	unsigned long failed_rip;
+	u64 failed_exits;
 };
 
 /*
@@ -577,6 +570,7 @@ int  kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
  * kvm_unalias_gfn() comes first.
  */
 u64  kvm_slots_generation(struct kvm *kvm);
+bool kvm_has_aliases(struct kvm *kvm);
 struct kvm_memory_slot *kvm_gfn_to_slot(struct kvm *kvm, gfn_t gfn);
 struct kvm_memory_slot *kvm_vcpu_gfn_to_slot(struct kvm_vcpu *vcpu, gfn_t gfn);
 gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn);
@@ -601,6 +595,9 @@ int  kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long 
 int  kvm_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned long len);
 /* Does not sleep; within one page. */
 int  kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len);
+int  kvm_read_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *gpte);
+/* For accessed and dirty bits: 0 done, 1 the entry is another now, -EFAULT. */
+int  kvm_cmpxchg_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 old, u64 new);
 /* Atomic on the guest's memory: 0 done, 1 *old differed (and is updated), -EFAULT. */
 int  kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new, unsigned int bytes);
 bool kvm_gpa_is_ram(struct kvm_vcpu *vcpu, gpa_t gpa, bool write);
@@ -694,6 +691,7 @@ long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
 long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq);
 /* Shared exit handlers, straight in the vendors' tables. */
 int  kvm_emulate_halt(struct kvm_vcpu *vcpu);
+int  kvm_halt_exit(struct kvm_vcpu *vcpu);
 int  kvm_emulate_cpuid(struct kvm_vcpu *vcpu);
 int  kvm_emulate_rdmsr(struct kvm_vcpu *vcpu);
 int  kvm_emulate_wrmsr(struct kvm_vcpu *vcpu);

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Our page-table entries: the bits, and what may be asked of one.  The format
+ * is the processor's own for shadow and AMD's nested paging: APM 2 "Long-Mode
+ * Page Translation", "Nested Paging".
+ */
+#ifndef KVM_SPTE_H
+#define KVM_SPTE_H
+
+#include <linux/mem_encrypt.h>
+#include "kvm_host.h"
+
+#define SPTE_P			BIT_ULL(0)
+#define SPTE_W			BIT_ULL(1)
+#define SPTE_U			BIT_ULL(2)
+#define SPTE_A			BIT_ULL(5)
+#define SPTE_D			BIT_ULL(6)
+#define SPTE_PS			BIT_ULL(7)
+#define SPTE_NX			BIT_ULL(63)
+#define SPTE_ADDR_MASK		GENMASK_ULL(51, 12)
+
+/*
+ * Software's.  Only bits 9 to 11 are free in every format: legacy PAE reserves
+ * those above the address.
+ */
+#define SPTE_HOST_WRITABLE	BIT_ULL(10)	/* the host's mapping allows writes */
+#define SPTE_MMU_WRITABLE	BIT_ULL(11)	/* read-only for the dirty log at most */
+
+#define SPTES_PER_PAGE		512
+
+/* What a mapping allows; also in struct kvm_mmu_page's role. */
+#define ACC_W	BIT(0)
+#define ACC_U	BIT(1)
+#define ACC_X	BIT(2)
+#define ACC_ALL	(ACC_W | ACC_U | ACC_X)
+
+/* What makes a shadow page of a guest frame what it is: two that differ here are two pages. */
+union mmu_role {
+	u32 word;
+	struct {
+		u32 level	: 4;	/* of the table: 1 holds 4k entries */
+		u32 direct	: 1;	/* maps gfn onward, shadows no guest table */
+		u32 access	: 3;	/* ACC_*, of all entries above */
+		u32 quadrant	: 2;	/* which part of a table of 4-byte gptes */
+		u32 gpte32	: 1;
+		u32 pae		: 1;	/* legacy PAE's reserved bits */
+		u32 nx		: 1;	/* EFER.NXE */
+		u32 pse		: 1;	/* CR4.PSE, 4-byte gptes */
+		u32 wp		: 1;	/* CR0.WP */
+		u32 smep_nowp	: 1;	/* CR4.SMEP with CR0.WP clear */
+		u32 smap_nowp	: 1;
+		u32 unpaged	: 1;
+	};
+};
+
+struct kvm_mmu_page {
+	struct list_head link;		/* kvm->active_pages, newest first, or those to free */
+	struct hlist_node hash_link;	/* by gfn */
+	gfn_t gfn;			/* the guest's table, or the first frame mapped */
+	union mmu_role role;
+	u8 written;			/* writes to the guest's table since its last use */
+	bool unsync;			/* the guest may write its table unseen */
+	bool accounted;			/* in its slot's disallow_lpage */
+	bool invalid;			/* zapped, but some vcpu's root still */
+	int root_count;
+	u64 *spt;
+	gfn_t *gfns;			/* of each leaf; NULL if direct */
+	struct kvm_rmap_head parents;	/* the sptes that point here */
+	u64 zap_gen;
+	unsigned int unsync_nr;		/* bits set below */
+	/* Entries below which there may be unsync pages. */
+	DECLARE_BITMAP(unsync_children, SPTES_PER_PAGE);
+};
+
+static inline bool spte_present(u64 spte)
+{
+	return spte & SPTE_P;
+}
+
+static inline bool spte_leaf(u64 spte, int level)
+{
+	return level == PG_LEVEL_4K || (spte & SPTE_PS);
+}
+
+static inline kvm_pfn_t spte_pfn(u64 spte)
+{
+	return __sme_clr(spte & SPTE_ADDR_MASK) >> PAGE_SHIFT;
+}
+
+/* The processor sets A and D by itself. */
+static inline u64 spte_sans_ad(u64 spte)
+{
+	return spte & ~(SPTE_A | SPTE_D);
+}
+
+/* Can a TLB filled from old allow what new does not? */
+static inline bool spte_reduced(u64 old, u64 new)
+{
+	return (old & ~new & (SPTE_P | SPTE_W | SPTE_U)) || (new & ~old & SPTE_NX) ||
+	       ((old ^ new) & SPTE_ADDR_MASK);
+}
+
+static inline u64 *pfn_to_table(kvm_pfn_t pfn)
+{
+	return __va((phys_addr_t)pfn << PAGE_SHIFT);
+}
+
+static inline struct kvm_mmu_page *table_to_sp(u64 *table)
+{
+	return (struct kvm_mmu_page *)page_private(virt_to_page(table));
+}
+
+static inline struct kvm_mmu_page *sptep_to_sp(const u64 *sptep)
+{
+	return table_to_sp((u64 *)((unsigned long)sptep & PAGE_MASK));
+}
+
+static inline struct kvm_mmu_page *spte_to_child(u64 spte)
+{
+	return table_to_sp(pfn_to_table(spte_pfn(spte)));
+}
+
+static inline unsigned int spte_index(const u64 *sptep)
+{
+	return offset_in_page(sptep) / sizeof(u64);
+}
+
+/* The index of addr (gva or gpa) in a table of level. */
+static inline unsigned int addr_index(u64 addr, int level)
+{
+	return (addr >> (PAGE_SHIFT + (level - 1) * 9)) & (SPTES_PER_PAGE - 1);
+}
+
+/*
+ * The processor may read an entry at any time: never half of one.  On 32-bit
+ * hosts the half with the present bit is written last, or cleared first.
+ */
+static inline void spte_write(u64 *sptep, u64 val)
+{
+#ifdef CONFIG_X86_64
+	WRITE_ONCE(*sptep, val);
+#else
+	u32 *half = (u32 *)sptep;
+
+	WRITE_ONCE(half[0], 0);
+	smp_wmb();
+	WRITE_ONCE(half[1], val >> 32);
+	smp_wmb();
+	WRITE_ONCE(half[0], val);
+#endif
+}
+
+#endif
