@@ -725,12 +725,7 @@ static int finish_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, bool tf)
 	}
 	if (step_exit)
 		return kvm_debug_exit(vcpu, X86_TRAP_DB, BIT(14));
-	if (e->halted && !vcpu->events.irq.pending && !vcpu->events.nmi_pending) {
-		vcpu->stat.halt_exits++;
-		vcpu->run->exit_reason = KVM_EXIT_HLT;
-		return 0;
-	}
-	return 1;
+	return e->halted ? kvm_halt_exit(vcpu) : 1;
 }
 
 static int emulate_decoded(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
@@ -747,6 +742,8 @@ static int emulate_decoded(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 		propagate_fault(vcpu, e);
 		return finish_insn(vcpu, e, false);
 	case X86EMUL_IO_NEEDED:
+		/* Some iterations of a REP may be done: userspace sees them. */
+		store_ctxt(vcpu, e);
 		return visit_userspace_for_input(vcpu, e);
 	case X86EMUL_RETRY_INSTR:
 		return 1;

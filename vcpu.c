@@ -386,6 +386,25 @@ int kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_skip_emulated_instruction);
 
+/* The vcpu halts, RIP past its HLT: to userspace, unless something wakes it at once. */
+int kvm_halt_exit(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_events *ev = &vcpu->events;
+
+	if (ev->exception.pending || (ev->nmi_pending && kvm_ops.nmi_allowed(vcpu)) ||
+	    (ev->irq.pending && kvm_ops.irq_allowed(vcpu)))
+		return 1;
+	vcpu->stat.halt_exits++;
+	vcpu->run->exit_reason = KVM_EXIT_HLT;
+	return 0;
+}
+
+/* The halt of a HLT that was single-stepped, unless userspace moved the vcpu. */
+static int complete_halt_step(struct kvm_vcpu *vcpu)
+{
+	return kvm_rip_read(vcpu) == vcpu->pio.rip ? kvm_halt_exit(vcpu) : 1;
+}
+
 /*
  * HLT.  Without an interrupt controller in the kernel only userspace knows
  * what wakes the vcpu, but for a vector that it has queued already.
@@ -394,14 +413,12 @@ int kvm_emulate_halt(struct kvm_vcpu *vcpu)
 {
 	int r = kvm_skip_emulated_instruction(vcpu);
 
-	vcpu->stat.halt_exits++;
-	if (r <= 0)
-		return r;
-	if (vcpu->events.nmi_pending || vcpu->events.exception.pending ||
-	    (vcpu->events.irq.pending && kvm_ops.irq_allowed(vcpu)))
-		return 1;
-	vcpu->run->exit_reason = KVM_EXIT_HLT;
-	return 0;
+	if (r == 0 && vcpu->run->exit_reason == KVM_EXIT_DEBUG) {
+		/* The debugger first; then the vcpu halts. */
+		vcpu->pio.rip = kvm_rip_read(vcpu);
+		vcpu->complete_userspace_io = complete_halt_step;
+	}
+	return r <= 0 ? r : kvm_halt_exit(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_halt);
 
@@ -506,8 +523,11 @@ int kvm_emulate_hypercall(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_hypercall);
 
+/* Shutdown: what was being delivered is gone with it. */
 int kvm_emulate_triple_fault(struct kvm_vcpu *vcpu)
 {
+	kvm_clear_injected(vcpu);
+	vcpu->events.exception.pending = false;
 	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 	return 0;
 }
