@@ -99,7 +99,6 @@ static int hardware_get(void)
 	atomic_t failed = ATOMIC_INIT(0);
 	int r = 0;
 
-	preempt_notifier_inc();
 	cpus_read_lock();
 	mutex_lock(&kvm_lock);
 	if (kvm_going_down) {
@@ -114,8 +113,6 @@ static int hardware_get(void)
 		kvm_usage_count++;
 	mutex_unlock(&kvm_lock);
 	cpus_read_unlock();
-	if (r)
-		preempt_notifier_dec();
 	return r;
 }
 
@@ -127,7 +124,6 @@ static void hardware_put(void)
 		on_each_cpu(hardware_disable_this_cpu, NULL, 1);
 	mutex_unlock(&kvm_lock);
 	cpus_read_unlock();
-	preempt_notifier_dec();
 }
 
 static int kvm_cpu_online(unsigned int cpu)
@@ -1154,12 +1150,15 @@ int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 	register_reboot_notifier(&kvm_reboot_notifier);
 	kvm_register_syscore(&kvm_syscore);
 	set_fops_owner(owner);
+	/* Patches the scheduler's code: with each first VM that would be costly. */
+	preempt_notifier_inc();
 	r = misc_register(&kvm_dev);
 	if (r)
 		goto out_notifiers;
 	return 0;
 
 out_notifiers:
+	preempt_notifier_dec();
 	kvm_unregister_syscore(&kvm_syscore);
 	unregister_reboot_notifier(&kvm_reboot_notifier);
 	cpuhp_remove_state_nocalls(kvm_cpuhp_state);
@@ -1177,6 +1176,7 @@ EXPORT_SYMBOL_GPL(kvm_init_arch);
 void kvm_exit_arch(void)
 {
 	misc_deregister(&kvm_dev);
+	preempt_notifier_dec();
 	kvm_unregister_syscore(&kvm_syscore);
 	unregister_reboot_notifier(&kvm_reboot_notifier);
 	cpuhp_remove_state_nocalls(kvm_cpuhp_state);
