@@ -1,0 +1,645 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Guest paging: what a page walk allows, sets and remembers. */
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "vm.h"
+#include "kselftest_harness.h"
+
+#define VA	0x80000u	/* a 4k page of its own; its entry is the test's */
+#define PA	0x90000u
+#define LARGE	0x800000u	/* a large page's */
+#define DONE	"out %al, $0x11\n"
+#define IOPL3	0x3000
+
+/*
+ * ECX: 0 reads [RBX], 1 writes, 2 calls it, 3 is a read-modify-write.  The
+ * bytes mean the same in 32 and 64 bits.  A fault goes on at the end.
+ */
+GUEST(probe, 32,
+	"cmp $1, %ecx; je 1f; cmp $2, %ecx; je 2f; cmp $3, %ecx; je 3f\n"
+	"mov (%ebx), %eax; jmp 9f\n"
+	"1: mov %eax, (%ebx); jmp 9f\n"
+	"2: call *%ebx; jmp 9f\n"
+	"3: addl $1, (%ebx)\n"
+	"9: " DONE);
+#define PROBE_END	(GPA_CODE + (guest_probe_end - guest_probe) - 2)
+
+enum op { READ, WRITE, EXEC, RMW };
+
+FIXTURE(paging) {
+	struct vm vm;
+	enum vm_mode mode;
+	bool lm;
+	int esize;		/* of an entry */
+};
+
+FIXTURE_VARIANT(paging) {
+	enum vm_mode mode;
+};
+
+FIXTURE_VARIANT_ADD(paging, pg32) { .mode = PG32 };
+FIXTURE_VARIANT_ADD(paging, pse32) { .mode = PSE32 };
+FIXTURE_VARIANT_ADD(paging, pae) { .mode = PAE };
+FIXTURE_VARIANT_ADD(paging, long64) { .mode = LONG };
+
+#define paging_self FIXTURE_DATA(paging)
+
+static u64 get_entry(paging_self *self, u64 gpa)
+{
+	return self->esize == 4 ? *(volatile u32 *)(self->vm.mem + gpa)
+				: *(volatile u64 *)(self->vm.mem + gpa);
+}
+
+/* For tables that the guest has not used yet. */
+static void init_entry(paging_self *self, u64 gpa, u64 v)
+{
+	if (self->esize == 4)
+		*(volatile u32 *)(self->vm.mem + gpa) = v;
+	else
+		*(volatile u64 *)(self->vm.mem + gpa) = v;
+}
+
+/*
+ * Tables in use are changed and flushed by the guest: under shadow paging a
+ * store by userspace goes unnoticed.  ESI: the entry; EDX, EDI: the value; ECX:
+ * 4 or 8 bytes of it; EBX: 1 flushes by CR4.PGE, back and forth, after CR3.
+ * The same bytes in 32 and 64 bits.
+ */
+GUEST(setter, 32,
+	"cmp $4, %ecx; jb 1f; je 2f\n"
+	"mov %edi, 4(%esi)\n"
+	"2: mov %edx, (%esi)\n"
+	"1: mov %cr3, %eax; mov %eax, %cr3\n"
+	"cmp $1, %ebx; jne 3f\n"
+	"mov %cr4, %eax; xor $0x80, %eax; mov %eax, %cr4\n"
+	"xor $0x80, %eax; mov %eax, %cr4\n"
+	"3: "
+	DONE);
+#define SETTER	(GPA_CODE + 0x2000)	/* a supervisor's page in every test */
+
+static void set_cpl(paging_self *self, bool user)
+{
+	struct kvm_sregs s = vcpu_sregs(&self->vm.vcpu);
+
+	if ((s.cs.dpl == 3) == user)
+		return;
+	s.cs.selector = user ? SEL_UCODE64 : SEL_CODE64;
+	s.ss.selector = user ? SEL_UDATA : SEL_DATA;
+	s.cs.dpl = s.ss.dpl = user ? 3 : 0;
+	vcpu_set_sregs(&self->vm.vcpu, &s);
+}
+
+/* Changes an entry and has the processor forget the old one. */
+static void change(paging_self *self, u64 gpa, u64 entry)
+{
+	bool global = vcpu_sregs(&self->vm.vcpu).cr4 & CR4_PGE;
+	struct kvm_regs r = { .rip = SETTER, .rsp = GPA_STACK, .rflags = 2,
+		.rsi = gpa, .rdx = (u32)entry, .rdi = entry >> 32, .rcx = self->esize,
+		.rbx = global };
+
+	set_cpl(self, false);
+	vm_load(&self->vm, SETTER, guest_setter, guest_setter_end);
+	vcpu_set_regs(&self->vm.vcpu, &r);
+	if (vm_run(&self->vm) != KVM_EXIT_IO || self->vm.vcpu.run->io.port != 0x11) {
+		vcpu_dump(&self->vm.vcpu, "change");
+		die("the guest cannot change entry %#lx", gpa);
+	}
+}
+
+/* Where VA's entry lies, by level: 1 is the page's. */
+static u64 pte_at(paging_self *self, u64 va)
+{
+	return GPA_PT0 + (va >> 12) * self->esize;
+}
+
+static u64 pde_at(paging_self *self, u64 va)
+{
+	return self->esize == 4 ? GPA_PML4 + (va >> 22) * 4 : GPA_PD + (va >> 21) * 8;
+}
+
+static void set_up(paging_self *self, enum vm_mode mode)
+{
+	self->mode = mode;
+	self->lm = mode == LONG;
+	self->esize = mode >= PAE ? 8 : 4;
+	vm_mode(&self->vm, &self->vm.vcpu, mode);
+	if (mode == PSE32) {
+		/* the first 4M by 4k pages, for the tests to change */
+		for (u32 i = 0; i < 1024; i++)
+			((u32 *)(self->vm.mem + GPA_PT0))[i] = i << 12 | PTE_P | PTE_W;
+		init_entry(self, GPA_PML4, GPA_PT0 | PTE_P | PTE_W);
+	}
+	GUEST_LOAD(&self->vm, probe);
+	/* what is called returns */
+	memset(self->vm.mem + PA, 0xc3, 4096);
+}
+
+FIXTURE_SETUP(paging)
+{
+	vm_create(&self->vm);
+	set_up(self, variant->mode);
+}
+
+FIXTURE_TEARDOWN(paging)
+{
+	vm_destroy(&self->vm);
+}
+
+/* One access: -1 if it comes through, else #PF's error code. */
+static int access_va(paging_self *self, u64 va, enum op op, bool user)
+{
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK,
+		.rflags = 2 | IOPL3, .rbx = va, .rcx = op, .rax = 0xc3c3c3c3 };
+	volatile struct trap *t = trap(&self->vm);
+	u64 count = t->count;
+	int exit;
+
+	set_cpl(self, user);
+	t->resume = PROBE_END;
+	vcpu_set_regs(&self->vm.vcpu, &r);
+	exit = vm_run(&self->vm);
+	if (exit != KVM_EXIT_IO || self->vm.vcpu.run->io.port != 0x11) {
+		vcpu_dump(&self->vm.vcpu, "access");
+		return -1000 - exit;
+	}
+	if (t->count == count)
+		return -1;
+	if (t->vector != PF_VECTOR || t->cr2 != va)
+		return -2000 - t->vector;
+	return t->error;
+}
+
+static int probe(paging_self *self, u64 va, enum op op)
+{
+	return access_va(self, va, op, false);
+}
+
+#define AD	(PTE_A | PTE_D)
+
+TEST_F(paging, accessed_dirty)
+{
+	u64 pte = pte_at(self, VA), pde = pde_at(self, VA);
+
+	for (enum op op = READ; op <= RMW; op++) {
+		change(self, pde, get_entry(self, pde) & ~AD);
+		change(self, pte, PA | PTE_P | PTE_W);
+		ASSERT_EQ(-1, probe(self, VA, op));
+		EXPECT_EQ(op == WRITE || op == RMW ? AD : PTE_A, get_entry(self, pte) & AD)
+			TH_LOG("access %d", op);
+		EXPECT_EQ(PTE_A, get_entry(self, pde) & AD)
+			TH_LOG("access %d", op);
+	}
+	/* first a read, then a write through what the read left behind */
+	change(self, pte, PA | PTE_P | PTE_W);
+	ASSERT_EQ(-1, probe(self, VA, READ));
+	EXPECT_EQ(PTE_A, get_entry(self, pte) & AD);
+	ASSERT_EQ(-1, probe(self, VA, WRITE));
+	EXPECT_EQ(AD, get_entry(self, pte) & AD);
+	/* a refused write dirties nothing */
+	change(self, pte, PA | PTE_P);
+	EXPECT_EQ(3, probe(self, VA, WRITE));
+	EXPECT_EQ(0, get_entry(self, pte) & PTE_D);
+	/* nothing but A and D has changed */
+	EXPECT_EQ(PA | PTE_P, get_entry(self, pte) & ~AD);
+}
+
+/* The same of 4M, 2M and 1G pages. */
+TEST_F(paging, accessed_dirty_large)
+{
+	u64 at = pde_at(self, LARGE), flags = PTE_P | PTE_W | PTE_PS;
+	u64 frame = self->esize == 4 ? 0 : 0x200000;
+
+	if (variant->mode == PG32)
+		SKIP(return, "no large pages without CR4.PSE");
+	for (int level = 2; level < 4; level++) {
+		if (level == 3) {
+			if (!self->lm || !(cpuid_reg(self->vm.sys, 0x80000001, 0, 3) & BIT(26)))
+				break;
+			at = GPA_PDPT + 8;		/* VA 1G is gpa 0 */
+			frame = 0;
+		}
+		for (enum op op = READ; op <= WRITE; op++) {
+			u64 va = (level == 3 ? 0x40000000 : LARGE) + 0x90123;
+
+			change(self, at, frame | flags);
+			ASSERT_EQ(-1, probe(self, va, op));
+			EXPECT_EQ(op == WRITE ? AD : PTE_A, get_entry(self, at) & AD)
+				TH_LOG("level %d", level);
+			EXPECT_EQ(frame | flags, get_entry(self, at) & ~AD);
+			if (op == WRITE) {
+				EXPECT_EQ(0, memcmp(self->vm.mem + frame + 0x90123, "\xc3\xc3\xc3\xc3", 4));
+			}
+		}
+		change(self, at, (frame | flags) & ~PTE_W);
+		EXPECT_EQ(3, probe(self, (level == 3 ? 0x40000000 : LARGE) + 0x90123, WRITE));
+		/* a refused write dirties nothing; accessed or not is the processor's choice */
+		EXPECT_EQ(0, get_entry(self, at) & PTE_D);
+	}
+}
+
+/* What the manual has happen; user is the access's, the bits the entry's. */
+static int expect(u64 pde, u64 pte, enum op op, bool user, bool wp, bool nx, bool smep, bool smap)
+{
+	u64 both = pde & pte;
+	int code = (op == WRITE || op == RMW) * 2 + user * 4 + (op == EXEC && (nx || smep)) * 16;
+
+	if (!(both & PTE_P))
+		return code;
+	code |= 1;
+	if (user && !(both & PTE_U))
+		return code;
+	if ((op == WRITE || op == RMW) && !(both & PTE_W) && (user || wp))
+		return code;
+	if (op == EXEC && nx && (pde | pte) & PTE_NX)
+		return code;
+	if (op == EXEC && !user && smep && both & PTE_U)
+		return code;
+	if (op != EXEC && !user && smap && both & PTE_U)
+		return code;
+	return -1;
+}
+
+/*
+ * Every combination of present, writable, user and no-execute, in the page's
+ * entry and in the directory's, against each access, CPL and control bit.
+ */
+TEST_F_TIMEOUT(paging, permissions, 120)
+{
+	u64 pde = GPA_PD + 4 * 8, pt = 0x60000, va = 0x800000;
+	int tried = 0, wrong = 0;
+
+	if (self->esize == 4)
+		pde = GPA_PML4 + 4 * 2;
+	for (int controls = 0; controls < 16; controls++) {
+		bool wp = controls & 1, nx = controls & 2, smep = controls & 4, smap = controls & 8;
+		struct kvm_sregs s;
+
+		if ((nx && (variant->mode < PAE || !has_nx(self->vm.sys))) ||
+		    (smep && !has_smep(self->vm.sys)) || (smap && !has_smap(self->vm.sys)))
+			continue;
+		for (int user = 0; user < (self->lm ? 2 : 1); user++) {
+			vm_destroy(&self->vm);
+			vm_create(&self->vm);
+			set_up(self, variant->mode);
+			if (self->lm) {
+				init_entry(self, GPA_PML4, GPA_PDPT | PTE_P | PTE_W | PTE_U);
+				init_entry(self, GPA_PDPT, GPA_PD | PTE_P | PTE_W | PTE_U);
+			}
+			if (user) {
+				/* the probe's code and no other page; its handler has
+				 * a stack elsewhere
+				 */
+				init_entry(self, GPA_PD, GPA_PT0 | PTE_P | PTE_W | PTE_U);
+				init_entry(self, pte_at(self, GPA_CODE), GPA_CODE | PTE_P | PTE_W | PTE_U);
+				init_entry(self, pte_at(self, GPA_STACK - 0x1000), (GPA_STACK - 0x1000) | PTE_P | PTE_W | PTE_U);
+				*(u64 *)(self->vm.mem + GPA_TSS + 4) = GPA_STACK - 0x2000;
+			}
+			s = vcpu_sregs(&self->vm.vcpu);
+			s.cr0 = wp ? s.cr0 | CR0_WP : s.cr0 & ~CR0_WP;
+			s.cr4 |= (smep ? CR4_SMEP : 0) | (smap ? CR4_SMAP : 0);
+			s.efer |= nx ? EFER_NX : 0;
+			vcpu_set_sregs(&self->vm.vcpu, &s);
+
+			for (int bits = 0; bits < 256; bits++) {
+				u64 d = (bits & 7) | (bits & 8 ? PTE_NX : 0);
+				u64 p = (bits >> 4 & 7) | (bits & 128 ? PTE_NX : 0);
+
+				/* one of the two absent is enough of that */
+				if ((!(d & PTE_P) && bits & 0xe) || (!(p & PTE_P) && bits & 0xe0))
+					continue;
+				if (!nx && (d | p) & PTE_NX)
+					continue;
+				change(self, pt, PA | p);
+				change(self, pde, pt | d);
+				for (enum op op = READ; op <= EXEC; op++) {
+					int want = expect(d, p, op, user, wp, nx, smep, smap);
+					int got = access_va(self, va, op, user);
+
+					tried++;
+					if (want == got)
+						continue;
+					if (wrong++ < 10)
+						TH_LOG("wp %d nx %d smep %d smap %d: pde %#lx pte %#lx op %d user %d: want %d, got %d",
+						       wp, nx, smep, smap, d, p, op, user, want, got);
+				}
+			}
+		}
+	}
+	TH_LOG("%d accesses", tried);
+	EXPECT_GT(tried, 100);
+	EXPECT_EQ(0, wrong);
+}
+
+/* The emulator's own walks forget to say that the entry was present. */
+static int reserved(int code)
+{
+	return on_tcg() && code >= 0 && code & 8 ? code | 1 : code;
+}
+
+/* Bits that must be zero: the fault says so. */
+TEST_F(paging, reserved_bits)
+{
+	u64 pte = pte_at(self, VA);
+	u32 maxphy = cpuid_reg(self->vm.sys, 0x80000008, 0, 0) & 0xff;
+
+	if (self->esize == 8) {
+		if (self->lm && maxphy < 52) {
+			change(self, pte, PA | PTE_P | PTE_W | BIT(51));
+			EXPECT_EQ(9, reserved(probe(self, VA, READ)));
+			EXPECT_EQ(11, reserved(probe(self, VA, WRITE)));
+		}
+		/* NX without EFER.NX */
+		change(self, pte, PA | PTE_P | PTE_W | PTE_NX);
+		EXPECT_EQ(9, reserved(probe(self, VA, READ)));
+		/* a large page's low address bits */
+		change(self, pde_at(self, LARGE), 0x200000 | BIT(13) | PTE_P | PTE_W | PTE_PS);
+		EXPECT_EQ(9, reserved(probe(self, LARGE, READ)));
+		change(self, pde_at(self, LARGE), 0x200000 | PTE_P | PTE_W | PTE_PS);
+		EXPECT_EQ(-1, probe(self, LARGE, READ));
+	}
+	change(self, pte, PA | PTE_P | PTE_W);
+	EXPECT_EQ(-1, probe(self, VA, READ));
+	/* an absent entry may hold anything */
+	change(self, pte, ~0ULL & ~PTE_P);
+	EXPECT_EQ(0, probe(self, VA, READ));
+}
+
+/* 4M pages without CR4.PSE: the bit is ignored, the entry points to a table. */
+TEST_F(paging, pse_off)
+{
+	u64 at = pde_at(self, LARGE);
+
+	if (variant->mode != PG32)
+		SKIP(return, "of 32-bit paging");
+	((u32 *)(self->vm.mem + 0x60000))[0] = PA | PTE_P | PTE_W;
+	change(self, at, 0x60000 | PTE_P | PTE_W | PTE_PS);
+	*(u32 *)(self->vm.mem + PA) = 0x11223344;
+	ASSERT_EQ(-1, probe(self, LARGE, READ));
+	EXPECT_EQ(0x11223344, vcpu_regs(&self->vm.vcpu).rax);
+}
+
+/* ---- Page tables that the guest changes itself ---- */
+
+/*
+ * EBX: the page, ESI: its entry, EDX: flags and first frame, ECX: rounds,
+ * EBP: how to flush (0 INVLPG, 1 CR3, 2 none: not-present to present).  Each
+ * round maps another frame and adds up what it reads; and writes its number.
+ */
+GUEST(remap32, 32,
+	"1: cmp $2, %ebp; jne 2f; movl $0, (%esi); invlpg (%ebx)\n"
+	"2: mov %edx, (%esi)\n"
+	"cmp $1, %ebp; je 3f; ja 4f; invlpg (%ebx); jmp 4f\n"
+	"3: mov %cr3, %eax; mov %eax, %cr3\n"
+	"4: add (%ebx), %edi\n"
+	"mov %ecx, 4(%ebx)\n"
+	"add $0x1000, %edx\n"
+	"dec %ecx; jnz 1b\n"
+	DONE);
+GUEST(remap64, 64,
+	"1: cmp $2, %ebp; jne 2f; movq $0, (%rsi); invlpg (%rbx)\n"
+	"2: mov %rdx, (%rsi)\n"
+	"cmp $1, %ebp; je 3f; ja 4f; invlpg (%rbx); jmp 4f\n"
+	"3: mov %cr3, %rax; mov %rax, %cr3\n"
+	"4: add (%rbx), %edi\n"
+	"mov %ecx, 4(%rbx)\n"
+	"add $0x1000, %rdx\n"
+	"dec %ecx; jnz 1b\n"
+	DONE);
+
+TEST_F(paging, remap)
+{
+	const u32 n = 256, first = 0x100000;
+
+	for (int flush = 0; flush < 3; flush++) {
+		struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2,
+			.rbx = VA, .rsi = pte_at(self, VA), .rdx = first | PTE_P | PTE_W,
+			.rcx = n, .rbp = flush };
+		u32 sum = 0;
+
+		if (self->lm)
+			GUEST_LOAD(&self->vm, remap64);
+		else
+			GUEST_LOAD(&self->vm, remap32);
+		for (u32 i = 0; i < n; i++) {
+			u32 *p = (u32 *)(self->vm.mem + first + i * 0x1000);
+
+			p[0] = i * 0x01010101 + 7;
+			p[1] = 0;
+			sum += p[0];
+		}
+		vcpu_set_regs(&self->vm.vcpu, &r);
+		ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+		ASSERT_EQ(0x11, self->vm.vcpu.run->io.port);
+		EXPECT_EQ(sum, (u32)vcpu_regs(&self->vm.vcpu).rdi)
+			TH_LOG("flush %d", flush);
+		for (u32 i = 0; i < n; i++) {
+			ASSERT_EQ(n - i, ((u32 *)(self->vm.mem + first + i * 0x1000))[1])
+				TH_LOG("flush %d, page %u", flush, i);
+		}
+	}
+}
+
+/*
+ * The directory maps itself, so the guest sees its page tables through the
+ * very walk that they make: writes there count at once.
+ */
+TEST_F(paging, self_map)
+{
+	const u32 n = 200, first = 0x100000;
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2,
+		.rbx = VA, .rdx = first | PTE_P | PTE_W, .rcx = n };
+	u32 sum = 0;
+
+	if (variant->mode == PAE) {
+		/* the directory's last four entries are the directories */
+		init_entry(self, GPA_PD + 511 * 8, GPA_PD | PTE_P | PTE_W);
+		r.rsi = 511ULL << 21 | (VA >> 12) * 8;
+	} else if (self->lm) {
+		u64 i = 0x1fe;		/* PML4's slot */
+
+		init_entry(self, GPA_PML4 + i * 8, GPA_PML4 | PTE_P | PTE_W);
+		r.rsi = 0xffffULL << 48 | i << 39 | (u64)(VA >> 12) * 8;
+	} else {
+		init_entry(self, GPA_PML4 + 1023 * 4, GPA_PML4 | PTE_P | PTE_W);
+		r.rsi = 1023UL << 22 | (VA >> 12) * 4;
+	}
+	for (int round = 0; round < 3; round++) {
+		if (self->lm)
+			GUEST_LOAD(&self->vm, remap64);
+		else
+			GUEST_LOAD(&self->vm, remap32);
+		sum = 0;
+		for (u32 i = 0; i < n; i++) {
+			u32 *p = (u32 *)(self->vm.mem + first + i * 0x1000);
+
+			p[0] = i * 3 + round;
+			sum += p[0];
+		}
+		r.rbp = round;
+		vcpu_set_regs(&self->vm.vcpu, &r);
+		ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+		ASSERT_EQ(0x11, self->vm.vcpu.run->io.port) {
+			vcpu_dump(&self->vm.vcpu, "self map");
+		}
+		EXPECT_EQ(sum, (u32)vcpu_regs(&self->vm.vcpu).rdi)
+			TH_LOG("round %d", round);
+	}
+}
+
+/*
+ * ESI: a list of ECX roots.  EDX rounds over all: CR3 loaded, [EBX] read and
+ * added up, one added to [EBX].
+ */
+GUEST(spaces32, 32,
+	"1: push %ecx; push %esi\n"
+	"2: lodsl; mov %eax, %cr3; add (%ebx), %edi; incl (%ebx); dec %ecx; jnz 2b\n"
+	"pop %esi; pop %ecx; dec %edx; jnz 1b\n"
+	DONE);
+GUEST(spaces64, 64,
+	"1: push %rcx; push %rsi\n"
+	"2: lodsl; mov %rax, %cr3; add (%rbx), %edi; incl (%rbx); dec %ecx; jnz 2b\n"
+	"pop %rsi; pop %rcx; dec %edx; jnz 1b\n"
+	DONE);
+
+/* Many address spaces, the same address in each another page. */
+TEST_F(paging, address_spaces)
+{
+	const u32 n = 60, rounds = 20, base = 0x100000;
+	u64 va = self->esize == 4 ? 0xc00000 : 0x40000000;
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2,
+		.rbx = va, .rsi = GPA_FREE, .rcx = n, .rdx = rounds };
+	u32 *list = (u32 *)(self->vm.mem + GPA_FREE), sum = 0;
+
+	/* a space each: 4 pages of tables, 1 of data, 16k apart */
+	for (u32 i = 0; i < n; i++) {
+		u64 at = base + i * 0x8000, data = at + 0x4000;
+		u8 *m = self->vm.mem;
+
+		list[i] = at;
+		*(u32 *)(m + data) = i * 100;
+		for (u32 k = 0; k < rounds; k++)
+			sum += i * 100 + k;
+		if (self->esize == 4) {
+			memcpy(m + at, m + GPA_PML4, 4096);
+			((u32 *)(m + at))[va >> 22] = (at + 0x1000) | PTE_P | PTE_W;
+			((u32 *)(m + at + 0x1000))[0] = data | PTE_P | PTE_W;
+			continue;
+		}
+		if (self->lm) {
+			memcpy(m + at, m + GPA_PML4, 4096);
+			memcpy(m + at + 0x1000, m + GPA_PDPT, 4096);
+			((u64 *)(m + at))[0] = (at + 0x1000) | PTE_P | PTE_W;
+			((u64 *)(m + at + 0x1000))[1] = (at + 0x2000) | PTE_P | PTE_W;
+		} else {
+			memcpy(m + at, m + GPA_PDPT, 32);
+			((u64 *)(m + at))[1] = (at + 0x2000) | PTE_P;
+		}
+		((u64 *)(m + at + 0x2000))[0] = (at + 0x3000) | PTE_P | PTE_W;
+		((u64 *)(m + at + 0x3000))[0] = data | PTE_P | PTE_W;
+	}
+	if (self->lm)
+		GUEST_LOAD(&self->vm, spaces64);
+	else
+		GUEST_LOAD(&self->vm, spaces32);
+	vcpu_set_regs(&self->vm.vcpu, &r);
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+	ASSERT_EQ(0x11, self->vm.vcpu.run->io.port) {
+		vcpu_dump(&self->vm.vcpu, "spaces");
+	}
+	EXPECT_EQ(sum, (u32)vcpu_regs(&self->vm.vcpu).rdi);
+	for (u32 i = 0; i < n; i++)
+		EXPECT_EQ(i * 100 + rounds, *(u32 *)(self->vm.mem + base + i * 0x8000 + 0x4000));
+}
+
+/* A page of tables becomes a page of data, and tables again. */
+TEST_F(paging, table_becomes_data)
+{
+	u64 pt = 0x60000, pde = pde_at(self, LARGE);
+	u32 *data = (u32 *)(self->vm.mem + pt);
+
+	for (int i = 0; i < 20; i++) {
+		change(self, pde, pt | PTE_P | PTE_W);
+		change(self, pt, PA | PTE_P | PTE_W);
+		ASSERT_EQ(-1, probe(self, LARGE, WRITE));
+		ASSERT_EQ(0, memcmp(self->vm.mem + PA, "\xc3\xc3\xc3\xc3", 4));
+		/* no longer a table: the identity map's writes to it are data */
+		change(self, pde, 0);
+		ASSERT_EQ(0, probe(self, LARGE, READ));
+		ASSERT_EQ(-1, probe(self, pt + 8, WRITE));
+		ASSERT_EQ(0xc3c3c3c3, data[2]);
+		ASSERT_EQ(-1, probe(self, pt, RMW));
+	}
+}
+
+/* A large page made small with one frame moved, and large again. */
+TEST_F(paging, split_and_join)
+{
+	u64 pde = pde_at(self, LARGE), pt = 0x60000;
+	u64 size = self->esize == 4 ? 4096 * 1024 : 4096 * 512;
+	u64 frame = self->esize == 4 ? 0 : 0x200000;
+
+	if (variant->mode == PG32)
+		SKIP(return, "no large pages without CR4.PSE");
+	for (u64 i = 0; i < size / 4096; i++)
+		init_entry(self, pt + i * self->esize, (frame + i * 4096) | PTE_P | PTE_W);
+	init_entry(self, pt + 0x95 * self->esize, PA | PTE_P | PTE_W);
+	*(u32 *)(self->vm.mem + frame + 0x95000) = 0x1111;
+	*(u32 *)(self->vm.mem + frame + 0x96000) = 0x3333;
+	for (int i = 0; i < 10; i++) {
+		*(u32 *)(self->vm.mem + PA) = 0x2222;
+		change(self, pde, frame | PTE_P | PTE_W | PTE_PS);
+		ASSERT_EQ(-1, probe(self, LARGE + 0x95000, READ));
+		ASSERT_EQ(0x1111, vcpu_regs(&self->vm.vcpu).rax);
+		change(self, pde, pt | PTE_P | PTE_W);
+		ASSERT_EQ(-1, probe(self, LARGE + 0x95000, READ));
+		ASSERT_EQ(0x2222, vcpu_regs(&self->vm.vcpu).rax);
+		ASSERT_EQ(-1, probe(self, LARGE + 0x96000, READ));
+		ASSERT_EQ(0x3333, vcpu_regs(&self->vm.vcpu).rax);
+	}
+}
+
+/* CR4.PGE: a global entry may outlive a CR3 load, but not PGE's toggling. */
+TEST_F(paging, global_pages)
+{
+	struct kvm_sregs s = vcpu_sregs(&self->vm.vcpu);
+
+	if (variant->mode == PAE && on_tcg())
+		SKIP(return, "the emulator's nested walks set the accessed bit of a PDPTE, and MOV to CR4 then faults");
+	s.cr4 |= CR4_PGE;
+	vcpu_set_sregs(&self->vm.vcpu, &s);
+	for (int i = 0; i < 20; i++) {
+		u64 pa = 0x100000 + i * 0x1000;
+
+		*(u32 *)(self->vm.mem + pa) = i + 1;
+		change(self, pte_at(self, VA), pa | PTE_P | PTE_W | PTE_G);
+		ASSERT_EQ(-1, probe(self, VA, READ));
+		ASSERT_EQ(i + 1, vcpu_regs(&self->vm.vcpu).rax);
+	}
+}
+
+static void on_alarm(int sig)
+{
+}
+
+/* Page tables in an MMIO hole or past all memory: a fault or an exit, no more. */
+TEST_F(paging, tables_nowhere)
+{
+	struct kvm_sregs s = vcpu_sregs(&self->vm.vcpu);
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 };
+	int exit;
+
+	s.cr3 = 0x7ff00000;
+	if (ioctl(self->vm.vcpu.fd, KVM_SET_SREGS, &s))
+		return;					/* PAE's roots cannot be read */
+	vcpu_set_regs(&self->vm.vcpu, &r);
+	/* or, as stock has it with nested paging, a loop that a signal ends */
+	signal(SIGALRM, on_alarm);
+	alarm(2);
+	exit = ioctl(self->vm.vcpu.fd, KVM_RUN, 0L) ? -errno : (int)self->vm.vcpu.run->exit_reason;
+	EXPECT_TRUE(exit == KVM_EXIT_SHUTDOWN || exit == KVM_EXIT_INTERNAL_ERROR ||
+		    exit == KVM_EXIT_MMIO || exit == KVM_EXIT_FAIL_ENTRY || exit < 0)
+		TH_LOG("%s", exit_name(exit));
+}
+
+TEST_HARNESS_MAIN
