@@ -169,10 +169,11 @@ int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 	if (is_pae_paging(vcpu) && !kvm_mmu_load_pdptrs(vcpu, cr3))
 		return 1;
 	store_cr3(vcpu, cr3);
-	if (is_paging(vcpu)) {
+	/* A new shadow root is flushed with its load; the hardware's guest CR3 is not. */
+	if (is_paging(vcpu))
 		kvm_mmu_new_cr3(vcpu);
+	if (kvm_ops.nested_paging)
 		kvm_mmu_guest_tlb_flush(vcpu);
-	}
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_set_cr3);
@@ -930,13 +931,24 @@ long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debu
  * ---- KVM_TRANSLATE ----
  */
 
-/* By a read, which changes no dirty bit: first the kernel's, then a user's. */
+static gpa_t translate(struct kvm_vcpu *vcpu, gva_t gva, u64 access)
+{
+	struct kvm_exception ex;
+
+	if (is_long_mode(vcpu) && is_noncanonical(gva, vcpu_virt_bits(vcpu)))
+		return INVALID_GPA;
+	return kvm_mmu_gva_to_gpa(vcpu, gva, access, &ex);
+}
+
+/*
+ * As a user reads it, or else the kernel: by SMAP neither can read all.  Never
+ * as a write, which would set dirty bits: "writeable" says no more than "valid".
+ */
 long kvm_vcpu_translate(struct kvm_vcpu *vcpu, struct kvm_translation *tr)
 {
 	gva_t gva = tr->linear_address;
-	struct kvm_exception ex;
-	gpa_t user = kvm_mmu_gva_to_gpa(vcpu, gva, PFERR_USER_MASK, &ex);
-	gpa_t gpa = user != INVALID_GPA ? user : kvm_mmu_gva_to_gpa(vcpu, gva, 0, &ex);
+	gpa_t user = translate(vcpu, gva, PFERR_USER_MASK);
+	gpa_t gpa = user != INVALID_GPA ? user : translate(vcpu, gva, 0);
 
 	memset(tr, 0, sizeof(*tr));
 	tr->linear_address = gva;
