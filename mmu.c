@@ -1525,26 +1525,25 @@ static bool insn_repeats(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
 
 /*
  * The guest writes to one of its page tables, and the shadow must follow.  A
- * REP fills or copies a page: no table any more, or not yet.  What the emulator
- * lacks is done by the guest itself, once nothing shadows the page; but if the
- * same write comes back with nothing gained, the VMM hears of it.
+ * REP fills or copies a page: no table any more, or not yet.  That, and what the
+ * emulator lacks, is done by the guest itself, once nothing shadows the page.
+ * If the same write comes back with nothing gained, the write's own translation
+ * goes through the page: then it is emulated, or the VMM hears of it.
  */
 static int emulate_table_write(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, gfn_t gfn)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	bool again = mmu->failed_gpa == gfn_to_gpa(gfn) &&
 		     mmu->failed_rip == kvm_rip_read(vcpu) &&
-		     vcpu->stat.exits - mmu->failed_exits <= 2;
-	int r;
+		     vcpu->stat.exits - mmu->failed_exits <= 8;
+	int r = -EOPNOTSUPP;
 
-	if (insn_repeats(vcpu, fault) && unshadow_gfn(vcpu->kvm, gfn))
-		return PF_RESUME;
-	r = kvm_emulate_insn(vcpu, fault->addr, EMULTYPE_PF | (again ? 0 : EMULTYPE_NO_ERROR),
-			     fault->insn, fault->insn_len);
-	if (r != -EOPNOTSUPP) {
-		mmu->failed_gpa = INVALID_GPA;
+	if (again || !insn_repeats(vcpu, fault))
+		r = kvm_emulate_insn(vcpu, fault->addr,
+				     EMULTYPE_PF | (again ? 0 : EMULTYPE_NO_ERROR),
+				     fault->insn, fault->insn_len);
+	if (r != -EOPNOTSUPP)
 		return r;
-	}
 	mmu->failed_gpa = gfn_to_gpa(gfn);
 	mmu->failed_rip = kvm_rip_read(vcpu);
 	mmu->failed_exits = vcpu->stat.exits;
