@@ -9,10 +9,13 @@
 #include "kvm_host.h"
 #include "compat/mm.h"
 
+#include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/highmem.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 
 /* No physical address has more bits (APM 2 "Long-Mode Page Translation"). */
 #define GFN_LIMIT	BIT_ULL(52 - PAGE_SHIFT)
@@ -758,22 +761,72 @@ static struct kvm_memslots *edit_slots(struct kvm *kvm, const struct kvm_memory_
 	return new;
 }
 
+struct grace_period {
+	struct work_struct work;
+	struct srcu_struct *srcu;
+	struct completion over;
+};
+
+static void grace_period_fn(struct work_struct *work)
+{
+	struct grace_period *gp = container_of(work, struct grace_period, work);
+
+	synchronize_srcu_expedited(gp->srcu);
+	complete(&gp->over);
+}
+
 /*
- * Make new the current array and wait until nobody uses the old one.  Vcpus
- * stay inside their SRCU section while the guest runs; the request makes them
- * leave it.
+ * Wait until nobody uses the old slots.  Vcpus stay inside their SRCU section
+ * while the guest runs, and leave it for a moment on request.  But a vcpu that
+ * comes back before SRCU has begun to count new readers apart is waited for
+ * once more: so go on requesting until the grace period is over.
  */
-static void publish(struct kvm *kvm, struct kvm_memslots *new)
+static void wait_for_readers(struct kvm *kvm)
+{
+	struct grace_period gp = { .srcu = &kvm->srcu };
+	unsigned long us;
+
+	init_completion(&gp.over);
+	INIT_WORK_ONSTACK(&gp.work, grace_period_fn);
+	queue_work(system_unbound_wq, &gp.work);
+	for (us = 20; !try_wait_for_completion(&gp.over); us = min(2 * us, 4000UL)) {
+		kvm_make_all_vcpus_request(kvm, KVM_REQ_SLOTS);
+		usleep_range(us, 2 * us);
+	}
+	flush_work(&gp.work);
+	destroy_work_on_stack(&gp.work);
+}
+
+/* Make new the current array.  Returns the old one, which may still be in use. */
+static struct kvm_memslots *publish(struct kvm *kvm, struct kvm_memslots *new)
 {
 	struct kvm_memslots *old = memslots(kvm);
 
 	new->generation = old->generation + 1;
 	rcu_assign_pointer(kvm->memslots, new);
-	kvm_make_all_vcpus_request(kvm, KVM_REQ_SLOTS);
-	synchronize_srcu_expedited(&kvm->srcu);
-	/* This takes mmu_lock: so holders of it alone are done with the old array, too. */
+	/* This takes mmu_lock: so holders of it alone are done with the old array. */
 	kvm_mmu_set_limit(kvm, total_pages(new));
+	return old;
+}
+
+/* The same; on return nobody uses the old array, nor what is only in it. */
+static void publish_and_wait(struct kvm *kvm, struct kvm_memslots *new)
+{
+	struct kvm_memslots *old = publish(kvm, new);
+
+	wait_for_readers(kvm);
 	kvfree(old);
+}
+
+static void free_slots_rcu(struct rcu_head *rcu)
+{
+	kvfree(container_of(rcu, struct kvm_memslots, rcu));
+}
+
+/* Nothing is lost between the two: whoever uses the old one goes on with it. */
+static void publish_addition(struct kvm *kvm, struct kvm_memslots *new)
+{
+	call_srcu(&kvm->srcu, &publish(kvm, new)->rcu, free_slots_rcu);
 }
 
 /* While frozen no fault maps anything of slot: they retry. */
@@ -856,7 +909,7 @@ static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
 	slots = edit_slots(kvm, NULL, new);
 	if (!slots)
 		goto out_bitmap;
-	publish(kvm, slots);
+	publish_addition(kvm, slots);
 	/* Shadows of page tables that were nowhere until now. */
 	kvm_mmu_zap_shadows(kvm, new->base_gfn, new->npages);
 	return 0;
@@ -876,7 +929,7 @@ static void replace_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kv
 {
 	freeze_slot(kvm, old);
 	kvm_mmu_zap_slot(kvm, old);
-	publish(kvm, slots);
+	publish_and_wait(kvm, slots);
 	thaw(kvm);
 	kvm_mmu_zap_shadows(kvm, old->base_gfn, old->npages);
 }
@@ -937,7 +990,7 @@ static int change_flags(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm
 		kvfree(new->dirty_bitmap);
 		return -ENOMEM;
 	}
-	publish(kvm, slots);
+	publish_and_wait(kvm, slots);
 	/* From the grace period on every fault sees the log; now those before it. */
 	if (log)
 		kvm_mmu_slot_write_protect(kvm, new);
@@ -1063,7 +1116,7 @@ static int set_alias(struct kvm *kvm, unsigned int i, const struct kvm_alias *al
 	begin_invalidation(kvm, 0, ~0UL);
 	spin_unlock(&kvm->mmu_lock);
 	kvm_mmu_zap_all(kvm);
-	publish(kvm, slots);
+	publish_and_wait(kvm, slots);
 	/* Shadows made meanwhile are of the old order. */
 	kvm_mmu_zap_all(kvm);
 	thaw(kvm);
@@ -1196,6 +1249,8 @@ void kvm_slots_destroy(struct kvm *kvm)
 	struct kvm_memslots *slots = rcu_dereference_protected(kvm->memslots, true);
 	int i;
 
+	/* Those that publish_addition() left to free. */
+	srcu_barrier(&kvm->srcu);
 	for (i = 0; i < slots->nr; i++)
 		free_slot(slots->slot[i]);
 	kvfree(slots);

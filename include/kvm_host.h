@@ -179,6 +179,7 @@ struct kvm_memory_slot {
 
 /* Published under kvm->srcu, replaced whole, sorted by base_gfn. */
 struct kvm_memslots {
+	struct rcu_head rcu;
 	u64 generation;			/* never 0 */
 	int nr;
 	/* API 12's aliases: gpa windows onto others, published with the slots */
