@@ -119,6 +119,20 @@ static void store_efer(struct kvm_vcpu *vcpu, u64 efer)
 	kvm_ops.set_efer(vcpu, efer);
 }
 
+/*
+ * PAE paging keeps its four top entries in registers, which MOV CR loads and
+ * checks.  With nested paging AMD's processors have none of those and read the
+ * entries at each walk (APM 2 "Legacy PAE Mode" of "Nested Paging").
+ */
+static bool load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
+{
+	bool registers = !kvm_ops.nested_paging ||
+			 (boot_cpu_data.x86_vendor != X86_VENDOR_AMD &&
+			  boot_cpu_data.x86_vendor != X86_VENDOR_HYGON);
+
+	return kvm_mmu_load_pdptrs(vcpu, cr3) || !registers;
+}
+
 /**
  * kvm_set_cr0 - MOV to CR0
  * @vcpu: the vcpu, loaded
@@ -138,7 +152,7 @@ int kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 	if ((changed & X86_CR0_PG) && !may_switch_paging(vcpu, cr0 & X86_CR0_PG))
 		return 1;
 	if ((changed & CR0_PDPTRS) && (cr0 & X86_CR0_PG) && is_pae(vcpu) &&
-	    !(vcpu->efer & EFER_LME) && !kvm_mmu_load_pdptrs(vcpu, kvm_read_cr3(vcpu)))
+	    !(vcpu->efer & EFER_LME) && !load_pdptrs(vcpu, kvm_read_cr3(vcpu)))
 		return 1;
 
 	if ((changed & X86_CR0_PG) && (vcpu->efer & EFER_LME))
@@ -166,7 +180,7 @@ int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
 	if (is_long_mode(vcpu) && (cr3 & vcpu->rsvd_gpa_bits))
 		return 1;
-	if (is_pae_paging(vcpu) && !kvm_mmu_load_pdptrs(vcpu, cr3))
+	if (is_pae_paging(vcpu) && !load_pdptrs(vcpu, cr3))
 		return 1;
 	store_cr3(vcpu, cr3);
 	/* A new shadow root is flushed with its load; the hardware's guest CR3 is not. */
@@ -189,7 +203,7 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 	if (is_long_mode(vcpu) && (!(cr4 & X86_CR4_PAE) || (changed & X86_CR4_LA57)))
 		return 1;
 	if ((changed & CR4_PDPTRS) && (cr4 & X86_CR4_PAE) && is_paging(vcpu) &&
-	    !is_long_mode(vcpu) && !kvm_mmu_load_pdptrs(vcpu, kvm_read_cr3(vcpu)))
+	    !is_long_mode(vcpu) && !load_pdptrs(vcpu, kvm_read_cr3(vcpu)))
 		return 1;
 
 	store_cr4(vcpu, cr4);
@@ -687,16 +701,11 @@ static void set_control_registers(struct kvm_vcpu *vcpu, const struct kvm_sregs 
 		kvm_mmu_guest_tlb_flush(vcpu);
 }
 
-/*
- * Shadow paging looks at the PDPTEs only here and at MOV CR, so they must be
- * in order.  The processor itself reads them under nested paging: they may
- * come later, with the rest of a guest's memory.
- */
 static bool load_new_pdptrs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	if (!(sregs->cr0 & X86_CR0_PG) || !(sregs->cr4 & X86_CR4_PAE) || (sregs->efer & EFER_LMA))
 		return true;
-	return kvm_mmu_load_pdptrs(vcpu, sregs->cr3) || kvm_ops.nested_paging;
+	return load_pdptrs(vcpu, sregs->cr3);
 }
 
 long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
