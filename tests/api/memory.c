@@ -453,7 +453,7 @@ static void *run_reader(void *arg)
 	return (void *)(long)exit;
 }
 
-TEST_F(mem, changed_while_running)
+TEST_F_TIMEOUT(mem, changed_while_running, 90)
 {
 	struct vm *vm = &self->vm;
 	volatile u64 *data = (volatile u64 *)(vm->mem + GPA_DATA);
@@ -465,7 +465,7 @@ TEST_F(mem, changed_while_running)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, run_reader, vm));
 	while (!data[0])
 		usleep(100);
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 100; i++) {
 		ASSERT_EQ(0, vm_slot(vm, 1, 0, AT, 4 * PAGE, self->p));
 		if (i % 3 == 0)
 			ASSERT_EQ(0, vm_slot(vm, 1, KVM_MEM_LOG_DIRTY_PAGES, AT, 4 * PAGE, self->p));
@@ -485,7 +485,7 @@ TEST_F(mem, changed_while_running)
 }
 
 /* The page the guest runs from and its page tables, swapped for copies. */
-TEST_F(mem, memory_replaced_while_running)
+TEST_F_TIMEOUT(mem, memory_replaced_while_running, 90)
 {
 	struct vm *vm = &self->vm;
 	volatile u64 *data = (volatile u64 *)(vm->mem + GPA_DATA);

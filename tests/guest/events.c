@@ -3,6 +3,7 @@
  * Events: interrupts by KVM_INTERRUPT with their windows, NMIs by KVM_NMI,
  * exceptions that the guest handles.
  */
+#include <sys/mman.h>
 #include "vm.h"
 #include "kselftest_harness.h"
 
@@ -137,13 +138,15 @@ TEST_F(event, delivery_interrupted)
 	struct kvm_regs r = { .rip = GPA_CODE, .rflags = 2 | IF };
 
 	CODE(&self->vm, "\x90\xf4");
-	for (int i = 0; i < 50; i++) {
-		r.rsp = GPA_FREE + 0x10000 + i * 0x1000;
+	for (int i = 0; i < 500; i++) {
+		if (i % 128 == 0)
+			madvise(self->vm.mem + 0x100000, 0x80000, MADV_DONTNEED);
+		r.rsp = 0x101000 + i % 128 * 0x1000;
 		vcpu_set_regs(&self->vm.vcpu, &r);
-		ASSERT_EQ(0, interrupt(self->fd, 0x50 + i));
+		ASSERT_EQ(0, interrupt(self->fd, 0x20 + i % 200));
 		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
 		ASSERT_EQ(i + 1, trap(&self->vm)->count);
-		ASSERT_EQ(0x50 + i, trap(&self->vm)->vector);
+		ASSERT_EQ(0x20 + i % 200, trap(&self->vm)->vector);
 	}
 }
 
