@@ -30,9 +30,7 @@
 #define MAXPHYADDR_MAX		52
 
 u64 kvm_supported_xcr0 __read_mostly;
-EXPORT_SYMBOL_GPL(kvm_supported_xcr0);
 u32 kvm_host_maxphyaddr __read_mostly;
-EXPORT_SYMBOL_GPL(kvm_host_maxphyaddr);
 
 /* What we support, made once when the vendor's module is loaded. */
 static struct kvm_cpuid_entry2 supported[MAX_SUPPORTED] __read_mostly;
@@ -159,7 +157,7 @@ static const u16 software_features[] = {
 	 FEATURE_MASK(X86_FEATURE_PAT) | FEATURE_MASK(X86_FEATURE_PSE36) |	\
 	 FEATURE_MASK(X86_FEATURE_MMX) | FEATURE_MASK(X86_FEATURE_FXSR))
 
-static bool host_is_amd(void)
+bool kvm_host_is_amd(void)
 {
 	return boot_cpu_data.x86_vendor == X86_VENDOR_AMD ||
 	       boot_cpu_data.x86_vendor == X86_VENDOR_HYGON;
@@ -219,7 +217,7 @@ static void find_caps(void)
 		clear_cap(X86_FEATURE_XSAVE);
 		caps[CPUID_D_1_EAX] = 0;
 	}
-	if (host_is_amd())
+	if (kvm_host_is_amd())
 		caps[CPUID_8000_0001_EDX] |= caps[CPUID_1_EDX] & AMD_REPEATED;
 }
 
@@ -289,7 +287,7 @@ static u32 max_basic_leaf(void)
 
 static u32 max_extended_leaf(void)
 {
-	return min_t(u32, cpuid_eax(0x80000000), host_is_amd() ? 0x80000021 : 0x80000008);
+	return min_t(u32, cpuid_eax(0x80000000), kvm_host_is_amd() ? 0x80000021 : 0x80000008);
 }
 
 static void limit_basic(struct kvm_cpuid_entry2 *e)
@@ -461,7 +459,7 @@ static void add_basic_leaves(void)
 	add_plain(1);
 	if (max >= 2)
 		add_plain(2);
-	if (max >= 4 && !host_is_amd())
+	if (max >= 4 && !kvm_host_is_amd())
 		add_caches(4);
 	if (max >= 6)
 		add_plain(6);
@@ -607,7 +605,6 @@ const struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 functio
 	vcpu->cpuid_hint = low - 1;
 	return &vcpu->cpuid[keys[low - 1].pos];
 }
-EXPORT_SYMBOL_GPL(kvm_find_cpuid);
 
 /**
  * kvm_guest_has - does the guest's CPUID have a feature?
@@ -745,7 +742,6 @@ void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 	*ecx = out.ecx;
 	*edx = out.edx;
 }
-EXPORT_SYMBOL_GPL(kvm_cpuid);
 
 /*
  * ---- what follows from the guest's CPUID ----
@@ -756,7 +752,7 @@ static bool guest_is_amd(struct kvm_vcpu *vcpu)
 	const struct kvm_cpuid_entry2 *e;
 
 	if (!vcpu->cpuid)
-		return host_is_amd();
+		return kvm_host_is_amd();
 	e = kvm_find_cpuid(vcpu, 0, 0);
 	if (!e)
 		return false;

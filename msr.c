@@ -103,12 +103,6 @@ struct msr_row {
 #define ROW_GUEST_RO	BIT(3)	/* WRMSR is #GP */
 #define ROW_HOST_ONLY	BIT(4)	/* RDMSR and WRMSR are #GP */
 
-static bool host_is_amd(void)
-{
-	return boot_cpu_data.x86_vendor == X86_VENDOR_AMD ||
-	       boot_cpu_data.x86_vendor == X86_VENDOR_HYGON;
-}
-
 /* Read as 0; what is written is forgotten. */
 static int get_zero(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
@@ -206,7 +200,6 @@ u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu)
 {
 	return rdtsc() + vcpu->tsc_offset;
 }
-EXPORT_SYMBOL_GPL(kvm_read_guest_tsc);
 
 static void set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 {
@@ -257,7 +250,6 @@ void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated)
 	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
 	set_tsc_offset(vcpu, offset);
 }
-EXPORT_SYMBOL_GPL(kvm_write_guest_tsc);
 
 /* A new vcpu counts as the VM's others do; the first from 0. */
 static void reset_tsc(struct kvm_vcpu *vcpu)
@@ -622,9 +614,9 @@ static_assert(sizeof_field(struct kvm_vcpu, msr.mtrr_var) == 2 * KVM_NR_VAR_MTRR
 /* Does this host have the row's registers? */
 static bool row_exists(const struct msr_row *row)
 {
-	if ((row->flags & ROW_AMD) && !host_is_amd())
+	if ((row->flags & ROW_AMD) && !kvm_host_is_amd())
 		return false;
-	if ((row->flags & ROW_INTEL) && host_is_amd())
+	if ((row->flags & ROW_INTEL) && kvm_host_is_amd())
 		return false;
 	return !row->feature || kvm_cpu_cap_has(row->feature);
 }
@@ -688,7 +680,6 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 	msr->data = *row_memory(vcpu, row, msr->index);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_get_msr);
 
 /** kvm_set_msr - WRMSR, or KVM_SET_MSRS: 0, or -EINVAL with nothing changed */
 int kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
@@ -710,7 +701,6 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 	*row_memory(vcpu, row, msr->index) = msr->data;
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_msr);
 
 /*
  * ---- lists, and the calls of userspace ----
@@ -764,7 +754,7 @@ void kvm_msr_module_init(void)
 		arch_capabilities &= ARCH_CAP_FOR_GUESTS;
 	/* Intel's revision is in the upper half, AMD's in the lower. */
 	ucode_rev = boot_cpu_data.microcode;
-	if (!host_is_amd())
+	if (!kvm_host_is_amd())
 		ucode_rev <<= 32;
 	make_lists();
 }

@@ -126,9 +126,7 @@ static void store_efer(struct kvm_vcpu *vcpu, u64 efer)
  */
 static bool load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
-	bool registers = !kvm_ops.nested_paging ||
-			 (boot_cpu_data.x86_vendor != X86_VENDOR_AMD &&
-			  boot_cpu_data.x86_vendor != X86_VENDOR_HYGON);
+	bool registers = !kvm_ops.nested_paging || !kvm_host_is_amd();
 
 	return kvm_mmu_load_pdptrs(vcpu, cr3) || !registers;
 }
@@ -223,7 +221,6 @@ int kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 	vcpu->cr8 = cr8;
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_cr8);
 
 /*
  * The bits of EFER that may be set: what we support and, if it is the guest
@@ -531,7 +528,6 @@ int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
 	vcpu->xcr0 = xcr;
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_xcr);
 
 /* The host's IA32_XSS: the same on all CPUs since boot. */
 static u64 host_xss __read_mostly;

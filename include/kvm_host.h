@@ -798,6 +798,7 @@ void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated);
  * ---- cpuid.c ----
  */
 void kvm_cpuid_module_init(void);
+bool kvm_host_is_amd(void);		/* or Hygon's */
 extern u64 kvm_supported_xcr0;		/* of the host and ours */
 extern u32 kvm_host_maxphyaddr;
 long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated);
