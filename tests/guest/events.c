@@ -145,7 +145,10 @@ TEST_F(event, delivery_interrupted)
 		vcpu_set_regs(&self->vm.vcpu, &r);
 		ASSERT_EQ(0, interrupt(self->fd, 0x20 + i % 200));
 		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
-		ASSERT_EQ(i + 1, trap(&self->vm)->count);
+		ASSERT_EQ(i + 1, trap(&self->vm)->count) {
+			TH_LOG("the last at %#lx, flags %#lx, vector %lu (0x20 + %d)", trap(&self->vm)->rip,
+			       trap(&self->vm)->rflags, trap(&self->vm)->vector, i % 200);
+		}
 		ASSERT_EQ(0x20 + i % 200, trap(&self->vm)->vector);
 	}
 }
