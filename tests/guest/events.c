@@ -52,20 +52,41 @@ static void go(struct vm *vm, u64 rflags)
 
 #define IF	BIT(9)
 
+/*
+ * How often the handlers ran since asked last.  QEMU's VMRUN leaves the vector
+ * of an injected interrupt in its own exception_index, and delivers it once
+ * more if its processor is kicked before the next exit: on it, one round in
+ * fifty may count two.
+ */
+static int delivered(struct vm *vm)
+{
+	int n = trap(vm)->count;
+
+	trap(vm)->count = 0;
+	return n;
+}
+
+#define TWICE_AT_MOST(rounds)	(on_tcg() ? (rounds) / 50 : 0)
+
 /* ---- Interrupts ---- */
 
 TEST_F(event, every_vector)
 {
+	int twice = 0, n;
+
 	for (u32 v = 32; v < 256; v++) {
 		CODE(&self->vm, "\x90\xf4");			/* nop; hlt */
 		go(&self->vm, IF);
 		ASSERT_EQ(0, interrupt(self->fd, v));
 		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
-		ASSERT_EQ(v - 31, trap(&self->vm)->count);
+		n = delivered(&self->vm);
+		ASSERT_TRUE(n == 1 || n == 2);
+		twice += n - 1;
 		ASSERT_EQ(v, trap(&self->vm)->vector);
-		ASSERT_EQ(GPA_CODE, trap(&self->vm)->rip);
+		ASSERT_LE(trap(&self->vm)->rip, GPA_CODE + n - 1);
 		ASSERT_EQ(IF, trap(&self->vm)->rflags & IF);
 	}
+	EXPECT_LE(twice, TWICE_AT_MOST(224));
 }
 
 TEST_F(event, window)
@@ -136,6 +157,7 @@ TEST_F(event, sti_hlt)
 TEST_F(event, delivery_interrupted)
 {
 	struct kvm_regs r = { .rip = GPA_CODE, .rflags = 2 | IF };
+	int twice = 0, n;
 
 	CODE(&self->vm, "\x90\xf4");
 	for (int i = 0; i < 500; i++) {
@@ -145,31 +167,35 @@ TEST_F(event, delivery_interrupted)
 		vcpu_set_regs(&self->vm.vcpu, &r);
 		ASSERT_EQ(0, interrupt(self->fd, 0x20 + i % 200));
 		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
-		ASSERT_EQ(i + 1, trap(&self->vm)->count) {
-			TH_LOG("the last at %#lx, flags %#lx, vector %lu (0x20 + %d)", trap(&self->vm)->rip,
-			       trap(&self->vm)->rflags, trap(&self->vm)->vector, i % 200);
-		}
+		n = delivered(&self->vm);
+		ASSERT_TRUE(n == 1 || n == 2);
+		twice += n - 1;
 		ASSERT_EQ(0x20 + i % 200, trap(&self->vm)->vector);
 	}
+	EXPECT_LE(twice, TWICE_AT_MOST(500));
 }
 
 /* The stack in a slot that comes and goes. */
 TEST_F(event, delivery_to_absent_stack)
 {
 	struct kvm_regs r = { .rip = GPA_CODE, .rflags = 2 | IF, .rsp = 0x200800 };
-	void *p = xmmap(0x1000, 0x22, -1);
+	void *p = xmmap(0x1000, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	int twice = 0, n;
 
 	CODE(&self->vm, "\x90\xf4");
 	ASSERT_EQ(0, vm_slot(&self->vm, 0, 0, 0, 0, NULL));
 	ASSERT_EQ(0, vm_slot(&self->vm, 0, 0, 0, 0x200000, self->vm.mem));
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 50; i++) {
 		ASSERT_EQ(0, vm_slot(&self->vm, 1, 0, 0x200000, 0x1000, p));
 		vcpu_set_regs(&self->vm.vcpu, &r);
 		ASSERT_EQ(0, interrupt(self->fd, 0x60));
 		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
-		ASSERT_EQ(i + 1, trap(&self->vm)->count);
+		n = delivered(&self->vm);
+		ASSERT_TRUE(n == 1 || n == 2);
+		twice += n - 1;
 		ASSERT_EQ(0, vm_slot(&self->vm, 1, 0, 0, 0, NULL));
 	}
+	EXPECT_LE(twice, TWICE_AT_MOST(50));
 }
 
 /* ---- NMIs ---- */

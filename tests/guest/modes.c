@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Mode switches: a round trip through all of them, and single steps of it. */
+#include <sys/mman.h>
 #include "vm.h"
 #include "kselftest_harness.h"
 
@@ -121,7 +122,7 @@ TEST_F(modes, unreal)
 TEST_F(modes, reset_vector)
 {
 	struct vm *vm = &self->vm;
-	u8 *rom = xmmap(0x10000, 0x22, -1);
+	u8 *rom = xmmap(0x10000, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	struct vcpu v;
 
 	/* at fffffff0: jmp far f000:e05b; there: mov al, 5a; out 80h, al; hlt */
