@@ -425,17 +425,28 @@ static struct kvm_mmu_page *get_page_in_role(struct kvm_vcpu *vcpu, gfn_t gfn,
 	struct kvm_mmu_page *sp;
 
 	for_each_sp(vcpu->kvm, sp, gfn) {
-		if (sp->role.word != role.word)
-			continue;
-		/* A table newly linked is as the guest has it now; it may stay writable. */
-		if (sp->unsync)
-			sync_page(vcpu, sp);
-		return sp;
+		if (sp->role.word == role.word)
+			return sp;
 	}
 	sp = new_page(vcpu, gfn, role);
 	if (!role.direct)
 		begin_shadowing(vcpu, sp);
 	return sp;
+}
+
+/*
+ * Before a page is linked again: while it was out of the tables the guest's
+ * flushes did not reach it, nor what is below it.  Unsync pages become what the
+ * guest has now; they may stay writable.
+ */
+static void refresh_below(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+{
+	unsigned int i;
+
+	if (sp->unsync)
+		sync_page(vcpu, sp);
+	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE)
+		refresh_below(vcpu, spte_to_child(sp->spt[i]));
 }
 
 static struct kvm_mmu_page *get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,

@@ -248,13 +248,16 @@ static struct kvm_mmu_page *PT(get_child)(struct kvm_vcpu *vcpu, const struct gu
 					  u64 gva, int level)
 {
 	union mmu_role role = { .word = vcpu->mmu.role_word };
+	struct kvm_mmu_page *sp;
 
 	role.level = level;
 	role.access = w->table_access[level - 1];
 	/* Two of ours for a table of 1024 entries. */
 	if (PT_BITS == 32)
 		role.quadrant = (gva >> (PAGE_SHIFT + 9 * level)) & 1;
-	return get_page_in_role(vcpu, kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 1]), role);
+	sp = get_page_in_role(vcpu, kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 1]), role);
+	refresh_below(vcpu, sp);
+	return sp;
 }
 
 /*
