@@ -695,7 +695,6 @@ static int handle_thread_work(struct kvm_vcpu *vcpu)
 	}
 	if (test_thread_flag(TIF_NOTIFY_RESUME)) {
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
-		set_thread_flag(TIF_SIGPENDING);
 		return -ERESTARTNOHAND;
 	}
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
@@ -808,6 +807,9 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &saved, NULL);
+	/* Last: a change of the mask clears the flag if there is no signal. */
+	if (r == -ERESTARTNOHAND)
+		set_thread_flag(TIF_SIGPENDING);
 	return r;
 }
 

@@ -2,6 +2,7 @@
 /* KVM_CREATE_VCPU, KVM_RUN and its ways to end, and calls out of place. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -215,6 +216,36 @@ TEST_F(run, set_signal_mask)
 	/* no mask at all: the thread's own again */
 	EXPECT_EQ(0, ioctl(vm->vcpu.fd, KVM_SET_SIGNAL_MASK, NULL));
 	EXPECT_EQ(0, err(ioctl(vm->vcpu.fd, KVM_RUN, 0L)));
+}
+
+static void *compete(void *stop)
+{
+	while (!*(volatile bool *)stop)
+		;
+	return NULL;
+}
+
+/*
+ * A vcpu thread that is preempted has work to do on its way to user mode
+ * (rseq's), for which KVM_RUN goes out and in again: never seen by userspace.
+ */
+TEST_F(run, preempted_with_signal_mask)
+{
+	struct vm *vm = &self->vm;
+	cpu_set_t one;
+	pthread_t thread;
+	bool stop = false;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, compete, &stop));
+	GUEST_LOAD(vm, spin);
+	ASSERT_EQ(0, set_mask(vm, 8, BIT(SIGUSR2 - 1)));
+	arm(SIGUSR1, 300000);
+	EXPECT_EQ(EINTR, err(ioctl(vm->vcpu.fd, KVM_RUN, 0L)));
+	*(volatile bool *)&stop = true;
+	pthread_join(thread, NULL);
 }
 
 TEST_F(run, triple_fault)
