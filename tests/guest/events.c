@@ -101,6 +101,7 @@ TEST_F(event, every_vector)
 TEST_F(event, window)
 {
 	struct kvm_run *run = self->vm.vcpu.run;
+	u64 rip;
 
 	/* out; sti; nop; nop; out; hlt */
 	CODE(&self->vm, "\xe6\x10\xfb\x90\x90\xe6\x10\xf4");
@@ -112,8 +113,12 @@ TEST_F(event, window)
 	ASSERT_EQ(KVM_EXIT_IRQ_WINDOW_OPEN, vm_run(&self->vm));
 	EXPECT_EQ(1, run->if_flag);
 	EXPECT_EQ(1, run->ready_for_interrupt_injection);
-	/* STI's shadow is one instruction long */
-	EXPECT_EQ(GPA_CODE + 4, vcpu_regs(&self->vm.vcpu).rip);
+	/*
+	 * STI's shadow is one instruction long; QEMU's VMRUN forgets it, so that on
+	 * it an exit in between cuts it short.
+	 */
+	rip = vcpu_regs(&self->vm.vcpu).rip;
+	EXPECT_TRUE(rip == GPA_CODE + 4 || (on_tcg() && rip == GPA_CODE + 3));
 	EXPECT_EQ(0, trap(&self->vm)->count);
 	run->request_interrupt_window = 0;
 	ASSERT_EQ(0, interrupt(self->fd, 0x41));
@@ -121,7 +126,7 @@ TEST_F(event, window)
 	EXPECT_TRUE(counted(trap(&self->vm)->count, 1));
 	EXPECT_EQ(0x41, trap(&self->vm)->vector);
 	if (trap(&self->vm)->count == 1)
-		EXPECT_EQ(GPA_CODE + 4, trap(&self->vm)->rip);
+		EXPECT_EQ(rip, trap(&self->vm)->rip);
 	EXPECT_EQ(1, run->ready_for_interrupt_injection);
 	ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
 	EXPECT_TRUE(counted(trap(&self->vm)->count, 1));
