@@ -105,6 +105,7 @@ struct vcpu_svm {
 	bool step_iret;			/* ... over that IRET */
 	bool step_guest_tf;
 	bool exit_soon;			/* right after the injected event is delivered */
+	bool virq;			/* the injected interrupt is V_IRQ, not EVENTINJ */
 };
 
 static_assert(offsetof(struct vcpu_svm, vcpu) == 0);
@@ -692,6 +693,28 @@ static void take_asid(struct vcpu_svm *svm, struct svm_cpu *sc)
 }
 
 /*
+ * Not taken yet, or its delivery interrupted: the lab's emulator leaves V_IRQ set
+ * and calls the interrupt an exception then, the manual has it clear and the
+ * type right.
+ */
+static bool virq_delivered(struct vcpu_svm *svm)
+{
+	const struct vmcb_control_area *control = &svm->vmcb->control;
+	u32 info = control->exit_int_info;
+
+	return !(control->int_ctl & V_IRQ_MASK) &&
+	       !((info & SVM_EXITINTINFO_VALID) &&
+		 (info & SVM_EXITINTINFO_VEC_MASK) == control->int_vector);
+}
+
+static void withdraw_virq(struct vcpu_svm *svm)
+{
+	svm->virq = false;
+	svm->vmcb->control.int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
+	mark_dirty(svm, CLEAN_INTR);
+}
+
+/*
  * What an exit interrupted (APM 2 "Event Injection", EXITINTINFO).  INT n,
  * INT3 and INTO have not moved RIP yet and are simply executed again, unless
  * they were events put in by us.
@@ -706,6 +729,12 @@ static void requeue_interrupted(struct vcpu_svm *svm)
 
 	svm->soft_injected = false;
 	kvm_clear_injected(vcpu);
+	if (svm->virq && !virq_delivered(svm)) {
+		withdraw_virq(svm);
+		kvm_requeue_irq(vcpu, control->int_vector, false);
+		return;
+	}
+	svm->virq = false;
 	if (!(info & SVM_EXITINTINFO_VALID))
 		return;
 	switch (info & SVM_EXITINTINFO_TYPE_MASK) {
@@ -731,6 +760,8 @@ static void requeue_interrupted(struct vcpu_svm *svm)
 static void take_back_injection(struct vcpu_svm *svm)
 {
 	svm->vmcb->control.event_inj = 0;
+	if (svm->virq)
+		withdraw_virq(svm);
 	if (svm->soft_injected)
 		kvm_rip_write(&svm->vcpu, svm->soft_rip);
 	svm->soft_injected = false;
@@ -847,7 +878,7 @@ static void svm_run(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
-	bool injected = control->event_inj;
+	bool injected = control->event_inj || svm->virq;
 
 	before_entry(svm);
 	svm_enter_guest(vcpu->regs, &svm->sw);
@@ -1784,16 +1815,50 @@ static void svm_inject_exception(struct kvm_vcpu *vcpu)
 	svm->vmcb->control.event_inj_err = ex->error_code;
 }
 
+static bool svm_irq_allowed(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+
+	return (vmcb->save.rflags & X86_EFLAGS_IF) &&
+	       !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
+}
+
+/*
+ * An interrupt that the guest can take now is a virtual one, which the processor
+ * delivers before the guest's next instruction; EVENTINJ does for one whose
+ * delivery an exit interrupted.  (In the lab EVENTINJ has a fault that V_IRQ has
+ * not: "An interrupt delivered twice" in Documentation/lab.rst.)
+ */
 static void svm_inject_irq(struct kvm_vcpu *vcpu)
 {
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vmcb_control_area *control = &svm->vmcb->control;
+
 	/* INT n: RIP is still there, so the guest executes it again. */
 	if (unlikely(vcpu->events.irq.soft)) {
 		vcpu->events.irq.injected = false;
 		return;
 	}
-	put_off_nmi_window(to_svm(vcpu));
-	to_svm(vcpu)->vmcb->control.event_inj = vcpu->events.irq.nr | SVM_EVTINJ_TYPE_INTR |
-						SVM_EVTINJ_VALID;
+	put_off_nmi_window(svm);
+	if (svm_irq_allowed(vcpu) && !intercepted(svm, INTERCEPT_VINTR)) {
+		svm->virq = true;
+		control->int_vector = vcpu->events.irq.nr;
+		control->int_ctl |= V_IRQ_INJECTION_BITS_MASK;
+		mark_dirty(svm, CLEAN_INTR);
+	} else {
+		control->event_inj = vcpu->events.irq.nr | SVM_EVTINJ_TYPE_INTR | SVM_EVTINJ_VALID;
+	}
+}
+
+/* What V_IRQ would inject goes by EVENTINJ: V_IRQ has another use, or comes too late. */
+static void free_virq(struct vcpu_svm *svm)
+{
+	struct vmcb_control_area *control = &svm->vmcb->control;
+
+	if (!svm->virq)
+		return;
+	withdraw_virq(svm);
+	control->event_inj = control->int_vector | SVM_EVTINJ_TYPE_INTR | SVM_EVTINJ_VALID;
 }
 
 static void svm_inject_nmi(struct kvm_vcpu *vcpu)
@@ -1802,14 +1867,6 @@ static void svm_inject_nmi(struct kvm_vcpu *vcpu)
 						SVM_EVTINJ_VALID;
 	put_off_nmi_window(to_svm(vcpu));
 	svm_set_nmi_mask(vcpu, true);
-}
-
-static bool svm_irq_allowed(struct kvm_vcpu *vcpu)
-{
-	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
-
-	return (vmcb->save.rflags & X86_EFLAGS_IF) &&
-	       !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
 }
 
 static bool svm_nmi_allowed(struct kvm_vcpu *vcpu)
@@ -1828,6 +1885,7 @@ static void svm_enable_irq_window(struct kvm_vcpu *vcpu)
 
 	if (intercepted(svm, INTERCEPT_VINTR))
 		return;
+	free_virq(svm);
 	set_intercept(svm, INTERCEPT_VINTR, true);
 	svm->vmcb->control.int_vector = 0;
 	svm->vmcb->control.int_ctl |= V_IRQ_INJECTION_BITS_MASK;
@@ -1847,6 +1905,7 @@ static void svm_enable_nmi_window(struct kvm_vcpu *vcpu)
 
 	if (svm->stepping || (vcpu->hflags & (HF_NMI_MASK | HF_IRET_PENDING)) == HF_NMI_MASK)
 		return;
+	free_virq(svm);
 	if (svm->vmcb->control.event_inj & SVM_EVTINJ_VALID) {
 		svm->exit_soon = true;
 		return;
