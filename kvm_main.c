@@ -746,6 +746,7 @@ static struct kvm *kvm_create_vm(void)
 	mutex_init(&kvm->slots_lock);
 	mutex_init(&kvm->lock);
 	raw_spin_lock_init(&kvm->tsc_lock);
+	address_space_init_once(&kvm->mapping);
 	refcount_set(&kvm->users, 1);
 	xa_init(&kvm->vcpus);
 	kvm->mm = current->mm;
@@ -1047,6 +1048,10 @@ static long kvm_dev_create_vm(unsigned long type)
 		kvm_put(kvm);
 		return PTR_ERR(file);
 	}
+	/* Its own: anonymous inodes share one, whose mappings are not all ours to unmap. */
+	kvm->mapping.host = file_inode(file);
+	kvm->mapping.a_ops = &empty_aops;
+	file->f_mapping = &kvm->mapping;
 	fd_install(fd, file);
 	return fd;
 }

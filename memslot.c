@@ -11,9 +11,12 @@
 
 #include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/file.h>
 #include <linux/highmem.h>
+#include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
@@ -870,11 +873,31 @@ static void add_to_dirty_log(struct kvm_memory_slot *slot, const unsigned long *
 		set_bit(i, slot->dirty_bitmap);
 }
 
-static void free_slot(struct kvm_memory_slot *slot)
+/*
+ * The kernel's own memory goes; its mapping too, unless this is another
+ * process, or one whose address space is gone already.
+ */
+static void free_memory(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
+	if (!slot->memory)
+		return;
+	if (current->mm == kvm->mm)
+		vm_munmap(slot->userspace_addr, slot->npages << PAGE_SHIFT);
+	fput(slot->memory);
+}
+
+static void free_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	free_memory(kvm, slot);
 	kvm_mmu_slot_free(slot);
 	kvfree(slot->dirty_bitmap);
 	kfree(slot);
+}
+
+/* What the VM fd's mappings show of these frames is looked up again. */
+static void forget_mapped(struct kvm *kvm, gfn_t gfn, unsigned long npages)
+{
+	unmap_mapping_range(&kvm->mapping, gfn_to_gpa(gfn), (loff_t)npages << PAGE_SHIFT, 1);
 }
 
 static bool overlaps(struct kvm *kvm, const struct kvm_memory_slot *new,
@@ -941,7 +964,8 @@ static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)
 	if (!slots)
 		return -ENOMEM;
 	replace_slot(kvm, old, slots);
-	free_slot(old);
+	forget_mapped(kvm, old->base_gfn, old->npages);
+	free_slot(kvm, old);
 	return 0;
 }
 
@@ -966,7 +990,9 @@ static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_me
 	/* The log counts from the slot's beginning: what it had goes along. */
 	if (old->dirty_bitmap && new->dirty_bitmap)
 		add_to_dirty_log(new, old->dirty_bitmap);
-	free_slot(old);
+	forget_mapped(kvm, old->base_gfn, old->npages);
+	old->memory = NULL;
+	free_slot(kvm, old);
 	return 0;
 
 out_bitmap:
@@ -1004,7 +1030,7 @@ static int change_flags(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm
 static int change_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memory_slot *new)
 {
 	if (new->npages != old->npages || new->userspace_addr != old->userspace_addr ||
-	    ((new->flags ^ old->flags) & KVM_MEM_READONLY))
+	    new->memory != old->memory || ((new->flags ^ old->flags) & KVM_MEM_READONLY))
 		return -EINVAL;
 	if (new->base_gfn != old->base_gfn)
 		return move_slot(kvm, old, new);
@@ -1042,22 +1068,30 @@ static bool region_valid(const struct kvm_userspace_memory_region *mem)
 	       mem->memory_size <= TASK_SIZE_MAX - mem->userspace_addr;
 }
 
-static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
+static struct kvm_memory_slot *make_slot(const struct kvm_userspace_memory_region *mem)
+{
+	struct kvm_memory_slot *new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+
+	if (!new)
+		return NULL;
+	new->id = mem->slot;
+	new->flags = mem->flags;
+	new->base_gfn = mem->guest_phys_addr >> PAGE_SHIFT;
+	new->npages = mem->memory_size >> PAGE_SHIFT;
+	new->userspace_addr = mem->userspace_addr;
+	return new;
+}
+
+static int set_user_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
 {
 	struct kvm_memory_slot *old = slot_by_id(kvm, mem->slot), *new;
 	int r;
 
 	if (!mem->memory_size)
 		return old ? delete_slot(kvm, old) : -EINVAL;
-	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+	new = make_slot(mem);
 	if (!new)
 		return -ENOMEM;
-	new->id = mem->slot;
-	new->flags = mem->flags;
-	new->base_gfn = mem->guest_phys_addr >> PAGE_SHIFT;
-	new->npages = mem->memory_size >> PAGE_SHIFT;
-	new->userspace_addr = mem->userspace_addr;
-	new->user_alloc = true;
 	r = old ? change_slot(kvm, old, new) : create_slot(kvm, new);
 	if (r)
 		kfree(new);
@@ -1079,20 +1113,150 @@ int kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memor
 	if (!region_valid(mem))
 		return -EINVAL;
 	mutex_lock(&kvm->slots_lock);
-	r = set_region(kvm, mem);
+	r = set_user_region(kvm, mem);
 	mutex_unlock(&kvm->slots_lock);
 	return r;
 }
 
-/* The kernel's own memory for a slot, and mmap() of it: not yet. */
-int kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *mem)
+/*
+ * ---- memory that the kernel provides ----
+ *
+ * A file of its own in memory for each slot, mapped into the VMM's address
+ * space: from there on the slot is as any other.  Whoever unmaps it there has
+ * taken it from the guest.
+ */
+
+static int alloc_memory(struct kvm_memory_slot *new)
 {
-	return -EINVAL;
+	unsigned long size = new->npages << PAGE_SHIFT, addr;
+	struct file *file = shmem_file_setup("kvm-memory", size, 0);
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	addr = vm_mmap(file, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+	if (IS_ERR_VALUE(addr)) {
+		fput(file);
+		return addr;
+	}
+	new->memory = file;
+	new->userspace_addr = addr;
+	return 0;
 }
 
+static int create_region(struct kvm *kvm, struct kvm_memory_slot *new)
+{
+	int r = alloc_memory(new);
+
+	if (r)
+		return r;
+	r = create_slot(kvm, new);
+	if (r)
+		free_memory(kvm, new);
+	return r;
+}
+
+static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
+{
+	struct kvm_memory_slot *old = slot_by_id(kvm, mem->slot), *new;
+	int r;
+
+	if (!mem->memory_size)
+		return old ? delete_slot(kvm, old) : -EINVAL;
+	/* Memory of userspace's stays userspace's. */
+	if (old && !old->memory)
+		return -EINVAL;
+	new = make_slot(mem);
+	if (!new)
+		return -ENOMEM;
+	if (old) {
+		new->memory = old->memory;
+		new->userspace_addr = old->userspace_addr;
+		r = change_slot(kvm, old, new);
+	} else {
+		r = create_region(kvm, new);
+	}
+	if (r)
+		kfree(new);
+	return r;
+}
+
+/**
+ * kvm_set_memory_region - KVM_SET_MEMORY_REGION: a slot of the kernel's memory
+ * @kvm: the VM, its own mm is current
+ * @region: as in the API
+ *
+ * The memory is zero at first, and kept when the slot moves or changes its
+ * flags.  Returns as kvm_set_user_memory_region(); -EINVAL too for another
+ * size, or a slot of userspace's memory.
+ */
+int kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *region)
+{
+	struct kvm_userspace_memory_region mem = {
+		.slot = region->slot,
+		.flags = region->flags,
+		.guest_phys_addr = region->guest_phys_addr,
+		.memory_size = region->memory_size,
+	};
+	int r;
+
+	if ((mem.flags & ~KVM_MEM_LOG_DIRTY_PAGES) || !region_valid(&mem))
+		return -EINVAL;
+	mutex_lock(&kvm->slots_lock);
+	r = set_region(kvm, &mem);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+/*
+ * The page is mapped while the slot cannot go: who takes the slot away waits
+ * for us, and unmaps afterwards.
+ */
+static vm_fault_t map_frame(struct kvm *kvm, struct vm_area_struct *vma, unsigned long addr,
+			    gfn_t gfn)
+{
+	struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, gfn);
+	struct page *page;
+	vm_fault_t r;
+
+	if (!slot || !slot->memory)
+		return VM_FAULT_SIGBUS;
+	page = shmem_read_mapping_page(slot->memory->f_mapping, gfn - slot->base_gfn);
+	if (IS_ERR(page))
+		return vmf_error(PTR_ERR(page));
+	r = vmf_insert_page(vma, addr, page);
+	put_page(page);
+	return r;
+}
+
+static vm_fault_t vm_file_fault(struct vm_fault *vmf)
+{
+	struct kvm *kvm = vmf->vma->vm_file->private_data;
+	int idx = srcu_read_lock(&kvm->srcu);
+	vm_fault_t r;
+
+	r = map_frame(kvm, vmf->vma, vmf->address & PAGE_MASK, kvm_unalias_gfn(kvm, vmf->pgoff));
+	srcu_read_unlock(&kvm->srcu, idx);
+	return r;
+}
+
+static const struct vm_operations_struct vm_file_vm_ops = {
+	.fault = vm_file_fault,
+};
+
+/**
+ * kvm_vm_mmap - mmap() of a VM fd: the kernel's memory, by guest physical address
+ * @kvm: the VM
+ * @vma: the new mapping, shared; where there is no such memory an access is SIGBUS
+ */
 int kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma)
 {
-	return -EINVAL;
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (vma->vm_pgoff >= GFN_LIMIT || vma_pages(vma) > GFN_LIMIT - vma->vm_pgoff)
+		return -EINVAL;
+	kvm_vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND);
+	vma->vm_ops = &vm_file_vm_ops;
+	return 0;
 }
 
 /*
@@ -1120,6 +1284,7 @@ static int set_alias(struct kvm *kvm, unsigned int i, const struct kvm_alias *al
 	/* Shadows made meanwhile are of the old order. */
 	kvm_mmu_zap_all(kvm);
 	thaw(kvm);
+	unmap_mapping_range(&kvm->mapping, 0, 0, 1);
 	return 0;
 }
 
@@ -1252,6 +1417,6 @@ void kvm_slots_destroy(struct kvm *kvm)
 	/* Those that publish_addition() left to free. */
 	srcu_barrier(&kvm->srcu);
 	for (i = 0; i < slots->nr; i++)
-		free_slot(slots->slot[i]);
+		free_slot(kvm, slots->slot[i]);
 	kvfree(slots);
 }

@@ -14,6 +14,16 @@
 #define KVM_FOLL_INTERRUPTIBLE	0
 #endif
 
+/* vm_flags is const and has an accessor since 6.3. */
+static inline void kvm_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_set(vma, flags);
+#else
+	vma->vm_flags |= flags;
+#endif
+}
+
 /*
  * May page tables be read in place?  Not where they may lie in high memory;
  * pte_offset_map() would know, but is not there for modules since 6.5.

@@ -14,6 +14,7 @@
 #include <linux/bits.h>
 #include <linux/bitops.h>
 #include <linux/errno.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -166,7 +167,7 @@ struct kvm_memory_slot {
 	u16 id;
 	u32 flags;			/* KVM_MEM_* */
 	hva_t userspace_addr;
-	bool user_alloc;		/* false: KVM_SET_MEMORY_REGION's own memory */
+	struct file *memory;		/* KVM_SET_MEMORY_REGION's; NULL: userspace's memory */
 	unsigned long *dirty_bitmap;	/* under KVM_MEM_LOG_DIRTY_PAGES, set_bit_le */
 	/* Shared by successive versions of one slot; under mmu_lock. */
 	struct kvm_slot_arch {
@@ -412,6 +413,7 @@ struct kvm {
 	struct mutex lock;		/* vcpu creation, VM-wide settings */
 	struct srcu_struct srcu;	/* readers of memslots */
 	struct kvm_memslots __rcu *memslots;
+	struct address_space mapping;	/* what is mapped through the VM fd */
 	struct mm_struct *mm;
 	struct mmu_notifier notifier;
 	unsigned long notifier_seq;	/* mmu_lock; faults retry when it moved */
