@@ -159,6 +159,8 @@ static const struct x86_opcode group7_rm0[8] = {
 };
 
 static const struct x86_opcode group7_rm1[8] = {
+	[0] = NI_M,				/* MONITOR, MWAIT: only to skip them */
+	[1] = NI_M,
 	[2] = I0(em_clac, 0),
 	[3] = I0(em_stac, 0),
 };
