@@ -683,6 +683,20 @@ static void answer_nothing(struct kvm_vcpu *vcpu, u32 function, u32 index,
 	}
 }
 
+/* IA32_MISC_ENABLE switches MONITOR and MWAIT, unless the VMM counts on that quirk. */
+static bool mwait_follows_msr(struct kvm_vcpu *vcpu)
+{
+	return vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT;
+}
+
+/** kvm_guest_has_mwait - does the guest's CPUID, as it reads it now, have MWAIT? */
+bool kvm_guest_has_mwait(struct kvm_vcpu *vcpu)
+{
+	if (mwait_follows_msr(vcpu))
+		return vcpu->msr.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT;
+	return kvm_guest_has(vcpu, X86_FEATURE_MWAIT);
+}
+
 /* Some bits follow other registers of the guest (SDM 2A, APM 3, at each leaf). */
 static void answer_dynamic(struct kvm_vcpu *vcpu, u32 function, u32 index,
 			   struct kvm_cpuid_entry2 *out)
@@ -694,9 +708,11 @@ static void answer_dynamic(struct kvm_vcpu *vcpu, u32 function, u32 index,
 			out->ecx |= FEATURE_MASK(X86_FEATURE_OSXSAVE);
 		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
 			out->edx &= ~FEATURE_MASK(X86_FEATURE_APIC);
-		if (!(vcpu->guest_caps & KVM_GUEST_IS_AMD) &&
-		    !(vcpu->msr.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT))
+		if (mwait_follows_msr(vcpu)) {
 			out->ecx &= ~FEATURE_MASK(X86_FEATURE_MWAIT);
+			if (vcpu->msr.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT)
+				out->ecx |= FEATURE_MASK(X86_FEATURE_MWAIT);
+		}
 		break;
 	case 0x80000001:
 		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))

@@ -396,7 +396,7 @@ static int emul_get_msr(struct x86_emulate_ctxt *ctxt, u32 index, u64 *val)
 {
 	struct msr_data msr = { .index = index };
 
-	if (kvm_get_msr(to_vcpu(ctxt), &msr))
+	if (kvm_guest_get_msr(to_vcpu(ctxt), &msr))
 		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
 	*val = msr.data;
 	return X86EMUL_CONTINUE;
@@ -406,7 +406,7 @@ static int emul_set_msr(struct x86_emulate_ctxt *ctxt, u32 index, u64 val)
 {
 	struct msr_data msr = { .index = index, .data = val };
 
-	if (kvm_set_msr(to_vcpu(ctxt), &msr))
+	if (kvm_guest_set_msr(to_vcpu(ctxt), &msr))
 		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
 	return X86EMUL_CONTINUE;
 }

@@ -462,6 +462,8 @@ VCPU_FN(get_regs)
 VCPU_FN(set_regs)
 VCPU_FN(get_sregs)
 VCPU_FN(set_sregs)
+VCPU_FN(get_sregs2)
+VCPU_FN(set_sregs2)
 VCPU_FN(get_fpu)
 VCPU_FN(set_fpu)
 VCPU_FN(get_xsave)
@@ -478,6 +480,9 @@ VCPU_FN(set_events)
 VCPU_FN(get_mp_state)
 VCPU_FN(set_mp_state)
 VCPU_FN(interrupt)
+VCPU_FN(has_attr)
+VCPU_FN(get_attr)
+VCPU_FN(set_attr)
 VCPU_RAW_FN(get_msrs)
 VCPU_RAW_FN(set_msrs)
 VCPU_RAW_FN(set_cpuid)
@@ -538,10 +543,13 @@ static const struct kvm_vcpu_ioctl vcpu_ioctls[] = {
 	{ KVM_SET_REGS, .fn = ioctl_set_regs },
 	{ KVM_GET_SREGS, .fn = ioctl_get_sregs },
 	{ KVM_SET_SREGS, .fn = ioctl_set_sregs },
+	{ KVM_GET_SREGS2, .fn = ioctl_get_sregs2 },
+	{ KVM_SET_SREGS2, .fn = ioctl_set_sregs2 },
 	{ KVM_INTERRUPT, .fn = ioctl_interrupt },
 	{ KVM_GET_FPU, .fn = ioctl_get_fpu },
 	{ KVM_SET_FPU, .fn = ioctl_set_fpu },
 	{ KVM_GET_XSAVE, .fn = ioctl_get_xsave },
+	{ KVM_GET_XSAVE2, .fn = ioctl_get_xsave },
 	{ KVM_SET_XSAVE, .fn = ioctl_set_xsave },
 	{ KVM_GET_XCRS, .fn = ioctl_get_xcrs },
 	{ KVM_SET_XCRS, .fn = ioctl_set_xcrs },
@@ -555,6 +563,9 @@ static const struct kvm_vcpu_ioctl vcpu_ioctls[] = {
 	{ KVM_TRANSLATE, .fn = ioctl_translate },
 	{ KVM_X86_SETUP_MCE, .fn = ioctl_setup_mce },
 	{ KVM_X86_SET_MCE, .fn = ioctl_set_mce },
+	{ KVM_HAS_DEVICE_ATTR, .fn = ioctl_has_attr },
+	{ KVM_GET_DEVICE_ATTR, .fn = ioctl_get_attr },
+	{ KVM_SET_DEVICE_ATTR, .fn = ioctl_set_attr },
 	{ KVM_NMI, .raw = true, .raw_fn = ioctl_nmi },
 	{ KVM_GET_MSRS, .raw = true, .raw_fn = ioctl_get_msrs },
 	{ KVM_SET_MSRS, .raw = true, .raw_fn = ioctl_set_msrs },
@@ -723,6 +734,7 @@ static void kvm_destroy_vm(struct kvm *kvm)
 		kvm_ops.vm_destroy(kvm);
 	kvm_mmu_destroy_vm(kvm);
 	kvm_slots_destroy(kvm);
+	kvm_msr_filter_destroy(kvm);
 	cleanup_srcu_struct(&kvm->srcu);
 	kvfree(kvm);
 	hardware_put();
@@ -851,7 +863,8 @@ static long kvm_vm_create_vcpu(struct kvm *kvm, unsigned long id)
 		return -EINVAL;
 	mutex_lock(&kvm->lock);
 	r = -EINVAL;
-	if (atomic_read(&kvm->online_vcpus) >= KVM_MAX_VCPUS)
+	if (atomic_read(&kvm->online_vcpus) >= KVM_MAX_VCPUS ||
+	    (kvm->max_vcpu_id && id >= kvm->max_vcpu_id))
 		goto out;
 	r = -EEXIST;
 	if (vcpu_id_taken(kvm, id))
@@ -926,7 +939,26 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	case KVM_CAP_EXT_EMUL_CPUID:
 	case KVM_CAP_GET_TSC_KHZ:
 	case KVM_CAP_NOP_IO_DELAY:
+	case KVM_CAP_ENABLE_CAP_VM:
+	case KVM_CAP_GET_MSR_FEATURES:
+	case KVM_CAP_SREGS2:
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+	case KVM_CAP_X86_USER_SPACE_MSR:
+	case KVM_CAP_X86_MSR_FILTER:
+	case KVM_CAP_MSR_PLATFORM_INFO:
+	case KVM_CAP_VCPU_ATTRIBUTES:
+	case KVM_CAP_DISABLE_QUIRKS:
 		return 1;
+	case KVM_CAP_SYNC_REGS:
+		return KVM_SYNC_X86_VALID_FIELDS;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		return KVM_QUIRKS;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return KVM_DIRTY_LOG_CAPS;
+	case KVM_CAP_XSAVE2:
+		/* No component that must be asked for is offered. */
+		return sizeof(struct kvm_xsave);
 	case KVM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
 	case KVM_CAP_NR_MEMSLOTS:
@@ -947,6 +979,16 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	}
 }
 
+/* Of a 32-bit process only half of the field is the pointer. */
+static void compat_pointers(unsigned int cmd, struct kvm_dirty_log *log,
+			    struct kvm_clear_dirty_log *clear)
+{
+	if (cmd == KVM_GET_DIRTY_LOG)
+		log->padding2 = (u32)log->padding2;
+	else if (cmd == KVM_CLEAR_DIRTY_LOG)
+		clear->padding2 = (u32)clear->padding2;
+}
+
 /*
  * Variable and fixed structures of the VM's calls.  memslot.c's functions take
  * slots_lock themselves.
@@ -958,10 +1000,13 @@ static long kvm_vm_memory_ioctl(struct kvm *kvm, unsigned int cmd, void __user *
 		struct kvm_memory_region region;
 		struct kvm_memory_alias alias;
 		struct kvm_dirty_log log;
+		struct kvm_clear_dirty_log clear;
 	} u;
 
 	if (copy_from_user(&u, arg, _IOC_SIZE(cmd)))
 		return -EFAULT;
+	if (in_compat_syscall())
+		compat_pointers(cmd, &u.log, &u.clear);
 	switch (cmd) {
 	case KVM_SET_USER_MEMORY_REGION:
 		return kvm_set_user_memory_region(kvm, &u.user);
@@ -969,6 +1014,8 @@ static long kvm_vm_memory_ioctl(struct kvm *kvm, unsigned int cmd, void __user *
 		return kvm_set_memory_region(kvm, &u.region);
 	case KVM_SET_MEMORY_ALIAS:
 		return kvm_set_memory_alias(kvm, &u.alias);
+	case KVM_CLEAR_DIRTY_LOG:
+		return kvm_clear_dirty_log(kvm, &u.clear);
 	default:
 		return kvm_get_dirty_log(kvm, &u.log);
 	}
@@ -987,17 +1034,39 @@ static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	case KVM_SET_MEMORY_REGION:
 	case KVM_SET_MEMORY_ALIAS:
 	case KVM_GET_DIRTY_LOG:
+	case KVM_CLEAR_DIRTY_LOG:
 		return kvm_vm_memory_ioctl(kvm, cmd, (void __user *)arg);
 	case KVM_SET_TSS_ADDR:
 		return kvm_vm_set_tss_addr(kvm, arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return kvm_vm_set_identity_map(kvm, (void __user *)arg);
+	case KVM_ENABLE_CAP:
+		return kvm_vm_enable_cap(kvm, (void __user *)arg);
+	case KVM_X86_SET_MSR_FILTER:
+		return kvm_vm_set_msr_filter(kvm, (void __user *)arg);
 	case KVM_CHECK_EXTENSION:
 		return kvm_check_extension(kvm, arg);
 	default:
 		return -ENOTTY;
 	}
 }
+
+#ifdef CONFIG_COMPAT
+#define KVM_X86_SET_MSR_FILTER_COMPAT	_IOW(KVMIO, 0xc6, struct kvm_msr_filter_compat)
+
+static long kvm_vm_compat_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	struct kvm *kvm = filp->private_data;
+
+	if (cmd != KVM_X86_SET_MSR_FILTER_COMPAT)
+		return kvm_vm_ioctl(filp, cmd, (unsigned long)compat_ptr(arg));
+	if (kvm->mm != current->mm || READ_ONCE(kvm->vm_bugged))
+		return -EIO;
+	return kvm_vm_set_msr_filter_compat(kvm, compat_ptr(arg));
+}
+#else
+#define kvm_vm_compat_ioctl NULL
+#endif
 
 static int kvm_vm_release(struct inode *inode, struct file *filp)
 {
@@ -1017,7 +1086,7 @@ static int kvm_vm_file_mmap(struct file *file, struct vm_area_struct *vma)
 static struct file_operations kvm_vm_fops = {
 	.release = kvm_vm_release,
 	.unlocked_ioctl = kvm_vm_ioctl,
-	.compat_ioctl = compat_ptr_ioctl,
+	.compat_ioctl = kvm_vm_compat_ioctl,
 	.mmap = kvm_vm_file_mmap,
 	.llseek = noop_llseek,
 };

@@ -858,10 +858,15 @@ static size_t dirty_bytes(const struct kvm_memory_slot *slot)
 	return ALIGN(slot->npages, 64) / 8;
 }
 
-static int alloc_dirty_bitmap(struct kvm_memory_slot *slot)
+/* Initially set, userspace need not fetch a first log to know that it has nothing yet. */
+static int alloc_dirty_bitmap(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	slot->dirty_bitmap = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT);
-	return slot->dirty_bitmap ? 0 : -ENOMEM;
+	if (!slot->dirty_bitmap)
+		return -ENOMEM;
+	if (READ_ONCE(kvm->dirty_log_manual) & KVM_DIRTY_LOG_INITIALLY_SET)
+		bitmap_set(slot->dirty_bitmap, 0, slot->npages);
+	return 0;
 }
 
 /* Add to the log; vcpus may be setting bits at the same time. */
@@ -927,7 +932,7 @@ static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
 	if (r)
 		return r;
 	r = -ENOMEM;
-	if ((new->flags & KVM_MEM_LOG_DIRTY_PAGES) && alloc_dirty_bitmap(new))
+	if ((new->flags & KVM_MEM_LOG_DIRTY_PAGES) && alloc_dirty_bitmap(kvm, new))
 		goto out_arch;
 	slots = edit_slots(kvm, NULL, new);
 	if (!slots)
@@ -980,7 +985,7 @@ static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_me
 	if (r)
 		return r;
 	r = -ENOMEM;
-	if ((new->flags & KVM_MEM_LOG_DIRTY_PAGES) && alloc_dirty_bitmap(new))
+	if ((new->flags & KVM_MEM_LOG_DIRTY_PAGES) && alloc_dirty_bitmap(kvm, new))
 		goto out_arch;
 	slots = edit_slots(kvm, old, new);
 	if (!slots)
@@ -1009,7 +1014,7 @@ static int change_flags(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm
 	struct kvm_memslots *slots;
 
 	new->arch = old->arch;
-	if (log && alloc_dirty_bitmap(new))
+	if (log && alloc_dirty_bitmap(kvm, new))
 		return -ENOMEM;
 	slots = edit_slots(kvm, old, new);
 	if (!slots) {
@@ -1353,6 +1358,12 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 	log = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT);
 	if (!log)
 		return -ENOMEM;
+	if (READ_ONCE(kvm->dirty_log_manual)) {
+		/* Only told: KVM_CLEAR_DIRTY_LOG takes. */
+		r = copy_to_user(user, slot->dirty_bitmap, dirty_bytes(slot)) ? -EFAULT : 0;
+		kvfree(log);
+		return r;
+	}
 	take_dirty_log(kvm, slot, log);
 	if (copy_to_user(user, log, dirty_bytes(slot))) {
 		/* Userspace did not get it: whatever was dirty still is. */
@@ -1377,6 +1388,71 @@ int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 		return -EINVAL;
 	mutex_lock(&kvm->slots_lock);
 	r = get_dirty_log(kvm, log->slot, log->dirty_bitmap);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+/* Clear those bits of mask that are set, from page i on, and protect their pages. */
+static bool clear_dirty_word(struct kvm *kvm, struct kvm_memory_slot *slot, unsigned long i,
+			     unsigned long mask)
+{
+	atomic_long_t *word = (atomic_long_t *)&slot->dirty_bitmap[i / BITS_PER_LONG];
+
+	if (i + BITS_PER_LONG > slot->npages)
+		mask &= BIT(slot->npages - i) - 1;
+	mask &= mask ? atomic_long_fetch_andnot(mask, word) : 0;
+	if (mask)
+		kvm_mmu_write_protect_masked(kvm, slot, i, mask);
+	return mask;
+}
+
+static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
+			   const struct kvm_clear_dirty_log *log)
+{
+	unsigned long i, n = DIV_ROUND_UP(log->num_pages, BITS_PER_LONG), *bits;
+	bool any = false;
+
+	bits = kvcalloc(n, sizeof(long), GFP_KERNEL_ACCOUNT);
+	if (!bits)
+		return -ENOMEM;
+	if (copy_from_user(bits, log->dirty_bitmap, DIV_ROUND_UP(log->num_pages, 8))) {
+		kvfree(bits);
+		return -EFAULT;
+	}
+	spin_lock(&kvm->mmu_lock);
+	for (i = 0; i < n; i++) {
+		any |= clear_dirty_word(kvm, slot, log->first_page + i * BITS_PER_LONG, bits[i]);
+		cond_resched_lock(&kvm->mmu_lock);
+	}
+	kvm_mmu_flush(kvm, any);
+	spin_unlock(&kvm->mmu_lock);
+	kvfree(bits);
+	return 0;
+}
+
+/**
+ * kvm_clear_dirty_log - KVM_CLEAR_DIRTY_LOG: userspace has dealt with these pages
+ * @kvm: the VM
+ * @log: whole words of the bitmap, but for the slot's end
+ * Returns 0; -EINVAL: no such range can be; -ENOENT: no such slot, or not logged.
+ */
+int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
+{
+	struct kvm_memory_slot *slot;
+	int r;
+
+	if (log->slot >= KVM_MEM_SLOTS || (log->first_page & 63))
+		return -EINVAL;
+	mutex_lock(&kvm->slots_lock);
+	slot = slot_by_id(kvm, log->slot);
+	if (!slot || !slot->dirty_bitmap)
+		r = -ENOENT;
+	else if (log->first_page > slot->npages ||
+		 log->num_pages > slot->npages - log->first_page ||
+		 ((log->num_pages & 63) && log->num_pages < slot->npages - log->first_page))
+		r = -EINVAL;
+	else
+		r = clear_dirty_log(kvm, slot, log);
 	mutex_unlock(&kvm->slots_lock);
 	return r;
 }

@@ -1700,6 +1700,25 @@ void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 	mmu->shadow_root_level = mmu->long_mode ? 4 : 3;
 }
 
+/** kvm_mmu_set_pdptrs - as kvm_mmu_load_pdptrs(), from where userspace has them */
+bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
+{
+	u64 rsvd = rsvd_range(63, vcpu->maxphyaddr ?: 36) | 0x1e6;
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(mmu->pdptrs); i++) {
+		if ((pdptrs[i] & SPTE_P) && (pdptrs[i] & rsvd))
+			return false;
+	}
+	if (memcmp(pdptrs, mmu->pdptrs, sizeof(mmu->pdptrs))) {
+		memcpy(mmu->pdptrs, pdptrs, sizeof(mmu->pdptrs));
+		if (!kvm_ops.nested_paging)
+			kvm_mmu_unload(vcpu);
+	}
+	return true;
+}
+
 /**
  * kvm_mmu_load_pdptrs - load the PDPTEs of a PAE guest
  * @vcpu: the vcpu
@@ -1709,22 +1728,11 @@ void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
  */
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	u64 pdptrs[4], rsvd = rsvd_range(63, vcpu->maxphyaddr ?: 36) | 0x1e6;
-	int i;
+	u64 pdptrs[4];
 
 	if (kvm_read_guest(vcpu, (u32)cr3 & ~0x1fU, pdptrs, sizeof(pdptrs)))
 		return false;
-	for (i = 0; i < ARRAY_SIZE(pdptrs); i++) {
-		if ((pdptrs[i] & SPTE_P) && (pdptrs[i] & rsvd))
-			return false;
-	}
-	if (memcmp(pdptrs, mmu->pdptrs, sizeof(pdptrs))) {
-		memcpy(mmu->pdptrs, pdptrs, sizeof(pdptrs));
-		if (!kvm_ops.nested_paging)
-			kvm_mmu_unload(vcpu);
-	}
-	return true;
+	return kvm_mmu_set_pdptrs(vcpu, pdptrs);
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_load_pdptrs);
 

@@ -201,7 +201,7 @@ u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu)
 	return rdtsc() + vcpu->tsc_offset;
 }
 
-static void set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
+void kvm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 {
 	vcpu->tsc_offset = offset;
 	kvm_ops.set_tsc_offset(vcpu, offset);
@@ -248,7 +248,7 @@ void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated)
 		}
 	}
 	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
-	set_tsc_offset(vcpu, offset);
+	kvm_set_tsc_offset(vcpu, offset);
 }
 
 /* A new vcpu counts as the VM's others do; the first from 0. */
@@ -265,7 +265,7 @@ static void reset_tsc(struct kvm_vcpu *vcpu)
 	if (first)
 		kvm_write_guest_tsc(vcpu, 0, true);
 	else
-		set_tsc_offset(vcpu, vcpu->tsc_offset);
+		kvm_set_tsc_offset(vcpu, vcpu->tsc_offset);
 }
 
 static int get_tsc(struct kvm_vcpu *vcpu, struct msr_data *msr)
@@ -295,7 +295,7 @@ static int get_tsc_adjust(struct kvm_vcpu *vcpu, struct msr_data *msr)
 static int set_tsc_adjust(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (!msr->host_initiated)
-		set_tsc_offset(vcpu, vcpu->tsc_offset + (msr->data - vcpu->msr.tsc_adjust));
+		kvm_set_tsc_offset(vcpu, vcpu->tsc_offset + (msr->data - vcpu->msr.tsc_adjust));
 	vcpu->msr.tsc_adjust = msr->data;
 	return 0;
 }
@@ -476,6 +476,7 @@ static int set_efer(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return kvm_set_efer(vcpu, msr->data, msr->host_initiated) ? -EINVAL : 0;
 }
 
+/* The MWAIT bit is CPUID's, too (cpuid.c), where that quirk is off. */
 static bool valid_misc_enable(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->data & ~MISC_ENABLE_DEFINED)
@@ -509,6 +510,23 @@ static bool valid_feature_control(struct kvm_vcpu *vcpu, const struct msr_data *
 	if (msr->data & ~(u64)FEAT_CTL_LOCKED)
 		return false;
 	return msr->host_initiated || !(vcpu->msr.feature_control & FEAT_CTL_LOCKED);
+}
+
+static int get_platform_info(struct kvm_vcpu *vcpu, struct msr_data *msr)
+{
+	if (!msr->host_initiated && vcpu->kvm->no_platform_info)
+		return -EINVAL;
+	msr->data = vcpu->msr.platform_info;
+	return 0;
+}
+
+/* What userspace says of the machine; there is no CPUID faulting. */
+static int set_platform_info(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	if (msr->data & MSR_PLATFORM_INFO_CPUID_FAULT)
+		return -EINVAL;
+	vcpu->msr.platform_info = msr->data;
+	return 0;
 }
 
 static int get_hwcr(struct kvm_vcpu *vcpu, struct msr_data *msr)
@@ -554,9 +572,8 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_UCODE_REV, MSR_IA32_UCODE_REV, ROW_LISTED,
 	  .get = get_ucode_rev, .set = set_ucode_rev },
 	{ MSR_IA32_SMBASE, MSR_IA32_SMBASE, ROW_HOST_ONLY, MEM(msr.smbase) },
-	/* No CPUID faulting. */
 	{ MSR_PLATFORM_INFO, MSR_PLATFORM_INFO, ROW_GUEST_RO,
-	  MEM(msr.platform_info), .valid = valid_zero },
+	  .get = get_platform_info, .set = set_platform_info },
 	{ MSR_MTRRcap, MSR_MTRRcap, ROW_GUEST_RO, .get = get_mtrrcap, .set = set_mtrrcap },
 	{ MSR_IA32_ARCH_CAPABILITIES, MSR_IA32_ARCH_CAPABILITIES,
 	  ROW_LISTED | ROW_GUEST_RO, X86_FEATURE_ARCH_CAPABILITIES,
@@ -659,7 +676,7 @@ static u64 *row_memory(struct kvm_vcpu *vcpu, const struct msr_row *row, u32 ind
  * @vcpu: the vcpu, loaded
  * @msr: index and host_initiated in, data out
  *
- * Returns 0, or -EINVAL: no such register.
+ * Returns 0; -ENOENT: no such register; -EINVAL: not for this guest.
  */
 int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
@@ -671,7 +688,7 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 	row = find_row(msr->index);
 	if (!row) {
 		msr->data = 0;
-		return READ_ONCE(ignore_msrs) ? 0 : -EINVAL;
+		return READ_ONCE(ignore_msrs) ? 0 : -ENOENT;
 	}
 	if (!accessible(vcpu, row, msr, false))
 		return -EINVAL;
@@ -681,7 +698,7 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 	return 0;
 }
 
-/** kvm_set_msr - WRMSR, or KVM_SET_MSRS: 0, or -EINVAL with nothing changed */
+/** kvm_set_msr - WRMSR, or KVM_SET_MSRS: 0, or -EINVAL, -ENOENT with nothing changed */
 int kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	const struct msr_row *row;
@@ -691,7 +708,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 		return r;
 	row = find_row(msr->index);
 	if (!row)
-		return READ_ONCE(ignore_msrs) ? 0 : -EINVAL;
+		return READ_ONCE(ignore_msrs) ? 0 : -ENOENT;
 	if (!accessible(vcpu, row, msr, true))
 		return -EINVAL;
 	if (row->set)

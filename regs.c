@@ -484,21 +484,29 @@ EXPORT_SYMBOL_GPL(kvm_update_dr7);
  * ---- RFLAGS ----
  */
 
-/* While the VMM's debugger steps, TF is its own and the guest does not see it. */
+/*
+ * While the VMM's debugger steps, the hardware's TF is its own, and the guest's
+ * is kept aside.  Only an instruction of the guest's clears what we set: then
+ * it has cleared its own.  (One that sets it cannot be told apart.)
+ */
 unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu)
 {
 	unsigned long rflags = kvm_ops.get_rflags(vcpu);
 
-	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
-		rflags &= ~X86_EFLAGS_TF;
-	return rflags;
+	if (likely(!(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)))
+		return rflags;
+	if (!(rflags & X86_EFLAGS_TF))
+		vcpu->guest_tf = false;
+	return vcpu->guest_tf ? rflags : rflags & ~X86_EFLAGS_TF;
 }
 EXPORT_SYMBOL_GPL(kvm_get_rflags);
 
 void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 {
-	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)) {
+		vcpu->guest_tf = rflags & X86_EFLAGS_TF;
 		rflags |= X86_EFLAGS_TF;
+	}
 	kvm_ops.set_rflags(vcpu, rflags);
 }
 EXPORT_SYMBOL_GPL(kvm_set_rflags);
@@ -657,8 +665,8 @@ static bool sregs_possible(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 }
 
 /*
- * A vector in the bitmap has been acknowledged, so it is delivered whatever
- * IF says; one that is queued already keeps waiting as it did.
+ * A vector in the bitmap has been acknowledged; like KVM_INTERRUPT's it waits
+ * for IF.  One that is being delivered already goes on as it did.
  */
 static void set_bitmap_vector(struct kvm_vcpu *vcpu, int vector)
 {
@@ -668,8 +676,8 @@ static void set_bitmap_vector(struct kvm_vcpu *vcpu, int vector)
 		ev->irq.pending = false;
 		ev->irq.injected = false;
 	} else if (!(ev->irq.pending || ev->irq.injected) || ev->irq.nr != vector) {
-		ev->irq.pending = false;
-		ev->irq.injected = true;
+		ev->irq.pending = true;
+		ev->irq.injected = false;
 		ev->irq.soft = false;
 		ev->irq.nr = vector;
 	}
@@ -704,11 +712,9 @@ static bool load_new_pdptrs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs
 	return load_pdptrs(vcpu, sregs->cr3);
 }
 
-long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
+/* All but what is pending; the PDPTEs are loaded. */
+static void set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
-	if (!sregs_possible(vcpu, sregs) || !load_new_pdptrs(vcpu, sregs))
-		return -EINVAL;
-
 	kvm_ops.set_gdt(vcpu, &sregs->gdt);
 	kvm_ops.set_idt(vcpu, &sregs->idt);
 	set_control_registers(vcpu, sregs);
@@ -717,9 +723,108 @@ long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 #define SET_SEGMENT(field, SEG) kvm_ops.set_segment(vcpu, &sregs->field, VCPU_SREG_##SEG);
 	FOR_EACH_SEGMENT(SET_SEGMENT)
 #undef SET_SEGMENT
-	set_bitmap_vector(vcpu, bitmap_vector(sregs));
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+
+long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
+{
+	if (!sregs_possible(vcpu, sregs) || !load_new_pdptrs(vcpu, sregs))
+		return -EINVAL;
+	set_sregs(vcpu, sregs);
+	set_bitmap_vector(vcpu, bitmap_vector(sregs));
 	return 0;
+}
+
+/*
+ * The second kind begins as the first, and has the PDPTEs, where the processor
+ * keeps them in registers, in place of the interrupt.
+ */
+#define SREGS_COMMON	offsetof(struct kvm_sregs, interrupt_bitmap)
+static_assert(SREGS_COMMON == offsetof(struct kvm_sregs2, flags));
+
+static bool pdptrs_in_registers(const struct kvm_sregs *sregs)
+{
+	return (sregs->cr0 & X86_CR0_PG) && (sregs->cr4 & X86_CR4_PAE) &&
+	       !(sregs->efer & EFER_LMA) && !(kvm_ops.nested_paging && kvm_host_is_amd());
+}
+
+long kvm_vcpu_get_sregs2(struct kvm_vcpu *vcpu, struct kvm_sregs2 *sregs2)
+{
+	struct kvm_sregs sregs;
+
+	kvm_vcpu_get_sregs(vcpu, &sregs);
+	memset(sregs2, 0, sizeof(*sregs2));
+	memcpy(sregs2, &sregs, SREGS_COMMON);
+	if (pdptrs_in_registers(&sregs)) {
+		memcpy(sregs2->pdptrs, vcpu->mmu.pdptrs, sizeof(sregs2->pdptrs));
+		sregs2->flags |= KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	}
+	return 0;
+}
+
+long kvm_vcpu_set_sregs2(struct kvm_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
+{
+	struct kvm_sregs sregs = {};
+
+	memcpy(&sregs, sregs2, SREGS_COMMON);
+	if ((sregs2->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID) || !sregs_possible(vcpu, &sregs))
+		return -EINVAL;
+	if (!(sregs2->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID)) {
+		if (!load_new_pdptrs(vcpu, &sregs))
+			return -EINVAL;
+	} else if (!pdptrs_in_registers(&sregs) || !kvm_mmu_set_pdptrs(vcpu, sregs2->pdptrs)) {
+		return -EINVAL;
+	}
+	set_sregs(vcpu, &sregs);
+	return 0;
+}
+
+/*
+ * ---- KVM_CAP_SYNC_REGS: registers that travel in kvm_run ----
+ *
+ * What lies there is userspace's, which may change it at any moment: it is
+ * copied first.
+ */
+
+bool kvm_sync_regs_valid(struct kvm_vcpu *vcpu)
+{
+	u64 asked = READ_ONCE(vcpu->run->kvm_valid_regs) | READ_ONCE(vcpu->run->kvm_dirty_regs);
+
+	return !(asked & ~(u64)KVM_SYNC_X86_VALID_FIELDS);
+}
+
+/** kvm_sync_regs_load - take what userspace marked dirty: 0, -EINVAL, -ENOMEM */
+int kvm_sync_regs_load(struct kvm_vcpu *vcpu)
+{
+	struct kvm_sync_regs *in = kmemdup(&vcpu->run->s.regs, sizeof(*in), GFP_KERNEL_ACCOUNT);
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+	int r = 0;
+
+	if (!in)
+		return -ENOMEM;
+	if (dirty & KVM_SYNC_X86_REGS)
+		kvm_vcpu_set_regs(vcpu, &in->regs);
+	if (dirty & KVM_SYNC_X86_SREGS)
+		r = kvm_vcpu_set_sregs(vcpu, &in->sregs);
+	if (!r && (dirty & KVM_SYNC_X86_EVENTS))
+		r = kvm_vcpu_set_events(vcpu, &in->events);
+	kfree(in);
+	if (!r)
+		vcpu->run->kvm_dirty_regs = 0;
+	return r;
+}
+
+void kvm_sync_regs_store(struct kvm_vcpu *vcpu)
+{
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+	struct kvm_sync_regs *out = &vcpu->run->s.regs;
+
+	if (valid & KVM_SYNC_X86_REGS)
+		kvm_vcpu_get_regs(vcpu, &out->regs);
+	if (valid & KVM_SYNC_X86_SREGS)
+		kvm_vcpu_get_sregs(vcpu, &out->sregs);
+	if (valid & KVM_SYNC_X86_EVENTS)
+		kvm_vcpu_get_events(vcpu, &out->events);
 }
 
 /*

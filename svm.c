@@ -148,12 +148,13 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 /*
  * Permission maps, one for all vcpus (APM 2 "I/O Permissions Map", "MSR
  * Intercepts"): no port is the guest's; of the MSRs those that VMLOAD and
- * VMSAVE switch, and with the second map also speculation control.
+ * VMSAVE switch, with the second map also speculation control, and with the
+ * third none, for a VM whose filter denies one of them.
  */
 #define IOPM_ORDER	2
 #define MSRPM_ORDER	1
 static struct page *iopm;
-static struct page *msrpm[2];
+static struct page *msrpm[3];
 
 static struct kvm_arch_ops svm_ops __ro_after_init;
 
@@ -341,19 +342,24 @@ static void __init msrpm_allow(struct page *map, u32 msr, bool read, bool write)
 	}
 }
 
-static void __init fill_msrpm(struct page *map, bool spec_ctrl)
+static const u32 switched_msrs[] = {
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
+	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+};
+
+enum { MSRPM_SWITCHED, MSRPM_SPEC_CTRL, MSRPM_NONE };
+
+static void __init fill_msrpm(struct page *map, int which)
 {
-	static const u32 switched[] = {
-		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
-		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-	};
 	int i;
 
 	memset(page_address(map), 0xff, PAGE_SIZE << MSRPM_ORDER);
-	for (i = 0; i < ARRAY_SIZE(switched); i++)
-		msrpm_allow(map, switched[i], true, true);
-	if (spec_ctrl)
+	if (which == MSRPM_NONE)
+		return;
+	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
+		msrpm_allow(map, switched_msrs[i], true, true);
+	if (which == MSRPM_SPEC_CTRL)
 		msrpm_allow(map, MSR_IA32_SPEC_CTRL, true, true);
 }
 
@@ -383,7 +389,7 @@ static int __init alloc_maps(void)
 		msrpm[i] = alloc_pages(GFP_KERNEL, MSRPM_ORDER);
 		if (!msrpm[i])
 			return -ENOMEM;
-		fill_msrpm(msrpm[i], i == 1);
+		fill_msrpm(msrpm[i], i);
 	}
 	return 0;
 }
@@ -496,6 +502,25 @@ static void set_dr_intercepts(struct vcpu_svm *svm, bool on)
 	}
 }
 
+static bool msr_given(struct kvm_vcpu *vcpu, u32 index)
+{
+	return kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ) &&
+	       kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE);
+}
+
+static void update_msrpm(struct vcpu_svm *svm)
+{
+	int i, which = svm->spec_ctrl_direct ? MSRPM_SPEC_CTRL : MSRPM_SWITCHED;
+
+	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
+		if (!msr_given(&svm->vcpu, switched_msrs[i]))
+			which = MSRPM_NONE;
+	if (svm->spec_ctrl_direct && !msr_given(&svm->vcpu, MSR_IA32_SPEC_CTRL))
+		which = MSRPM_NONE;
+	svm->vmcb->control.msrpm_base_pa = page_pa(msrpm[which]);
+	mark_dirty(svm, CLEAN_PERM_MAPS);
+}
+
 static void svm_update_intercepts(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
@@ -513,6 +538,7 @@ static void svm_update_intercepts(struct kvm_vcpu *vcpu)
 		      !kvm_guest_has(vcpu, X86_FEATURE_RDTSCP));
 	set_intercept(svm, INTERCEPT_RDPRU, boot_cpu_has(X86_FEATURE_RDPRU));
 	set_intercept(svm, INTERCEPT_INVPCID, !npt && boot_cpu_has(X86_FEATURE_INVPCID));
+	update_msrpm(svm);
 }
 
 static void init_intercepts(struct vcpu_svm *svm)
@@ -560,7 +586,6 @@ static void init_control(struct vcpu_svm *svm)
 	memset(control, 0, sizeof(*control));
 	init_intercepts(svm);
 	control->iopm_base_pa = page_pa(iopm);
-	control->msrpm_base_pa = page_pa(msrpm[svm->spec_ctrl_direct]);
 	control->int_ctl = V_INTR_MASKING_MASK;
 	control->tsc_offset = svm->vcpu.tsc_offset;
 	if (boot_cpu_has(X86_FEATURE_PAUSEFILTER)) {
@@ -1062,12 +1087,6 @@ static int pause_exit(struct kvm_vcpu *vcpu)
 	return kvm_emulate_nop(vcpu);
 }
 
-static int mwait_exit(struct kvm_vcpu *vcpu)
-{
-	return kvm_guest_has(vcpu, X86_FEATURE_MWAIT) ? kvm_emulate_nop(vcpu) :
-							kvm_emulate_ud(vcpu);
-}
-
 static int cr_exit(struct kvm_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
@@ -1203,8 +1222,8 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_SKINIT]	= kvm_emulate_ud,
 	[SVM_EXIT_RDTSCP]	= kvm_emulate_ud,
 	[SVM_EXIT_WBINVD]	= kvm_emulate_wbinvd,
-	[SVM_EXIT_MONITOR]	= mwait_exit,
-	[SVM_EXIT_MWAIT]	= mwait_exit,
+	[SVM_EXIT_MONITOR]	= kvm_emulate_mwait,
+	[SVM_EXIT_MWAIT]	= kvm_emulate_mwait,
 	[SVM_EXIT_XSETBV]	= kvm_emulate_xsetbv,
 	[SVM_EXIT_RDPRU]	= kvm_emulate_ud,
 	[SVM_EXIT_INVPCID]	= kvm_emulate_ud,
@@ -1651,8 +1670,7 @@ static int set_spec_ctrl(struct vcpu_svm *svm, const struct msr_data *msr)
 		return 0;
 	svm->spec_ctrl_direct = true;
 	svm->sw.read_spec_ctrl = 1;
-	svm->vmcb->control.msrpm_base_pa = page_pa(msrpm[1]);
-	mark_dirty(svm, CLEAN_PERM_MAPS);
+	update_msrpm(svm);
 	return 0;
 }
 

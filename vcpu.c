@@ -436,36 +436,6 @@ int kvm_emulate_cpuid(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_cpuid);
 
-int kvm_emulate_rdmsr(struct kvm_vcpu *vcpu)
-{
-	struct msr_data msr = { .index = kvm_rcx_read(vcpu) };
-
-	vcpu->stat.msr_exits++;
-	if (kvm_get_msr(vcpu, &msr)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
-	kvm_edx_eax_write(vcpu, msr.data);
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_emulate_rdmsr);
-
-int kvm_emulate_wrmsr(struct kvm_vcpu *vcpu)
-{
-	struct msr_data msr = {
-		.index = kvm_rcx_read(vcpu),
-		.data = kvm_edx_eax_read(vcpu),
-	};
-
-	vcpu->stat.msr_exits++;
-	if (kvm_set_msr(vcpu, &msr)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_emulate_wrmsr);
-
 int kvm_emulate_rdtsc(struct kvm_vcpu *vcpu)
 {
 	kvm_edx_eax_write(vcpu, kvm_read_guest_tsc(vcpu));
@@ -504,6 +474,16 @@ int kvm_emulate_nop(struct kvm_vcpu *vcpu)
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_nop);
+
+/* Without CPUID's leave they are #UD, unless the VMM counts on the quirk that they do nothing. */
+int kvm_emulate_mwait(struct kvm_vcpu *vcpu)
+{
+	if ((vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+	    !kvm_guest_has_mwait(vcpu))
+		return kvm_emulate_ud(vcpu);
+	return kvm_emulate_nop(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_emulate_mwait);
 
 int kvm_emulate_ud(struct kvm_vcpu *vcpu)
 {
@@ -569,6 +549,8 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	}
 	if (kvm_check_request(KVM_REQ_TRIPLE_FAULT, vcpu))
 		return kvm_emulate_triple_fault(vcpu);
+	if (kvm_check_request(KVM_REQ_MSR_FILTER, vcpu))
+		kvm_ops.update_intercepts(vcpu);
 	kvm_check_request(KVM_REQ_OUTSIDE_GUEST, vcpu);
 	kvm_check_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 	kvm_check_request(KVM_REQ_UNBLOCK, vcpu);
@@ -735,8 +717,14 @@ static int read_run_inputs(struct kvm_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	u64 apic_base = READ_ONCE(run->apic_base);
 
-	if (READ_ONCE(run->kvm_valid_regs) || READ_ONCE(run->kvm_dirty_regs))
+	if (!kvm_sync_regs_valid(vcpu))
 		return -EINVAL;
+	if (unlikely(READ_ONCE(run->kvm_dirty_regs))) {
+		int r = kvm_sync_regs_load(vcpu);
+
+		if (r)
+			return r;
+	}
 	if (kvm_set_cr8(vcpu, READ_ONCE(run->cr8)))
 		return -EINVAL;
 	if (apic_base != vcpu->run_apic_base) {
@@ -759,6 +747,8 @@ static void write_run_outputs(struct kvm_vcpu *vcpu)
 	run->apic_base = vcpu->run_apic_base = vcpu->apic_base;
 	run->ready_for_interrupt_injection = ready_for_interrupt(vcpu);
 	run->flags = 0;
+	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
+		kvm_sync_regs_store(vcpu);
 }
 
 static int complete_io_and_run(struct kvm_vcpu *vcpu)
@@ -799,6 +789,9 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, true);
 	vcpu->launched = true;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	/* What the guest popped into its flags must not end the debugger's steps. */
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		kvm_set_rflags(vcpu, kvm_get_rflags(vcpu));
 	r = read_run_inputs(vcpu);
 	if (!r)
 		r = complete_io_and_run(vcpu);
@@ -865,18 +858,40 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 
+static void get_exception(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
+{
+	struct kvm_queued_exception *ex = &vcpu->events.exception;
+
+	if (vcpu->kvm->exception_payload) {
+		out->exception.injected = ex->injected;
+		out->exception.pending = ex->pending;
+		out->exception_has_payload = ex->has_payload;
+		out->exception_payload = ex->payload;
+		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	} else {
+		/* A raised exception counts as injected, with its side effects. */
+		if (ex->pending)
+			deliver_payload(vcpu, ex);
+		out->exception.injected = ex->injected || ex->pending;
+	}
+	out->exception.nr = ex->vector;
+	out->exception.has_error_code = ex->has_error_code;
+	out->exception.error_code = ex->error_code;
+}
+
+/*
+ * A vector of KVM_INTERRUPT's that waits for IF counts as injected, too: that
+ * is all that the structure can say of it, and nothing is lost so.  Setting
+ * brings it back as one that waits; whatever was being delivered when it was
+ * saved still finds IF set.
+ */
 long kvm_vcpu_get_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
 {
 	struct kvm_events *ev = &vcpu->events;
 
 	memset(out, 0, sizeof(*out));
-	/* Without KVM_CAP_EXCEPTION_PAYLOAD a raised exception counts as injected. */
-	if (ev->exception.pending)
-		deliver_payload(vcpu, &ev->exception);
-	out->exception.injected = ev->exception.injected || ev->exception.pending;
-	out->exception.nr = ev->exception.vector;
-	out->exception.has_error_code = ev->exception.has_error_code;
-	out->exception.error_code = ev->exception.error_code;
+	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	get_exception(vcpu, out);
 	out->interrupt.injected = ev->irq.injected || ev->irq.pending;
 	out->interrupt.nr = ev->irq.nr;
 	out->interrupt.soft = ev->irq.soft;
@@ -884,32 +899,60 @@ long kvm_vcpu_get_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
 	out->nmi.injected = ev->nmi_injected;
 	out->nmi.pending = ev->nmi_pending != 0;
 	out->nmi.masked = kvm_ops.get_nmi_mask(vcpu);
-	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	if (vcpu->kvm->triple_fault_event) {
+		out->triple_fault.pending = test_bit(KVM_REQ_TRIPLE_FAULT, &vcpu->requests);
+		out->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	}
 	return 0;
 }
 
-#define KVM_EVENTS_FLAGS (KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | \
-			  KVM_VCPUEVENT_VALID_SIPI_VECTOR)
+static u32 events_flags(struct kvm *kvm)
+{
+	return KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
+	       KVM_VCPUEVENT_VALID_SIPI_VECTOR |
+	       (kvm->exception_payload ? KVM_VCPUEVENT_VALID_PAYLOAD : 0) |
+	       (kvm->triple_fault_event ? KVM_VCPUEVENT_VALID_TRIPLE_FAULT : 0);
+}
+
+static bool events_possible(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
+{
+	bool pending = (in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) && in->exception.pending;
+
+	if (in->flags & ~events_flags(vcpu->kvm))
+		return false;
+	if ((in->exception.injected || pending) &&
+	    (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
+		return false;
+	return !(in->flags & KVM_VCPUEVENT_VALID_SHADOW) ||
+	       !(in->interrupt.shadow & ~(KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI));
+}
+
+static void set_exception_state(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
+{
+	struct kvm_queued_exception *ex = &vcpu->events.exception;
+
+	memset(ex, 0, sizeof(*ex));
+	ex->injected = in->exception.injected;
+	ex->vector = in->exception.nr;
+	ex->has_error_code = in->exception.has_error_code;
+	ex->error_code = in->exception.error_code;
+	if (!(in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) || !in->exception.pending)
+		return;
+	ex->injected = false;
+	ex->pending = true;
+	ex->has_payload = in->exception_has_payload;
+	ex->payload = in->exception_payload;
+}
 
 long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
 {
 	struct kvm_events *ev = &vcpu->events;
 
-	if (in->flags & ~KVM_EVENTS_FLAGS)
+	if (!events_possible(vcpu, in))
 		return -EINVAL;
-	if (in->exception.injected && (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
-		return -EINVAL;
-	if ((in->flags & KVM_VCPUEVENT_VALID_SHADOW) &&
-	    (in->interrupt.shadow & ~(KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI)))
-		return -EINVAL;
-
-	memset(&ev->exception, 0, sizeof(ev->exception));
-	ev->exception.injected = in->exception.injected;
-	ev->exception.vector = in->exception.nr;
-	ev->exception.has_error_code = in->exception.has_error_code;
-	ev->exception.error_code = in->exception.error_code;
-	ev->irq.pending = false;
-	ev->irq.injected = in->interrupt.injected;
+	set_exception_state(vcpu, in);
+	ev->irq.pending = in->interrupt.injected && !in->interrupt.soft;
+	ev->irq.injected = in->interrupt.injected && in->interrupt.soft;
 	ev->irq.nr = in->interrupt.nr;
 	ev->irq.soft = in->interrupt.soft;
 	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)
@@ -918,6 +961,12 @@ long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in
 	if (in->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
 		ev->nmi_pending = !!in->nmi.pending;
 	kvm_ops.set_nmi_mask(vcpu, in->nmi.masked);
+	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
+		if (in->triple_fault.pending)
+			kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
+		else
+			clear_bit(KVM_REQ_TRIPLE_FAULT, &vcpu->requests);
+	}
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	return 0;
 }

@@ -55,6 +55,10 @@ typedef u64 kvm_pfn_t;
 #define KVM_NR_MCE_BANKS	32
 #define KVM_NR_VAR_MTRR		8
 #define KVM_MAX_MSR_ENTRIES	256
+#define KVM_DIRTY_LOG_CAPS	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
+/* What departs from the manuals for old VMMs' sake, and can be switched off. */
+#define KVM_QUIRKS		(KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | \
+				 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)
 
 /* Page 0 of the vcpu mapping is kvm_run, page 1 the data of KVM_EXIT_IO. */
 #define KVM_VCPU_MMAP_PAGES	2
@@ -127,6 +131,7 @@ enum {
 	KVM_REQ_OUTSIDE_GUEST,	/* just leave guest mode */
 	KVM_REQ_CLOCK_UPDATE,
 	KVM_REQ_UNBLOCK,
+	KVM_REQ_MSR_FILTER,	/* which MSRs are the guest's own: ops->update_intercepts */
 };
 
 /* vcpu->mode, for kicks: see Documentation/locking.rst. */
@@ -319,7 +324,7 @@ struct kvm_vcpu {
 	unsigned long guest_debug_dr7;
 	u32 guest_debug;		/* KVM_GUESTDBG_* */
 	bool dr_in_guest;		/* the guest owns DR0-3 until the exit */
-	unsigned long singlestep_rip;
+	bool guest_tf;			/* the guest's own, while KVM_GUESTDBG_SINGLESTEP */
 
 	struct kvm_events events;
 	u32 mp_state;
@@ -433,6 +438,16 @@ struct kvm {
 	unsigned long n_indirect;	/* of them, those that shadow guest page tables */
 	u64 mmu_zap_gen;
 	bool tlbs_dirty;		/* a leaf was dropped, and some TLB may still have it */
+
+	/* KVM_ENABLE_CAP, under lock */
+	u64 disabled_quirks;		/* KVM_X86_QUIRK_* */
+	u32 user_msr_reasons;		/* KVM_MSR_EXIT_REASON_* that go to userspace */
+	u32 max_vcpu_id;		/* 0: KVM_MAX_VCPU_ID */
+	u32 dirty_log_manual;		/* KVM_DIRTY_LOG_* */
+	bool exception_payload;
+	bool triple_fault_event;
+	bool no_platform_info;		/* MSR_PLATFORM_INFO is #GP to the guest */
+	struct kvm_msr_filter_set __rcu *msr_filter;	/* srcu */
 
 	unsigned long tss_addr;
 	u64 identity_map_addr;
@@ -567,6 +582,7 @@ int  kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *mem)
 int  kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *alias);
 int  kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma);
 int  kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
+int  kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log);
 /*
  * Slots: kvm->srcu held for reading, or slots_lock, or mmu_lock.  Everything
  * that takes a slot and a gfn takes the frame that aliases lead to:
@@ -634,6 +650,7 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kv
 void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *new, int bytes);
 /* load the PDPTEs of a PAE guest: false, nothing loaded, if reserved bits are set */
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
+bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs);
 /* Slots.  slots_lock held; they take mmu_lock and flush what they must. */
 int  kvm_mmu_slot_alloc(struct kvm_memory_slot *slot);
 void kvm_mmu_slot_free(struct kvm_memory_slot *slot);
@@ -703,7 +720,8 @@ int  kvm_emulate_rdpmc(struct kvm_vcpu *vcpu);
 int  kvm_emulate_xsetbv(struct kvm_vcpu *vcpu);
 int  kvm_emulate_wbinvd(struct kvm_vcpu *vcpu);
 int  kvm_emulate_hypercall(struct kvm_vcpu *vcpu);
-int  kvm_emulate_nop(struct kvm_vcpu *vcpu);	/* skip only: PAUSE, INVD, MONITOR, MWAIT */
+int  kvm_emulate_nop(struct kvm_vcpu *vcpu);	/* skip only: PAUSE, INVD */
+int  kvm_emulate_mwait(struct kvm_vcpu *vcpu);	/* and MONITOR */
 int  kvm_emulate_ud(struct kvm_vcpu *vcpu);	/* #UD: instructions the guest does not have */
 int  kvm_emulate_triple_fault(struct kvm_vcpu *vcpu);
 int  kvm_emulate_irq_window(struct kvm_vcpu *vcpu);
@@ -759,6 +777,12 @@ long kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs);
 long kvm_vcpu_set_regs(struct kvm_vcpu *vcpu, const struct kvm_regs *regs);
 long kvm_vcpu_get_sregs(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs);
 long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs);
+long kvm_vcpu_get_sregs2(struct kvm_vcpu *vcpu, struct kvm_sregs2 *sregs);
+long kvm_vcpu_set_sregs2(struct kvm_vcpu *vcpu, const struct kvm_sregs2 *sregs);
+/* KVM_CAP_SYNC_REGS */
+bool kvm_sync_regs_valid(struct kvm_vcpu *vcpu);
+int  kvm_sync_regs_load(struct kvm_vcpu *vcpu);
+void kvm_sync_regs_store(struct kvm_vcpu *vcpu);
 long kvm_vcpu_get_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu);
 long kvm_vcpu_set_fpu(struct kvm_vcpu *vcpu, const struct kvm_fpu *fpu);
 long kvm_vcpu_get_xsave(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave);
@@ -778,7 +802,7 @@ void kvm_fpu_destroy(struct kvm_vcpu *vcpu);
  * ---- msr.c ----
  * As ops->get_msr, but never "not mine": 0 or -EINVAL.
  */
-int  kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+int  kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);	/* -ENOENT: unknown */
 int  kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 void kvm_msr_module_init(void);		/* after hardware_setup: which MSRs there are */
 int  kvm_msr_create(struct kvm_vcpu *vcpu);
@@ -795,6 +819,35 @@ long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce);
 u64  kvm_mce_cap_supported(void);
 u64  kvm_read_guest_tsc(struct kvm_vcpu *vcpu);
 void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated);
+
+/* KVM_VCPU_TSC_OFFSET, too. */
+void kvm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset);
+
+/*
+ * ---- msr_filter.c ----
+ * As kvm_get_msr(), or -EACCES: the VM's filter denies it.
+ */
+int  kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+int  kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error);
+bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 access);
+long kvm_vm_set_msr_filter(struct kvm *kvm, void __user *arg);
+long kvm_vm_set_msr_filter_compat(struct kvm *kvm, void __user *arg);
+void kvm_msr_filter_destroy(struct kvm *kvm);
+
+/* As a 32-bit process has it. */
+struct kvm_msr_filter_compat {
+	u32 flags;
+	struct { u32 flags, nmsrs, base, bitmap; } ranges[KVM_MSR_FILTER_MAX_RANGES];
+};
+
+/*
+ * ---- caps.c ----
+ */
+long kvm_vm_enable_cap(struct kvm *kvm, void __user *arg);
+long kvm_vcpu_has_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr);
+long kvm_vcpu_get_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr);
+long kvm_vcpu_set_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr);
 
 /*
  * ---- cpuid.c ----
@@ -815,6 +868,7 @@ void kvm_derive_from_cpuid(struct kvm_vcpu *vcpu);
 void kvm_cpuid_free(struct kvm_vcpu *vcpu);
 /* feature: an X86_FEATURE_* number; of the guest's CPUID, or of what we support. */
 bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature);
+bool kvm_guest_has_mwait(struct kvm_vcpu *vcpu);
 bool kvm_cpu_cap_has(unsigned int feature);
 
 #endif

@@ -78,6 +78,53 @@ TEST_F(debug, single_step)
 	EXPECT_EQ(BP_VECTOR, trap(&self->vm)->vector);
 }
 
+/* The guest's own trap flag is there before, during and after. */
+TEST_F(debug, guests_own_trap_flag)
+{
+	struct kvm_regs r = vcpu_regs(&self->vm.vcpu);
+
+	r.rflags |= BIT(8);
+	vcpu_set_regs(&self->vm.vcpu, &r);
+	ASSERT_EQ(0, set_debug(&self->vm, KVM_GUESTDBG_SINGLESTEP, 0, 0));
+	EXPECT_EQ(BIT(8), vcpu_regs(&self->vm.vcpu).rflags & BIT(8));
+	ASSERT_EQ(KVM_EXIT_DEBUG, run(&self->vm));
+	ASSERT_EQ(KVM_EXIT_DEBUG, run(&self->vm));
+	EXPECT_EQ(BIT(8), vcpu_regs(&self->vm.vcpu).rflags & BIT(8));
+	EXPECT_EQ(0, trap(&self->vm)->count);
+	ASSERT_EQ(0, set_debug(&self->vm, 0, 0, 0));
+	EXPECT_EQ(BIT(8), vcpu_regs(&self->vm.vcpu).rflags & BIT(8));
+	/* one that userspace clears meanwhile stays clear */
+	ASSERT_EQ(0, set_debug(&self->vm, KVM_GUESTDBG_SINGLESTEP, 0, 0));
+	r = vcpu_regs(&self->vm.vcpu);
+	r.rflags &= ~BIT(8);
+	vcpu_set_regs(&self->vm.vcpu, &r);
+	ASSERT_EQ(KVM_EXIT_DEBUG, run(&self->vm));
+	ASSERT_EQ(0, set_debug(&self->vm, 0, 0, 0));
+	EXPECT_EQ(0, vcpu_regs(&self->vm.vcpu).rflags & BIT(8));
+	ASSERT_EQ(KVM_EXIT_HLT, run(&self->vm));
+}
+
+/* POPF ends the flag, not the steps. */
+GUEST(popf, 64,
+	"mov $0xf000, %esp\n"		/* 0 */
+	"push $2\n"			/* 5 */
+	"popf\n"			/* 7 */
+	"nop\n"			/* 8 */
+	"nop\n"			/* 9 */
+	"hlt\n");			/* 10 */
+
+TEST_F(debug, steps_over_popf)
+{
+	static const u8 at[] = { 5, 7, 8, 9, 10 };
+
+	GUEST_LOAD(&self->vm, popf);
+	ASSERT_EQ(0, set_debug(&self->vm, KVM_GUESTDBG_SINGLESTEP, 0, 0));
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		ASSERT_EQ(KVM_EXIT_DEBUG, run(&self->vm));
+		EXPECT_EQ(GPA_CODE + at[i], self->run->debug.arch.pc);
+	}
+}
+
 TEST_F(debug, software_breakpoint)
 {
 	struct kvm_regs r;

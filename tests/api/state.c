@@ -115,17 +115,66 @@ TEST_F(state, segment_attributes)
 TEST_F(state, sregs_interrupt_bitmap)
 {
 	struct kvm_sregs s = vcpu_sregs(&self->vm.vcpu);
+	struct kvm_regs r = vcpu_regs(&self->vm.vcpu);
 
 	s.interrupt_bitmap[1] = BIT(3);		/* vector 67 */
 	vcpu_set_sregs(&self->vm.vcpu, &s);
 	s = vcpu_sregs(&self->vm.vcpu);
 	EXPECT_EQ(0, s.interrupt_bitmap[0]);
 	EXPECT_EQ(BIT(3), s.interrupt_bitmap[1]);
-	/* acknowledged already, so delivered whatever IF says */
+	r.rflags |= BIT(9);
+	vcpu_set_regs(&self->vm.vcpu, &r);
 	ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
 	EXPECT_EQ(67, trap(&self->vm)->vector);
 	s = vcpu_sregs(&self->vm.vcpu);
 	EXPECT_EQ(0, s.interrupt_bitmap[1]);
+	/* one at most */
+	s.interrupt_bitmap[1] = BIT(3) | BIT(4);
+	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_SET_SREGS, &s)));
+	s.interrupt_bitmap[1] = BIT(3);
+	s.interrupt_bitmap[0] = BIT(33);
+	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_SET_SREGS, &s)));
+}
+
+/*
+ * A vector that waits for IF, saved and restored: it goes on waiting, and is
+ * not lost.  Stock delivers it at once, into a guest that has interrupts off.
+ */
+TEST_F(state, waiting_interrupt_restored)
+{
+	struct kvm_interrupt irq = { .irq = 0x55 };
+	struct kvm_vcpu_events e;
+	struct kvm_sregs s;
+	struct kvm_regs r;
+
+	if (on_stock())
+		SKIP(return, "KVM_INTERRUPT does not wait for IF there");
+	for (int events = 0; events < 2; events++) {
+		r = vcpu_regs(&self->vm.vcpu);
+		r.rip = GPA_CODE;
+		r.rflags = 2;
+		vcpu_set_regs(&self->vm.vcpu, &r);
+		trap(&self->vm)->count = 0;
+		ASSERT_EQ(0, ioctl(self->fd, KVM_INTERRUPT, &irq));
+		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+		EXPECT_EQ(0, trap(&self->vm)->count);
+		s = vcpu_sregs(&self->vm.vcpu);
+		EXPECT_EQ(BIT(0x55 - 64), s.interrupt_bitmap[1]);
+		ASSERT_EQ(0, ioctl(self->fd, KVM_GET_VCPU_EVENTS, &e));
+		EXPECT_EQ(0x55, e.interrupt.nr);
+		if (events) {
+			ASSERT_EQ(0, ioctl(self->fd, KVM_SET_VCPU_EVENTS, &e));
+		} else {
+			vcpu_set_sregs(&self->vm.vcpu, &s);
+		}
+		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+		EXPECT_EQ(0, trap(&self->vm)->count);
+		r.rflags = 0x202;
+		vcpu_set_regs(&self->vm.vcpu, &r);
+		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+		EXPECT_EQ(1, trap(&self->vm)->count);
+		EXPECT_EQ(0x55, trap(&self->vm)->vector);
+	}
 }
 
 TEST_F(state, sregs2)
@@ -541,6 +590,7 @@ TEST_F(state, vcpu_events)
 	EXPECT_EQ(GP_VECTOR, trap(&self->vm)->vector);
 	EXPECT_EQ(0x18, trap(&self->vm)->error);
 	/* an interrupt */
+	r.rflags |= BIT(9);
 	e = good;
 	e.interrupt.injected = 1;
 	e.interrupt.nr = 77;
