@@ -36,6 +36,10 @@ MODULE_ALIAS("devname:kvm");
 struct kvm_arch_ops kvm_ops;
 EXPORT_SYMBOL_GPL(kvm_ops);
 
+#define DEFINE_CALL(op) \
+	DEFINE_STATIC_CALL_NULL(kvm_##op, *((struct kvm_arch_ops *)NULL)->op);
+KVM_HOT_OPS(DEFINE_CALL)
+
 static struct kmem_cache *kvm_vcpu_cache;
 static struct dentry *kvm_debugfs_dir;
 static enum cpuhp_state kvm_cpuhp_state;
@@ -333,7 +337,7 @@ static void kvm_sched_in(struct preempt_notifier *pn, int cpu)
 {
 	struct kvm_vcpu *vcpu = container_of(pn, struct kvm_vcpu, preempt_notifier);
 
-	kvm_ops.vcpu_load(vcpu, cpu);
+	kvm_call(vcpu_load)(vcpu, cpu);
 	WRITE_ONCE(vcpu->cpu, cpu);
 }
 
@@ -341,7 +345,7 @@ static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 {
 	struct kvm_vcpu *vcpu = container_of(pn, struct kvm_vcpu, preempt_notifier);
 
-	kvm_ops.vcpu_put(vcpu);
+	kvm_call(vcpu_put)(vcpu);
 	WRITE_ONCE(vcpu->cpu, -1);
 }
 
@@ -1185,6 +1189,12 @@ static void set_fops_owner(struct module *owner)
 	kvm_vcpu_fops.owner = owner;
 }
 
+static void update_calls(void)
+{
+#define UPDATE_CALL(op)	static_call_update(kvm_##op, kvm_ops.op);
+	KVM_HOT_OPS(UPDATE_CALL)
+}
+
 /**
  * kvm_init_arch - a vendor module offers its operations; /dev/kvm appears
  * @ops: copied; what they point at stays until kvm_exit_arch()
@@ -1207,6 +1217,7 @@ int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 		goto out_ops;
 	/* What setup found out about the processor is in the vendor's table. */
 	kvm_ops = *ops;
+	update_calls();
 	r = -ENOMEM;
 	kvm_vcpu_cache = kmem_cache_create("kvm_vcpu", kvm_ops.vcpu_size,
 					   __alignof__(struct kvm_vcpu), SLAB_ACCOUNT, NULL);

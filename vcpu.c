@@ -264,7 +264,7 @@ static void inject_events(struct kvm_vcpu *vcpu)
 			kvm_ops.enable_nmi_window(vcpu);
 	}
 	if (ev->irq.pending) {
-		if (!busy && kvm_ops.irq_allowed(vcpu)) {
+		if (!busy && kvm_call(irq_allowed)(vcpu)) {
 			ev->irq.pending = false;
 			ev->irq.injected = true;
 			ev->irq.soft = false;
@@ -286,7 +286,7 @@ static bool ready_for_interrupt(struct kvm_vcpu *vcpu)
 	struct kvm_events *ev = &vcpu->events;
 
 	return !ev->irq.pending && !ev->irq.injected && !ev->exception.pending &&
-	       !ev->exception.injected && !ev->nmi_injected && kvm_ops.irq_allowed(vcpu);
+	       !ev->exception.injected && !ev->nmi_injected && kvm_call(irq_allowed)(vcpu);
 }
 
 /*
@@ -378,7 +378,7 @@ int kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu)
 {
 	unsigned long rflags = kvm_ops.get_rflags(vcpu);
 
-	if (!kvm_ops.skip_insn(vcpu))
+	if (!kvm_call(skip_insn)(vcpu))
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
 	if (unlikely(rflags & X86_EFLAGS_TF))
 		return singlestep_trap(vcpu);
@@ -392,7 +392,7 @@ int kvm_halt_exit(struct kvm_vcpu *vcpu)
 	const struct kvm_events *ev = &vcpu->events;
 
 	if (ev->exception.pending || (ev->nmi_pending && kvm_ops.nmi_allowed(vcpu)) ||
-	    (ev->irq.pending && kvm_ops.irq_allowed(vcpu)))
+	    (ev->irq.pending && kvm_call(irq_allowed)(vcpu)))
 		return 1;
 	vcpu->stat.halt_exits++;
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
@@ -598,7 +598,7 @@ static bool entry_called_off(struct kvm_vcpu *vcpu)
 /* Entry and exit proper, preemption off.  False: called off, nothing was run. */
 static bool enter_guest(struct kvm_vcpu *vcpu)
 {
-	kvm_ops.prepare_guest_switch(vcpu);
+	kvm_call(prepare_guest_switch)(vcpu);
 	local_irq_disable();
 	WRITE_ONCE(vcpu->mode, IN_GUEST_MODE);
 	/*
@@ -615,13 +615,13 @@ static bool enter_guest(struct kvm_vcpu *vcpu)
 	load_guest_debug_regs(vcpu);
 
 	vtime_account_guest_enter();
-	kvm_ops.run(vcpu);
+	kvm_call(run)(vcpu);
 	WRITE_ONCE(vcpu->mode, OUTSIDE_GUEST_MODE);
 	vcpu->stat.exits++;
 
 	put_guest_debug_regs(vcpu);
 	kvm_load_host_xcr0(vcpu);
-	kvm_ops.handle_exit_irqoff(vcpu);
+	kvm_call(handle_exit_irqoff)(vcpu);
 	/* Let the tick that ended this guest time be accounted to the guest. */
 	local_irq_enable();
 	local_irq_disable();
@@ -657,7 +657,7 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 		return r;
 	}
 	preempt_enable();
-	return kvm_ops.handle_exit(vcpu);
+	return kvm_call(handle_exit)(vcpu);
 }
 
 /*

@@ -15,6 +15,7 @@
 #ifndef KVM_ARCH_OPS_H
 #define KVM_ARCH_OPS_H
 
+#include <linux/static_call.h>
 #include <linux/types.h>
 
 struct module;
@@ -159,6 +160,21 @@ struct kvm_arch_ops {
 };
 
 extern struct kvm_arch_ops kvm_ops;	/* a copy, filled by kvm_init_arch() */
+
+/*
+ * What every entry and exit calls goes by direct calls, patched in when the
+ * vendor registers: an indirect one costs a retpoline on the hosts that need it.
+ * kvm_call(run)(vcpu) is kvm_ops.run(vcpu); within kvm.ko only.
+ */
+#define KVM_HOT_OPS(X)						\
+	X(vcpu_load) X(vcpu_put) X(prepare_guest_switch)	\
+	X(run) X(handle_exit_irqoff) X(handle_exit)		\
+	X(skip_insn) X(irq_allowed)
+
+#define KVM_DECLARE_CALL(op) \
+	DECLARE_STATIC_CALL(kvm_##op, *((struct kvm_arch_ops *)NULL)->op);
+KVM_HOT_OPS(KVM_DECLARE_CALL)
+#define kvm_call(op)	static_call(kvm_##op)
 
 int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner);
 void kvm_exit_arch(void);
