@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Loading and unloading both modules fifty times leaves nothing behind.
-# timeout: 120
+# timeout: 300
 
 # shellcheck source=tests/module/lib.sh
 . "$(dirname -- "$0")/lib.sh"
