@@ -6,6 +6,7 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_lapic.h"
 #include "x86_emulate.h"
 
 #include <linux/module.h>
@@ -87,6 +88,17 @@ static int translate_span(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned in
 	return r;
 }
 
+/* Registers that answer in the kernel: true, done. */
+static bool kernel_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
+{
+	return kvm_lapic_mmio_read(vcpu, gpa, len, data);
+}
+
+static bool kernel_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data)
+{
+	return kvm_lapic_mmio_write(vcpu, gpa, len, data);
+}
+
 /* A piece of a read that is no memory: userspace's, eight bytes at most. */
 static int read_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len)
 {
@@ -111,7 +123,8 @@ static int read_span(struct kvm_emulate *e, const struct span *s)
 		off = e->rd.have - base;
 		left = s->len[i] - off;
 		/* A piece begun at userspace is finished there. */
-		if (off || kvm_read_guest(e->vcpu, s->gpa[i], e->rd.data + base, left))
+		if (off || (kvm_read_guest(e->vcpu, s->gpa[i], e->rd.data + base, left) &&
+			    !kernel_mmio_read(e->vcpu, s->gpa[i], left, e->rd.data + base)))
 			return read_mmio(e->vcpu, s->gpa[i] + off, left);
 		e->rd.have += left;
 	}
@@ -167,6 +180,10 @@ static int write_piece(struct x86_emulate_ctxt *ctxt, gpa_t gpa, const void *val
 {
 	if (!kvm_write_guest(to_vcpu(ctxt), gpa, val, len))
 		return X86EMUL_CONTINUE;
+	if (kernel_mmio_write(to_vcpu(ctxt), gpa, len, val)) {
+		ctxt->posted = true;
+		return X86EMUL_CONTINUE;
+	}
 	return write_mmio(ctxt, gpa, val, len);
 }
 

@@ -6,6 +6,8 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_irq.h"
+#include "kvm_lapic.h"
 
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
@@ -239,12 +241,24 @@ void kvm_flush_remote_tlbs(struct kvm *kvm)
 	kvm_make_all_vcpus_request(kvm, KVM_REQ_TLB_FLUSH);
 }
 
-/** kvm_vcpu_kick - make a vcpu look at its requests soon; any context */
+/**
+ * kvm_vcpu_kick - make a vcpu look at its requests soon; any context but NMI
+ * @vcpu: one that runs gets an interrupt, one that sleeps is woken, and one in
+ *	between looks before it does either
+ */
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 {
-	int me = get_cpu(), cpu = READ_ONCE(vcpu->cpu);
+	int me, cpu;
 
+	/* Between the request and what tells where the vcpu is. */
 	smp_mb();
+	if (READ_ONCE(vcpu->mode) == OUTSIDE_GUEST_MODE) {
+		if (rcuwait_active(&vcpu->wait))
+			rcuwait_wake_up(&vcpu->wait);
+		return;
+	}
+	me = get_cpu();
+	cpu = READ_ONCE(vcpu->cpu);
 	if (cpu >= 0 && cpu != me && vcpu_should_kick(vcpu))
 		smp_send_reschedule(cpu);
 	put_cpu();
@@ -252,8 +266,13 @@ void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 
 void kvm_vm_dead(struct kvm *kvm)
 {
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
 	WRITE_ONCE(kvm->vm_bugged, true);
 	kvm_make_all_vcpus_request(kvm, KVM_REQ_VM_DEAD);
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		kvm_vcpu_kick(vcpu);
 }
 
 /*
@@ -339,6 +358,10 @@ static void kvm_sched_in(struct preempt_notifier *pn, int cpu)
 
 	kvm_call(vcpu_load)(vcpu, cpu);
 	WRITE_ONCE(vcpu->cpu, cpu);
+	WRITE_ONCE(vcpu->preempted, false);
+	if (vcpu->lapic && vcpu->last_cpu != cpu)
+		kvm_make_request(KVM_REQ_MIGRATE_TIMER, vcpu);
+	vcpu->last_cpu = cpu;
 }
 
 static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
@@ -347,6 +370,8 @@ static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 
 	kvm_call(vcpu_put)(vcpu);
 	WRITE_ONCE(vcpu->cpu, -1);
+	if (next && current->on_rq)
+		WRITE_ONCE(vcpu->preempted, true);
 }
 
 static struct preempt_ops kvm_preempt_ops = {
@@ -375,6 +400,8 @@ static void vcpu_put(struct kvm_vcpu *vcpu)
 static void vcpu_destroy(struct kvm_vcpu *vcpu)
 {
 	kvm_ops.vcpu_free(vcpu);
+	kvm_lapic_destroy(vcpu);
+	put_pid(rcu_dereference_protected(vcpu->pid, true));
 	kvm_mmu_destroy(vcpu);
 	kvm_emulate_destroy(vcpu);
 	kvm_msr_destroy(vcpu);
@@ -397,7 +424,11 @@ static struct kvm_vcpu *vcpu_create(struct kvm *kvm, u32 id)
 	vcpu->kvm = kvm;
 	vcpu->cpu = -1;
 	vcpu->vcpu_id = id;
-	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	vcpu->last_cpu = -1;
+	rcuwait_init(&vcpu->wait);
+	/* The others wait for the first one's INIT and SIPI. */
+	vcpu->mp_state = kvm->irqchip_mode == KVM_IRQCHIP_USER || id == kvm->bsp_vcpu_id ?
+			 KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
 
 	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vcpu->run)
@@ -417,11 +448,16 @@ static struct kvm_vcpu *vcpu_create(struct kvm *kvm, u32 id)
 	r = kvm_mmu_create(vcpu);
 	if (r)
 		goto out_emulate;
-	r = kvm_ops.vcpu_create(vcpu);
+	r = kvm_lapic_create(vcpu);
 	if (r)
 		goto out_mmu;
+	r = kvm_ops.vcpu_create(vcpu);
+	if (r)
+		goto out_lapic;
 	return vcpu;
 
+out_lapic:
+	kvm_lapic_destroy(vcpu);
 out_mmu:
 	kvm_mmu_destroy(vcpu);
 out_emulate:
@@ -487,6 +523,8 @@ VCPU_FN(interrupt)
 VCPU_FN(has_attr)
 VCPU_FN(get_attr)
 VCPU_FN(set_attr)
+VCPU_FN(get_lapic)
+VCPU_FN(set_lapic)
 VCPU_RAW_FN(get_msrs)
 VCPU_RAW_FN(set_msrs)
 VCPU_RAW_FN(set_cpuid)
@@ -565,6 +603,8 @@ static const struct kvm_vcpu_ioctl vcpu_ioctls[] = {
 	{ KVM_SET_MP_STATE, .fn = ioctl_set_mp_state },
 	{ KVM_SET_GUEST_DEBUG, .fn = ioctl_set_guest_debug },
 	{ KVM_TRANSLATE, .fn = ioctl_translate },
+	{ KVM_GET_LAPIC, .fn = ioctl_get_lapic },
+	{ KVM_SET_LAPIC, .fn = ioctl_set_lapic },
 	{ KVM_X86_SETUP_MCE, .fn = ioctl_setup_mce },
 	{ KVM_X86_SET_MCE, .fn = ioctl_set_mce },
 	{ KVM_HAS_DEVICE_ATTR, .fn = ioctl_has_attr },
@@ -627,6 +667,19 @@ out:
 	return r;
 }
 
+/* Whose thread others may yield to. */
+static void note_thread(struct kvm_vcpu *vcpu)
+{
+	struct pid *old = rcu_dereference_protected(vcpu->pid, lockdep_is_held(&vcpu->mutex));
+
+	if (likely(old == task_pid(current)))
+		return;
+	rcu_assign_pointer(vcpu->pid, get_task_pid(current, PIDTYPE_PID));
+	if (old)
+		synchronize_rcu();
+	put_pid(old);
+}
+
 static long vcpu_run_ioctl(struct kvm_vcpu *vcpu, unsigned long arg)
 {
 	long r;
@@ -635,6 +688,7 @@ static long vcpu_run_ioctl(struct kvm_vcpu *vcpu, unsigned long arg)
 		return -EINVAL;
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
+	note_thread(vcpu);
 	vcpu_load(vcpu);
 	r = kvm_vcpu_run(vcpu);
 	vcpu_put(vcpu);
@@ -739,6 +793,7 @@ static void kvm_destroy_vm(struct kvm *kvm)
 	kvm_mmu_destroy_vm(kvm);
 	kvm_slots_destroy(kvm);
 	kvm_msr_filter_destroy(kvm);
+	kvm_lapic_destroy_vm(kvm);
 	cleanup_srcu_struct(&kvm->srcu);
 	kvfree(kvm);
 	hardware_put();
@@ -761,6 +816,7 @@ static struct kvm *kvm_create_vm(void)
 	spin_lock_init(&kvm->mmu_lock);
 	mutex_init(&kvm->slots_lock);
 	mutex_init(&kvm->lock);
+	mutex_init(&kvm->lapic_map_lock);
 	raw_spin_lock_init(&kvm->tsc_lock);
 	address_space_init_once(&kvm->mapping);
 	refcount_set(&kvm->users, 1);
@@ -848,6 +904,8 @@ static long vcpu_install(struct kvm *kvm, struct kvm_vcpu *vcpu)
 	/* Readers walk up to online_vcpus. */
 	smp_wmb();
 	atomic_inc(&kvm->online_vcpus);
+	if (vcpu->lapic)
+		kvm_lapic_update_map(kvm);
 	fd_install(fd, file);
 	return fd;
 
@@ -917,6 +975,22 @@ static long kvm_vm_set_identity_map(struct kvm *kvm, void __user *arg)
 	return r;
 }
 
+/* KVM_SET_BOOT_CPU_ID: which vcpu needs no SIPI; before there is any. */
+static long kvm_vm_set_boot_cpu(struct kvm *kvm, unsigned long id)
+{
+	long r = 0;
+
+	if (id >= KVM_MAX_VCPU_ID)
+		return -EINVAL;
+	mutex_lock(&kvm->lock);
+	if (atomic_read(&kvm->online_vcpus))
+		r = -EBUSY;
+	else
+		kvm->bsp_vcpu_id = id;
+	mutex_unlock(&kvm->lock);
+	return r;
+}
+
 /* KVM_CAP_*: one list for /dev/kvm and VM fds.  Only what works is here. */
 static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 {
@@ -953,6 +1027,7 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	case KVM_CAP_MSR_PLATFORM_INFO:
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_DISABLE_QUIRKS:
+	case KVM_CAP_SET_BOOT_CPU_ID:
 		return 1;
 	case KVM_CAP_SYNC_REGS:
 		return KVM_SYNC_X86_VALID_FIELDS;
@@ -1042,6 +1117,8 @@ static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 		return kvm_vm_memory_ioctl(kvm, cmd, (void __user *)arg);
 	case KVM_SET_TSS_ADDR:
 		return kvm_vm_set_tss_addr(kvm, arg);
+	case KVM_SET_BOOT_CPU_ID:
+		return kvm_vm_set_boot_cpu(kvm, arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return kvm_vm_set_identity_map(kvm, (void __user *)arg);
 	case KVM_ENABLE_CAP:

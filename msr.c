@@ -9,6 +9,7 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_lapic.h"
 
 #include <linux/export.h>
 #include <linux/kvm_para.h>
@@ -17,6 +18,7 @@
 #include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/uaccess.h>
+#include <asm/apicdef.h>
 #include <asm/cpufeature.h>
 #include <asm/mce.h>
 #include <asm/msr.h>
@@ -452,17 +454,65 @@ static int set_mce_bank(struct kvm_vcpu *vcpu, const struct msr_data *msr)
  * ---- the others ----
  */
 
-/* Without a controller in the kernel there is no x2APIC mode. */
+/* Without a controller in the kernel there is no x2APIC mode; nor is it one that is off. */
 bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base)
 {
 	u64 flags = MSR_IA32_APICBASE_ENABLE | MSR_IA32_APICBASE_BSP;
 
+	if (vcpu->lapic && (base & MSR_IA32_APICBASE_ENABLE) &&
+	    kvm_guest_has(vcpu, X86_FEATURE_X2APIC))
+		flags |= X2APIC_ENABLE;
 	return !(base & vcpu->rsvd_gpa_bits) && !(base & ~PAGE_MASK & ~flags);
 }
 
-static bool valid_apic_base(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+/** kvm_set_apic_base - 0, or -EINVAL with nothing changed */
+int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
 {
-	return kvm_apic_base_valid(vcpu, msr->data);
+	if (!kvm_apic_base_valid(vcpu, base))
+		return -EINVAL;
+	if (vcpu->lapic)
+		return kvm_lapic_set_base(vcpu, base, host_initiated);
+	vcpu->apic_base = base;
+	return 0;
+}
+
+static int get_apic_base(struct kvm_vcpu *vcpu, struct msr_data *msr)
+{
+	msr->data = vcpu->apic_base;
+	return 0;
+}
+
+static int set_apic_base(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return kvm_set_apic_base(vcpu, msr->data, msr->host_initiated);
+}
+
+/*
+ * Userspace may save and restore it where the guest has no such timer, and
+ * without a controller in the kernel write its reset value.
+ */
+static bool has_tscdeadline(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	if (msr->host_initiated)
+		return vcpu->lapic || !msr->data;
+	return vcpu->lapic && kvm_guest_has(vcpu, X86_FEATURE_TSC_DEADLINE_TIMER);
+}
+
+static int get_tscdeadline(struct kvm_vcpu *vcpu, struct msr_data *msr)
+{
+	msr->data = 0;
+	if (!has_tscdeadline(vcpu, msr))
+		return -EINVAL;
+	msr->data = kvm_lapic_get_tscdeadline(vcpu);
+	return 0;
+}
+
+static int set_tscdeadline(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	if (!has_tscdeadline(vcpu, msr))
+		return -EINVAL;
+	kvm_lapic_set_tscdeadline(vcpu, msr->data);
+	return 0;
 }
 
 static int get_efer(struct kvm_vcpu *vcpu, struct msr_data *msr)
@@ -562,7 +612,7 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_PLATFORM_ID, MSR_IA32_PLATFORM_ID, ROW_INTEL | ROW_GUEST_RO,
 	  .get = get_zero, .set = set_zero_only },
 	{ MSR_IA32_APICBASE, MSR_IA32_APICBASE,
-	  MEM(apic_base), .valid = valid_apic_base },
+	  .get = get_apic_base, .set = set_apic_base },
 	{ MSR_IA32_EBL_CR_POWERON, MSR_IA32_EBL_CR_POWERON, ROW_INTEL,
 	  .get = get_zero, .set = set_zero_only },
 	{ MSR_IA32_FEAT_CTL, MSR_IA32_FEAT_CTL, ROW_INTEL,
@@ -600,6 +650,9 @@ static const struct msr_row rows[] = {
 	  MEM(msr.mtrr_def_type), .valid = valid_mtrr_def },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_MISC(KVM_NR_MCE_BANKS - 1),
 	  .get = get_mce_bank, .set = set_mce_bank },
+	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, ROW_LISTED,
+	  .get = get_tscdeadline, .set = set_tscdeadline },
+	{ APIC_BASE_MSR, APIC_BASE_MSR + 0xff, .get = kvm_x2apic_read, .set = kvm_x2apic_write },
 	{ MSR_IA32_XSS, MSR_IA32_XSS, ROW_LISTED, X86_FEATURE_XSAVES,
 	  MEM(xss), .valid = valid_zero },
 	{ MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_MIGRATION_CONTROL,
@@ -923,6 +976,7 @@ void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event)
 	vcpu->msr.mcg_status = 0;
 	vcpu->msr.k7_hwcr = 0;
 	vcpu->msr.misc_features = 0;
+	vcpu->msr.poll_control = 1;
 	vcpu->xss = 0;
 	reset_tsc(vcpu);
 }

@@ -9,6 +9,7 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_lapic.h"
 
 #include <linux/export.h>
 #include <asm/debugreg.h>
@@ -213,12 +214,15 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 }
 EXPORT_SYMBOL_GPL(kvm_set_cr4);
 
-/** kvm_set_cr8 - MOV to CR8: the task priority, which userspace's APIC will see */
+/** kvm_set_cr8 - MOV to CR8: the task priority of our APIC, or one that userspace's will see */
 int kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 {
 	if (cr8 > CR8_MAX)
 		return 1;
-	vcpu->cr8 = cr8;
+	if (vcpu->lapic)
+		kvm_lapic_set_cr8(vcpu, cr8);
+	else
+		vcpu->cr8 = cr8;
 	return 0;
 }
 
@@ -302,7 +306,7 @@ static int mov_to_cr8(struct kvm_vcpu *vcpu, unsigned long val)
 		return 1;
 	}
 	r = kvm_skip_emulated_instruction(vcpu);
-	if (r <= 0 || vcpu->cr8 >= old)
+	if (r <= 0 || vcpu->cr8 >= old || vcpu->lapic)
 		return r;
 	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
 	return 0;
@@ -692,7 +696,9 @@ static void set_control_registers(struct kvm_vcpu *vcpu, const struct kvm_sregs 
 	bool new_cr3 = sregs->cr3 != kvm_read_cr3(vcpu);
 
 	vcpu->cr2 = sregs->cr2;
-	vcpu->cr8 = sregs->cr8;
+	/* The APIC's own register has more bits: kept if these are its upper ones. */
+	if (vcpu->cr8 != sregs->cr8)
+		kvm_set_cr8(vcpu, sregs->cr8);
 	store_efer(vcpu, sregs->efer);
 	store_cr0(vcpu, cr0);
 	store_cr4(vcpu, sregs->cr4);
@@ -718,7 +724,7 @@ static void set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 	kvm_ops.set_gdt(vcpu, &sregs->gdt);
 	kvm_ops.set_idt(vcpu, &sregs->idt);
 	set_control_registers(vcpu, sregs);
-	vcpu->apic_base = sregs->apic_base;
+	kvm_set_apic_base(vcpu, sregs->apic_base, true);
 	/* After the mode, by which a vendor reads them. */
 #define SET_SEGMENT(field, SEG) kvm_ops.set_segment(vcpu, &sregs->field, VCPU_SREG_##SEG);
 	FOR_EACH_SEGMENT(SET_SEGMENT)

@@ -10,6 +10,7 @@
 #define pr_fmt(fmt) "kvm_amd: " fmt
 
 #include "kvm_host.h"
+#include "kvm_lapic.h"
 #include "svm_entry.h"
 
 #include <linux/io.h>
@@ -106,6 +107,7 @@ struct vcpu_svm {
 	bool step_guest_tf;
 	bool exit_soon;			/* right after the injected event is delivered */
 	bool virq;			/* the injected interrupt is V_IRQ, not EVENTINJ */
+	bool watch_cr8;			/* the core waits for a lower task priority */
 };
 
 static_assert(offsetof(struct vcpu_svm, vcpu) == 0);
@@ -477,11 +479,6 @@ static const u8 fixed_intercepts[] = {
 	INTERCEPT_INVD, INTERCEPT_WBINVD,
 	/* control registers whose value here differs, or has consequences */
 	INTERCEPT_SELECTIVE_CR0, INTERCEPT_CR4_WRITE,
-	/*
-	 * V_TPR is not used: userspace holds CR8.  The emulator of the lab
-	 * ends itself by a CR8 write not intercepted while V_IRQ is set.
-	 */
-	INTERCEPT_CR8_READ, INTERCEPT_CR8_WRITE,
 	/* VMRUN refuses a VMCB without its own; the rest is not offered to guests */
 	INTERCEPT_VMRUN, INTERCEPT_VMMCALL, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE,
 	INTERCEPT_STGI, INTERCEPT_CLGI, INTERCEPT_SKINIT, INTERCEPT_INVLPGA, INTERCEPT_RSM,
@@ -491,6 +488,26 @@ static const u8 fixed_intercepts[] = {
 static const u8 shadow_intercepts[] = {
 	INTERCEPT_CR3_READ, INTERCEPT_CR3_WRITE, INTERCEPT_INVLPG, INTERCEPT_TASK_SWITCH,
 };
+
+/*
+ * CR8 is V_TPR while the APIC is ours, but for writes that could let in an
+ * interrupt.  Where userspace holds the APIC, V_TPR is not used.  The emulator
+ * of the lab ends itself by a CR8 write not intercepted while V_IRQ is set.
+ */
+static void update_cr8_intercepts(struct vcpu_svm *svm)
+{
+	bool ours = svm->vcpu.lapic;
+
+	set_intercept(svm, INTERCEPT_CR8_READ, !ours);
+	set_intercept(svm, INTERCEPT_CR8_WRITE,
+		      !ours || svm->watch_cr8 || intercepted(svm, INTERCEPT_VINTR));
+}
+
+static void svm_watch_cr8(struct kvm_vcpu *vcpu, bool watch)
+{
+	to_svm(vcpu)->watch_cr8 = watch;
+	update_cr8_intercepts(to_svm(vcpu));
+}
 
 static void set_dr_intercepts(struct vcpu_svm *svm, bool on)
 {
@@ -551,6 +568,7 @@ static void init_intercepts(struct vcpu_svm *svm)
 	for (i = 0; !npt && i < ARRAY_SIZE(shadow_intercepts); i++)
 		set_intercept(svm, shadow_intercepts[i], true);
 	set_intercept(svm, INTERCEPT_PAUSE, boot_cpu_has(X86_FEATURE_PAUSEFILTER));
+	update_cr8_intercepts(svm);
 	mark_dirty(svm, CLEAN_INTERCEPTS);
 }
 
@@ -840,6 +858,10 @@ static void before_entry(struct vcpu_svm *svm)
 	vmcb->save.rax = vcpu->regs[VCPU_REGS_RAX];
 	vmcb->save.rsp = vcpu->regs[VCPU_REGS_RSP];
 	vmcb->save.rip = vcpu->regs[VCPU_REGS_RIP];
+	if ((vmcb->control.int_ctl & V_TPR_MASK) != vcpu->cr8) {
+		vmcb->control.int_ctl = (vmcb->control.int_ctl & ~V_TPR_MASK) | vcpu->cr8;
+		mark_dirty(svm, CLEAN_INTR);
+	}
 	if (vmcb->save.cr2 != vcpu->cr2) {
 		vmcb->save.cr2 = vcpu->cr2;
 		mark_dirty(svm, CLEAN_CR2);
@@ -883,6 +905,8 @@ static void copy_exit(struct vcpu_svm *svm)
 	vcpu->regs[VCPU_REGS_RSP] = vmcb->save.rsp;
 	vcpu->regs[VCPU_REGS_RIP] = vmcb->save.rip;
 	vcpu->cr2 = vmcb->save.cr2;
+	if (unlikely((vmcb->control.int_ctl & V_TPR_MASK) != vcpu->cr8))
+		kvm_lapic_set_cr8(vcpu, vmcb->control.int_ctl & V_TPR_MASK);
 	vcpu->cr0 = (vcpu->cr0 & ~guest_cr0_bits) | (vmcb->save.cr0 & guest_cr0_bits);
 	if (npt)
 		vcpu->cr3 = vmcb->save.cr3;
@@ -1056,6 +1080,7 @@ static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 static void clear_irq_window(struct vcpu_svm *svm)
 {
 	set_intercept(svm, INTERCEPT_VINTR, false);
+	update_cr8_intercepts(svm);
 	svm->vmcb->control.int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
 	mark_dirty(svm, CLEAN_INTR);
 }
@@ -1081,9 +1106,7 @@ static int iret_exit(struct kvm_vcpu *vcpu)
 
 static int pause_exit(struct kvm_vcpu *vcpu)
 {
-	/* It spins, so another vcpu has what it waits for. */
-	if (atomic_read(&vcpu->kvm->online_vcpus) > 1)
-		yield();
+	kvm_vcpu_on_spin(vcpu);
 	return kvm_emulate_nop(vcpu);
 }
 
@@ -1905,6 +1928,7 @@ static void svm_enable_irq_window(struct kvm_vcpu *vcpu)
 		return;
 	free_virq(svm);
 	set_intercept(svm, INTERCEPT_VINTR, true);
+	update_cr8_intercepts(svm);
 	svm->vmcb->control.int_vector = 0;
 	svm->vmcb->control.int_ctl |= V_IRQ_INJECTION_BITS_MASK;
 	mark_dirty(svm, CLEAN_INTR);
@@ -2036,6 +2060,7 @@ static struct kvm_arch_ops svm_ops __ro_after_init = {
 	.enable_irq_window = svm_enable_irq_window,
 	.enable_nmi_window = svm_enable_nmi_window,
 	.cancel_injection = svm_cancel_injection,
+	.watch_cr8 = svm_watch_cr8,
 
 	.load_root = svm_load_root,
 	.tlb_flush = svm_tlb_flush,

@@ -5,6 +5,7 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_lapic.h"
 
 #include <linux/cpu.h>
 #include <linux/entry-kvm.h>
@@ -232,6 +233,86 @@ static void inject_exception(struct kvm_vcpu *vcpu)
 }
 
 /*
+ * Interrupts come from KVM_INTERRUPT, which is the 8259 of userspace, from our
+ * 8259, and from the local APIC.
+ */
+static bool pic_waits(struct kvm_vcpu *vcpu)
+{
+	struct kvm *kvm = vcpu->kvm;
+
+	return kvm->irqchip_mode == KVM_IRQCHIP_FULL && kvm_pic_output(kvm) &&
+	       kvm_lapic_accepts_pic(vcpu);
+}
+
+/** kvm_irq_waits - is there an interrupt to deliver, if the guest allows any? */
+bool kvm_irq_waits(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->events.irq.pending)
+		return true;
+	return vcpu->lapic && (kvm_lapic_pending(vcpu->lapic) >= 0 || pic_waits(vcpu));
+}
+
+/* Acknowledge the one to deliver: false, there is none after all. */
+static bool take_irq(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+	int vector;
+
+	if (ev->irq.pending) {
+		ev->irq.pending = false;
+		return true;
+	}
+	if (pic_waits(vcpu)) {
+		vector = kvm_pic_read_irq(vcpu->kvm);
+	} else {
+		vector = kvm_lapic_pending(vcpu->lapic);
+		if (vector >= 0)
+			kvm_lapic_ack(vcpu->lapic, vector);
+	}
+	if (vector < 0)
+		return false;
+	ev->irq.nr = vector;
+	return true;
+}
+
+/* With the 8259 in the kernel userspace has no interrupts to wait with. */
+static bool userspace_wants_irq(struct kvm_vcpu *vcpu)
+{
+	return unlikely(READ_ONCE(vcpu->run->request_interrupt_window)) &&
+	       vcpu->kvm->irqchip_mode != KVM_IRQCHIP_FULL;
+}
+
+/* An interrupt held back by the task priority: the guest must not lower that unseen. */
+static void watch_cr8(struct kvm_vcpu *vcpu)
+{
+	bool watch = kvm_lapic_tpr_masks(vcpu->lapic);
+
+	if (watch == vcpu->cr8_watched || !kvm_ops.watch_cr8)
+		return;
+	vcpu->cr8_watched = watch;
+	kvm_ops.watch_cr8(vcpu, watch);
+}
+
+static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	if (busy || !kvm_call(irq_allowed)(vcpu)) {
+		kvm_ops.enable_irq_window(vcpu);
+		return;
+	}
+	if (!take_irq(vcpu))
+		return;
+	ev->irq.injected = true;
+	ev->irq.soft = false;
+	vcpu->stat.irq_injections++;
+	kvm_ops.inject_irq(vcpu);
+	/* A second, of another source, waits for this one's delivery. */
+	if (unlikely(ev->irq.pending || (vcpu->lapic && kvm_irq_waits(vcpu))))
+		kvm_ops.enable_irq_window(vcpu);
+}
+
+/*
  * One event an entry.  First what an exit interrupted, then exceptions (they
  * belong to the instruction just executed), NMI, interrupt; for what must
  * wait, a window.
@@ -263,21 +344,12 @@ static void inject_events(struct kvm_vcpu *vcpu)
 		if (ev->nmi_pending)
 			kvm_ops.enable_nmi_window(vcpu);
 	}
-	if (ev->irq.pending) {
-		if (!busy && kvm_call(irq_allowed)(vcpu)) {
-			ev->irq.pending = false;
-			ev->irq.injected = true;
-			ev->irq.soft = false;
-			vcpu->stat.irq_injections++;
-			kvm_ops.inject_irq(vcpu);
-			busy = true;
-		} else {
-			kvm_ops.enable_irq_window(vcpu);
-			return;
-		}
-	}
-	if (READ_ONCE(vcpu->run->request_interrupt_window))
+	if (kvm_irq_waits(vcpu))
+		inject_irq(vcpu, busy);
+	if (userspace_wants_irq(vcpu))
 		kvm_ops.enable_irq_window(vcpu);
+	if (vcpu->lapic)
+		watch_cr8(vcpu);
 }
 
 /* Would KVM_INTERRUPT's vector be taken at once? */
@@ -285,6 +357,8 @@ static bool ready_for_interrupt(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
 
+	if (vcpu->lapic && !kvm_lapic_accepts_pic(vcpu))
+		return false;
 	return !ev->irq.pending && !ev->irq.injected && !ev->exception.pending &&
 	       !ev->exception.injected && !ev->nmi_injected && kvm_call(irq_allowed)(vcpu);
 }
@@ -386,11 +460,19 @@ int kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_skip_emulated_instruction);
 
-/* The vcpu halts, RIP past its HLT: to userspace, unless something wakes it at once. */
+/*
+ * The vcpu halts, RIP past its HLT: here until an interrupt comes, or to
+ * userspace, unless something wakes it at once.
+ */
 int kvm_halt_exit(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_events *ev = &vcpu->events;
 
+	if (vcpu->lapic) {
+		vcpu->stat.halt_exits++;
+		vcpu->mp_state = KVM_MP_STATE_HALTED;
+		return 1;
+	}
 	if (ev->exception.pending || (ev->nmi_pending && kvm_ops.nmi_allowed(vcpu)) ||
 	    (ev->irq.pending && kvm_call(irq_allowed)(vcpu)))
 		return 1;
@@ -532,11 +614,49 @@ static void handle_slots_request(struct kvm_vcpu *vcpu)
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 }
 
+static void handle_nmi_request(struct kvm_vcpu *vcpu)
+{
+	int n = atomic_xchg(&vcpu->nmi_queued, 0);
+
+	while (n-- > 0)
+		kvm_inject_nmi(vcpu);
+}
+
+static int ioapic_eoi_exit(struct kvm_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+	vcpu->run->eoi.vector = vcpu->eoi_vector;
+	return 0;
+}
+
+/* The interrupt controllers' requests.  As exit handlers. */
+static int handle_apic_requests(struct kvm_vcpu *vcpu)
+{
+	if (READ_ONCE(vcpu->lapic->pending_events)) {
+		kvm_vcpu_accept_init_sipi(vcpu);
+		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
+			return 1;
+	}
+	if (kvm_check_request(KVM_REQ_SCAN_IOAPIC, vcpu))
+		kvm_lapic_scan(vcpu->lapic);
+	if (kvm_check_request(KVM_REQ_MIGRATE_TIMER, vcpu))
+		kvm_lapic_migrate_timer(vcpu->lapic);
+	if (kvm_check_request(KVM_REQ_IOAPIC_EOI_EXIT, vcpu))
+		return ioapic_eoi_exit(vcpu);
+	if (kvm_check_request(KVM_REQ_TPR_ACCESS, vcpu)) {
+		vcpu->run->exit_reason = KVM_EXIT_TPR_ACCESS;
+		return 0;
+	}
+	return 1;
+}
+
 /* Everything in vcpu->requests but events.  As exit handlers. */
 static int handle_requests(struct kvm_vcpu *vcpu)
 {
 	if (kvm_check_request(KVM_REQ_VM_DEAD, vcpu))
 		return -EIO;
+	if (kvm_check_request(KVM_REQ_NMI, vcpu))
+		handle_nmi_request(vcpu);
 	if (kvm_check_request(KVM_REQ_SLOTS, vcpu))
 		handle_slots_request(vcpu);
 	if (kvm_check_request(KVM_REQ_MMU_RELOAD, vcpu))
@@ -554,7 +674,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	kvm_check_request(KVM_REQ_OUTSIDE_GUEST, vcpu);
 	kvm_check_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 	kvm_check_request(KVM_REQ_UNBLOCK, vcpu);
-	return 1;
+	return vcpu->lapic ? handle_apic_requests(vcpu) : 1;
 }
 
 /* The guest's FPU registers and XCR0, whatever the thread did since. */
@@ -630,6 +750,13 @@ static bool enter_guest(struct kvm_vcpu *vcpu)
 	return true;
 }
 
+/* Halted, or waiting for SIPI.  As exit handlers. */
+static int vcpu_wait(struct kvm_vcpu *vcpu)
+{
+	kvm_vcpu_wait(vcpu);
+	return READ_ONCE(vcpu->requests) ? handle_requests(vcpu) : 1;
+}
+
 static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 {
 	bool ran;
@@ -637,7 +764,7 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 
 	if (READ_ONCE(vcpu->requests)) {
 		r = handle_requests(vcpu);
-		if (r <= 0)
+		if (r <= 0 || unlikely(vcpu->mp_state != KVM_MP_STATE_RUNNABLE))
 			return r;
 	}
 	if (unlikely(vcpu->mmu.root_hpa == INVALID_PAGE)) {
@@ -687,7 +814,7 @@ static int handle_thread_work(struct kvm_vcpu *vcpu)
 
 static bool userspace_wants_window(struct kvm_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->run->request_interrupt_window) && ready_for_interrupt(vcpu);
+	return userspace_wants_irq(vcpu) && ready_for_interrupt(vcpu);
 }
 
 static int run_loop(struct kvm_vcpu *vcpu)
@@ -695,7 +822,10 @@ static int run_loop(struct kvm_vcpu *vcpu)
 	int r;
 
 	for (;;) {
-		r = vcpu_enter_guest(vcpu);
+		if (likely(vcpu->mp_state == KVM_MP_STATE_RUNNABLE))
+			r = vcpu_enter_guest(vcpu);
+		else
+			r = vcpu_wait(vcpu);
 		if (r <= 0)
 			return r;
 		if (unlikely(userspace_wants_window(vcpu))) {
@@ -715,7 +845,7 @@ static int run_loop(struct kvm_vcpu *vcpu)
 static int read_run_inputs(struct kvm_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
-	u64 apic_base = READ_ONCE(run->apic_base);
+	u64 apic_base = READ_ONCE(run->apic_base), cr8 = READ_ONCE(run->cr8);
 
 	if (!kvm_sync_regs_valid(vcpu))
 		return -EINVAL;
@@ -725,7 +855,8 @@ static int read_run_inputs(struct kvm_vcpu *vcpu)
 		if (r)
 			return r;
 	}
-	if (kvm_set_cr8(vcpu, READ_ONCE(run->cr8)))
+	/* Our own APIC's priority is not undone by what lay in kvm_run before. */
+	if ((!vcpu->lapic || cr8 != vcpu->run_cr8) && kvm_set_cr8(vcpu, cr8))
 		return -EINVAL;
 	if (apic_base != vcpu->run_apic_base) {
 		struct msr_data msr = {
@@ -743,9 +874,10 @@ static void write_run_outputs(struct kvm_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 
 	run->if_flag = !!(kvm_get_rflags(vcpu) & X86_EFLAGS_IF);
-	run->cr8 = vcpu->cr8;
+	run->cr8 = vcpu->run_cr8 = vcpu->cr8;
 	run->apic_base = vcpu->run_apic_base = vcpu->apic_base;
-	run->ready_for_interrupt_injection = ready_for_interrupt(vcpu);
+	run->ready_for_interrupt_injection = vcpu->kvm->irqchip_mode == KVM_IRQCHIP_FULL ||
+					     ready_for_interrupt(vcpu);
 	run->flags = 0;
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
 		kvm_sync_regs_store(vcpu);
@@ -838,9 +970,10 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	if (!init_event) {
 		vcpu->xcr0 = XFEATURE_MASK_FP;
 		vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
-			(vcpu->vcpu_id == 0 ? MSR_IA32_APICBASE_BSP : 0);
+			(vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ? MSR_IA32_APICBASE_BSP : 0);
 	}
 	kvm_msr_reset(vcpu, init_event);
+	kvm_lapic_reset(vcpu, init_event);
 	vcpu->cr0 = X86_CR0_ET | X86_CR0_NW | X86_CR0_CD;
 	vcpu->cr4 = 0;
 	vcpu->efer = 0;
@@ -955,6 +1088,8 @@ long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in
 	ev->irq.injected = in->interrupt.injected && in->interrupt.soft;
 	ev->irq.nr = in->interrupt.nr;
 	ev->irq.soft = in->interrupt.soft;
+	if (vcpu->lapic && (in->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR))
+		vcpu->lapic->sipi_vector = in->sipi_vector;
 	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		kvm_ops.set_interrupt_shadow(vcpu, in->interrupt.shadow);
 	ev->nmi_injected = in->nmi.injected;
@@ -971,25 +1106,12 @@ long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in
 	return 0;
 }
 
-long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
-{
-	mp->mp_state = vcpu->mp_state;
-	return 0;
-}
-
-/* Without an interrupt controller in the kernel a vcpu only ever runs. */
-long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
-{
-	if (mp->mp_state != KVM_MP_STATE_RUNNABLE)
-		return -EINVAL;
-	vcpu->mp_state = mp->mp_state;
-	return 0;
-}
-
 long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq)
 {
 	if (irq->irq > 255)
 		return -EINVAL;
+	if (vcpu->kvm->irqchip_mode == KVM_IRQCHIP_FULL)
+		return -ENXIO;
 	if (vcpu->events.irq.pending || vcpu->events.irq.injected)
 		return -EEXIST;
 	vcpu->events.irq.pending = true;

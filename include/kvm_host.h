@@ -21,6 +21,7 @@
 #include <linux/preempt.h>
 #include <linux/refcount.h>
 #include <linux/rcupdate.h>
+#include <linux/rcuwait.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -132,7 +133,17 @@ enum {
 	KVM_REQ_CLOCK_UPDATE,
 	KVM_REQ_UNBLOCK,
 	KVM_REQ_MSR_FILTER,	/* which MSRs are the guest's own: ops->update_intercepts */
+	KVM_REQ_NMI,		/* vcpu->nmi_queued, from other threads */
+	KVM_REQ_SCAN_IOAPIC,	/* who must hear of which EOI */
+	KVM_REQ_IOAPIC_EOI_EXIT,	/* KVM_EXIT_IOAPIC_EOI of vcpu->eoi_vector */
+	KVM_REQ_MIGRATE_TIMER,	/* the APIC's, after the vcpu itself */
+	KVM_REQ_TPR_ACCESS,	/* KVM_EXIT_TPR_ACCESS */
+	KVM_REQ_STEAL_UPDATE,	/* steal time, after a load */
+	KVM_REQ_APF_READY,	/* asynchronous page faults to report */
+	KVM_REQ_NR
 };
+
+static_assert(KVM_REQ_NR <= 32);
 
 /* vcpu->mode, for kicks: see Documentation/locking.rst. */
 enum {
@@ -149,7 +160,9 @@ enum {
 	X(nmi_exits) X(halt_exits) X(request_irq_exits)		\
 	X(cpuid_exits) X(msr_exits) X(cr_exits) X(dr_exits)	\
 	X(hypercalls) X(insn_emulation) X(insn_emulation_fail)	\
-	X(fpu_reload) X(host_state_reload) X(irq_injections) X(nmi_injections)
+	X(fpu_reload) X(host_state_reload) X(irq_injections) X(nmi_injections) \
+	X(halt_successful_poll) X(halt_attempted_poll) X(halt_wakeup)	\
+	X(pause_exits) X(directed_yield_attempted) X(directed_yield_successful)
 #define KVM_VM_STATS(X)			\
 	X(mmu_shadow_zapped) X(mmu_pte_write) X(mmu_cache_miss)	\
 	X(mmu_recycled) X(mmu_unsync) X(mmu_flooded)		\
@@ -293,6 +306,8 @@ struct kvm_mmu {
  */
 struct x86_emulate_ctxt;
 struct kvm_emulate;
+struct kvm_lapic;
+struct kvm_lapic_map;
 struct kvm_cpuid_key;
 
 struct kvm_vcpu {
@@ -327,7 +342,15 @@ struct kvm_vcpu {
 	bool guest_tf;			/* the guest's own, while KVM_GUESTDBG_SINGLESTEP */
 
 	struct kvm_events events;
-	u32 mp_state;
+	struct kvm_lapic *lapic;	/* NULL: it is userspace's */
+	u32 mp_state;			/* KVM_MP_STATE_* */
+	atomic_t nmi_queued;
+	u8 eoi_vector;
+	bool pv_unhalted;		/* KVM_HC_KICK_CPU: the next HLT, or this, is over */
+	struct rcuwait wait;		/* blocked in HLT, or before SIPI */
+	unsigned int halt_poll_ns;	/* grows while polling pays */
+	bool preempted;			/* put, but would run */
+	int last_cpu;			/* loaded on before */
 	bool launched;			/* has run once */
 	bool immediate_event;		/* an injection could not be done: window asked */
 	u64 hflags;
@@ -338,6 +361,8 @@ struct kvm_vcpu {
 
 	struct fpu_guest guest_fpu;
 	u64 run_apic_base;		/* what kvm_run last said: a change is userspace's */
+	u64 run_cr8;			/* likewise */
+	bool cr8_watched;		/* ops->watch_cr8 is on */
 
 	/* I/O on its way to or from userspace (io.c). */
 	struct {
@@ -386,7 +411,7 @@ struct kvm_vcpu {
 	sigset_t sigset;
 	bool sigset_active;
 	struct mutex mutex;		/* one ioctl at a time */
-	struct pid *pid;		/* the thread that runs it, rcu */
+	struct pid __rcu *pid;		/* the thread that runs it */
 	struct preempt_notifier preempt_notifier;
 	int vcpu_id;
 	int vcpu_idx;
@@ -428,6 +453,7 @@ struct kvm {
 	struct xarray vcpus;		/* by index; published last */
 	atomic_t online_vcpus;
 	int created_vcpus;		/* lock */
+	int last_boosted;		/* index of the vcpu that a spinning one let go on, a hint */
 	bool vm_bugged;
 	refcount_t users;		/* the VM fd and each vcpu fd */
 
@@ -448,6 +474,13 @@ struct kvm {
 	bool triple_fault_event;
 	bool no_platform_info;		/* MSR_PLATFORM_INFO is #GP to the guest */
 	struct kvm_msr_filter_set __rcu *msr_filter;	/* srcu */
+	/* interrupt controllers: lock, and before the first vcpu */
+	u8 irqchip_mode;		/* enum kvm_irqchip_mode */
+	bool x2apic_format;		/* KVM_X2APIC_API_USE_32BIT_IDS */
+	bool x2apic_no_broadcast;	/* KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK */
+	u32 bsp_vcpu_id;
+	struct mutex lapic_map_lock;	/* updates of lapic_map */
+	struct kvm_lapic_map __rcu *lapic_map;
 
 	unsigned long tss_addr;
 	u64 identity_map_addr;
@@ -709,6 +742,16 @@ long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev
 long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp);
 long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp);
 long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq);
+bool kvm_irq_waits(struct kvm_vcpu *vcpu);
+
+/*
+ * ---- halt.c ----
+ */
+void kvm_vcpu_accept_init_sipi(struct kvm_vcpu *vcpu);
+/* A vcpu that does not run: until there is work, or a signal. */
+void kvm_vcpu_wait(struct kvm_vcpu *vcpu);
+void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu);	/* PAUSE: let another one go on */
+bool kvm_vcpu_yield_to(struct kvm_vcpu *target);
 /* Shared exit handlers, straight in the vendors' tables. */
 int  kvm_emulate_halt(struct kvm_vcpu *vcpu);
 int  kvm_halt_exit(struct kvm_vcpu *vcpu);
@@ -814,6 +857,7 @@ long kvm_dev_get_msrs(struct kvm_msrs __user *msrs);
 long kvm_vcpu_get_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
 long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
 bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base);
+int  kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated);
 long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap);
 long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce);
 u64  kvm_mce_cap_supported(void);

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A vcpu that does not run: halted, or waiting for INIT and SIPI; what wakes
+ * it, polling before sleeping, and giving way to others.
+ *
+ * Only with local APICs in the kernel: without, userspace knows what to wait for.
+ */
+#define pr_fmt(fmt) "kvm: " fmt
+
+#include "kvm_host.h"
+#include "kvm_lapic.h"
+
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
+
+static unsigned int halt_poll_ns = 200000;
+module_param(halt_poll_ns, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns, "look so long for an interrupt before a halted vcpu sleeps, at most");
+
+static unsigned int halt_poll_ns_grow = 2;
+module_param(halt_poll_ns_grow, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns_grow, "a vcpu's time grows by this factor when it would have paid");
+
+static unsigned int halt_poll_ns_grow_start = 10000;
+module_param(halt_poll_ns_grow_start, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns_grow_start, "and from 0 to this");
+
+static unsigned int halt_poll_ns_shrink;
+module_param(halt_poll_ns_shrink, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns_shrink, "it shrinks by this when it did not pay; 0: to nothing");
+
+/*
+ * ---- what there is to wait for ----
+ */
+
+/* SDM 3A "Processor State After Reset": an application processor begins at its SIPI's page. */
+static void start_at_sipi(struct kvm_vcpu *vcpu)
+{
+	u8 vector = vcpu->lapic->sipi_vector;
+	struct kvm_segment cs;
+
+	kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
+	cs.selector = vector << 8;
+	cs.base = (u64)vector << 12;
+	kvm_ops.set_segment(vcpu, &cs, VCPU_SREG_CS);
+	kvm_rip_write(vcpu, 0);
+	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+}
+
+/**
+ * kvm_vcpu_accept_init_sipi - INIT and SIPI that have arrived
+ * @vcpu: the vcpu, loaded, with its APIC in the kernel
+ *
+ * SIPI means something only to a processor that waits for it.
+ */
+void kvm_vcpu_accept_init_sipi(struct kvm_vcpu *vcpu)
+{
+	unsigned long *events = &vcpu->lapic->pending_events;
+
+	if (test_and_clear_bit(LAPIC_INIT, events)) {
+		kvm_vcpu_reset(vcpu, true);
+		vcpu->mp_state = vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ?
+				 KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+	}
+	if (test_and_clear_bit(LAPIC_SIPI, events)) {
+		/* The vector is written before the event. */
+		smp_rmb();
+		if (vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
+			start_at_sipi(vcpu);
+	}
+}
+
+static bool wakes_from_halt(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_events *ev = &vcpu->events;
+
+	return READ_ONCE(vcpu->pv_unhalted) || ev->exception.pending ||
+	       ev->exception.injected || (ev->nmi_pending && kvm_ops.nmi_allowed(vcpu)) ||
+	       (kvm_irq_waits(vcpu) && kvm_ops.irq_allowed(vcpu));
+}
+
+/* Requests that cannot wait until the vcpu runs again. */
+#define URGENT	(BIT(KVM_REQ_NMI) | BIT(KVM_REQ_VM_DEAD) | BIT(KVM_REQ_TRIPLE_FAULT) | BIT(KVM_REQ_UNBLOCK) | \
+		 BIT(KVM_REQ_IOAPIC_EOI_EXIT) | BIT(KVM_REQ_TPR_ACCESS) | BIT(KVM_REQ_APF_READY))
+
+static bool has_work(struct kvm_vcpu *vcpu)
+{
+	if (READ_ONCE(vcpu->requests) & URGENT)
+		return true;
+	if (READ_ONCE(vcpu->lapic->pending_events))
+		return true;
+	return vcpu->mp_state == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu);
+}
+
+/*
+ * ---- waiting ----
+ */
+
+/* True: something came. */
+static bool poll_for_work(struct kvm_vcpu *vcpu, ktime_t begin)
+{
+	ktime_t stop = ktime_add_ns(begin, vcpu->halt_poll_ns);
+
+	vcpu->stat.halt_attempted_poll++;
+	do {
+		if (has_work(vcpu)) {
+			vcpu->stat.halt_successful_poll++;
+			return true;
+		}
+		cpu_relax();
+	} while (!need_resched() && single_task_running() && !signal_pending(current) &&
+		 ktime_before(ktime_get(), stop));
+	return false;
+}
+
+static void sleep_until_work(struct kvm_vcpu *vcpu)
+{
+	prepare_to_rcuwait(&vcpu->wait);
+	for (;;) {
+		/* Pairs with the barrier in kvm_vcpu_kick(). */
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (has_work(vcpu) || signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME))
+			break;
+		schedule();
+	}
+	finish_rcuwait(&vcpu->wait);
+	vcpu->stat.halt_wakeup++;
+}
+
+/* A sleep that polling would have spared: poll longer; a long one: it was in vain. */
+static void adjust_polling(struct kvm_vcpu *vcpu, u64 slept_ns)
+{
+	unsigned int max = READ_ONCE(halt_poll_ns), shrink = READ_ONCE(halt_poll_ns_shrink);
+	u64 now = vcpu->halt_poll_ns;
+
+	if (slept_ns <= max)
+		now = max_t(u64, now * READ_ONCE(halt_poll_ns_grow),
+			    READ_ONCE(halt_poll_ns_grow_start));
+	else
+		now = shrink ? now / shrink : 0;
+	vcpu->halt_poll_ns = min_t(u64, now, max);
+}
+
+static bool polling_allowed(struct kvm_vcpu *vcpu)
+{
+	return vcpu->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(halt_poll_ns) &&
+	       (vcpu->msr.poll_control & 1);
+}
+
+static void block(struct kvm_vcpu *vcpu)
+{
+	bool poll = polling_allowed(vcpu);
+	ktime_t begin = 0;
+
+	if (poll) {
+		begin = ktime_get();
+		if (vcpu->halt_poll_ns && poll_for_work(vcpu, begin))
+			return;
+	}
+	/* Whoever changes memory slots need not wait for this vcpu. */
+	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+	sleep_until_work(vcpu);
+	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	if (poll)
+		adjust_polling(vcpu, ktime_to_ns(ktime_sub(ktime_get(), begin)));
+}
+
+/**
+ * kvm_vcpu_wait - the vcpu does not run now: wait until there is work
+ * @vcpu: loaded, in the run loop, with its APIC in the kernel
+ *
+ * On return it may still not run: the loop looks at requests and signals.
+ */
+void kvm_vcpu_wait(struct kvm_vcpu *vcpu)
+{
+	if (!has_work(vcpu))
+		block(vcpu);
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		WRITE_ONCE(vcpu->pv_unhalted, false);
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	}
+}
+
+/*
+ * ---- giving way ----
+ */
+
+/** kvm_vcpu_yield_to - let the thread of a vcpu have the rest of this one's time */
+bool kvm_vcpu_yield_to(struct kvm_vcpu *target)
+{
+	struct task_struct *task = NULL;
+	struct pid *pid;
+	int r = 0;
+
+	rcu_read_lock();
+	pid = rcu_dereference(target->pid);
+	if (pid)
+		task = get_pid_task(pid, PIDTYPE_PID);
+	rcu_read_unlock();
+	if (!task)
+		return false;
+	r = yield_to(task, true);
+	put_task_struct(task);
+	return r > 0;
+}
+
+/**
+ * kvm_vcpu_on_spin - the guest spins: another vcpu has what it waits for
+ * @vcpu: the vcpu, loaded
+ *
+ * One that was preempted is let go on, each in turn.
+ */
+void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu)
+{
+	struct kvm *kvm = vcpu->kvm;
+	int n = atomic_read(&kvm->online_vcpus), i, at = READ_ONCE(kvm->last_boosted);
+
+	vcpu->stat.pause_exits++;
+	for (i = 1; i <= n; i++) {
+		int idx = (at + i) % n;
+		struct kvm_vcpu *other = xa_load(&kvm->vcpus, idx);
+
+		if (!other || other == vcpu || !READ_ONCE(other->preempted))
+			continue;
+		vcpu->stat.directed_yield_attempted++;
+		if (kvm_vcpu_yield_to(other)) {
+			WRITE_ONCE(kvm->last_boosted, idx);
+			vcpu->stat.directed_yield_successful++;
+			return;
+		}
+	}
+}
+EXPORT_SYMBOL_GPL(kvm_vcpu_on_spin);
+
+/*
+ * ---- KVM_GET_MP_STATE, KVM_SET_MP_STATE ----
+ */
+
+long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
+{
+	if (vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events))
+		kvm_vcpu_accept_init_sipi(vcpu);
+	mp->mp_state = vcpu->mp_state;
+	if (mp->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->pv_unhalted))
+		mp->mp_state = KVM_MP_STATE_RUNNABLE;
+	return 0;
+}
+
+/** kvm_vcpu_set_mp_state - without an APIC in the kernel a vcpu only ever runs: -EINVAL */
+long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
+{
+	u32 state = mp->mp_state;
+
+	if (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic)
+		return -EINVAL;
+	switch (state) {
+	case KVM_MP_STATE_SIPI_RECEIVED:
+		/* Its vector is KVM_SET_VCPU_EVENTS'. */
+		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
+		set_bit(LAPIC_SIPI, &vcpu->lapic->pending_events);
+		break;
+	case KVM_MP_STATE_RUNNABLE:
+	case KVM_MP_STATE_UNINITIALIZED:
+	case KVM_MP_STATE_INIT_RECEIVED:
+	case KVM_MP_STATE_HALTED:
+		vcpu->mp_state = state;
+		WRITE_ONCE(vcpu->pv_unhalted, false);
+		break;
+	default:
+		return -EINVAL;
+	}
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 0;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The local APIC of a vcpu: its state, and what the run loop asks of it.
+ *
+ * "SDM" is Intel's manual, volume 3A, chapter "Advanced Programmable Interrupt
+ * Controller (APIC)".
+ */
+#ifndef KVM_LAPIC_H
+#define KVM_LAPIC_H
+
+#include <linux/hrtimer.h>
+#include "kvm_host.h"
+#include "kvm_irq.h"
+
+#define LAPIC_VECTORS	256
+#define LAPIC_LONGS	(LAPIC_VECTORS / BITS_PER_LONG)
+
+/* The local vector table, in the order of its registers from APIC_LVTT on. */
+enum { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_NR };
+
+/* lapic->pending_events */
+enum { LAPIC_INIT, LAPIC_SIPI };
+
+/*
+ * Anyone sets irr and tmr bits, pending_events and esr_pending, atomically, and
+ * then requests KVM_REQ_EVENT; the rest is the vcpu thread's own, but for what
+ * the timer's handler has (expires, tscdeadline).
+ */
+struct kvm_lapic {
+	struct kvm_vcpu *vcpu;
+	unsigned long irr[LAPIC_LONGS];
+	unsigned long isr[LAPIC_LONGS];
+	unsigned long tmr[LAPIC_LONGS];
+	unsigned long eoi_exits[LAPIC_LONGS];	/* vectors whose EOI others must hear of */
+	int highest_isr;			/* -1: none */
+	u8 tpr;					/* its upper half is also vcpu->cr8 */
+	bool hw_enabled, sw_enabled, x2apic;
+	bool pv_eoi_pending;			/* the guest's flag stands for an EOI to come */
+	unsigned long pending_events;
+	unsigned long esr_pending;
+	u8 sipi_vector;
+
+	u32 id;					/* xAPIC: as written, 8 bits */
+	u32 ldr, dfr, svr, esr;
+	u64 icr;
+	u32 lvt[LVT_NR];
+
+	struct hrtimer timer;
+	u32 tmict, tdcr;
+	u8 divide_shift;
+	u64 period;				/* ns, bounded below */
+	ktime_t expires;
+	u64 tscdeadline;
+
+	u64 vapic_addr;				/* KVM_SET_VAPIC_ADDR */
+	bool report_tpr_access;
+};
+
+static inline int lapic_highest(const unsigned long *bits)
+{
+	int i;
+
+	for (i = LAPIC_LONGS - 1; i >= 0; i--)
+		if (READ_ONCE(bits[i]))
+			return i * BITS_PER_LONG + __fls(READ_ONCE(bits[i]));
+	return -1;
+}
+
+/* SDM "Task and Processor Priorities" */
+static inline u8 lapic_ppr(const struct kvm_lapic *apic)
+{
+	u8 isr = apic->highest_isr < 0 ? 0 : apic->highest_isr & 0xf0;
+
+	return (apic->tpr & 0xf0) >= isr ? apic->tpr : isr;
+}
+
+/* The vector that the processor would get now, -1: none. */
+static inline int kvm_lapic_pending(const struct kvm_lapic *apic)
+{
+	int vector = lapic_highest(apic->irr);
+
+	if (likely(vector < 0) || (vector & 0xf0) <= (lapic_ppr(apic) & 0xf0))
+		return -1;
+	return vector;
+}
+
+static inline bool kvm_lapic_enabled(const struct kvm_lapic *apic)
+{
+	return apic->hw_enabled && apic->sw_enabled;
+}
+
+/* Acknowledge what kvm_lapic_pending() said. */
+void kvm_lapic_ack(struct kvm_lapic *apic, u8 vector);
+/* Some vector waits, but for the task priority alone. */
+bool kvm_lapic_tpr_masks(const struct kvm_lapic *apic);
+/* Does the 8259's INTR reach this processor (LINT0 in ExtINT mode, or no APIC)? */
+bool kvm_lapic_accepts_pic(struct kvm_vcpu *vcpu);
+void kvm_lapic_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8);
+void kvm_lapic_scan(struct kvm_lapic *apic);		/* KVM_REQ_SCAN_IOAPIC */
+void kvm_lapic_migrate_timer(struct kvm_lapic *apic);	/* KVM_REQ_MIGRATE_TIMER */
+void kvm_lapic_eoi(struct kvm_lapic *apic);
+
+/* IA32_APIC_BASE: the value is valid; 0, or -EINVAL: not from this mode. */
+int  kvm_lapic_set_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated);
+/* MSRs 0x800-0x8ff; -EINVAL: #GP. */
+int  kvm_x2apic_read(struct kvm_vcpu *vcpu, struct msr_data *msr);
+int  kvm_x2apic_write(struct kvm_vcpu *vcpu, const struct msr_data *msr);
+u64  kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu);
+void kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data);
+/* The register page: false, not ours. */
+bool kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data);
+bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data);
+
+long kvm_vcpu_get_lapic(struct kvm_vcpu *vcpu, struct kvm_lapic_state *state);
+long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *state);
+void kvm_lapic_destroy_vm(struct kvm *kvm);
+/* A vcpu was published: destinations may name it. */
+void kvm_lapic_update_map(struct kvm *kvm);
+/* IPI to a bitmap of APIC ids (KVM_HC_SEND_IPI): how many took it. */
+int  kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap, unsigned int bits,
+			      u32 min_id, unsigned long icr);
+struct kvm_vcpu *kvm_lapic_vcpu_by_id(struct kvm *kvm, u32 apic_id);
+
+#endif

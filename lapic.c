@@ -1,0 +1,1369 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The local APIC, as xAPIC and as x2APIC: destinations, acceptance, priorities,
+ * the timer, and its registers as guest and userspace see them.
+ *
+ * "SDM" is Intel's manual, volume 3A, chapter "Advanced Programmable Interrupt
+ * Controller (APIC)"; sections are named by their titles.
+ */
+#define pr_fmt(fmt) "kvm: " fmt
+
+#include "kvm_host.h"
+#include "kvm_irq.h"
+#include "kvm_lapic.h"
+
+#include <linux/math64.h>
+#include <linux/module.h>
+#include <asm/apicdef.h>
+#include <asm/cpufeature.h>
+
+/* A guest that asks for less would have the host do nothing but its timer. */
+static unsigned int min_timer_period_us = 200;
+module_param(min_timer_period_us, uint, 0644);
+MODULE_PARM_DESC(min_timer_period_us, "shortest period of a guest's APIC timer");
+
+#define APIC_VERSION		0x14
+#define APIC_PAGE_SIZE		0x1000
+#define ICR_BUSY		((u64)APIC_ICR_BUSY)
+#define X2APIC_BROADCAST	0xffffffffU
+#define XAPIC_BROADCAST		0xffU
+#define NMI_QUEUE_MAX		2
+/* A deadline further away than a year is none. */
+#define TIMER_MAX_NS		(365ULL * 24 * 3600 * NSEC_PER_SEC)
+
+#define DM_FIXED		(APIC_DM_FIXED >> 8)
+#define DM_LOWEST		(APIC_DM_LOWEST >> 8)
+#define DM_SMI			(APIC_DM_SMI >> 8)
+#define DM_NMI			(APIC_DM_NMI >> 8)
+#define DM_INIT			(APIC_DM_INIT >> 8)
+#define DM_STARTUP		(APIC_DM_STARTUP >> 8)
+#define DM_EXTINT		(APIC_DM_EXTINT >> 8)
+
+enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
+
+/* What of each LVT register can be written (SDM "Local Vector Table"). */
+#define LVT_COMMON	(APIC_VECTOR_MASK | APIC_LVT_MASKED)
+#define LVT_TIMER_MODES	(APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)
+#define LVT_LINT	(LVT_COMMON | APIC_MODE_MASK | APIC_INPUT_POLARITY | APIC_LVT_LEVEL_TRIGGER)
+
+static const u32 lvt_writable[LVT_NR] = {
+	[LVT_TIMER]	= LVT_COMMON | LVT_TIMER_MODES,
+	[LVT_THERMAL]	= LVT_COMMON | APIC_MODE_MASK,
+	[LVT_PERF]	= LVT_COMMON | APIC_MODE_MASK,
+	[LVT_LINT0]	= LVT_LINT,
+	[LVT_LINT1]	= LVT_LINT,
+	[LVT_ERROR]	= LVT_COMMON,
+};
+
+/* The I/O APIC and the 8259 are not there yet. */
+void __weak kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level) {}
+void __weak kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits) {}
+bool __weak kvm_pic_output(struct kvm *kvm) { return false; }
+int __weak kvm_pic_read_irq(struct kvm *kvm) { return 7; }
+
+/*
+ * ---- who is addressed ----
+ *
+ * The VM's APICs that are switched on, by their ids: replaced whole when an id,
+ * a mode or a logical destination changes, and read under RCU.
+ */
+struct kvm_lapic_map {
+	struct rcu_head rcu;
+	bool unique;			/* no id twice */
+	bool all_x2apic;
+	u32 max_id;
+	struct kvm_lapic *by_id[];	/* max_id + 1 of them */
+};
+
+/* An xAPIC whose id has no room in 8 bits is addressed by x2APIC's, or it could never be started. */
+static u32 physical_id(const struct kvm_lapic *apic)
+{
+	u32 vcpu_id = apic->vcpu->vcpu_id;
+
+	return apic->x2apic || vcpu_id > 0xff ? vcpu_id : apic->id;
+}
+
+static u32 highest_id(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	u32 max = 0;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->lapic)
+			max = max(max, physical_id(vcpu->lapic));
+	return max;
+}
+
+static void fill_map(struct kvm *kvm, struct kvm_lapic_map *map)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	map->unique = true;
+	map->all_x2apic = true;
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		struct kvm_lapic *apic = vcpu->lapic;
+		u32 id;
+
+		if (!apic || !apic->hw_enabled)
+			continue;
+		id = physical_id(apic);
+		map->all_x2apic &= apic->x2apic;
+		if (id > map->max_id || map->by_id[id])
+			map->unique = false;
+		else
+			map->by_id[id] = apic;
+	}
+}
+
+/**
+ * kvm_lapic_update_map - ids, modes or the set of vcpus changed
+ * @kvm: the VM; may sleep
+ *
+ * Without memory there is no map, and every delivery asks all APICs.
+ */
+void kvm_lapic_update_map(struct kvm *kvm)
+{
+	struct kvm_lapic_map *map, *old;
+	u32 max;
+
+	mutex_lock(&kvm->lapic_map_lock);
+	max = highest_id(kvm);
+	map = kvzalloc(struct_size(map, by_id, max + 1), GFP_KERNEL_ACCOUNT);
+	if (map) {
+		map->max_id = max;
+		fill_map(kvm, map);
+	}
+	old = rcu_dereference_protected(kvm->lapic_map, lockdep_is_held(&kvm->lapic_map_lock));
+	rcu_assign_pointer(kvm->lapic_map, map);
+	mutex_unlock(&kvm->lapic_map_lock);
+	if (old)
+		kvfree_rcu(old, rcu);
+	if (kvm->irqchip_mode == KVM_IRQCHIP_FULL)
+		kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
+}
+
+void kvm_lapic_destroy_vm(struct kvm *kvm)
+{
+	kvfree(rcu_dereference_protected(kvm->lapic_map, true));
+}
+
+/* A device's 0xff is everyone, also in x2APIC mode unless userspace knows better. */
+static bool is_broadcast(const struct kvm_lapic *apic, const struct kvm_vcpu *source, u32 dest)
+{
+	if (dest == X2APIC_BROADCAST)
+		return true;
+	if (dest != XAPIC_BROADCAST)
+		return false;
+	if (source)
+		return !source->lapic->x2apic;
+	return !apic->x2apic || !apic->vcpu->kvm->x2apic_no_broadcast;
+}
+
+/* SDM "Logical Destination Mode", "Logical Destination Mode in x2APIC Mode" */
+static bool matches_logical(const struct kvm_lapic *apic, u32 dest)
+{
+	u32 ldr = apic->ldr;
+
+	if (apic->x2apic)
+		return (dest >> 16) == (ldr >> 16) && (dest & ldr & 0xffff);
+	ldr >>= 24;
+	if (apic->dfr == (u32)APIC_DFR_FLAT)
+		return dest & ldr & 0xff;
+	if (apic->dfr == APIC_DFR_CLUSTER)
+		return (dest >> 4) == (ldr >> 4) && (dest & ldr & 0xf);
+	return false;
+}
+
+static bool matches(const struct kvm_lapic *apic, const struct kvm_vcpu *source,
+		    const struct kvm_lapic_irq *irq)
+{
+	if (!apic->hw_enabled)
+		return false;
+	switch (irq->shorthand) {
+	case SHORTHAND_SELF:
+		return apic->vcpu == source;
+	case SHORTHAND_ALL:
+		return true;
+	case SHORTHAND_OTHERS:
+		return apic->vcpu != source;
+	}
+	if (is_broadcast(apic, source, irq->dest_id))
+		return true;
+	if (irq->logical)
+		return matches_logical(apic, irq->dest_id);
+	return irq->dest_id == physical_id(apic);
+}
+
+/** kvm_lapic_matches - would a device's message reach @vcpu? */
+bool kvm_lapic_matches(struct kvm_vcpu *vcpu, const struct kvm_lapic_irq *irq)
+{
+	return vcpu->lapic && matches(vcpu->lapic, NULL, irq);
+}
+
+/*
+ * ---- acceptance ----
+ */
+
+static void apic_error(struct kvm_lapic *apic, u32 bit);
+
+static int accept_fixed(struct kvm_lapic *apic, u8 vector, bool level)
+{
+	struct kvm_vcpu *vcpu = apic->vcpu;
+
+	if (unlikely(!apic->sw_enabled))
+		return -1;
+	if (unlikely(vector < 16)) {
+		apic_error(apic, APIC_ESR_RECVILL);
+		return -1;
+	}
+	if (test_bit(vector, apic->tmr) != level) {
+		if (level)
+			set_bit(vector, apic->tmr);
+		else
+			clear_bit(vector, apic->tmr);
+	}
+	if (test_and_set_bit(vector, apic->irr))
+		return 0;
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	kvm_vcpu_kick(vcpu);
+	return 1;
+}
+
+static int accept_nmi(struct kvm_vcpu *vcpu)
+{
+	if (atomic_inc_return(&vcpu->nmi_queued) > NMI_QUEUE_MAX)
+		atomic_dec(&vcpu->nmi_queued);
+	kvm_make_request(KVM_REQ_NMI, vcpu);
+	kvm_vcpu_kick(vcpu);
+	return 1;
+}
+
+/* INIT forgets a SIPI that came before it. */
+static int accept_init(struct kvm_lapic *apic)
+{
+	WRITE_ONCE(apic->pending_events, BIT(LAPIC_INIT));
+	kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
+	kvm_vcpu_kick(apic->vcpu);
+	return 1;
+}
+
+static int accept_sipi(struct kvm_lapic *apic, u8 vector)
+{
+	apic->sipi_vector = vector;
+	/* The vector before the event. */
+	smp_wmb();
+	set_bit(LAPIC_SIPI, &apic->pending_events);
+	kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
+	kvm_vcpu_kick(apic->vcpu);
+	return 1;
+}
+
+static int accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
+{
+	switch (irq->delivery_mode) {
+	case DM_FIXED:
+	case DM_LOWEST:
+		return accept_fixed(apic, irq->vector, irq->trigger_level);
+	case DM_NMI:
+		return accept_nmi(apic->vcpu);
+	case DM_INIT:
+		/* The level de-assert of old only set arbitration ids. */
+		return !irq->trigger_level || irq->level ? accept_init(apic) : 0;
+	case DM_STARTUP:
+		return accept_sipi(apic, irq->vector);
+	default:
+		/* SMI: there is no system management mode; ExtINT comes by LINT0. */
+		return -1;
+	}
+}
+
+/* One of the local sources: the timer, LINT0, LINT1, errors. */
+static int deliver_local(struct kvm_lapic *apic, int which)
+{
+	u32 lvt = READ_ONCE(apic->lvt[which]);
+
+	if (!apic->hw_enabled || (lvt & APIC_LVT_MASKED))
+		return -1;
+	switch (which == LVT_TIMER || which == LVT_ERROR ? APIC_MODE_FIXED : GET_APIC_DELIVERY_MODE(lvt)) {
+	case APIC_MODE_FIXED:
+		return accept_fixed(apic, lvt & APIC_VECTOR_MASK, lvt & APIC_LVT_LEVEL_TRIGGER);
+	case APIC_MODE_NMI:
+		return accept_nmi(apic->vcpu);
+	default:
+		return -1;
+	}
+}
+
+/* SDM "Error Handling".  An error interrupt with an impossible vector is none. */
+static void apic_error(struct kvm_lapic *apic, u32 bit)
+{
+	set_bit(__ffs(bit), &apic->esr_pending);
+	if ((READ_ONCE(apic->lvt[LVT_ERROR]) & APIC_VECTOR_MASK) >= 16)
+		deliver_local(apic, LVT_ERROR);
+}
+
+static bool is_lowest(const struct kvm_lapic_irq *irq)
+{
+	return irq->delivery_mode == DM_LOWEST ||
+	       (irq->msi_redir_hint && irq->delivery_mode == DM_FIXED);
+}
+
+/*
+ * Lowest priority: to one of those addressed that can take it, chosen by the
+ * vector, so that interrupts spread and each stays where its handler is cached.
+ */
+static int deliver_lowest(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_lapic_irq *irq)
+{
+	unsigned int n = 0, chosen;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		n += matches(vcpu->lapic, source, irq) && vcpu->lapic->sw_enabled;
+	if (!n)
+		return -1;
+	chosen = irq->vector % n;
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (matches(vcpu->lapic, source, irq) && vcpu->lapic->sw_enabled && !chosen--)
+			return accept_fixed(vcpu->lapic, irq->vector, irq->trigger_level);
+	return -1;
+}
+
+static int deliver_slowly(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_lapic_irq *irq)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int r = -1, one;
+
+	if (is_lowest(irq))
+		return deliver_lowest(kvm, source, irq);
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (!matches(vcpu->lapic, source, irq))
+			continue;
+		one = accept(vcpu->lapic, irq);
+		if (one >= 0)
+			r = max(r, 0) + one;
+	}
+	return r;
+}
+
+static struct kvm_lapic *map_lookup(const struct kvm_lapic_map *map, u32 id)
+{
+	return id <= map->max_id ? READ_ONCE(map->by_id[id]) : NULL;
+}
+
+/* A cluster of x2APICs: up to 16, whose ids follow each other. */
+static int deliver_cluster(const struct kvm_lapic_map *map, const struct kvm_lapic_irq *irq)
+{
+	unsigned long members = irq->dest_id & 0xffff;
+	u32 first = irq->dest_id >> 16 << 4;
+	int r = -1, one, bit;
+
+	for_each_set_bit(bit, &members, 16) {
+		struct kvm_lapic *apic = map_lookup(map, first + bit);
+
+		one = apic ? accept(apic, irq) : -1;
+		if (one >= 0)
+			r = max(r, 0) + one;
+	}
+	return r;
+}
+
+/* The usual destinations, by the map; false: everyone must be asked. */
+static bool deliver_fast(const struct kvm_lapic_map *map, const struct kvm_lapic_irq *irq, int *r)
+{
+	struct kvm_lapic *apic;
+
+	if (unlikely(!map || !map->unique) || irq->shorthand || irq->dest_id == X2APIC_BROADCAST ||
+	    irq->dest_id == XAPIC_BROADCAST)
+		return false;
+	if (!irq->logical) {
+		apic = map_lookup(map, irq->dest_id);
+		*r = apic ? accept(apic, irq) : -1;
+		return true;
+	}
+	if (!map->all_x2apic)
+		return false;
+	if (is_lowest(irq) && (irq->dest_id & 0xffff & ((irq->dest_id & 0xffff) - 1)))
+		return false;
+	*r = deliver_cluster(map, irq);
+	return true;
+}
+
+/**
+ * kvm_irq_deliver - an interrupt message to all that it addresses
+ * @kvm: the VM, with APICs in the kernel
+ * @source: the sending vcpu, or NULL for a device
+ * @irq: the message
+ *
+ * Any context but NMI.  Returns how many took it; 0: none, since it was pending
+ * there already; -1: nobody is addressed, or can take it.
+ */
+int kvm_irq_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_lapic_irq *irq)
+{
+	int r;
+
+	if (irq->shorthand == SHORTHAND_SELF)
+		return accept(source->lapic, irq);
+	rcu_read_lock();
+	if (!deliver_fast(rcu_dereference(kvm->lapic_map), irq, &r))
+		r = deliver_slowly(kvm, source, irq);
+	rcu_read_unlock();
+	return r;
+}
+
+/** kvm_msi_to_irq - SDM "Message Address Register Format", "Message Data Register Format" */
+void kvm_msi_to_irq(struct kvm *kvm, u64 address, u32 data, struct kvm_lapic_irq *irq)
+{
+	*irq = (struct kvm_lapic_irq){
+		.dest_id = (address >> 12) & 0xff,
+		.vector = data & 0xff,
+		.delivery_mode = (data >> 8) & 7,
+		.logical = address & BIT(2),
+		.level = true,
+		.trigger_level = data & BIT(15),
+		.msi_redir_hint = address & BIT(3),
+	};
+	if (kvm->x2apic_format)
+		irq->dest_id |= (address >> 32) & 0xffffff00;
+}
+
+/** kvm_lapic_send_to_bitmap - KVM_HC_SEND_IPI: bit n is for the APIC with id min_id + n */
+int kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap, unsigned int bits,
+			     u32 min_id, unsigned long icr)
+{
+	struct kvm_lapic_irq irq = {
+		.vector = icr & APIC_VECTOR_MASK,
+		.delivery_mode = (icr & APIC_MODE_MASK) >> 8,
+		.level = icr & APIC_INT_ASSERT,
+		.trigger_level = icr & APIC_INT_LEVELTRIG,
+	};
+	const struct kvm_lapic_map *map;
+	unsigned int bit;
+	int sent = 0;
+
+	rcu_read_lock();
+	map = rcu_dereference(vcpu->kvm->lapic_map);
+	for_each_set_bit(bit, bitmap, bits) {
+		struct kvm_lapic *apic = map ? map_lookup(map, min_id + bit) : NULL;
+
+		if (apic && min_id + bit >= min_id && accept(apic, &irq) > 0)
+			sent++;
+	}
+	rcu_read_unlock();
+	return sent;
+}
+
+/** kvm_lapic_vcpu_by_id - the vcpu with an APIC id, or NULL; vcpus live as long as the VM */
+struct kvm_vcpu *kvm_lapic_vcpu_by_id(struct kvm *kvm, u32 apic_id)
+{
+	const struct kvm_lapic_map *map;
+	struct kvm_lapic *apic;
+
+	rcu_read_lock();
+	map = rcu_dereference(kvm->lapic_map);
+	apic = map ? map_lookup(map, apic_id) : NULL;
+	rcu_read_unlock();
+	return apic ? apic->vcpu : NULL;
+}
+
+/*
+ * ---- priorities: what the processor gets, and its EOI ----
+ */
+
+void kvm_lapic_ack(struct kvm_lapic *apic, u8 vector)
+{
+	clear_bit(vector, apic->irr);
+	__set_bit(vector, apic->isr);
+	apic->highest_isr = vector;
+}
+
+bool kvm_lapic_tpr_masks(const struct kvm_lapic *apic)
+{
+	int vector = lapic_highest(apic->irr);
+
+	return vector >= 0 && (vector >> 4) <= (apic->tpr >> 4) &&
+	       (apic->highest_isr < 0 || vector >> 4 > apic->highest_isr >> 4);
+}
+
+/* Priorities changed: what waited may be delivered now. */
+static void look_again(struct kvm_lapic *apic)
+{
+	if (lapic_highest(apic->irr) >= 0)
+		kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
+}
+
+static void set_tpr(struct kvm_lapic *apic, u8 tpr)
+{
+	apic->tpr = tpr;
+	apic->vcpu->cr8 = tpr >> 4;
+	look_again(apic);
+}
+
+void kvm_lapic_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
+{
+	set_tpr(vcpu->lapic, cr8 << 4);
+}
+EXPORT_SYMBOL_GPL(kvm_lapic_set_cr8);
+
+/* Someone outside waits for the EOI of this vector. */
+static void broadcast_eoi(struct kvm_lapic *apic, u8 vector)
+{
+	struct kvm_vcpu *vcpu = apic->vcpu;
+	bool level = test_bit(vector, apic->tmr);
+
+	if (level && (apic->svr & APIC_SPIV_DIRECTED_EOI))
+		return;
+	if (vcpu->kvm->irqchip_mode == KVM_IRQCHIP_SPLIT) {
+		vcpu->eoi_vector = vector;
+		kvm_make_request(KVM_REQ_IOAPIC_EOI_EXIT, vcpu);
+	} else {
+		kvm_ioapic_eoi(vcpu, vector, level);
+	}
+}
+
+/** kvm_lapic_eoi - SDM "Signaling Interrupt Servicing Completion" */
+void kvm_lapic_eoi(struct kvm_lapic *apic)
+{
+	int vector = apic->highest_isr;
+
+	if (unlikely(vector < 0))
+		return;
+	__clear_bit(vector, apic->isr);
+	apic->highest_isr = lapic_highest(apic->isr);
+	if (unlikely(test_bit(vector, apic->eoi_exits)))
+		broadcast_eoi(apic, vector);
+	look_again(apic);
+}
+
+void kvm_lapic_scan(struct kvm_lapic *apic)
+{
+	bitmap_zero(apic->eoi_exits, LAPIC_VECTORS);
+	kvm_ioapic_scan(apic->vcpu, apic->eoi_exits);
+}
+
+/*
+ * ---- LINT0 and the 8259 ----
+ */
+
+bool kvm_lapic_accepts_pic(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_lapic *apic = vcpu->lapic;
+	u32 lvt = READ_ONCE(apic->lvt[LVT_LINT0]);
+
+	if (!apic->hw_enabled)
+		return vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id;
+	return !(lvt & APIC_LVT_MASKED) && GET_APIC_DELIVERY_MODE(lvt) == APIC_MODE_EXTINT;
+}
+
+/** kvm_pic_output_changed - the 8259's INTR rose: to whoever takes it */
+void kvm_pic_output_changed(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	rcu_read_lock();
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (!vcpu->lapic || !kvm_lapic_accepts_pic(vcpu))
+			continue;
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+		kvm_vcpu_kick(vcpu);
+	}
+	rcu_read_unlock();
+}
+
+/** kvm_lapic_pit_tick_nmi - the 8254's tick, for those that use LINT0 as NMI watchdog */
+void kvm_lapic_pit_tick_nmi(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	rcu_read_lock();
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->lapic &&
+		    GET_APIC_DELIVERY_MODE(READ_ONCE(vcpu->lapic->lvt[LVT_LINT0])) == APIC_MODE_NMI)
+			deliver_local(vcpu->lapic, LVT_LINT0);
+	rcu_read_unlock();
+}
+
+/*
+ * ---- the timer ----
+ *
+ * SDM "APIC Timer".  The bus clock is 1 GHz: a count is a nanosecond before the
+ * divider.
+ */
+
+static u32 timer_mode(const struct kvm_lapic *apic)
+{
+	return READ_ONCE(apic->lvt[LVT_TIMER]) & LVT_TIMER_MODES;
+}
+
+static bool timer_offers_deadline(const struct kvm_lapic *apic)
+{
+	return kvm_guest_has(apic->vcpu, X86_FEATURE_TSC_DEADLINE_TIMER);
+}
+
+static enum hrtimer_restart timer_fires(struct hrtimer *timer)
+{
+	struct kvm_lapic *apic = container_of(timer, struct kvm_lapic, timer);
+	u32 mode = timer_mode(apic);
+
+	if (mode == APIC_LVT_TIMER_TSCDEADLINE)
+		WRITE_ONCE(apic->tscdeadline, 0);
+	deliver_local(apic, LVT_TIMER);
+	if (mode != APIC_LVT_TIMER_PERIODIC || !apic->period)
+		return HRTIMER_NORESTART;
+	/* Ticks that nobody had time for are left out. */
+	hrtimer_forward_now(timer, ns_to_ktime(apic->period));
+	WRITE_ONCE(apic->expires, hrtimer_get_expires(timer));
+	return HRTIMER_RESTART;
+}
+
+/* On this CPU, where the vcpu is: it is the one to be interrupted. */
+static void arm_timer(struct kvm_lapic *apic, u64 delta_ns)
+{
+	apic->expires = ktime_add_ns(ktime_get(), delta_ns);
+	hrtimer_start(&apic->timer, apic->expires, HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+static void stop_timer(struct kvm_lapic *apic)
+{
+	if (hrtimer_active(&apic->timer))
+		hrtimer_cancel(&apic->timer);
+}
+
+void kvm_lapic_migrate_timer(struct kvm_lapic *apic)
+{
+	if (hrtimer_active(&apic->timer) && hrtimer_cancel(&apic->timer))
+		hrtimer_start_expires(&apic->timer, HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+static u64 count_to_ns(const struct kvm_lapic *apic, u32 count)
+{
+	return (u64)count << apic->divide_shift;
+}
+
+/* The initial count was written, or the count goes on from @count. */
+static void start_count(struct kvm_lapic *apic, u32 count)
+{
+	u64 shortest = (u64)READ_ONCE(min_timer_period_us) * NSEC_PER_USEC;
+	bool periodic = timer_mode(apic) == APIC_LVT_TIMER_PERIODIC;
+	u64 ns = count_to_ns(apic, count);
+
+	stop_timer(apic);
+	apic->period = 0;
+	if (!apic->tmict)
+		return;
+	if (periodic) {
+		apic->period = max(count_to_ns(apic, apic->tmict), shortest);
+		ns = max(ns, shortest);
+	}
+	arm_timer(apic, ns);
+}
+
+static u32 current_count(const struct kvm_lapic *apic)
+{
+	s64 left;
+
+	if (!apic->tmict || timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
+		return 0;
+	left = ktime_to_ns(ktime_sub(READ_ONCE(apic->expires), ktime_get()));
+	/* Between the end of a period and its interrupt the next has begun. */
+	if (left < 0 && apic->period)
+		left = apic->period - 1 - (u64)(-left - 1) % apic->period;
+	if (left <= 0)
+		return 0;
+	return min_t(u64, (u64)left >> apic->divide_shift, apic->tmict);
+}
+
+static void start_deadline(struct kvm_lapic *apic)
+{
+	struct kvm_vcpu *vcpu = apic->vcpu;
+	u64 deadline = apic->tscdeadline, now, ns;
+	u32 khz = vcpu->virtual_tsc_khz;
+
+	if (!deadline)
+		return;
+	now = kvm_read_guest_tsc(vcpu);
+	if (deadline <= now) {
+		apic->tscdeadline = 0;
+		deliver_local(apic, LVT_TIMER);
+		return;
+	}
+	/* Bounded before the conversion, whose quotient must fit. */
+	ns = TIMER_MAX_NS;
+	if (deadline - now < (u64)khz * (TIMER_MAX_NS / NSEC_PER_MSEC))
+		ns = mul_u64_u32_div(deadline - now, NSEC_PER_MSEC, khz);
+	arm_timer(apic, ns);
+}
+
+u64 kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_lapic *apic = vcpu->lapic;
+
+	if (!apic || timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
+		return 0;
+	return READ_ONCE(apic->tscdeadline);
+}
+
+/** kvm_lapic_set_tscdeadline - ignored but in that mode; 0 disarms */
+void kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+
+	if (!apic || timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
+		return;
+	stop_timer(apic);
+	apic->tscdeadline = data;
+	start_deadline(apic);
+}
+
+static void set_timer_lvt(struct kvm_lapic *apic, u32 val)
+{
+	u32 old = timer_mode(apic), new;
+
+	if (!timer_offers_deadline(apic))
+		val &= ~APIC_LVT_TIMER_TSCDEADLINE;
+	new = val & LVT_TIMER_MODES;
+	/* From and to deadline mode the timer is disarmed. */
+	if ((old ^ new) & APIC_LVT_TIMER_TSCDEADLINE) {
+		stop_timer(apic);
+		apic->tscdeadline = 0;
+		apic->tmict = 0;
+		apic->period = 0;
+	}
+	WRITE_ONCE(apic->lvt[LVT_TIMER], val);
+	/* A count that runs, runs on in the new mode. */
+	if (old != new && apic->tmict && hrtimer_active(&apic->timer))
+		start_count(apic, current_count(apic));
+}
+
+static void set_divide(struct kvm_lapic *apic, u32 val)
+{
+	u32 count = current_count(apic);
+	bool running = hrtimer_active(&apic->timer);
+	u32 code = (val & 3) | ((val & 8) >> 1);
+
+	apic->tdcr = val & 0xb;
+	apic->divide_shift = (code + 1) & 7;
+	if (running && timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
+		start_count(apic, count);
+}
+
+/*
+ * ---- registers ----
+ */
+
+static bool directed_eoi_offered(const struct kvm_lapic *apic)
+{
+	/* The I/O APIC in the kernel has no EOI register that would replace the broadcast. */
+	return apic->vcpu->kvm->irqchip_mode == KVM_IRQCHIP_SPLIT &&
+	       kvm_guest_has(apic->vcpu, X86_FEATURE_X2APIC);
+}
+
+static u32 version(const struct kvm_lapic *apic)
+{
+	return APIC_VERSION | (LVT_NR - 1) << 16 |
+	       (directed_eoi_offered(apic) ? APIC_LVR_DIRECTED_EOI : 0);
+}
+
+/* 32 bits of a bitmap, as the n-th of its registers. */
+static u32 bitmap_reg(const unsigned long *bits, u32 n)
+{
+	return READ_ONCE(bits[n * 32 / BITS_PER_LONG]) >> (n * 32 % BITS_PER_LONG);
+}
+
+/* True, and *val: there is a readable register at this offset. */
+static bool read_reg(const struct kvm_lapic *apic, u32 offset, u32 *val)
+{
+	switch (offset) {
+	case APIC_ID:
+		*val = apic->x2apic ? (u32)apic->vcpu->vcpu_id : apic->id << 24;
+		break;
+	case APIC_LVR:
+		*val = version(apic);
+		break;
+	case APIC_TASKPRI:
+		*val = apic->tpr;
+		break;
+	case APIC_ARBPRI:
+	case APIC_PROCPRI:
+		*val = lapic_ppr(apic);
+		break;
+	case APIC_LDR:
+		*val = apic->ldr;
+		break;
+	case APIC_DFR:
+		*val = apic->dfr;
+		break;
+	case APIC_SPIV:
+		*val = apic->svr;
+		break;
+	case APIC_ISR ... APIC_ISR + 0x70:
+		*val = bitmap_reg(apic->isr, (offset - APIC_ISR) >> 4);
+		break;
+	case APIC_TMR ... APIC_TMR + 0x70:
+		*val = bitmap_reg(apic->tmr, (offset - APIC_TMR) >> 4);
+		break;
+	case APIC_IRR ... APIC_IRR + 0x70:
+		*val = bitmap_reg(apic->irr, (offset - APIC_IRR) >> 4);
+		break;
+	case APIC_ESR:
+		*val = apic->esr;
+		break;
+	case APIC_ICR:
+		*val = apic->icr;
+		break;
+	case APIC_ICR2:
+		*val = apic->icr >> 32;
+		break;
+	case APIC_LVTT ... APIC_LVTERR:
+		*val = apic->lvt[(offset - APIC_LVTT) >> 4];
+		break;
+	case APIC_TMICT:
+		*val = apic->tmict;
+		break;
+	case APIC_TMCCT:
+		*val = current_count(apic);
+		break;
+	case APIC_TDCR:
+		*val = apic->tdcr;
+		break;
+	default:
+		*val = 0;
+		return false;
+	}
+	return true;
+}
+
+static void set_svr(struct kvm_lapic *apic, u32 val)
+{
+	u32 defined = APIC_VECTOR_MASK | APIC_SPIV_APIC_ENABLED;
+
+	if (directed_eoi_offered(apic))
+		defined |= APIC_SPIV_DIRECTED_EOI;
+	apic->svr = val & defined;
+	apic->sw_enabled = apic->svr & APIC_SPIV_APIC_ENABLED;
+	look_again(apic);
+}
+
+/* SDM "Local APIC State After It Has Been Software Disabled" */
+static void mask_lvts(struct kvm_lapic *apic)
+{
+	int i;
+
+	for (i = 0; i < LVT_NR; i++)
+		WRITE_ONCE(apic->lvt[i], apic->lvt[i] | APIC_LVT_MASKED);
+}
+
+static void set_lvt(struct kvm_lapic *apic, int which, u32 val)
+{
+	val &= lvt_writable[which];
+	if (!apic->sw_enabled)
+		val |= APIC_LVT_MASKED;
+	if (which == LVT_TIMER) {
+		set_timer_lvt(apic, val);
+		return;
+	}
+	WRITE_ONCE(apic->lvt[which], val);
+	/* The 8259 may have waited for this. */
+	if (which == LVT_LINT0)
+		kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
+}
+
+/* SDM "Interrupt Command Register (ICR)" */
+static void send_ipi(struct kvm_lapic *apic)
+{
+	u64 icr = apic->icr;
+	struct kvm_lapic_irq irq = {
+		.dest_id = apic->x2apic ? icr >> 32 : icr >> 56,
+		.vector = icr & APIC_VECTOR_MASK,
+		.delivery_mode = (icr & APIC_MODE_MASK) >> 8,
+		.shorthand = (icr >> 18) & 3,
+		.logical = icr & APIC_DEST_LOGICAL,
+		.level = icr & APIC_INT_ASSERT,
+		.trigger_level = icr & APIC_INT_LEVELTRIG,
+	};
+
+	if (irq.delivery_mode <= DM_LOWEST && irq.vector < 16) {
+		apic_error(apic, APIC_ESR_SENDILL);
+		return;
+	}
+	/* What is sent is edge-triggered, whatever the bit says; INIT's de-assert is none. */
+	if (irq.delivery_mode != DM_INIT)
+		irq.trigger_level = false;
+	kvm_irq_deliver(apic->vcpu->kvm, apic->vcpu, &irq);
+}
+
+static void self_ipi(struct kvm_lapic *apic, u32 val)
+{
+	struct kvm_lapic_irq irq = {
+		.vector = val & APIC_VECTOR_MASK, .shorthand = SHORTHAND_SELF, .level = true,
+	};
+
+	if (irq.vector < 16)
+		apic_error(apic, APIC_ESR_SENDILL);
+	else
+		accept(apic, &irq);
+}
+
+/* Registers that both modes have and write alike; false: there is none. */
+static bool write_common(struct kvm_lapic *apic, u32 offset, u32 val)
+{
+	switch (offset) {
+	case APIC_TASKPRI:
+		set_tpr(apic, val);
+		break;
+	case APIC_EOI:
+		kvm_lapic_eoi(apic);
+		break;
+	case APIC_SPIV:
+		if (apic->sw_enabled && !(val & APIC_SPIV_APIC_ENABLED))
+			mask_lvts(apic);
+		set_svr(apic, val);
+		break;
+	case APIC_ESR:
+		/* A write brings in what has happened since the last. */
+		apic->esr = xchg(&apic->esr_pending, 0);
+		break;
+	case APIC_LVTT ... APIC_LVTERR:
+		set_lvt(apic, (offset - APIC_LVTT) >> 4, val);
+		break;
+	case APIC_TMICT:
+		if (timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
+			break;
+		apic->tmict = val;
+		start_count(apic, val);
+		break;
+	case APIC_TDCR:
+		set_divide(apic, val);
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
+static void write_xapic(struct kvm_lapic *apic, u32 offset, u32 val)
+{
+	switch (offset) {
+	case APIC_ID:
+		if (apic->id == val >> 24)
+			break;
+		apic->id = val >> 24;
+		kvm_lapic_update_map(apic->vcpu->kvm);
+		break;
+	case APIC_LDR:
+		apic->ldr = val & APIC_LDR_MASK;
+		kvm_lapic_update_map(apic->vcpu->kvm);
+		break;
+	case APIC_DFR:
+		apic->dfr = val | APIC_DFR_CLUSTER;
+		kvm_lapic_update_map(apic->vcpu->kvm);
+		break;
+	case APIC_ICR:
+		apic->icr = (apic->icr & ~0xffffffffULL) | (val & ~ICR_BUSY);
+		send_ipi(apic);
+		break;
+	case APIC_ICR2:
+		apic->icr = (u32)apic->icr | (u64)(val & 0xff000000) << 32;
+		break;
+	default:
+		if (!write_common(apic, offset, val))
+			apic_error(apic, APIC_ESR_ILLREGA);
+	}
+}
+
+/*
+ * ---- the register page ----
+ */
+
+static bool in_page(const struct kvm_lapic *apic, gpa_t gpa)
+{
+	return apic && apic->hw_enabled && !apic->x2apic &&
+	       (gpa & ~(gpa_t)(APIC_PAGE_SIZE - 1)) ==
+	       (apic->vcpu->apic_base & MSR_IA32_APICBASE_BASE);
+}
+
+static void report_tpr(struct kvm_lapic *apic, u32 offset, bool write)
+{
+	struct kvm_vcpu *vcpu = apic->vcpu;
+
+	if (likely(!apic->report_tpr_access) || offset != APIC_TASKPRI)
+		return;
+	vcpu->run->tpr_access.rip = kvm_rip_read(vcpu);
+	vcpu->run->tpr_access.is_write = write;
+	kvm_make_request(KVM_REQ_TPR_ACCESS, vcpu);
+}
+
+/** kvm_lapic_mmio_read - a read in the APIC's page is answered; false: it is elsewhere */
+bool kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	u32 offset = gpa & (APIC_PAGE_SIZE - 1), val = 0;
+	u8 out[16] = {};
+
+	if (likely(!in_page(apic, gpa)))
+		return false;
+	if (!read_reg(apic, offset & ~0xfU, &val))
+		apic_error(apic, APIC_ESR_ILLREGA);
+	report_tpr(apic, offset & ~0xfU, false);
+	memcpy(out, &val, sizeof(val));
+	memset(data, 0, len);
+	memcpy(data, out + (offset & 0xf), min(len, 16 - (offset & 0xf)));
+	return true;
+}
+
+/* SDM "The Local APIC Block Diagram": 32 bits, aligned to 16 bytes; others do nothing. */
+bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	u32 offset = gpa & (APIC_PAGE_SIZE - 1), val;
+
+	if (likely(!in_page(apic, gpa)))
+		return false;
+	if (len < sizeof(val) || (offset & 0xf))
+		return true;
+	memcpy(&val, data, sizeof(val));
+	report_tpr(apic, offset, true);
+	write_xapic(apic, offset, val);
+	return true;
+}
+
+/*
+ * ---- x2APIC: MSRs 0x800-0x8ff ----
+ */
+
+static bool x2apic_msr_exists(u32 offset)
+{
+	return offset != APIC_DFR && offset != APIC_ICR2 && offset != APIC_ARBPRI;
+}
+
+int kvm_x2apic_read(struct kvm_vcpu *vcpu, struct msr_data *msr)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	u32 offset = (msr->index - APIC_BASE_MSR) << 4, val;
+
+	if (!apic || !apic->x2apic || !x2apic_msr_exists(offset))
+		return -EINVAL;
+	if (offset == APIC_ICR) {
+		msr->data = apic->icr;
+		return 0;
+	}
+	if (!read_reg(apic, offset, &val))
+		return -EINVAL;
+	msr->data = val;
+	return 0;
+}
+
+static bool x2apic_value_valid(u32 offset, u64 data)
+{
+	switch (offset) {
+	case APIC_EOI:
+	case APIC_ESR:
+		return !data;
+	case APIC_TASKPRI:
+	case APIC_SELF_IPI:
+		return !(data & ~0xffULL);
+	default:
+		return !(data >> 32);
+	}
+}
+
+/** kvm_x2apic_write - WRMSR of a register; those that guests write often come first */
+int kvm_x2apic_write(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	u32 offset = (msr->index - APIC_BASE_MSR) << 4;
+
+	if (unlikely(!apic || !apic->x2apic))
+		return -EINVAL;
+	if (offset == APIC_ICR) {
+		apic->icr = msr->data & ~ICR_BUSY;
+		send_ipi(apic);
+		return 0;
+	}
+	if (!x2apic_value_valid(offset, msr->data))
+		return -EINVAL;
+	if (offset == APIC_EOI) {
+		kvm_lapic_eoi(apic);
+		return 0;
+	}
+	if (offset == APIC_SELF_IPI) {
+		self_ipi(apic, msr->data);
+		return 0;
+	}
+	return write_common(apic, offset, msr->data) ? 0 : -EINVAL;
+}
+
+/*
+ * ---- modes: IA32_APIC_BASE ----
+ */
+
+static void set_x2apic_ids(struct kvm_lapic *apic)
+{
+	u32 id = apic->vcpu->vcpu_id;
+
+	apic->ldr = (id >> 4 << 16) | BIT(id & 0xf);
+}
+
+static void reset_registers(struct kvm_lapic *apic)
+{
+	int i;
+
+	stop_timer(apic);
+	bitmap_zero(apic->irr, LAPIC_VECTORS);
+	bitmap_zero(apic->isr, LAPIC_VECTORS);
+	bitmap_zero(apic->tmr, LAPIC_VECTORS);
+	apic->highest_isr = -1;
+	apic->tpr = 0;
+	apic->vcpu->cr8 = 0;
+	apic->ldr = 0;
+	apic->dfr = APIC_DFR_FLAT;
+	apic->svr = 0xff;
+	apic->sw_enabled = false;
+	apic->esr = 0;
+	apic->esr_pending = 0;
+	apic->icr = 0;
+	for (i = 0; i < LVT_NR; i++)
+		WRITE_ONCE(apic->lvt[i], APIC_LVT_MASKED);
+	apic->tmict = 0;
+	apic->tdcr = 0;
+	apic->divide_shift = 1;
+	apic->period = 0;
+	apic->tscdeadline = 0;
+	apic->pv_eoi_pending = false;
+	if (apic->x2apic)
+		set_x2apic_ids(apic);
+}
+
+/* SDM "x2APIC State Transitions": off, xAPIC, x2APIC; back only by off. */
+static bool transition_allowed(u64 old, u64 new)
+{
+	const u64 mask = MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE;
+
+	if ((old & mask) == mask)
+		return (new & mask) != MSR_IA32_APICBASE_ENABLE;
+	if (!(old & mask))
+		return (new & mask) != mask;
+	return true;
+}
+
+/**
+ * kvm_lapic_set_base - write IA32_APIC_BASE
+ * @vcpu: the vcpu, loaded, with its APIC in the kernel
+ * @base: the value, whose bits kvm_apic_base_valid() has found possible
+ * @host_initiated: userspace's, which may go from any mode to any
+ * Returns 0, or -EINVAL with nothing changed.
+ */
+int kvm_lapic_set_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	u64 old = vcpu->apic_base, changed = old ^ base;
+
+	if (!host_initiated && !transition_allowed(old, base))
+		return -EINVAL;
+	vcpu->apic_base = base;
+	if (!(changed & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE)))
+		return 0;
+	apic->hw_enabled = base & MSR_IA32_APICBASE_ENABLE;
+	apic->x2apic = base & X2APIC_ENABLE;
+	if (changed & MSR_IA32_APICBASE_ENABLE) {
+		reset_registers(apic);
+		apic->id = vcpu->vcpu_id & 0xff;
+	} else if (apic->x2apic) {
+		set_x2apic_ids(apic);
+	}
+	kvm_lapic_update_map(vcpu->kvm);
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 0;
+}
+
+/*
+ * ---- KVM_GET_LAPIC, KVM_SET_LAPIC ----
+ */
+
+static void put_reg(struct kvm_lapic_state *state, u32 offset, u32 val)
+{
+	memcpy(state->regs + offset, &val, sizeof(val));
+}
+
+static u32 get_reg(const struct kvm_lapic_state *state, u32 offset)
+{
+	u32 val;
+
+	memcpy(&val, state->regs + offset, sizeof(val));
+	return val;
+}
+
+/* In x2APIC mode the whole id, if userspace knows that format, or its 8 bits. */
+static u32 state_id(const struct kvm_lapic *apic)
+{
+	u32 id = apic->vcpu->vcpu_id;
+
+	if (!apic->x2apic)
+		return apic->id << 24;
+	return apic->vcpu->kvm->x2apic_format ? id : id << 24;
+}
+
+long kvm_vcpu_get_lapic(struct kvm_vcpu *vcpu, struct kvm_lapic_state *state)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	u32 offset, val;
+
+	if (!apic)
+		return -EINVAL;
+	memset(state, 0, sizeof(*state));
+	for (offset = 0; offset < sizeof(state->regs); offset += 0x10)
+		if (read_reg(apic, offset, &val))
+			put_reg(state, offset, val);
+	put_reg(state, APIC_ID, state_id(apic));
+	return 0;
+}
+
+static void load_bitmap(unsigned long *bits, const struct kvm_lapic_state *state, u32 offset)
+{
+	int i;
+
+	bitmap_zero(bits, LAPIC_VECTORS);
+	for (i = 0; i < LAPIC_VECTORS / 32; i++)
+		bits[i * 32 / BITS_PER_LONG] |=
+			(unsigned long)get_reg(state, offset + i * 0x10) << (i * 32 % BITS_PER_LONG);
+}
+
+static bool state_possible(const struct kvm_lapic *apic, const struct kvm_lapic_state *state)
+{
+	u32 id = get_reg(state, APIC_ID);
+
+	if (apic->x2apic && id != state_id(apic))
+		return false;
+	if (apic->vcpu->kvm->x2apic_format && !apic->x2apic && id << 8)
+		return false;
+	/* Vectors below 16 are the processor's exceptions. */
+	if ((get_reg(state, APIC_ISR) | get_reg(state, APIC_IRR)) & 0xffff)
+		return false;
+	return (get_reg(state, APIC_LVTT) & LVT_TIMER_MODES) != LVT_TIMER_MODES;
+}
+
+static void load_timer(struct kvm_lapic *apic, const struct kvm_lapic_state *state)
+{
+	u32 count = get_reg(state, APIC_TMCCT);
+
+	apic->tmict = get_reg(state, APIC_TMICT);
+	if (timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE) {
+		/* The deadline comes by its MSR. */
+		apic->tmict = 0;
+		return;
+	}
+	/* A VMM that does not keep the current count gets a whole one. */
+	if (!count || count > apic->tmict)
+		count = apic->tmict;
+	start_count(apic, count);
+}
+
+static void load_lvts(struct kvm_lapic *apic, const struct kvm_lapic_state *state)
+{
+	int i;
+
+	for (i = 0; i < LVT_NR; i++) {
+		u32 val = get_reg(state, APIC_LVTT + 0x10 * i) & lvt_writable[i];
+
+		if (i == LVT_TIMER && !timer_offers_deadline(apic))
+			val &= ~APIC_LVT_TIMER_TSCDEADLINE;
+		WRITE_ONCE(apic->lvt[i], val);
+	}
+}
+
+/**
+ * kvm_vcpu_set_lapic - KVM_SET_LAPIC
+ * @vcpu: the vcpu, loaded
+ * @state: the register page; the mode is IA32_APIC_BASE's, set before
+ * Returns 0, or -EINVAL for a state that no APIC has; nothing is changed then.
+ */
+long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *state)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+
+	if (!apic || !state_possible(apic, state))
+		return -EINVAL;
+	stop_timer(apic);
+	if (!apic->x2apic) {
+		apic->id = get_reg(state, APIC_ID) >> 24;
+		apic->ldr = get_reg(state, APIC_LDR) & APIC_LDR_MASK;
+		apic->dfr = get_reg(state, APIC_DFR) | APIC_DFR_CLUSTER;
+	}
+	load_bitmap(apic->irr, state, APIC_IRR);
+	load_bitmap(apic->isr, state, APIC_ISR);
+	load_bitmap(apic->tmr, state, APIC_TMR);
+	apic->highest_isr = lapic_highest(apic->isr);
+	apic->tpr = get_reg(state, APIC_TASKPRI);
+	vcpu->cr8 = apic->tpr >> 4;
+	apic->esr = get_reg(state, APIC_ESR) & 0xff;
+	apic->esr_pending = 0;
+	apic->icr = (get_reg(state, APIC_ICR) & ~ICR_BUSY) | (u64)get_reg(state, APIC_ICR2) << 32;
+	apic->tscdeadline = 0;
+	load_lvts(apic, state);
+	set_svr(apic, get_reg(state, APIC_SPIV));
+	set_divide(apic, get_reg(state, APIC_TDCR));
+	load_timer(apic, state);
+	apic->pv_eoi_pending = false;
+	kvm_lapic_update_map(vcpu->kvm);
+	kvm_make_request(KVM_REQ_SCAN_IOAPIC, vcpu);
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 0;
+}
+
+/*
+ * ---- a vcpu's APIC: life ----
+ */
+
+/** kvm_lapic_reset - after RESET, or INIT, which keeps the id, the mode and its base */
+void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+
+	if (!apic)
+		return;
+	if (!init_event) {
+		apic->hw_enabled = true;
+		apic->x2apic = false;
+		apic->id = vcpu->vcpu_id & 0xff;
+		WRITE_ONCE(apic->pending_events, 0);
+		apic->vapic_addr = 0;
+	}
+	reset_registers(apic);
+	/* As firmware that knows no APIC would have it: the 8259 reaches the first processor. */
+	if (!init_event && vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id)
+		apic->lvt[LVT_LINT0] = APIC_DM_EXTINT;
+	kvm_lapic_update_map(vcpu->kvm);
+	kvm_make_request(KVM_REQ_SCAN_IOAPIC, vcpu);
+}
+
+/** kvm_lapic_create - with an interrupt controller in the kernel: 0 or -ENOMEM */
+int kvm_lapic_create(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic;
+
+	if (vcpu->kvm->irqchip_mode == KVM_IRQCHIP_USER)
+		return 0;
+	apic = kzalloc(sizeof(*apic), GFP_KERNEL_ACCOUNT);
+	if (!apic)
+		return -ENOMEM;
+	apic->vcpu = vcpu;
+	apic->highest_isr = -1;
+	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
+	apic->timer.function = timer_fires;
+	vcpu->lapic = apic;
+	return 0;
+}
+
+void kvm_lapic_destroy(struct kvm_vcpu *vcpu)
+{
+	if (!vcpu->lapic)
+		return;
+	hrtimer_cancel(&vcpu->lapic->timer);
+	kfree(vcpu->lapic);
+	vcpu->lapic = NULL;
+}
