@@ -4,6 +4,7 @@
  * of vcpus.
  */
 #include "kvm_host.h"
+#include "kvm_irq.h"
 
 #include <linux/uaccess.h>
 
@@ -77,6 +78,18 @@ static int disable_known_quirks(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
+/* Ids of 32 bits in messages and states; and 0xff an id like others. */
+static int enable_x2apic_api(struct kvm *kvm, u64 arg)
+{
+	if (arg & ~(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK))
+		return -EINVAL;
+	if (arg & KVM_X2APIC_API_USE_32BIT_IDS)
+		kvm->x2apic_format = true;
+	if (arg & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+		kvm->x2apic_no_broadcast = true;
+	return 0;
+}
+
 static const struct {
 	u32 cap;
 	int (*fn)(struct kvm *kvm, u64 arg);
@@ -89,6 +102,8 @@ static const struct {
 	{ KVM_CAP_MAX_VCPU_ID, enable_max_vcpu_id },
 	{ KVM_CAP_DISABLE_QUIRKS, disable_known_quirks },
 	{ KVM_CAP_DISABLE_QUIRKS2, disable_quirks },
+	{ KVM_CAP_SPLIT_IRQCHIP, kvm_enable_split_irqchip },
+	{ KVM_CAP_X2APIC_API, enable_x2apic_api },
 };
 
 /** kvm_vm_enable_cap - KVM_ENABLE_CAP of a VM: 0, or -EINVAL for what cannot be enabled */

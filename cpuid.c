@@ -139,7 +139,8 @@ static const u16 host_features[] = {
 /* Given always: nothing but software is behind them. */
 static const u16 software_features[] = {
 	X86_FEATURE_HYPERVISOR,
-	X86_FEATURE_APIC,		/* userspace's */
+	X86_FEATURE_APIC,		/* ours or userspace's */
+	X86_FEATURE_X2APIC,		/* ours; userspace's VMM takes it away */
 	X86_FEATURE_ARAT,		/* and its timer does not stop */
 	X86_FEATURE_MTRR, X86_FEATURE_PAT, X86_FEATURE_MCE, X86_FEATURE_MCA,
 	X86_FEATURE_TSC_ADJUST,

@@ -60,6 +60,11 @@ void __weak kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level)
 void __weak kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits) {}
 bool __weak kvm_pic_output(struct kvm *kvm) { return false; }
 int __weak kvm_pic_read_irq(struct kvm *kvm) { return 7; }
+int __weak kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins)
+{
+	kvm->irqchip_mode = KVM_IRQCHIP_SPLIT;
+	return 0;
+}
 
 /*
  * ---- who is addressed ----

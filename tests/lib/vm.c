@@ -69,6 +69,10 @@ void vcpu_create(struct vm *vm, struct vcpu *vcpu, int id)
 {
 	struct kvm_cpuid2 *cpuid = supported_cpuid(vm->sys);
 
+	/* What works with the kernel's APIC, and so is userspace's to offer. */
+	for (u32 i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == 1)
+			cpuid->entries[i].ecx |= vm->cpuid_1_ecx;
 	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (long)id);
 	if (vcpu->fd < 0)
 		die("KVM_CREATE_VCPU %d", id);
@@ -78,7 +82,7 @@ void vcpu_create(struct vm *vm, struct vcpu *vcpu, int id)
 	free(cpuid);
 }
 
-void vm_create(struct vm *vm)
+static void vm_open(struct vm *vm)
 {
 	memset(vm, 0, sizeof(*vm));
 	vm->sys = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -94,6 +98,22 @@ void vm_create(struct vm *vm)
 	vm->mem = xmmap(MEM_SIZE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	if (vm_slot(vm, 0, 0, 0, MEM_SIZE, vm->mem))
 		die("KVM_SET_USER_MEMORY_REGION");
+}
+
+void vm_create(struct vm *vm)
+{
+	vm_open(vm);
+	vcpu_create(vm, &vm->vcpu, 0);
+}
+
+void vm_create_split(struct vm *vm)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+
+	vm_open(vm);
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &cap))
+		die("KVM_CAP_SPLIT_IRQCHIP");
+	vm->cpuid_1_ecx = BIT(24);
 	vcpu_create(vm, &vm->vcpu, 0);
 }
 

@@ -99,6 +99,7 @@ struct vm {
 	u8 *mem;			/* MEM_SIZE, slot 0, gpa 0 */
 	struct vcpu vcpu;		/* id 0 */
 	enum vm_mode mode;
+	u32 cpuid_1_ecx;		/* features for the vcpus made from here on */
 };
 
 /*
@@ -128,6 +129,7 @@ struct trap {
 
 /* Each dies with a message (and so fails its test) upon a failure. */
 void vm_create(struct vm *vm);
+void vm_create_split(struct vm *vm);	/* with local APICs in the kernel, and TSC-deadline timers */
 void vm_destroy(struct vm *vm);
 void vcpu_create(struct vm *vm, struct vcpu *vcpu, int id);
 void vm_load(struct vm *vm, u64 gpa, const void *start, const void *end);
