@@ -14,6 +14,7 @@
 #include <linux/export.h>
 #include <linux/kvm_para.h>
 #include <linux/overflow.h>
+#include <linux/sched/stat.h>
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
@@ -358,7 +359,12 @@ static void limit_hypervisor(struct kvm_cpuid_entry2 *e)
 		memcpy(&e->edx, signature + 8, 4);
 		break;
 	case KVM_CPUID_FEATURES:
-		e->eax = BIT(KVM_FEATURE_NOP_IO_DELAY);
+		e->eax = BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_NOP_IO_DELAY) |
+			 BIT(KVM_FEATURE_CLOCKSOURCE2) | BIT(KVM_FEATURE_PV_EOI) |
+			 BIT(KVM_FEATURE_PV_UNHALT) | BIT(KVM_FEATURE_PV_TLB_FLUSH) |
+			 BIT(KVM_FEATURE_PV_SEND_IPI) | BIT(KVM_FEATURE_POLL_CONTROL) |
+			 BIT(KVM_FEATURE_PV_SCHED_YIELD) | BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) |
+			 (sched_info_on() ? BIT(KVM_FEATURE_STEAL_TIME) : 0);
 		break;
 	}
 }
@@ -860,6 +866,7 @@ void kvm_derive_from_cpuid(struct kvm_vcpu *vcpu)
 	vcpu->guest_supported_xcr0 = find_guest_xcr0(vcpu);
 	if (vcpu->xcr0 & ~vcpu->guest_supported_xcr0)
 		vcpu->xcr0 = XFEATURE_MASK_FP;
+	kvm_pv_derive(vcpu);
 }
 
 /*

@@ -22,6 +22,7 @@
 #include <linux/reboot.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/seq_file.h>
 #include <linux/smp.h>
 #include <linux/uaccess.h>
@@ -359,9 +360,13 @@ static void kvm_sched_in(struct preempt_notifier *pn, int cpu)
 	kvm_call(vcpu_load)(vcpu, cpu);
 	WRITE_ONCE(vcpu->cpu, cpu);
 	WRITE_ONCE(vcpu->preempted, false);
-	if (vcpu->lapic && vcpu->last_cpu != cpu)
-		kvm_make_request(KVM_REQ_MIGRATE_TIMER, vcpu);
+	kvm_pv_sched_in(vcpu);
+	kvm_clock_sched_in(vcpu, vcpu->last_cpu != cpu);
+	if (vcpu->last_cpu == cpu)
+		return;
 	vcpu->last_cpu = cpu;
+	if (vcpu->lapic)
+		kvm_make_request(KVM_REQ_MIGRATE_TIMER, vcpu);
 }
 
 static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
@@ -370,6 +375,7 @@ static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 
 	kvm_call(vcpu_put)(vcpu);
 	WRITE_ONCE(vcpu->cpu, -1);
+	kvm_pv_sched_out(vcpu);
 	if (next && current->on_rq)
 		WRITE_ONCE(vcpu->preempted, true);
 }
@@ -536,6 +542,21 @@ static long ioctl_setup_mce(struct kvm_vcpu *vcpu, void *arg)
 	return kvm_vcpu_setup_mce(vcpu, *(u64 *)arg);
 }
 
+static long ioctl_kvmclock_ctrl(struct kvm_vcpu *vcpu, void __user *arg)
+{
+	return kvm_vcpu_kvmclock_ctrl(vcpu);
+}
+
+static long ioctl_enable_cap(struct kvm_vcpu *vcpu, void *arg)
+{
+	const struct kvm_enable_cap *cap = arg;
+
+	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID || cap->args[0] > 1)
+		return -EINVAL;
+	vcpu->pv.enforce = cap->args[0];
+	return 0;
+}
+
 static long ioctl_nmi(struct kvm_vcpu *vcpu, void __user *arg)
 {
 	kvm_inject_nmi(vcpu);
@@ -610,6 +631,8 @@ static const struct kvm_vcpu_ioctl vcpu_ioctls[] = {
 	{ KVM_HAS_DEVICE_ATTR, .fn = ioctl_has_attr },
 	{ KVM_GET_DEVICE_ATTR, .fn = ioctl_get_attr },
 	{ KVM_SET_DEVICE_ATTR, .fn = ioctl_set_attr },
+	{ KVM_ENABLE_CAP, .fn = ioctl_enable_cap },
+	{ KVM_KVMCLOCK_CTRL, .raw = true, .raw_fn = ioctl_kvmclock_ctrl },
 	{ KVM_NMI, .raw = true, .raw_fn = ioctl_nmi },
 	{ KVM_GET_MSRS, .raw = true, .raw_fn = ioctl_get_msrs },
 	{ KVM_SET_MSRS, .raw = true, .raw_fn = ioctl_set_msrs },
@@ -782,6 +805,17 @@ static void kvm_destroy_vcpus(struct kvm *kvm)
 	xa_destroy(&kvm->vcpus);
 }
 
+/** kvm_for_each_vm - call for every VM; none goes away meanwhile */
+void kvm_for_each_vm(void (*fn)(struct kvm *kvm))
+{
+	struct kvm *kvm;
+
+	mutex_lock(&kvm_lock);
+	list_for_each_entry(kvm, &kvm_vms, vm_list)
+		fn(kvm);
+	mutex_unlock(&kvm_lock);
+}
+
 static void kvm_destroy_vm(struct kvm *kvm)
 {
 	struct mm_struct *mm = kvm->mm;
@@ -823,6 +857,7 @@ static struct kvm *kvm_create_vm(void)
 	xa_init(&kvm->vcpus);
 	kvm->mm = current->mm;
 	mmgrab(kvm->mm);
+	kvm_clock_init_vm(kvm);
 
 	r = init_srcu_struct(&kvm->srcu);
 	if (r)
@@ -975,6 +1010,20 @@ static long kvm_vm_set_identity_map(struct kvm *kvm, void __user *arg)
 	return r;
 }
 
+static long kvm_vm_clock_ioctl(struct kvm *kvm, unsigned int cmd, void __user *arg)
+{
+	struct kvm_clock_data data;
+	long r;
+
+	if (cmd == KVM_GET_CLOCK) {
+		r = kvm_vm_get_clock(kvm, &data);
+		return !r && copy_to_user(arg, &data, sizeof(data)) ? -EFAULT : r;
+	}
+	if (copy_from_user(&data, arg, sizeof(data)))
+		return -EFAULT;
+	return kvm_vm_set_clock(kvm, &data);
+}
+
 /* KVM_SET_BOOT_CPU_ID: which vcpu needs no SIPI; before there is any. */
 static long kvm_vm_set_boot_cpu(struct kvm *kvm, unsigned long id)
 {
@@ -1028,6 +1077,10 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_DISABLE_QUIRKS:
 	case KVM_CAP_SET_BOOT_CPU_ID:
+	case KVM_CAP_CLOCKSOURCE:
+	case KVM_CAP_KVMCLOCK_CTRL:
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
+	case KVM_CAP_ENABLE_CAP:
 		return 1;
 	case KVM_CAP_SYNC_REGS:
 		return KVM_SYNC_X86_VALID_FIELDS;
@@ -1038,6 +1091,10 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	case KVM_CAP_XSAVE2:
 		/* No component that must be asked for is offered. */
 		return sizeof(struct kvm_xsave);
+	case KVM_CAP_ADJUST_CLOCK:
+		return KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
+	case KVM_CAP_STEAL_TIME:
+		return sched_info_on();
 	case KVM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
 	case KVM_CAP_NR_MEMSLOTS:
@@ -1117,6 +1174,9 @@ static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 		return kvm_vm_memory_ioctl(kvm, cmd, (void __user *)arg);
 	case KVM_SET_TSS_ADDR:
 		return kvm_vm_set_tss_addr(kvm, arg);
+	case KVM_GET_CLOCK:
+	case KVM_SET_CLOCK:
+		return kvm_vm_clock_ioctl(kvm, cmd, (void __user *)arg);
 	case KVM_SET_BOOT_CPU_ID:
 		return kvm_vm_set_boot_cpu(kvm, arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:
@@ -1354,6 +1414,7 @@ static int __init kvm_init(void)
 
 	if (r)
 		return r;
+	kvm_clock_module_init();
 	kvm_stats_create();
 	return 0;
 }
@@ -1361,6 +1422,7 @@ static int __init kvm_init(void)
 static void __exit kvm_exit(void)
 {
 	debugfs_remove_recursive(kvm_debugfs_dir);
+	kvm_clock_module_exit();
 	kvm_mmu_module_exit();
 }
 

@@ -1139,7 +1139,7 @@ static void reset_registers(struct kvm_lapic *apic)
 	apic->divide_shift = 1;
 	apic->period = 0;
 	apic->tscdeadline = 0;
-	apic->pv_eoi_pending = false;
+	apic->vcpu->pv.eoi_offered = false;
 	if (apic->x2apic)
 		set_x2apic_ids(apic);
 }
@@ -1313,7 +1313,7 @@ long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *sta
 	set_svr(apic, get_reg(state, APIC_SPIV));
 	set_divide(apic, get_reg(state, APIC_TDCR));
 	load_timer(apic, state);
-	apic->pv_eoi_pending = false;
+	vcpu->pv.eoi_offered = false;
 	kvm_lapic_update_map(vcpu->kvm);
 	kvm_make_request(KVM_REQ_SCAN_IOAPIC, vcpu);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);

@@ -207,6 +207,7 @@ void kvm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 {
 	vcpu->tsc_offset = offset;
 	kvm_ops.set_tsc_offset(vcpu, offset);
+	kvm_clock_tsc_written(vcpu);
 }
 
 /* Would data, now, be within a second of what the last write of the VM has become? */
@@ -601,14 +602,8 @@ static int set_hwcr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 /* In order of index. */
 static const struct msr_row rows[] = {
 	{ MSR_IA32_TSC, MSR_IA32_TSC, ROW_LISTED, .get = get_tsc, .set = set_tsc },
-	/*
-	 * Paravirtual features are offered only where they work, and there are
-	 * none yet; the zero that a reset writes is accepted.
-	 */
-	{ MSR_KVM_WALL_CLOCK, MSR_KVM_WALL_CLOCK,
-	  MEM(msr.wall_clock), .valid = valid_zero },
-	{ MSR_KVM_SYSTEM_TIME, MSR_KVM_SYSTEM_TIME,
-	  MEM(msr.system_time), .valid = valid_zero },
+	{ MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, ROW_LISTED,
+	  .get = kvm_pv_get_msr, .set = kvm_pv_set_msr },
 	{ MSR_IA32_PLATFORM_ID, MSR_IA32_PLATFORM_ID, ROW_INTEL | ROW_GUEST_RO,
 	  .get = get_zero, .set = set_zero_only },
 	{ MSR_IA32_APICBASE, MSR_IA32_APICBASE,
@@ -655,8 +650,8 @@ static const struct msr_row rows[] = {
 	{ APIC_BASE_MSR, APIC_BASE_MSR + 0xff, .get = kvm_x2apic_read, .set = kvm_x2apic_write },
 	{ MSR_IA32_XSS, MSR_IA32_XSS, ROW_LISTED, X86_FEATURE_XSAVES,
 	  MEM(xss), .valid = valid_zero },
-	{ MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_MIGRATION_CONTROL,
-	  .get = get_zero, .set = set_zero_only },
+	{ MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_MIGRATION_CONTROL, ROW_LISTED,
+	  .get = kvm_pv_get_msr, .set = kvm_pv_set_msr },
 	{ MSR_EFER, MSR_EFER, .get = get_efer, .set = set_efer },
 	/* Performance counters that count nothing. */
 	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR0 + 3, ROW_AMD, .get = get_zero, .set = set_zero_only },
@@ -976,7 +971,7 @@ void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event)
 	vcpu->msr.mcg_status = 0;
 	vcpu->msr.k7_hwcr = 0;
 	vcpu->msr.misc_features = 0;
-	vcpu->msr.poll_control = 1;
+	kvm_pv_reset(vcpu);
 	vcpu->xss = 0;
 	reset_tsc(vcpu);
 }

@@ -9,7 +9,6 @@
 
 #include <linux/cpu.h>
 #include <linux/entry-kvm.h>
-#include <linux/kvm_para.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <linux/static_call.h>
@@ -266,8 +265,11 @@ static bool take_irq(struct kvm_vcpu *vcpu)
 		vector = kvm_pic_read_irq(vcpu->kvm);
 	} else {
 		vector = kvm_lapic_pending(vcpu->lapic);
-		if (vector >= 0)
-			kvm_lapic_ack(vcpu->lapic, vector);
+		if (vector < 0)
+			return false;
+		kvm_lapic_ack(vcpu->lapic, vector);
+		if (unlikely(vcpu->pv.eoi))
+			kvm_pv_eoi_offer(vcpu, vector);
 	}
 	if (vector < 0)
 		return false;
@@ -574,17 +576,6 @@ int kvm_emulate_ud(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_ud);
 
-/* No hypercall is offered: RAX says so, as <linux/kvm_para.h> defines. */
-int kvm_emulate_hypercall(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat.hypercalls++;
-	kvm_rax_write(vcpu, kvm_ops.get_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS);
-	if (!is_64bit_code(vcpu))
-		kvm_rax_write(vcpu, (u32)kvm_rax_read(vcpu));
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_emulate_hypercall);
-
 /* Shutdown: what was being delivered is gone with it. */
 int kvm_emulate_triple_fault(struct kvm_vcpu *vcpu)
 {
@@ -663,6 +654,9 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 		kvm_mmu_unload(vcpu);
 	if (kvm_check_request(KVM_REQ_MMU_SYNC, vcpu))
 		kvm_mmu_sync_roots(vcpu);
+	/* Which may want a TLB flush. */
+	if (kvm_check_request(KVM_REQ_STEAL_UPDATE, vcpu))
+		kvm_pv_update_steal_time(vcpu);
 	if (kvm_check_request(KVM_REQ_TLB_FLUSH, vcpu)) {
 		vcpu->stat.tlb_flush++;
 		kvm_ops.tlb_flush(vcpu);
@@ -672,7 +666,8 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_check_request(KVM_REQ_MSR_FILTER, vcpu))
 		kvm_ops.update_intercepts(vcpu);
 	kvm_check_request(KVM_REQ_OUTSIDE_GUEST, vcpu);
-	kvm_check_request(KVM_REQ_CLOCK_UPDATE, vcpu);
+	if (kvm_check_request(KVM_REQ_CLOCK_UPDATE, vcpu))
+		kvm_clock_update_guest(vcpu);
 	kvm_check_request(KVM_REQ_UNBLOCK, vcpu);
 	return vcpu->lapic ? handle_apic_requests(vcpu) : 1;
 }
@@ -784,6 +779,8 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 		return r;
 	}
 	preempt_enable();
+	if (unlikely(vcpu->pv.eoi_offered))
+		kvm_pv_eoi_collect(vcpu);
 	return kvm_call(handle_exit)(vcpu);
 }
 

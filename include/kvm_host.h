@@ -403,6 +403,17 @@ struct kvm_vcpu {
 		u64 misc_features;
 	} msr;
 
+	/* Paravirtual features (pv.c). */
+	struct {
+		u32 features;			/* of the guest's CPUID */
+		bool enforce;			/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
+		bool eoi_offered;		/* the guest's flag may stand for an EOI */
+		bool guest_stopped;		/* KVM_KVMCLOCK_CTRL, to be told */
+		u64 eoi, migration_control;	/* MSRs */
+		unsigned long clock_jiffies;	/* of the last update */
+		u64 last_run_delay;		/* accounted as stolen so far */
+	} pv;
+
 	/* Time. */
 	u64 tsc_offset;
 	u64 last_host_tsc;
@@ -484,7 +495,14 @@ struct kvm {
 
 	unsigned long tss_addr;
 	u64 identity_map_addr;
-	u64 kvmclock_offset;
+	u64 kvmclock_offset;		/* tsc_lock: to the host's raw monotonic time */
+	struct {
+		bool master;		/* tsc_lock: host TSC and raw time of one moment */
+		u64 tsc, ns;
+		u32 mul;		/* ticks to ns */
+		s8 shift;
+	} clock;
+	bool tsc_unequal;		/* vcpus' TSC offsets differ */
 	u64 tsc_write_data, tsc_write_ns, tsc_write_offset;	/* tsc_lock */
 	raw_spinlock_t tsc_lock;
 	struct kvm_vm_stat stat;
@@ -713,6 +731,7 @@ void kvm_flush_remote_tlbs(struct kvm *kvm);
 /* Set req on every vcpu and make those in guest mode leave it; waits for them. */
 void kvm_make_all_vcpus_request(struct kvm *kvm, int req);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
+void kvm_for_each_vm(void (*fn)(struct kvm *kvm));	/* may sleep */
 void kvm_vm_dead(struct kvm *kvm);	/* an internal fault: no vcpu enters again */
 
 /*
@@ -743,6 +762,35 @@ long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp);
 long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp);
 long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq);
 bool kvm_irq_waits(struct kvm_vcpu *vcpu);
+
+/*
+ * ---- clock.c ----
+ */
+void kvm_clock_module_init(void);
+void kvm_clock_module_exit(void);
+void kvm_clock_init_vm(struct kvm *kvm);
+void kvm_clock_tsc_written(struct kvm_vcpu *vcpu);
+void kvm_clock_sched_in(struct kvm_vcpu *vcpu, bool moved);
+void kvm_clock_update_guest(struct kvm_vcpu *vcpu);
+void kvm_clock_set_system_time(struct kvm_vcpu *vcpu, u64 data);
+void kvm_clock_set_wall_clock(struct kvm_vcpu *vcpu, u64 gpa);
+long kvm_clock_pairing(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned long type);
+long kvm_vm_get_clock(struct kvm *kvm, struct kvm_clock_data *data);
+long kvm_vm_set_clock(struct kvm *kvm, const struct kvm_clock_data *data);
+long kvm_vcpu_kvmclock_ctrl(struct kvm_vcpu *vcpu);
+
+/*
+ * ---- pv.c ----
+ */
+void kvm_pv_derive(struct kvm_vcpu *vcpu);
+void kvm_pv_reset(struct kvm_vcpu *vcpu);
+void kvm_pv_sched_in(struct kvm_vcpu *vcpu);
+void kvm_pv_sched_out(struct kvm_vcpu *vcpu);
+void kvm_pv_update_steal_time(struct kvm_vcpu *vcpu);
+void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu, u8 vector);
+void kvm_pv_eoi_collect(struct kvm_vcpu *vcpu);
+int  kvm_pv_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+int  kvm_pv_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr);
 
 /*
  * ---- halt.c ----

@@ -35,7 +35,6 @@ struct kvm_lapic {
 	int highest_isr;			/* -1: none */
 	u8 tpr;					/* its upper half is also vcpu->cr8 */
 	bool hw_enabled, sw_enabled, x2apic;
-	bool pv_eoi_pending;			/* the guest's flag stands for an EOI to come */
 	unsigned long pending_events;
 	unsigned long esr_pending;
 	u8 sipi_vector;

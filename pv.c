@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a guest that knows its hypervisor may use: hypercalls, and features
+ * switched on by MSRs of their own.  The numbers and structures are those of
+ * <asm/kvm_para.h>; the clock is clock.c's.
+ */
+#define pr_fmt(fmt) "kvm: " fmt
+
+#include "kvm_host.h"
+#include "kvm_lapic.h"
+
+#include <linux/kvm_para.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/sched/stat.h>
+#include <linux/uaccess.h>
+#include <asm/apicdef.h>
+
+#define STEAL_ENABLED		KVM_MSR_ENABLED
+#define PV_EOI_RESERVED		2ULL	/* the flag's word is aligned to 4 bytes */
+
+/*
+ * ---- which features the guest has ----
+ */
+
+/* The leaf of features: behind our signature, wherever userspace put that. */
+static u32 find_features(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u32 base;
+
+	for (base = KVM_CPUID_SIGNATURE; base < KVM_CPUID_SIGNATURE + 0x1000; base += 0x100) {
+		e = kvm_find_cpuid(vcpu, base, 0);
+		if (!e || memcmp(&e->ebx, KVM_SIGNATURE, 4) || e->eax < base + 1)
+			continue;
+		e = kvm_find_cpuid(vcpu, base + 1, 0);
+		return e ? e->eax : 0;
+	}
+	return 0;
+}
+
+/** kvm_pv_derive - the guest's CPUID was set */
+void kvm_pv_derive(struct kvm_vcpu *vcpu)
+{
+	vcpu->pv.features = find_features(vcpu);
+}
+
+/* All of them, unless userspace wants its CPUID enforced. */
+static bool has(struct kvm_vcpu *vcpu, unsigned int feature)
+{
+	return !vcpu->pv.enforce || (vcpu->pv.features & BIT(feature));
+}
+
+/*
+ * ---- guest memory where nothing may sleep ----
+ */
+
+static int write_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
+{
+	gfn_t gfn = kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa));
+	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_slot(vcpu, gfn);
+
+	if (!slot || (slot->flags & KVM_MEM_READONLY))
+		return -EFAULT;
+	if (copy_to_user_nofault((void __user *)(kvm_slot_hva(slot, gfn) + offset_in_page(gpa)),
+				 data, len))
+		return -EFAULT;
+	kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+	return 0;
+}
+
+/*
+ * ---- steal time, and TLB flushes while preempted ----
+ */
+
+static gpa_t steal_gpa(const struct kvm_vcpu *vcpu)
+{
+	return vcpu->msr.steal_time & KVM_STEAL_VALID_BITS;
+}
+
+/* How long this thread was ready and did not run. */
+#ifdef CONFIG_SCHED_INFO
+static u64 run_delay(void)
+{
+	return current->sched_info.run_delay;
+}
+#else
+static u64 run_delay(void)
+{
+	return 0;
+}
+#endif
+
+/* No longer preempted; what others asked for meanwhile is done before the guest goes on. */
+static void take_preempted(struct kvm_vcpu *vcpu)
+{
+	gpa_t gpa = steal_gpa(vcpu) + offsetof(struct kvm_steal_time, preempted);
+	u8 old, zero = 0;
+	int r;
+
+	if (kvm_read_guest(vcpu, gpa, &old, sizeof(old)))
+		return;
+	while (old) {
+		r = kvm_cmpxchg_guest(vcpu, gpa, &old, &zero, sizeof(old));
+		if (r < 0)
+			return;
+		if (!r)
+			break;
+	}
+	if (old & KVM_VCPU_FLUSH_TLB)
+		kvm_mmu_guest_tlb_flush(vcpu);
+}
+
+/** kvm_pv_update_steal_time - KVM_REQ_STEAL_UPDATE: the vcpu runs again */
+void kvm_pv_update_steal_time(struct kvm_vcpu *vcpu)
+{
+	gpa_t gpa = steal_gpa(vcpu);
+	u64 delay = run_delay();
+	struct kvm_steal_time st;
+
+	if (!(vcpu->msr.steal_time & STEAL_ENABLED))
+		return;
+	take_preempted(vcpu);
+	if (kvm_read_guest(vcpu, gpa, &st, offsetof(struct kvm_steal_time, preempted)))
+		return;
+	/* Odd while steal is written. */
+	st.version = (st.version + 1) | 1;
+	if (kvm_write_guest(vcpu, gpa + offsetof(struct kvm_steal_time, version), &st.version,
+			    sizeof(st.version)))
+		return;
+	smp_wmb();
+	st.steal += delay - vcpu->pv.last_run_delay;
+	vcpu->pv.last_run_delay = delay;
+	kvm_write_guest(vcpu, gpa, &st.steal, sizeof(st.steal));
+	smp_wmb();
+	st.version++;
+	kvm_write_guest(vcpu, gpa + offsetof(struct kvm_steal_time, version), &st.version,
+			sizeof(st.version));
+}
+
+/** kvm_pv_sched_in - the vcpu was loaded; no sleeping */
+void kvm_pv_sched_in(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->msr.steal_time & STEAL_ENABLED)
+		kvm_make_request(KVM_REQ_STEAL_UPDATE, vcpu);
+}
+
+/** kvm_pv_sched_out - others need not wait for it, nor interrupt it; no sleeping */
+void kvm_pv_sched_out(struct kvm_vcpu *vcpu)
+{
+	gpa_t gpa = steal_gpa(vcpu) + offsetof(struct kvm_steal_time, preempted);
+	u8 preempted = KVM_VCPU_PREEMPTED;
+	int idx;
+
+	/* Only the VMM has the memory mapped; a file's last close may come from anyone. */
+	if (!(vcpu->msr.steal_time & STEAL_ENABLED) || current->mm != vcpu->kvm->mm ||
+	    (READ_ONCE(vcpu->requests) & BIT(KVM_REQ_STEAL_UPDATE)))
+		return;
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	write_atomic(vcpu, gpa, &preempted, sizeof(preempted));
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+}
+
+static int set_steal_time(struct kvm_vcpu *vcpu, u64 data)
+{
+	if (data & KVM_STEAL_RESERVED_MASK)
+		return -EINVAL;
+	vcpu->msr.steal_time = data;
+	vcpu->pv.last_run_delay = run_delay();
+	kvm_pv_sched_in(vcpu);
+	return 0;
+}
+
+/*
+ * ---- EOI without an exit ----
+ *
+ * A flag in the guest's memory stands for the EOI of the one interrupt in
+ * service, if nobody else must hear of it and nothing waits behind it.
+ */
+
+static gpa_t eoi_gpa(const struct kvm_vcpu *vcpu)
+{
+	return vcpu->pv.eoi & ~(u64)KVM_MSR_ENABLED;
+}
+
+/** kvm_pv_eoi_offer - an interrupt was acknowledged and will be injected; no sleeping */
+void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu, u8 vector)
+{
+	const struct kvm_lapic *apic = vcpu->lapic;
+	u8 flag = KVM_PV_EOI_ENABLED;
+
+	if (!(vcpu->pv.eoi & KVM_MSR_ENABLED) || test_bit(vector, apic->eoi_exits) ||
+	    lapic_highest(apic->irr) >= 0 || bitmap_weight(apic->isr, LAPIC_VECTORS) != 1)
+		return;
+	vcpu->pv.eoi_offered = !write_atomic(vcpu, eoi_gpa(vcpu), &flag, sizeof(flag));
+}
+
+/** kvm_pv_eoi_collect - after an exit: the guest took the flag, or it is withdrawn */
+void kvm_pv_eoi_collect(struct kvm_vcpu *vcpu)
+{
+	u8 flag = 0, zero = 0;
+
+	vcpu->pv.eoi_offered = false;
+	if (kvm_read_guest(vcpu, eoi_gpa(vcpu), &flag, sizeof(flag)))
+		return;
+	if (flag & KVM_PV_EOI_MASK)
+		kvm_write_guest(vcpu, eoi_gpa(vcpu), &zero, sizeof(zero));
+	else
+		kvm_lapic_eoi(vcpu->lapic);
+}
+
+static int set_pv_eoi(struct kvm_vcpu *vcpu, u64 data)
+{
+	if (data & PV_EOI_RESERVED)
+		return -EINVAL;
+	/* Userspace's APIC has no use for it; then the flag stays clear and the guest does an EOI. */
+	vcpu->pv.eoi = data;
+	vcpu->pv.eoi_offered = false;
+	return 0;
+}
+
+/*
+ * ---- MSRs ----
+ */
+
+/* The feature that a register needs. */
+static unsigned int msr_feature(u32 index)
+{
+	switch (index) {
+	case MSR_KVM_WALL_CLOCK:
+	case MSR_KVM_SYSTEM_TIME:
+		return KVM_FEATURE_CLOCKSOURCE;
+	case MSR_KVM_WALL_CLOCK_NEW:
+	case MSR_KVM_SYSTEM_TIME_NEW:
+		return KVM_FEATURE_CLOCKSOURCE2;
+	case MSR_KVM_STEAL_TIME:
+		return KVM_FEATURE_STEAL_TIME;
+	case MSR_KVM_PV_EOI_EN:
+		return KVM_FEATURE_PV_EOI;
+	case MSR_KVM_POLL_CONTROL:
+		return KVM_FEATURE_POLL_CONTROL;
+	case MSR_KVM_MIGRATION_CONTROL:
+		return KVM_FEATURE_MIGRATION_CONTROL;
+	case MSR_KVM_ASYNC_PF_EN:
+		return KVM_FEATURE_ASYNC_PF;
+	default:
+		return KVM_FEATURE_ASYNC_PF_INT;
+	}
+}
+
+int kvm_pv_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
+{
+	if (!has(vcpu, msr_feature(msr->index)))
+		return -EINVAL;
+	switch (msr->index) {
+	case MSR_KVM_WALL_CLOCK:
+	case MSR_KVM_WALL_CLOCK_NEW:
+		msr->data = vcpu->msr.wall_clock;
+		break;
+	case MSR_KVM_SYSTEM_TIME:
+	case MSR_KVM_SYSTEM_TIME_NEW:
+		msr->data = vcpu->msr.system_time;
+		break;
+	case MSR_KVM_STEAL_TIME:
+		msr->data = vcpu->msr.steal_time;
+		break;
+	case MSR_KVM_PV_EOI_EN:
+		msr->data = vcpu->pv.eoi;
+		break;
+	case MSR_KVM_POLL_CONTROL:
+		msr->data = vcpu->msr.poll_control;
+		break;
+	case MSR_KVM_MIGRATION_CONTROL:
+		msr->data = vcpu->pv.migration_control;
+		break;
+	default:
+		msr->data = 0;
+	}
+	return 0;
+}
+
+int kvm_pv_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	if (!has(vcpu, msr_feature(msr->index)))
+		return -EINVAL;
+	switch (msr->index) {
+	case MSR_KVM_WALL_CLOCK:
+	case MSR_KVM_WALL_CLOCK_NEW:
+		kvm_clock_set_wall_clock(vcpu, msr->data);
+		return 0;
+	case MSR_KVM_SYSTEM_TIME:
+	case MSR_KVM_SYSTEM_TIME_NEW:
+		kvm_clock_set_system_time(vcpu, msr->data);
+		return 0;
+	case MSR_KVM_STEAL_TIME:
+		return set_steal_time(vcpu, msr->data);
+	case MSR_KVM_PV_EOI_EN:
+		return set_pv_eoi(vcpu, msr->data);
+	case MSR_KVM_POLL_CONTROL:
+		if (msr->data & ~1ULL)
+			return -EINVAL;
+		vcpu->msr.poll_control = msr->data;
+		return 0;
+	case MSR_KVM_MIGRATION_CONTROL:
+		if (msr->data & ~(u64)KVM_MIGRATION_READY)
+			return -EINVAL;
+		vcpu->pv.migration_control = msr->data;
+		return 0;
+	default:
+		/* No asynchronous page faults: the zero that a reset writes. */
+		return msr->data ? -EINVAL : 0;
+	}
+}
+
+/** kvm_pv_reset - RESET: nothing is switched on */
+void kvm_pv_reset(struct kvm_vcpu *vcpu)
+{
+	vcpu->msr.wall_clock = 0;
+	vcpu->msr.system_time = 0;
+	vcpu->msr.steal_time = 0;
+	vcpu->msr.poll_control = 1;
+	vcpu->pv.eoi = 0;
+	vcpu->pv.eoi_offered = false;
+	vcpu->pv.migration_control = 0;
+	vcpu->pv_unhalted = false;
+}
+
+/*
+ * ---- hypercalls ----
+ */
+
+/* KVM_HC_KICK_CPU: out of its HLT, or past its next. */
+static long kick_cpu(struct kvm_vcpu *vcpu, u32 apic_id)
+{
+	struct kvm_vcpu *target = kvm_lapic_vcpu_by_id(vcpu->kvm, apic_id);
+
+	if (target) {
+		WRITE_ONCE(target->pv_unhalted, true);
+		kvm_vcpu_kick(target);
+	}
+	return 0;
+}
+
+static long send_ipi(struct kvm_vcpu *vcpu, const unsigned long *a, bool long_mode)
+{
+	DECLARE_BITMAP(bitmap, 128) = {};
+	unsigned int bits = long_mode ? 64 : 32;
+	u64 words[2] = { a[0], a[1] };
+
+	if (a[3] & (APIC_DEST_LOGICAL | APIC_DEST_ALLBUT))
+		return -KVM_EINVAL;
+	if (!long_mode) {
+		words[0] = (u32)a[0] | (u64)a[1] << 32;
+		words[1] = 0;
+	}
+	bitmap_from_arr32(bitmap, (const u32 *)words, 128);
+	return kvm_lapic_send_to_bitmap(vcpu, bitmap, 2 * bits, a[2], a[3]);
+}
+
+/* The caller waits for that vcpu, which waits for a CPU. */
+static long sched_yield_to(struct kvm_vcpu *vcpu, u32 apic_id)
+{
+	struct kvm_vcpu *target = kvm_lapic_vcpu_by_id(vcpu->kvm, apic_id);
+
+	if (target && target != vcpu && READ_ONCE(target->preempted)) {
+		vcpu->stat.directed_yield_attempted++;
+		if (kvm_vcpu_yield_to(target))
+			vcpu->stat.directed_yield_successful++;
+	}
+	return 0;
+}
+
+static long hypercall(struct kvm_vcpu *vcpu, unsigned long nr, const unsigned long *a, bool lm)
+{
+	switch (nr) {
+	case KVM_HC_VAPIC_POLL_IRQ:
+		/* That it exited was what it wanted. */
+		return 0;
+	case KVM_HC_KICK_CPU:
+		if (!vcpu->lapic || !has(vcpu, KVM_FEATURE_PV_UNHALT))
+			break;
+		return kick_cpu(vcpu, a[1]);
+	case KVM_HC_CLOCK_PAIRING:
+		return kvm_clock_pairing(vcpu, a[0], a[1]);
+	case KVM_HC_SEND_IPI:
+		if (!vcpu->lapic || !has(vcpu, KVM_FEATURE_PV_SEND_IPI))
+			break;
+		return send_ipi(vcpu, a, lm);
+	case KVM_HC_SCHED_YIELD:
+		if (!vcpu->lapic || !has(vcpu, KVM_FEATURE_PV_SCHED_YIELD))
+			break;
+		return sched_yield_to(vcpu, a[0]);
+	}
+	return -KVM_ENOSYS;
+}
+
+/** kvm_emulate_hypercall - VMCALL, VMMCALL: number in RAX, arguments in RBX, RCX, RDX, RSI */
+int kvm_emulate_hypercall(struct kvm_vcpu *vcpu)
+{
+	unsigned long nr = kvm_rax_read(vcpu), ret;
+	unsigned long a[4] = {
+		kvm_rbx_read(vcpu), kvm_rcx_read(vcpu), kvm_rdx_read(vcpu),
+		kvm_reg_read(vcpu, VCPU_REGS_RSI),
+	};
+	bool lm = is_64bit_code(vcpu);
+	int i;
+
+	vcpu->stat.hypercalls++;
+	for (i = 0; !lm && i < ARRAY_SIZE(a); i++)
+		a[i] = (u32)a[i];
+	ret = kvm_ops.get_cpl(vcpu) ? -KVM_EPERM : hypercall(vcpu, lm ? nr : (u32)nr, a, lm);
+	kvm_rax_write(vcpu, lm ? ret : (u32)ret);
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_emulate_hypercall);
