@@ -12,6 +12,24 @@
 #include <linux/module.h>
 #include <asm/fpu/api.h>
 
+/*
+ * An instruction that exits does so again and again.  What its length was found
+ * by is kept: the entries of the guest's page tables that lead to it, and its
+ * bytes.  As long as all of them read the same, so is the length.
+ */
+#define INSN_MEMOS	16
+#define MEMO_BYTES	8
+
+struct insn_memo {
+	unsigned long rip, cr3;
+	u64 generation;			/* of the memory slots; 0: empty */
+	u8 cpl, len, levels;
+	const u64 __user *gpte_at[5];
+	u64 gpte[5];
+	const u64 __user *code_at;
+	u64 code, mask;
+};
+
 struct kvm_emulate {
 	struct x86_emulate_ctxt ctxt;
 	struct kvm_vcpu *vcpu;
@@ -28,6 +46,7 @@ struct kvm_emulate {
 	/* INS: what was asked for, and whether the answer is in pio.data. */
 	bool pio_in_done;
 	bool pio_out_pending;
+	struct insn_memo memo[INSN_MEMOS];
 };
 
 static struct kvm_vcpu *to_vcpu(struct x86_emulate_ctxt *ctxt)
@@ -822,14 +841,60 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_insn);
 
-/**
- * kvm_insn_length - how long is the instruction at RIP
- * @vcpu: the vcpu, loaded
- *
- * For CPUs that do not tell the next RIP.  Returns 1..15, or -EFAULT, -EINVAL;
- * the vcpu is as it was.
- */
-int kvm_insn_length(struct kvm_vcpu *vcpu)
+static struct insn_memo *find_memo(struct kvm_vcpu *vcpu)
+{
+	unsigned long rip = kvm_rip_read(vcpu);
+
+	return &vcpu->emul->memo[(rip ^ rip >> 4) % INSN_MEMOS];
+}
+
+static bool memo_holds(struct kvm_vcpu *vcpu, const struct insn_memo *m)
+{
+	u64 val;
+	int i;
+
+	if (m->rip != kvm_rip_read(vcpu) || m->cr3 != kvm_read_cr3(vcpu) ||
+	    m->cpl != kvm_ops.get_cpl(vcpu) || m->generation != kvm_slots_generation(vcpu->kvm))
+		return false;
+	for (i = 0; i < m->levels; i++)
+		if (__get_user(val, m->gpte_at[i]) || val != m->gpte[i])
+			return false;
+	return !__get_user(val, m->code_at) && !((val ^ m->code) & m->mask);
+}
+
+/* Note how the length was found, if that is simple enough. */
+static void fill_memo(struct kvm_vcpu *vcpu, struct insn_memo *m, u64 access, int len)
+{
+	unsigned long rip = kvm_rip_read(vcpu);
+	struct kvm_walk_trace trace;
+	int i, n;
+
+	m->generation = 0;
+	if (len > MEMO_BYTES || offset_in_page(rip) > PAGE_SIZE - MEMO_BYTES)
+		return;
+	n = kvm_mmu_trace_walk(vcpu, rip, access, &trace);
+	if (!n)
+		return;
+	for (i = 0; i < n; i++) {
+		m->gpte_at[i] = kvm_gpa_to_user(vcpu, trace.gpte_gpa[i]);
+		m->gpte[i] = trace.gpte[i];
+		if (!m->gpte_at[i])
+			return;
+	}
+	m->code_at = kvm_gpa_to_user(vcpu, trace.gpa);
+	if (!m->code_at || __get_user(m->code, m->code_at))
+		return;
+	m->mask = GENMASK_ULL(8 * len - 1, 0);
+	m->rip = rip;
+	m->cr3 = kvm_read_cr3(vcpu);
+	m->cpl = kvm_ops.get_cpl(vcpu);
+	m->len = len;
+	m->levels = n;
+	m->generation = kvm_slots_generation(vcpu->kvm);
+}
+
+/* By the decoder; *accessp: what the fetch was. */
+static int decode_length(struct kvm_vcpu *vcpu, u64 *accessp)
 {
 	enum x86emul_mode mode = emulation_mode(vcpu);
 	u64 linear = kvm_rip_read(vcpu), access = PFERR_FETCH_MASK;
@@ -846,6 +911,7 @@ int kvm_insn_length(struct kvm_vcpu *vcpu)
 	}
 	if (kvm_ops.get_cpl(vcpu) == 3)
 		access |= PFERR_USER_MASK;
+	*accessp = access;
 	/* To the page's end first: the next page need not be there. */
 	while (r == -ENODATA && have < sizeof(bytes)) {
 		n = min_t(unsigned int, sizeof(bytes) - have, PAGE_SIZE - offset_in_page(linear));
@@ -857,6 +923,28 @@ int kvm_insn_length(struct kvm_vcpu *vcpu)
 		r = x86_insn_length(mode, bytes, have);
 	}
 	return r;
+}
+
+/**
+ * kvm_insn_length - how long is the instruction at RIP
+ * @vcpu: the vcpu, loaded
+ * @code64: it executes 64-bit code
+ *
+ * For CPUs that do not tell the next RIP.  Returns 1..15, or -EFAULT, -EINVAL;
+ * the vcpu is as it was.
+ */
+int kvm_insn_length(struct kvm_vcpu *vcpu, bool code64)
+{
+	struct insn_memo *m = find_memo(vcpu);
+	u64 access;
+	int len;
+
+	if (likely(code64 && memo_holds(vcpu, m)))
+		return m->len;
+	len = decode_length(vcpu, &access);
+	if (code64 && len > 0)
+		fill_memo(vcpu, m, access, len);
+	return len;
 }
 EXPORT_SYMBOL_GPL(kvm_insn_length);
 

@@ -713,16 +713,17 @@ u64 kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu)
 	return READ_ONCE(apic->tscdeadline);
 }
 
-/** kvm_lapic_set_tscdeadline - ignored but in that mode; 0 disarms */
-void kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data)
+/** kvm_lapic_set_tscdeadline - 0 disarms; false: not the timer's mode, nothing is done */
+bool kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
 
 	if (!apic || timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
-		return;
+		return false;
 	stop_timer(apic);
 	apic->tscdeadline = data;
 	start_deadline(apic);
+	return true;
 }
 
 static void set_timer_lvt(struct kvm_lapic *apic, u32 val)

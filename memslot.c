@@ -564,6 +564,15 @@ int kvm_cmpxchg_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 ol
 	return cmpxchg_guest(vcpu, gpa, &old, &new, size, &written);
 }
 
+/** kvm_gpa_to_user - where a byte is in the VMM's memory, for reading; NULL: nowhere */
+const void __user *kvm_gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+
+	return gpa_to_user(vcpu, gpa, false, &slot, &gfn);
+}
+
 /** kvm_gpa_is_ram - would an access be memory, not MMIO? */
 bool kvm_gpa_is_ram(struct kvm_vcpu *vcpu, gpa_t gpa, bool write)
 {

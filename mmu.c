@@ -1383,6 +1383,30 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kv
 }
 
 /**
+ * kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate
+ * @vcpu: the vcpu, in its VMM's context
+ * @gva: an address that it has just used, and for what:
+ * @access: as for kvm_mmu_gva_to_gpa()
+ * @trace: the entries, from the leaf up, where and what they are, and the gpa
+ * Returns how many, 0 if there is no translation or other paging.
+ */
+int kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct guest_walk w;
+	int level, n = 0;
+
+	if (mmu->root_level < 4 || !pt64_walk(vcpu, &w, gva, access))
+		return 0;
+	trace->gpa = gfn_to_gpa(w.gfn) | offset_in_page(gva);
+	for (level = w.level; level <= mmu->root_level; level++, n++) {
+		trace->gpte_gpa[n] = w.gpte_gpa[level - 1];
+		trace->gpte[n] = w.gpte[level - 1];
+	}
+	return n;
+}
+
+/**
  * kvm_mmu_invlpg - the guest flushes one address
  * @vcpu: the vcpu, loaded
  * @gva: the address

@@ -510,9 +510,11 @@ static int get_tscdeadline(struct kvm_vcpu *vcpu, struct msr_data *msr)
 
 static int set_tscdeadline(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
+	/* The timer's mode is only there with the feature. */
+	if (likely(kvm_lapic_set_tscdeadline(vcpu, msr->data)))
+		return 0;
 	if (!has_tscdeadline(vcpu, msr))
 		return -EINVAL;
-	kvm_lapic_set_tscdeadline(vcpu, msr->data);
 	return 0;
 }
 
@@ -645,6 +647,7 @@ static const struct msr_row rows[] = {
 	  MEM(msr.mtrr_def_type), .valid = valid_mtrr_def },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_MISC(KVM_NR_MCE_BANKS - 1),
 	  .get = get_mce_bank, .set = set_mce_bank },
+	/* These two are written by kvm_set_msr() itself. */
 	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, ROW_LISTED,
 	  .get = get_tscdeadline, .set = set_tscdeadline },
 	{ APIC_BASE_MSR, APIC_BASE_MSR + 0xff, .get = kvm_x2apic_read, .set = kvm_x2apic_write },
@@ -750,8 +753,14 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 int kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	const struct msr_row *row;
-	int r = kvm_ops.set_msr(vcpu, msr);
+	int r;
 
+	/* What guests write at every interrupt. */
+	if (msr->index - APIC_BASE_MSR < 0x100)
+		return kvm_x2apic_write(vcpu, msr);
+	if (msr->index == MSR_IA32_TSC_DEADLINE)
+		return set_tscdeadline(vcpu, msr);
+	r = kvm_ops.set_msr(vcpu, msr);
 	if (r <= 0)
 		return r;
 	row = find_row(msr->index);

@@ -962,7 +962,7 @@ static int svm_skip_insn(struct kvm_vcpu *vcpu)
 			next = control->next_rip;
 	}
 	if (!next) {
-		int len = kvm_insn_length(vcpu);
+		int len = kvm_insn_length(vcpu, in_64bit_code(svm));
 
 		if (len <= 0)
 			return 0;

@@ -670,6 +670,7 @@ int  kvm_read_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *gpt
 int  kvm_cmpxchg_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 old, u64 new);
 /* Atomic on the guest's memory: 0 done, 1 *old differed (and is updated), -EFAULT. */
 int  kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new, unsigned int bytes);
+const void __user *kvm_gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa);
 bool kvm_gpa_is_ram(struct kvm_vcpu *vcpu, gpa_t gpa, bool write);
 
 /*
@@ -692,6 +693,12 @@ void kvm_mmu_unload(struct kvm_vcpu *vcpu);
 void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu);
 /* A fault taken by the guest: 1, 0 or -errno as exit handlers. */
 int  kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
+struct kvm_walk_trace {
+	gpa_t gpa;
+	gpa_t gpte_gpa[5];
+	u64 gpte[5];
+};
+int  kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace);
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva);
 /* The guest flushes its TLB (MOV CR3, CR4.PGE, INVPCID): sync and flush. */
 void kvm_mmu_guest_tlb_flush(struct kvm_vcpu *vcpu);
@@ -828,8 +835,8 @@ int  kvm_emulate_irq_window(struct kvm_vcpu *vcpu);
 int  kvm_emulate_create(struct kvm_vcpu *vcpu);
 void kvm_emulate_destroy(struct kvm_vcpu *vcpu);
 int  kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, int insn_len);
-/* The length of the instruction at RIP, 1..15, or -errno; nothing changes. */
-int  kvm_insn_length(struct kvm_vcpu *vcpu);
+/* The length of the instruction at RIP, 1..15, or -errno; nothing changes.  code64: CS.L. */
+int  kvm_insn_length(struct kvm_vcpu *vcpu, bool code64);
 
 /*
  * ---- io.c ----

@@ -105,7 +105,7 @@ int  kvm_lapic_set_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated);
 int  kvm_x2apic_read(struct kvm_vcpu *vcpu, struct msr_data *msr);
 int  kvm_x2apic_write(struct kvm_vcpu *vcpu, const struct msr_data *msr);
 u64  kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu);
-void kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data);
+bool kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data);
 /* The register page: false, not ours. */
 bool kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data);
 bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data);
