@@ -7,6 +7,7 @@
 
 #include "kvm_host.h"
 #include "kvm_lapic.h"
+#include "trace.h"
 #include "x86_emulate.h"
 
 #include <linux/module.h>
@@ -798,10 +799,13 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 		return 1;
 	if (e->rd.active) {
 		memcpy(e->rd.data + e->rd.have, vcpu->run->mmio.data, frag->len);
+		trace_kvm_mmio(KVM_TRACE_MMIO_READ, frag->len, frag->gpa, e->rd.data + e->rd.have);
 		e->rd.have += frag->len;
 		vcpu->mmio.nr = 0;
 	} else {
 		e->pio_in_done = true;
+		trace_kvm_pio(KVM_TRACE_PIO_IN, vcpu->pio.req.port, vcpu->pio.req.size,
+			      vcpu->pio.count, vcpu->pio.data);
 	}
 	return emulate_decoded(vcpu, e);
 }

@@ -4,6 +4,7 @@
  * and completion.
  */
 #include "kvm_host.h"
+#include "trace.h"
 
 #include <linux/module.h>
 
@@ -25,6 +26,8 @@ int kvm_pio_to_userspace(struct kvm_vcpu *vcpu, const struct kvm_pio *pio, unsig
 	vcpu->pio.req = *pio;
 	vcpu->pio.count = count;
 	vcpu->stat.io_exits++;
+	if (!pio->in)
+		trace_kvm_pio(KVM_TRACE_PIO_OUT, pio->port, pio->size, count, vcpu->pio.data);
 	run->exit_reason = KVM_EXIT_IO;
 	run->io.direction = pio->in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
 	run->io.size = pio->size;
@@ -67,6 +70,7 @@ static int complete_pio_in(struct kvm_vcpu *vcpu)
 	/* A 32-bit IN clears the upper half, as all 32-bit writes do. */
 	rax = vcpu->pio.req.size < 4 ? kvm_rax_read(vcpu) : 0;
 	memcpy(&rax, vcpu->pio.data, vcpu->pio.req.size);
+	trace_kvm_pio(KVM_TRACE_PIO_IN, vcpu->pio.req.port, vcpu->pio.req.size, 1, vcpu->pio.data);
 	kvm_rax_write(vcpu, rax);
 	return kvm_skip_emulated_instruction(vcpu);
 }
@@ -104,6 +108,8 @@ int kvm_mmio_to_userspace(struct kvm_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 
 	vcpu->stat.mmio_exits++;
+	trace_kvm_mmio(vcpu->mmio.is_write ? KVM_TRACE_MMIO_WRITE : KVM_TRACE_MMIO_READ_UNSATISFIED,
+		       frag->len, frag->gpa, vcpu->mmio.is_write ? frag->data : NULL);
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.phys_addr = frag->gpa;
 	run->mmio.len = frag->len;

@@ -12,7 +12,6 @@
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
 #include <linux/cpu.h>
-#include <linux/debugfs.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -44,14 +43,10 @@ EXPORT_SYMBOL_GPL(kvm_ops);
 KVM_HOT_OPS(DEFINE_CALL)
 
 static struct kmem_cache *kvm_vcpu_cache;
-static struct dentry *kvm_debugfs_dir;
 static enum cpuhp_state kvm_cpuhp_state;
 
-/* Protects kvm_vms, kvm_dead_stat and the usage count; inside cpus_read_lock(). */
+/* Protects the usage count; inside cpus_read_lock(). */
 static DEFINE_MUTEX(kvm_lock);
-static LIST_HEAD(kvm_vms);
-static struct kvm_vcpu_stat kvm_dead_vcpu_stat;
-static struct kvm_vm_stat kvm_dead_vm_stat;
 
 /*
  * VMs that keep virtualization switched on.  Written under kvm_lock inside
@@ -274,79 +269,6 @@ void kvm_vm_dead(struct kvm *kvm)
 	kvm_make_all_vcpus_request(kvm, KVM_REQ_VM_DEAD);
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		kvm_vcpu_kick(vcpu);
-}
-
-/*
- * ---- statistics in debugfs: totals of all VMs since the module was loaded ----
- */
-
-struct kvm_stat_desc {
-	const char *name;
-	size_t offset;
-	bool vm;
-};
-
-static const struct kvm_stat_desc kvm_stats[] = {
-#define VCPU_DESC(n) { #n, offsetof(struct kvm_vcpu_stat, n), false },
-#define VM_DESC(n) { #n, offsetof(struct kvm_vm_stat, n), true },
-	KVM_VCPU_STATS(VCPU_DESC)
-	KVM_VM_STATS(VM_DESC)
-};
-
-static u64 stat_at(const void *base, const struct kvm_stat_desc *d)
-{
-	return *(const u64 *)(base + d->offset);
-}
-
-static u64 vm_stat_sum(struct kvm *kvm, const struct kvm_stat_desc *d)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	u64 sum = 0;
-
-	if (d->vm)
-		return stat_at(&kvm->stat, d);
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		sum += stat_at(&vcpu->stat, d);
-	return sum;
-}
-
-static int kvm_stat_get(void *data, u64 *val)
-{
-	const struct kvm_stat_desc *d = data;
-	struct kvm *kvm;
-
-	mutex_lock(&kvm_lock);
-	*val = d->vm ? stat_at(&kvm_dead_vm_stat, d) : stat_at(&kvm_dead_vcpu_stat, d);
-	list_for_each_entry(kvm, &kvm_vms, vm_list)
-		*val += vm_stat_sum(kvm, d);
-	mutex_unlock(&kvm_lock);
-	return 0;
-}
-DEFINE_DEBUGFS_ATTRIBUTE(kvm_stat_fops, kvm_stat_get, NULL, "%llu\n");
-
-static void kvm_stats_create(void)
-{
-	int i;
-
-	kvm_debugfs_dir = debugfs_create_dir("kvm", NULL);
-	for (i = 0; i < ARRAY_SIZE(kvm_stats); i++)
-		debugfs_create_file(kvm_stats[i].name, 0444, kvm_debugfs_dir,
-				    (void *)&kvm_stats[i], &kvm_stat_fops);
-}
-
-/* A VM goes; its counts stay in the totals.  kvm_lock held. */
-static void kvm_stats_retire(struct kvm *kvm)
-{
-	u64 *vm_sum = (u64 *)&kvm_dead_vm_stat, *vcpu_sum = (u64 *)&kvm_dead_vcpu_stat;
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(kvm_stats); i++) {
-		const struct kvm_stat_desc *d = &kvm_stats[i];
-		u64 *sum = d->vm ? vm_sum : vcpu_sum;
-
-		sum[d->offset / sizeof(u64)] += vm_stat_sum(kvm, d);
-	}
 }
 
 /*
@@ -590,6 +512,11 @@ static long ioctl_get_tsc_khz(struct kvm_vcpu *vcpu, void __user *arg)
 	return vcpu->virtual_tsc_khz;
 }
 
+static long ioctl_get_stats_fd(struct kvm_vcpu *vcpu, void __user *arg)
+{
+	return kvm_vcpu_get_stats_fd(vcpu);
+}
+
 /* Without TSC scaling the guest's rate is the host's, or close enough for NTP. */
 static long ioctl_set_tsc_khz(struct kvm_vcpu *vcpu, void __user *arg)
 {
@@ -641,6 +568,7 @@ static const struct kvm_vcpu_ioctl vcpu_ioctls[] = {
 	{ KVM_GET_CPUID2, .raw = true, .raw_fn = ioctl_get_cpuid2 },
 	{ KVM_SET_SIGNAL_MASK, .raw = true, .raw_fn = ioctl_set_signal_mask },
 	{ KVM_GET_TSC_KHZ, .raw = true, .raw_fn = ioctl_get_tsc_khz },
+	{ KVM_GET_STATS_FD, .raw = true, .raw_fn = ioctl_get_stats_fd },
 	{ KVM_SET_TSC_KHZ, .raw = true, .raw_fn = ioctl_set_tsc_khz },
 };
 
@@ -764,8 +692,6 @@ static int kvm_vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-static void kvm_put(struct kvm *kvm);
-
 static int kvm_vcpu_release(struct inode *inode, struct file *filp)
 {
 	struct kvm_vcpu *vcpu = filp->private_data;
@@ -794,26 +720,12 @@ static void kvm_destroy_vcpus(struct kvm *kvm)
 	/* Roots first: they hold shadow pages of the whole VM. */
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		kvm_mmu_unload(vcpu);
-	mutex_lock(&kvm_lock);
-	list_del(&kvm->vm_list);
 	kvm_stats_retire(kvm);
-	mutex_unlock(&kvm_lock);
 	xa_for_each(&kvm->vcpus, i, vcpu) {
 		xa_erase(&kvm->vcpus, i);
 		vcpu_destroy(vcpu);
 	}
 	xa_destroy(&kvm->vcpus);
-}
-
-/** kvm_for_each_vm - call for every VM; none goes away meanwhile */
-void kvm_for_each_vm(void (*fn)(struct kvm *kvm))
-{
-	struct kvm *kvm;
-
-	mutex_lock(&kvm_lock);
-	list_for_each_entry(kvm, &kvm_vms, vm_list)
-		fn(kvm);
-	mutex_unlock(&kvm_lock);
 }
 
 static void kvm_destroy_vm(struct kvm *kvm)
@@ -834,7 +746,8 @@ static void kvm_destroy_vm(struct kvm *kvm)
 	mmdrop(mm);
 }
 
-static void kvm_put(struct kvm *kvm)
+/** kvm_put - one file less: the last takes the VM with it */
+void kvm_put(struct kvm *kvm)
 {
 	if (refcount_dec_and_test(&kvm->users))
 		kvm_destroy_vm(kvm);
@@ -855,6 +768,7 @@ static struct kvm *kvm_create_vm(void)
 	address_space_init_once(&kvm->mapping);
 	refcount_set(&kvm->users, 1);
 	xa_init(&kvm->vcpus);
+	kvm->creator = task_pid_nr(current);
 	kvm->mm = current->mm;
 	mmgrab(kvm->mm);
 	kvm_clock_init_vm(kvm);
@@ -877,9 +791,7 @@ static struct kvm *kvm_create_vm(void)
 	r = kvm_slots_init(kvm);
 	if (r)
 		goto out_vendor;
-	mutex_lock(&kvm_lock);
-	list_add(&kvm->vm_list, &kvm_vms);
-	mutex_unlock(&kvm_lock);
+	kvm_stats_add(kvm);
 	return kvm;
 
 out_vendor:
@@ -1068,6 +980,7 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	case KVM_CAP_NOP_IO_DELAY:
 	case KVM_CAP_ENABLE_CAP_VM:
 	case KVM_CAP_GET_MSR_FEATURES:
+	case KVM_CAP_BINARY_STATS_FD:
 	case KVM_CAP_SREGS2:
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
@@ -1181,6 +1094,8 @@ static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 		return kvm_vm_set_boot_cpu(kvm, arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return kvm_vm_set_identity_map(kvm, (void __user *)arg);
+	case KVM_GET_STATS_FD:
+		return kvm_vm_get_stats_fd(kvm);
 	case KVM_ENABLE_CAP:
 		return kvm_vm_enable_cap(kvm, (void __user *)arg);
 	case KVM_X86_SET_MSR_FILTER:
@@ -1262,6 +1177,7 @@ static long kvm_dev_create_vm(unsigned long type)
 	kvm->mapping.host = file_inode(file);
 	kvm->mapping.a_ops = &empty_aops;
 	file->f_mapping = &kvm->mapping;
+	kvm_stats_publish(kvm, fd);
 	fd_install(fd, file);
 	return fd;
 }
@@ -1324,6 +1240,7 @@ static void set_fops_owner(struct module *owner)
 	kvm_dev_fops.owner = owner;
 	kvm_vm_fops.owner = owner;
 	kvm_vcpu_fops.owner = owner;
+	kvm_stats_set_owner(owner);
 }
 
 static void update_calls(void)
@@ -1415,13 +1332,13 @@ static int __init kvm_init(void)
 	if (r)
 		return r;
 	kvm_clock_module_init();
-	kvm_stats_create();
+	kvm_stats_init();
 	return 0;
 }
 
 static void __exit kvm_exit(void)
 {
-	debugfs_remove_recursive(kvm_debugfs_dir);
+	kvm_stats_exit();
 	kvm_clock_module_exit();
 	kvm_mmu_module_exit();
 }

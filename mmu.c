@@ -10,6 +10,7 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "trace.h"
 #include "spte.h"
 
 #include <linux/hash.h>
@@ -1598,6 +1599,7 @@ int kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	gfn_t gfn = gpa_to_gfn(fault->addr);
 	int r;
 
+	trace_kvm_page_fault(vcpu, fault->addr, fault->error_code);
 	if (unlikely(mmu->root_hpa == INVALID_PAGE))
 		return PF_RESUME;
 	if (mmu->direct)

@@ -5,6 +5,7 @@
  * in the kernel's place (KVM_CAP_X86_USER_SPACE_MSR).
  */
 #include "kvm_host.h"
+#include "trace.h"
 
 #include <linux/compat.h>
 #include <linux/export.h>
@@ -287,6 +288,7 @@ int kvm_emulate_rdmsr(struct kvm_vcpu *vcpu)
 
 	vcpu->stat.msr_exits++;
 	r = kvm_guest_get_msr(vcpu, &msr);
+	trace_kvm_msr(0, msr.index, msr.data, r);
 	if (unlikely(r))
 		return access_failed(vcpu, &msr, false, r);
 	kvm_edx_eax_write(vcpu, msr.data);
@@ -304,6 +306,7 @@ int kvm_emulate_wrmsr(struct kvm_vcpu *vcpu)
 
 	vcpu->stat.msr_exits++;
 	r = kvm_guest_set_msr(vcpu, &msr);
+	trace_kvm_msr(1, msr.index, msr.data, r);
 	if (unlikely(r))
 		return access_failed(vcpu, &msr, true, r);
 	return kvm_skip_emulated_instruction(vcpu);

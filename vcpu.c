@@ -6,6 +6,7 @@
 
 #include "kvm_host.h"
 #include "kvm_lapic.h"
+#include "trace.h"
 
 #include <linux/cpu.h>
 #include <linux/entry-kvm.h>
@@ -153,6 +154,7 @@ void kvm_clear_injected(struct kvm_vcpu *vcpu)
 {
 	vcpu->events.exception.injected = false;
 	vcpu->events.irq.injected = false;
+	vcpu->events.irq.again = false;
 	vcpu->events.nmi_injected = false;
 }
 EXPORT_SYMBOL_GPL(kvm_clear_injected);
@@ -172,6 +174,7 @@ EXPORT_SYMBOL_GPL(kvm_requeue_exception);
 void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft)
 {
 	vcpu->events.irq.injected = true;
+	vcpu->events.irq.again = true;
 	vcpu->events.irq.nr = nr;
 	vcpu->events.irq.soft = soft;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -509,6 +512,7 @@ EXPORT_SYMBOL_GPL(kvm_emulate_halt);
 int kvm_emulate_cpuid(struct kvm_vcpu *vcpu)
 {
 	u32 eax = kvm_rax_read(vcpu), ebx, ecx = kvm_rcx_read(vcpu), edx;
+	u32 function = eax, index = ecx;
 
 	vcpu->stat.cpuid_exits++;
 	kvm_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
@@ -516,6 +520,9 @@ int kvm_emulate_cpuid(struct kvm_vcpu *vcpu)
 	kvm_rbx_write(vcpu, ebx);
 	kvm_rcx_write(vcpu, ecx);
 	kvm_rdx_write(vcpu, edx);
+	if (trace_kvm_cpuid_enabled())
+		trace_kvm_cpuid(function, index, eax, ebx, ecx, edx,
+				kvm_find_cpuid(vcpu, function, index));
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_cpuid);
@@ -729,10 +736,12 @@ static bool enter_guest(struct kvm_vcpu *vcpu)
 	load_guest_fpu(vcpu);
 	load_guest_debug_regs(vcpu);
 
+	trace_kvm_entry(vcpu);
 	vtime_account_guest_enter();
 	kvm_call(run)(vcpu);
 	WRITE_ONCE(vcpu->mode, OUTSIDE_GUEST_MODE);
 	vcpu->stat.exits++;
+	trace_kvm_exit(vcpu);
 
 	put_guest_debug_regs(vcpu);
 	kvm_load_host_xcr0(vcpu);
@@ -768,8 +777,12 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 			return r;
 	}
 	preempt_disable();
-	if (kvm_check_request(KVM_REQ_EVENT, vcpu))
+	if (kvm_check_request(KVM_REQ_EVENT, vcpu)) {
 		inject_events(vcpu);
+		if (trace_kvm_inj_virq_enabled() && vcpu->events.irq.injected)
+			trace_kvm_inj_virq(vcpu->events.irq.nr, vcpu->events.irq.soft,
+					   vcpu->events.irq.again);
+	}
 	ran = enter_guest(vcpu);
 	if (unlikely(!ran)) {
 		kvm_ops.cancel_injection(vcpu);

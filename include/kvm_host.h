@@ -226,6 +226,7 @@ struct kvm_events {
 		bool pending;	/* KVM_INTERRUPT's vector waits for IF */
 		bool injected;	/* put in, delivery interrupted by an exit */
 		bool soft;	/* INT n */
+		bool again;	/* injected before, and interrupted then */
 		u8 nr;
 	} irq;
 	unsigned int nmi_pending;	/* 0..2: one waits, one more is latched */
@@ -506,7 +507,8 @@ struct kvm {
 	u64 tsc_write_data, tsc_write_ns, tsc_write_offset;	/* tsc_lock */
 	raw_spinlock_t tsc_lock;
 	struct kvm_vm_stat stat;
-	struct list_head vm_list;	/* kvm_vms */
+	struct list_head vm_list;	/* stats.c's */
+	pid_t creator;
 	struct dentry *debugfs_dentry;
 };
 
@@ -740,6 +742,20 @@ void kvm_make_all_vcpus_request(struct kvm *kvm, int req);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
 void kvm_for_each_vm(void (*fn)(struct kvm *kvm));	/* may sleep */
 void kvm_vm_dead(struct kvm *kvm);	/* an internal fault: no vcpu enters again */
+
+void kvm_put(struct kvm *kvm);
+
+/*
+ * ---- stats.c ----
+ */
+void kvm_stats_init(void);
+void kvm_stats_exit(void);
+void kvm_stats_set_owner(struct module *owner);
+void kvm_stats_add(struct kvm *kvm);
+void kvm_stats_publish(struct kvm *kvm, int fd);
+void kvm_stats_retire(struct kvm *kvm);
+long kvm_vm_get_stats_fd(struct kvm *kvm);
+long kvm_vcpu_get_stats_fd(struct kvm_vcpu *vcpu);
 
 /*
  * ---- vcpu.c ----
