@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the executors' files share: x86_emulate.c (data, memory, the stack and
+ * the way of one instruction), x86_exec.c (control transfers and the system's
+ * instructions), x86_media.c (x87, MMX, SSE).
+ */
+#ifndef X86_EMULATE_PRIV_H
+#define X86_EMULATE_PRIV_H
+
+#include "x86_decode.h"
+
+#define CR0_MP (1u << 1)
+#define CR0_EM (1u << 2)
+#define CR0_TS (1u << 3)
+#define CR4_VME (1u << 0)
+#define CR4_PVI (1u << 1)
+#define CR4_TSD (1u << 2)
+#define CR4_DE (1u << 3)
+#define CR4_PCE (1u << 8)
+#define CR4_OSFXSR (1u << 9)
+#define CR4_UMIP (1u << 11)
+#define CR4_FSGSBASE (1u << 16)
+
+#define MSR_SYSENTER_CS 0x174
+#define MSR_SYSENTER_ESP 0x175
+#define MSR_SYSENTER_EIP 0x176
+#define MSR_EFER_NR 0xc0000080
+#define MSR_STAR_NR 0xc0000081
+#define MSR_LSTAR_NR 0xc0000082
+#define MSR_CSTAR_NR 0xc0000083
+#define MSR_SFMASK_NR 0xc0000084
+#define MSR_FS_BASE_NR 0xc0000100
+#define MSR_GS_BASE_NR 0xc0000101
+#define MSR_KERNEL_GS_BASE_NR 0xc0000102
+#define MSR_TSC_AUX_NR 0xc0000103
+#define EFER_SCE_BIT (1u << 0)
+#define EFER_LMA_BIT (1u << 10)
+
+#define OP0 (ctxt->d.op[0])
+#define OP1 (ctxt->d.op[1])
+#define OP2 (ctxt->d.op[2])
+
+static inline int fault_ud(struct x86_emulate_ctxt *ctxt)
+{
+	return x86_emulate_fault(ctxt, EXC_UD);
+}
+
+static inline int fault_gp(struct x86_emulate_ctxt *ctxt, u32 code)
+{
+	return x86_emulate_fault_code(ctxt, EXC_GP, code);
+}
+
+static inline void set_reg(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
+{
+	u32 bit = 1u << nr;
+
+	if (!(ctxt->undo & bit)) {
+		ctxt->undo |= bit;
+		ctxt->old_regs[nr] = ctxt->regs[nr];
+	}
+	ctxt->regs_dirty |= bit;
+	ctxt->regs[nr] = val;
+}
+
+static inline u64 get_reg(const struct x86_emulate_ctxt *ctxt, unsigned int nr,
+			  unsigned int bytes)
+{
+	return ctxt->regs[nr] & x86_mask(bytes);
+}
+
+/* A write of 4 bytes clears the upper half, one of 1 or 2 keeps the rest. */
+static inline void put_reg(struct x86_emulate_ctxt *ctxt, unsigned int nr,
+			   u64 val, unsigned int bytes)
+{
+	u64 mask = x86_mask(bytes);
+
+	if (bytes < 4)
+		val = (ctxt->regs[nr] & ~mask) | (val & mask);
+	else
+		val &= mask;
+	set_reg(ctxt, nr, val);
+}
+
+static inline void add_reg(struct x86_emulate_ctxt *ctxt, unsigned int nr,
+			   u64 delta, unsigned int bytes)
+{
+	put_reg(ctxt, nr, ctxt->regs[nr] + delta, bytes);
+}
+
+static inline void set_flags(struct x86_emulate_ctxt *ctxt, u32 mask, u32 val)
+{
+	ctxt->rflags = (ctxt->rflags & ~(u64)mask) | (val & mask);
+}
+
+static inline bool flag(const struct x86_emulate_ctxt *ctxt, u32 mask)
+{
+	return ctxt->rflags & mask;
+}
+
+static inline bool mode64(const struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->mode == X86EMUL_MODE_PROT64;
+}
+
+static inline bool prot_mode(const struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->mode >= X86EMUL_MODE_PROT16;
+}
+
+static inline unsigned int cpl(struct x86_emulate_ctxt *ctxt)
+{
+	if (ctxt->mode == X86EMUL_MODE_REAL)
+		return 0;
+	if (ctxt->mode == X86EMUL_MODE_VM86)
+		return 3;
+	return ctxt->ops->get_cpl(ctxt);
+}
+
+static inline unsigned int iopl(const struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->rflags >> 12 & 3;
+}
+
+static inline bool has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_feature f)
+{
+	return !ctxt->ops->has_feature || ctxt->ops->has_feature(ctxt, f);
+}
+
+static inline int get_efer(struct x86_emulate_ctxt *ctxt, u64 *efer)
+{
+	return ctxt->ops->get_msr(ctxt, MSR_EFER_NR, efer);
+}
+
+static inline u64 msb(unsigned int bytes)
+{
+	return 1ull << (bytes * 8 - 1);
+}
+
+int x86em_long_mode(struct x86_emulate_ctxt *ctxt, bool *active);
+u64 x86em_segment_base(struct x86_emulate_ctxt *ctxt, unsigned int seg);
+int x86em_linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
+		    unsigned int bytes, bool write, u64 *linear);
+int x86em_check_aligned(struct x86_emulate_ctxt *ctxt, unsigned int bytes);
+int x86em_mem_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val,
+		   unsigned int bytes, unsigned int access);
+int x86em_mem_write(struct x86_emulate_ctxt *ctxt, u64 linear, const void *val,
+		    unsigned int bytes, unsigned int access);
+int x86em_write_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
+		    const void *val, unsigned int bytes);
+int x86em_read_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
+		   void *val, unsigned int bytes);
+int x86em_read_ea(struct x86_emulate_ctxt *ctxt, unsigned int offset, void *val,
+		  unsigned int bytes);
+int x86em_probe_write(struct x86_emulate_ctxt *ctxt, u64 linear,
+		      unsigned int bytes);
+unsigned int x86em_stack_bytes(struct x86_emulate_ctxt *ctxt);
+void x86em_add_rsp(struct x86_emulate_ctxt *ctxt, u64 delta);
+int x86em_push(struct x86_emulate_ctxt *ctxt, u64 val, unsigned int bytes);
+int x86em_pop(struct x86_emulate_ctxt *ctxt, u64 *val, unsigned int bytes);
+bool x86em_condition(const struct x86_emulate_ctxt *ctxt, unsigned int cc);
+int x86em_load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
+		       bool modify);
+int x86em_check_vm86_iopl(struct x86_emulate_ctxt *ctxt);
+u32 x86em_popf_mask(struct x86_emulate_ctxt *ctxt, unsigned int bytes);
+int x86em_check_io(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size);
+int x86em_check_media(struct x86_emulate_ctxt *ctxt, u32 flags);
+
+#endif
