@@ -54,12 +54,19 @@ install: modules
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check demo bench debug-kernel
+.PHONY: tests check check-emulate fuzz-emulate demo bench debug-kernel
 tests:
 	$(MAKE) -C tests
 
 check:
 	+@tests/lab/check
+
+# The emulator alone: no lab, no module.
+check-emulate:
+	@$(MAKE) -s -C tests/emulate check
+
+fuzz-emulate:
+	$(MAKE) -s -C tests/emulate fuzz
 
 demo:
 	+@MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/lab/demo
@@ -90,6 +97,8 @@ help:
 	@echo '  make demo             boot a Linux guest; MODULE_OPTS=kvm_amd.npt=0,'
 	@echo '                        SHELL_IN_GUEST=1, STOCK=1, KERNEL=6.12'
 	@echo '  make check            all tests; ends with "N passed, N failed, N skipped"'
+	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
+	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock'
 	@echo '  make tests            only build the test programs, in build/tests/'
 	@echo '  make debug-kernel     build the lab'"'"'s KASAN and lockdep kernel'

@@ -1468,7 +1468,7 @@ static void operand_size(struct x86_emulate_ctxt *ctxt, u32 flags)
 	unsigned int bytes = mode_op_bytes[ctxt->mode];
 
 	if (d->opsize)
-		bytes ^= 2 ^ 4;
+		bytes ^= 6;		/* 2 and 4 change places */
 	if (ctxt->mode == X86EMUL_MODE_PROT64) {
 		/* Near branches: to Intel, 66 is without effect; to AMD it is not. */
 		if ((flags & F_F64) && (!ctxt->amd || !d->opsize || d->rex & 8))

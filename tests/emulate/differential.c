@@ -5,7 +5,11 @@
  * 16-bit code through segments of an LDT.  Registers, defined flags, memory and
  * faults are compared.
  *
- *	differential [cases for each mode] [seed]
+ *	differential [cases for each mode] [seed] [processes]
+ *
+ * First come all one-byte and 0F opcodes with all ModRM bytes and the prefixes
+ * that choose among them, then random ones.  A divergence is printed with a row
+ * for regressions.h, whose cases are run before all others.
  *
  * A test's code lies in a sea of INT3, so that wherever it goes on, a signal
  * says where.
@@ -16,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -36,6 +41,14 @@ struct state {
 	u64 rflags;
 	u8 xmm[16][16];
 	u64 mm[8];
+};
+
+/* A case as regressions.h has it: memory and media registers by pattern. */
+struct regression {
+	u8 mode;
+	u8 insn[15];
+	u64 rip, rflags, pattern;
+	u64 regs[16];
 };
 
 struct outcome {
@@ -64,6 +77,9 @@ static u64 rnd(void)
 	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
 	return z ^ z >> 31;
 }
+
+/* Of memory and media registers: their own, so that a case can be named by it. */
+static u64 pattern_seed;
 
 static bool chance(unsigned int one_in)
 {
@@ -602,6 +618,14 @@ static void report(const struct state *in)
 			       pattern[i], cpu.data[i], emu.data[i]);
 			shown++;
 		}
+	printf("# { %u, {", machine->mode);
+	for (i = 0; i < 15; i++)
+		printf(" 0x%02x,", insn[i]);
+	printf(" },\n#   0x%llx, 0x%llx, 0x%llx, {", (unsigned long long)in->rip,
+	       (unsigned long long)in->rflags, (unsigned long long)pattern_seed);
+	for (i = 0; i < 16; i++)
+		printf(" 0x%llx,", (unsigned long long)in->regs[i]);
+	printf(" } },\n");
 }
 
 /* ---- generators ---- */
@@ -649,19 +673,40 @@ static void random_state(struct state *s)
 	s->rflags = 0x202 | (rnd() & (X86_FLAGS_STATUS | X86_FLAG_DF));
 	if (!chance(4))
 		s->rflags &= ~(u64)X86_FLAG_DF;
-	for (i = 0; i < sizeof(s->xmm); i++)
-		((u8 *)s->xmm)[i] = rnd();
-	if (machine->mode != X86EMUL_MODE_PROT64)
-		memset(s->xmm[8], 0, 128);
-	for (i = 0; i < 8; i++)
-		s->mm[i] = rnd();
 	s->rip = start_rip;
 }
 
-static void random_insn(void)
+/* What registers the pattern fills. */
+static void media_state(struct state *s)
 {
-	bool long_mode = machine->mode == X86EMUL_MODE_PROT64;
-	unsigned int n = 0, i;
+	memcpy(s->xmm, pattern + 0x100, sizeof(s->xmm));
+	memcpy(s->mm, pattern + 0x200, sizeof(s->mm));
+	if (machine->mode != X86EMUL_MODE_PROT64)
+		memset(s->xmm[8], 0, 128);
+}
+
+static const u8 choosing[] = { 0, 0x66, 0xf3, 0xf2, 0x48 };
+
+#define ENUMERATED (sizeof(choosing) * 2 * 65536ul)
+
+/* All of one-byte and 0F opcode, ModRM and choosing prefix; returns the length. */
+static unsigned int enumerated_insn(unsigned long nr)
+{
+	unsigned int n = 0, which = nr / 131072;
+
+	if (choosing[which] && !(choosing[which] == 0x48 &&
+				 machine->mode != X86EMUL_MODE_PROT64))
+		insn[n++] = choosing[which];
+	if (nr >> 16 & 1)
+		insn[n++] = 0x0f;
+	insn[n++] = nr >> 8;
+	insn[n++] = nr;
+	return n;
+}
+
+static unsigned int random_prefixes(void)
+{
+	unsigned int n = 0;
 
 	if (chance(4))
 		insn[n++] = 0x66;
@@ -675,7 +720,7 @@ static void random_insn(void)
 		insn[n++] = 0x65;
 	if (chance(24))
 		insn[n++] = 0x26 | (rnd() & 0x18);
-	if (long_mode && chance(2))
+	if (machine->mode == X86EMUL_MODE_PROT64 && chance(2))
 		insn[n++] = 0x40 | (rnd() & 15);
 	switch (rnd() % 16) {
 	case 0 ... 6:
@@ -689,6 +734,14 @@ static void random_insn(void)
 		insn[n++] = 0xf0 | (rnd() & 7);
 		break;
 	}
+	return n;
+}
+
+static void random_insn(unsigned long nr)
+{
+	unsigned int n, i;
+
+	n = nr < ENUMERATED ? enumerated_insn(nr) : random_prefixes();
 	for (i = n; i < sizeof(insn); i++)
 		insn[i] = rnd();
 	/* After the opcode and ModRM, often a small displacement. */
@@ -702,21 +755,17 @@ static void random_insn(void)
 	insn[15] = 0xcc;
 }
 
-/* POPF would take AC from the stack, and signal handlers would then fault. */
-static void tame_pattern(void)
+static void fill_pattern(u64 from)
 {
+	u64 saved = seed;
 	unsigned int i;
 
-	for (i = 2; i < DATA_SIZE; i++)
-		pattern[i] &= ~4;
-}
+	pattern_seed = seed = from;
+	for (i = 0; i < DATA_SIZE; i += 8) {
+		u64 val = rnd();
 
-static void fill_pattern(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < DATA_SIZE; i++)
-		pattern[i] = rnd();
+		memcpy(pattern + i, &val, 8);
+	}
 	/* Here and there, addresses for what returns and jumps. */
 	for (i = 0; i < DATA_SIZE; i += 8 << rnd() % 6) {
 		u64 val = random_value();
@@ -725,12 +774,18 @@ static void fill_pattern(void)
 			val = START - machine->code_base + rnd() % 64 + 16;
 		memcpy(pattern + i, &val, 8);
 	}
+	/* POPF would take AC from the stack, and signal handlers would then fault. */
+	for (i = 2; i < DATA_SIZE; i++)
+		pattern[i] &= ~4;
+	seed = saved;
 }
 
-static struct {
+struct stats {
 	unsigned long compared, lacking, faults, skipped, diverged;
 	unsigned char rows[4][256];
-} stats;
+};
+
+static struct stats stats;
 
 /* Where the emulator sees nothing, this process may have its stack or libc. */
 static bool mapped_here(u64 addr)
@@ -741,18 +796,17 @@ static bool mapped_here(u64 addr)
 	       mincore((void *)(addr & ~0xfffull), 1, &present) == 0;
 }
 
-static void one_case(void)
+/* The case in insn, in and start_rip, with memory from the pattern. */
+static void one_case(struct state *in)
 {
-	static struct state in;
 	unsigned int len;
 	int rc;
 
-	random_insn();
-	random_state(&in);
+	media_state(in);
 	memset(code_alias + 0x1fc0, 0xcc, 0x100);
 	memcpy(code_alias + (start_rip + machine->code_base - CODE), insn, 15);
 	memcpy((void *)DATA, pattern, DATA_SIZE);
-	rc = run_emulator(&in);
+	rc = run_emulator(in);
 	memcpy(emu.data, (void *)DATA, DATA_SIZE);
 	if (rc == X86EMUL_UNHANDLEABLE) {
 		stats.lacking++;
@@ -788,7 +842,7 @@ static void one_case(void)
 	}
 	ignored_flags = rc == X86EMUL_CONTINUE ? undefined_flags() : 0;
 	memcpy((void *)DATA, pattern, DATA_SIZE);
-	run_cpu(&in);
+	run_cpu(in);
 	memcpy(cpu.data, (void *)DATA, DATA_SIZE);
 	stats.compared++;
 	stats.faults += rc != X86EMUL_CONTINUE;
@@ -796,31 +850,118 @@ static void one_case(void)
 	if (same())
 		return;
 	if (stats.diverged++ < 10)
-		report(&in);
+		report(in);
 }
 
-static void run_machine(const struct machine *m, unsigned long cases)
-{
-	unsigned int rows = 0, i;
-	unsigned long n;
+static const struct regression regressions[] = {
+#include "regressions.h"
+};
 
-	machine = m;
-	memset(&stats, 0, sizeof(stats));
+static void run_regressions(void)
+{
+	struct state in;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(regressions) / sizeof(regressions[0]); i++) {
+		const struct regression *r = &regressions[i];
+
+		if (r->mode != machine->mode)
+			continue;
+		memset(&in, 0, sizeof(in));
+		memcpy(in.regs, r->regs, sizeof(in.regs));
+		memcpy(insn, r->insn, 15);
+		in.rflags = r->rflags;
+		in.rip = start_rip = r->rip;
+		fill_pattern(r->pattern);
+		one_case(&in);
+	}
+}
+
+static void run_cases(unsigned long cases, unsigned int worker, unsigned int workers)
+{
+	unsigned long n, enumerated = worker;
+	static struct state in;
+
+	run_regressions();
 	for (n = 0; n < cases; n++) {
 		if (n % 64 == 0) {
-			fill_pattern();
-			tame_pattern();
+			fill_pattern(rnd());
 			/* At a page's end every few rounds. */
-			start_rip = START - m->code_base - (chance(4) ? rnd() % 16 : 0);
+			start_rip = START - machine->code_base - (chance(4) ? rnd() % 16 : 0);
 		}
-		one_case();
+		random_insn(enumerated);
+		enumerated += workers;
+		random_state(&in);
+		one_case(&in);
 	}
-	for (i = 0; i < sizeof(stats.rows); i++)
-		rows += ((u8 *)stats.rows)[i];
-	tap_ok(stats.diverged == 0 && stats.compared > cases / 4,
+}
+
+#define MAX_WORKERS 16
+
+/* Of each process and mode, where the parent sees them. */
+static struct stats (*results)[MAX_WORKERS];
+
+static int set_up(void)
+{
+	int fd = memfd_create("code", 0);
+
+	if (fd < 0 || ftruncate(fd, CODE_SIZE))
+		return -1;
+	code_alias = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (code_alias == MAP_FAILED ||
+	    mmap((void *)CODE, CODE_SIZE, PROT_READ | PROT_EXEC,
+		 MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) == MAP_FAILED ||
+	    mmap((void *)DATA, DATA_SIZE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
+		return -1;
+	memset(code_alias, 0xcc, CODE_SIZE);
+	catch_signals();
+	syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE);
+	x86_emulate_init(&ctxt);
+	ctxt.ops = &ops;
+	ctxt.amd = amd;
+	return 0;
+}
+
+static int work(unsigned long cases, unsigned int worker, unsigned int workers)
+{
+	unsigned int i;
+
+	if (set_up())
+		return 2;
+	seed += (u64)worker << 32;
+	for (i = 0; i < 3; i++) {
+		machine = &machines[i];
+		if (i == 2 && make_ldt())
+			return 3;
+		memset(&stats, 0, sizeof(stats));
+		run_cases(cases / workers, worker, workers);
+		results[i][worker] = stats;
+	}
+	return 0;
+}
+
+static void print_results(const struct machine *m, const struct stats *all,
+			  unsigned int workers, unsigned long cases)
+{
+	struct stats sum = { 0 };
+	unsigned int rows = 0, w, i;
+
+	for (w = 0; w < workers; w++) {
+		sum.compared += all[w].compared;
+		sum.faults += all[w].faults;
+		sum.skipped += all[w].skipped;
+		sum.lacking += all[w].lacking;
+		sum.diverged += all[w].diverged;
+		for (i = 0; i < sizeof(sum.rows); i++)
+			((u8 *)sum.rows)[i] |= ((const u8 *)all[w].rows)[i];
+	}
+	for (i = 0; i < sizeof(sum.rows); i++)
+		rows += ((u8 *)sum.rows)[i];
+	tap_ok(sum.diverged == 0 && sum.compared > cases / 4,
 	       "%s: %lu cases compared, %lu of them faults, %u opcodes, %lu divergences (%lu not covered, %lu skipped)",
-	       m->name, stats.compared, stats.faults, rows, stats.diverged,
-	       stats.lacking, stats.skipped);
+	       m->name, sum.compared, sum.faults, rows, sum.diverged,
+	       sum.lacking, sum.skipped);
 }
 
 static bool is_amd(void)
@@ -834,32 +975,35 @@ static bool is_amd(void)
 int main(int argc, char **argv)
 {
 	unsigned long cases = argc > 1 ? strtoul(argv[1], NULL, 0) : 300000;
-	int fd = memfd_create("code", 0);
+	long workers = argc > 3 ? atol(argv[3]) : sysconf(_SC_NPROCESSORS_ONLN);
+	int status, no_ldt = 0, broken = 0;
+	unsigned int i;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
 	amd = is_amd();
-	if (fd < 0 || ftruncate(fd, CODE_SIZE))
+	if (workers < 1 || workers > MAX_WORKERS)
+		workers = workers < 1 ? 1 : MAX_WORKERS;
+	results = mmap(NULL, 3 * sizeof(*results), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (results == MAP_FAILED)
 		return 2;
-	code_alias = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (mmap((void *)CODE, CODE_SIZE, PROT_READ | PROT_EXEC,
-		 MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) == MAP_FAILED ||
-	    mmap((void *)DATA, DATA_SIZE, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED ||
-	    code_alias == MAP_FAILED)
-		return 2;
-	memset(code_alias, 0xcc, CODE_SIZE);
-	catch_signals();
-	syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE);
-	x86_emulate_init(&ctxt);
-	ctxt.ops = &ops;
-	ctxt.amd = amd;
-
-	run_machine(&machines[0], cases);
-	run_machine(&machines[1], cases);
-	if (make_ldt())
-		printf("ok %u - 16-bit # SKIP this kernel has no modify_ldt\n", ++tap_count);
-	else
-		run_machine(&machines[2], cases);
+	for (i = 0; i < (unsigned int)workers; i++)
+		if (fork() == 0)
+			_exit(work(cases, i, workers));
+	while (wait(&status) > 0) {
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 3)
+			no_ldt++;
+		else if (status)
+			broken++;
+	}
+	tap_ok(!broken, "%ld processes, %d of them broken", workers, broken);
+	for (i = 0; i < 3; i++) {
+		if (i == 2 && no_ldt)
+			printf("ok %u - 16-bit # SKIP this kernel has no modify_ldt\n",
+			       ++tap_count);
+		else
+			print_results(&machines[i], results[i], workers, cases);
+	}
 	return tap_done();
 }

@@ -4,6 +4,9 @@
  * sanitizers to watch.  What the interface promises is checked on the way.
  *
  *	fuzz [cases] [seed]
+ *
+ * With -DLIBFUZZER, the bytes that all chance comes from are libFuzzer's to
+ * choose, by coverage; a promise broken is then a crash.
  */
 #include <stdlib.h>
 
@@ -12,10 +15,22 @@
 
 static u64 seed;
 
+/* What is used first, before the generator. */
+static const u8 *stream;
+static size_t stream_left;
+
 static u64 rnd(void)
 {
-	u64 z = seed += 0x9e3779b97f4a7c15ull;
+	size_t n = stream_left < 8 ? stream_left : 8;
+	u64 z = 0;
 
+	if (n) {
+		memcpy(&z, stream, n);
+		stream += n;
+		stream_left -= n;
+		return z;
+	}
+	z = seed += 0x9e3779b97f4a7c15ull;
 	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
 	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
 	return z ^ z >> 31;
@@ -29,8 +44,15 @@ static void fill(void *val, unsigned int bytes)
 {
 	u8 *p = val;
 
-	while (bytes--)
-		*p++ = rnd();
+	size_t n = stream_left < bytes ? stream_left : bytes;
+
+	if (n) {
+		memcpy(p, stream, n);
+		stream += n;
+		stream_left -= n;
+	}
+	for (; n < bytes; n++)
+		p[n] = rnd();
 }
 
 static int verdict(struct x86_emulate_ctxt *c)
@@ -62,7 +84,7 @@ static int op_read(struct x86_emulate_ctxt *c, u64 a, void *val, unsigned int by
 static int op_write(struct x86_emulate_ctxt *c, u64 a, const void *val,
 		    unsigned int bytes, unsigned int access)
 {
-	static volatile u8 sink;
+	static volatile u8 sink __attribute__((unused));
 	const u8 *p = val;
 	int rc = verdict(c);
 
@@ -282,12 +304,14 @@ static void broken(const char *what)
 {
 	unsigned int i;
 
-	if (stats.broken++ >= 10)
+	if (stats.broken++ >= 10 && !stream)
 		return;
 	printf("# %s: mode %d:", what, ctxt.mode);
 	for (i = 0; i < 15; i++)
 		printf(" %02x", code[i]);
 	printf("\n");
+	if (stream)
+		abort();
 }
 
 /* Registers a failed instruction has changed; REP strings may have. */
@@ -367,6 +391,27 @@ static void one_case(void)
 	stats.lacking += rc == X86EMUL_UNHANDLEABLE;
 }
 
+#ifdef LIBFUZZER
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	if (!ctxt.ops) {
+		x86_emulate_init(&ctxt);
+		ctxt.ops = &ops;
+	}
+	if (!size)
+		return 0;
+	seed = 1;
+	stream = data;
+	stream_left = size;
+	one_case();
+	return 0;
+}
+
+#else
+
 int main(int argc, char **argv)
 {
 	unsigned long n, cases = argc > 1 ? strtoul(argv[1], NULL, 0) : 300000;
@@ -382,3 +427,5 @@ int main(int argc, char **argv)
 	       stats.lengths, stats.broken);
 	return tap_done();
 }
+
+#endif
