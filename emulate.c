@@ -111,12 +111,14 @@ static int translate_span(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned in
 /* Registers that answer in the kernel: true, done. */
 static bool kernel_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
 {
-	return kvm_lapic_mmio_read(vcpu, gpa, len, data);
+	return kvm_lapic_mmio_read(vcpu, gpa, len, data) ||
+	       (len <= 8 && kvm_io_read(vcpu, KVM_MMIO_BUS, gpa, len, data));
 }
 
 static bool kernel_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data)
 {
-	return kvm_lapic_mmio_write(vcpu, gpa, len, data);
+	return kvm_lapic_mmio_write(vcpu, gpa, len, data) ||
+	       (len <= 8 && kvm_io_write(vcpu, KVM_MMIO_BUS, gpa, len, data));
 }
 
 /* A piece of a read that is no memory: userspace's, eight bytes at most. */
@@ -292,6 +294,8 @@ static int emul_pio_in(struct x86_emulate_ctxt *ctxt, unsigned int size, u16 por
 		e->pio_in_done = false;
 		return X86EMUL_CONTINUE;
 	}
+	if (kvm_pio_read_units(vcpu, port, size, buf, count))
+		return X86EMUL_CONTINUE;
 	vcpu->pio.req = (struct kvm_pio){ .in = true, .size = size, .port = port };
 	vcpu->pio.count = count;
 	return X86EMUL_IO_NEEDED;
@@ -302,12 +306,15 @@ static int emul_pio_out(struct x86_emulate_ctxt *ctxt, unsigned int size, u16 po
 {
 	struct kvm_emulate *e = to_emul(ctxt);
 	struct kvm_vcpu *vcpu = e->vcpu;
+	unsigned int done = kvm_pio_write_units(vcpu, port, size, buf, count);
 
-	vcpu->pio.req = (struct kvm_pio){ .size = size, .port = port };
-	vcpu->pio.count = count;
-	memcpy(vcpu->pio.data, buf, size * count);
-	e->pio_out_pending = true;
 	ctxt->posted = true;
+	if (done == count)
+		return X86EMUL_CONTINUE;
+	vcpu->pio.req = (struct kvm_pio){ .size = size, .port = port };
+	vcpu->pio.count = count - done;
+	memcpy(vcpu->pio.data, buf + done * size, size * (count - done));
+	e->pio_out_pending = true;
 	return X86EMUL_CONTINUE;
 }
 

@@ -673,6 +673,8 @@ static vm_fault_t kvm_vcpu_fault(struct vm_fault *vmf)
 		p = vcpu->run;
 	else if (vmf->pgoff == KVM_PIO_PAGE_OFFSET)
 		p = vcpu->pio.data;
+	else if (vmf->pgoff == KVM_COALESCED_MMIO_PAGE_OFFSET)
+		p = vcpu->kvm->coalesced_ring;
 	else
 		return VM_FAULT_SIGBUS;
 	vmf->page = virt_to_page(p);
@@ -733,12 +735,14 @@ static void kvm_destroy_vm(struct kvm *kvm)
 	struct mm_struct *mm = kvm->mm;
 
 	kvm_slots_stop(kvm);
+	kvm_io_stop_vm(kvm);
 	kvm_destroy_vcpus(kvm);
 	if (kvm_ops.vm_destroy)
 		kvm_ops.vm_destroy(kvm);
 	kvm_mmu_destroy_vm(kvm);
 	kvm_slots_destroy(kvm);
 	kvm_msr_filter_destroy(kvm);
+	kvm_io_destroy_vm(kvm);
 	kvm_lapic_destroy_vm(kvm);
 	cleanup_srcu_struct(&kvm->srcu);
 	kvfree(kvm);
@@ -773,9 +777,12 @@ static struct kvm *kvm_create_vm(void)
 	mmgrab(kvm->mm);
 	kvm_clock_init_vm(kvm);
 
-	r = init_srcu_struct(&kvm->srcu);
+	r = kvm_io_init_vm(kvm);
 	if (r)
 		goto out_kvm;
+	r = init_srcu_struct(&kvm->srcu);
+	if (r)
+		goto out_io;
 	r = hardware_get();
 	if (r)
 		goto out_srcu;
@@ -803,6 +810,8 @@ out_hardware:
 	hardware_put();
 out_srcu:
 	cleanup_srcu_struct(&kvm->srcu);
+out_io:
+	kvm_io_destroy_vm(kvm);
 out_kvm:
 	mmdrop(kvm->mm);
 	kvfree(kvm);
@@ -989,6 +998,10 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	case KVM_CAP_MSR_PLATFORM_INFO:
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_DISABLE_QUIRKS:
+	case KVM_CAP_IOEVENTFD:
+	case KVM_CAP_IOEVENTFD_NO_LENGTH:
+	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+	case KVM_CAP_COALESCED_PIO:
 	case KVM_CAP_SET_BOOT_CPU_ID:
 	case KVM_CAP_CLOCKSOURCE:
 	case KVM_CAP_KVMCLOCK_CTRL:
@@ -1008,6 +1021,8 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 		return KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
 	case KVM_CAP_STEAL_TIME:
 		return sched_info_on();
+	case KVM_CAP_COALESCED_MMIO:
+		return KVM_COALESCED_MMIO_PAGE_OFFSET;
 	case KVM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
 	case KVM_CAP_NR_MEMSLOTS:
@@ -1103,7 +1118,7 @@ static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	case KVM_CHECK_EXTENSION:
 		return kvm_check_extension(kvm, arg);
 	default:
-		return -ENOTTY;
+		return kvm_io_ioctl(kvm, cmd, (void __user *)arg);
 	}
 }
 

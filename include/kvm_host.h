@@ -36,6 +36,7 @@
 #include <asm/trapnr.h>
 
 #include "kvm_arch_ops.h"
+#include "kvm_iodev.h"
 
 typedef u64 gva_t;
 typedef u64 gpa_t;
@@ -61,8 +62,8 @@ typedef u64 kvm_pfn_t;
 #define KVM_QUIRKS		(KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | \
 				 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)
 
-/* Page 0 of the vcpu mapping is kvm_run, page 1 the data of KVM_EXIT_IO. */
-#define KVM_VCPU_MMAP_PAGES	2
+/* The vcpu mapping: kvm_run, the data of KVM_EXIT_IO, the ring of coalesced writes. */
+#define KVM_VCPU_MMAP_PAGES	3
 #define KVM_PIO_PAGE_OFFSET	1
 
 /* pfn_t values that name no page: what kvm_gfn_to_pfn() says instead. */
@@ -449,6 +450,12 @@ struct kvm_vcpu {
  */
 #define KVM_MMU_HASH_BITS	12
 
+struct kvm_io_bus;
+struct kvm_irq_routes;
+struct kvm_pic;
+struct kvm_ioapic;
+struct kvm_pit;
+
 struct kvm {
 	spinlock_t mmu_lock;		/* shadow pages, rmaps, slot->arch, notifier counts */
 	struct mutex slots_lock;	/* memslot updates, dirty logs */
@@ -493,6 +500,26 @@ struct kvm {
 	u32 bsp_vcpu_id;
 	struct mutex lapic_map_lock;	/* updates of lapic_map */
 	struct kvm_lapic_map __rcu *lapic_map;
+	struct kvm_pic *pic;		/* these three: published once, gone with the VM */
+	struct kvm_ioapic *ioapic;
+	struct kvm_pit *pit;
+
+	/* routes and irqfds (irq.c) */
+	struct mutex irq_lock;		/* updates of routes; coming and going of irqfds */
+	struct kvm_irq_routes __rcu *irq_routes;
+	u32 nr_split_pins;		/* pins of userspace's I/O APIC: the first GSIs */
+	spinlock_t irqfd_lock;		/* irqfds; inside an eventfd's wait queue lock */
+	struct list_head irqfds;
+	unsigned int nr_irqfds;		/* irqfd_lock */
+	struct list_head resamplers;	/* irq_lock; read under RCU */
+
+	/* buses in the kernel (io.c) */
+	struct mutex io_lock;		/* updates of buses, ioeventfds, zones */
+	struct kvm_io_bus __rcu *bus[KVM_NR_BUSES];
+	struct list_head ioeventfds;
+	struct list_head coalesced_zones;
+	struct kvm_coalesced_mmio_ring *coalesced_ring;	/* shared with userspace */
+	spinlock_t ring_lock;		/* writers of the ring */
 
 	unsigned long tss_addr;
 	u64 identity_map_addr;

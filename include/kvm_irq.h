@@ -91,7 +91,8 @@ void kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level);
  * Vectors (256 bits) whose EOI by @vcpu the I/O APIC, userspace's with split, or a
  * resampling irqfd must hear of; recomputed at KVM_REQ_SCAN_IOAPIC.
  */
-void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
+void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);	/* irq.c */
+void kvm_ioapic_scan_pins(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
 int  kvm_ioapic_get_state(struct kvm *kvm, struct kvm_ioapic_state *state);
 int  kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state);
 
@@ -103,11 +104,15 @@ void kvm_pit_destroy(struct kvm *kvm);
 int  kvm_pit_get_state(struct kvm *kvm, struct kvm_pit_state2 *state);
 int  kvm_pit_set_state(struct kvm *kvm, const struct kvm_pit_state2 *state);
 int  kvm_pit_reinject_control(struct kvm *kvm, const struct kvm_reinject_control *control);
+void kvm_pit_acked(struct kvm_pit *pit);
+void kvm_pit_unmasked(struct kvm_pit *pit);
+bool kvm_pit_wants_acks(const struct kvm_pit *pit);
 
 /*
  * ---- irq.c: GSIs, routes, MSIs, irqfd ----
  */
 int  kvm_irq_init_vm(struct kvm *kvm);
+void kvm_irq_stop_vm(struct kvm *kvm);
 void kvm_irq_destroy_vm(struct kvm *kvm);
 int  kvm_create_irqchip(struct kvm *kvm);
 int  kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins);
@@ -119,5 +124,13 @@ long kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args);
 void kvm_irqfd_release_all(struct kvm *kvm);
 /* An acknowledge (EOI) came for a chip's pin: resampling irqfds hear of it. */
 void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
+/* ... a mask went: what the 8254 counted meanwhile is not made up for. */
+void kvm_notify_unmasked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
+/* Does anyone want kvm_notify_acked_irq() for this pin? */
+bool kvm_irq_has_ack_listener(struct kvm *kvm, u32 irqchip, u32 pin);
+/* The VM's calls that are about interrupts; -ENOTTY: not one of them. */
+long kvm_irq_ioctl(struct kvm *kvm, unsigned int cmd, unsigned long arg);
+int  kvm_irq_module_init(void);
+void kvm_irq_module_exit(void);
 
 #endif

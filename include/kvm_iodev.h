@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Devices that the kernel answers for, on two buses: ports and memory-mapped
+ * registers.  io.c has the buses; the devices are the interrupt controllers,
+ * the timer, ioeventfds and coalesced zones.
+ */
+#ifndef KVM_IODEV_H
+#define KVM_IODEV_H
+
+#include <linux/types.h>
+
+struct kvm;
+struct kvm_vcpu;
+struct kvm_io_device;
+
+enum kvm_bus {
+	KVM_MMIO_BUS,
+	KVM_PIO_BUS,
+	KVM_NR_BUSES,
+};
+
+#define KVM_MAX_IO_RANGES	1000
+
+/*
+ * Called under RCU, so they do not sleep; @len is 1 to 8.  False: not mine
+ * after all, and the next device, then userspace, is asked.
+ */
+struct kvm_io_ops {
+	bool (*read)(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 addr, int len, u8 *val);
+	bool (*write)(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 addr, int len,
+		      const u8 *val);
+};
+
+struct kvm_io_device {
+	const struct kvm_io_ops *ops;
+};
+
+/* With kvm->io_lock held.  @len 0: accesses of any length at @addr. */
+int  kvm_io_register(struct kvm *kvm, enum kvm_bus bus, u64 addr, u64 len,
+		     struct kvm_io_device *dev);
+/* All of its ranges; on return nobody is in the device any more. */
+void kvm_io_unregister(struct kvm *kvm, enum kvm_bus bus, struct kvm_io_device *dev);
+bool kvm_io_read(struct kvm_vcpu *vcpu, enum kvm_bus bus, u64 addr, int len, void *val);
+bool kvm_io_write(struct kvm_vcpu *vcpu, enum kvm_bus bus, u64 addr, int len, const void *val);
+/* @count units of a string at one port: how many the kernel took. */
+unsigned int kvm_pio_read_units(struct kvm_vcpu *vcpu, u16 port, int size, void *val,
+				unsigned int count);
+unsigned int kvm_pio_write_units(struct kvm_vcpu *vcpu, u16 port, int size, const void *val,
+				 unsigned int count);
+
+int  kvm_io_init_vm(struct kvm *kvm);
+void kvm_io_stop_vm(struct kvm *kvm);
+void kvm_io_destroy_vm(struct kvm *kvm);
+/* KVM_IOEVENTFD and the coalesced zones; -ENOTTY: not one of them. */
+long kvm_io_ioctl(struct kvm *kvm, unsigned int cmd, void __user *arg);
+
+#endif
