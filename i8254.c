@@ -1,0 +1,700 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The 8254 timer of a PC: three counters at ports 0x40-0x43, and what port 0x61
+ * has of the speaker and of counter 2's gate.
+ *
+ * "8254" is Intel's data sheet of the Programmable Interval Timer.  Nothing
+ * counts here: a count is worked out from the time since it was loaded, and an
+ * hrtimer stands for counter 0's output, which is GSI 0.
+ */
+#include "kvm_host.h"
+#include "kvm_irq.h"
+
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
+#include <linux/math64.h>
+
+#define PIT_HZ		1193182
+#define COUNTERS	3
+#define MAX_COUNT	0x10000		/* what a count of 0 means */
+/* The guest may ask for 838 ns; the host would have nothing else to do. */
+#define MIN_PERIOD_NS	(100 * NSEC_PER_USEC)
+/* Ticks that wait for the guest to take the ones before: beyond it is not stalled but gone. */
+#define MAX_PENDING	100000
+#define STATE_FLAGS	(KVM_PIT_FLAGS_HPET_LEGACY | KVM_PIT_FLAGS_SPEAKER_DATA_ON)
+
+#define PORT_COUNTERS	0x40
+#define PORT_CONTROL	3		/* from there */
+#define PORT_SPEAKER	0x61
+#define REFRESH_NS	15085		/* half a period of the DRAM refresh's signal */
+
+/* counter->s.rw_mode, and read_state and write_state, which have one more */
+enum { RW_LATCH, RW_LSB, RW_MSB, RW_WORD, RW_WORD_MSB, RW_STATES };
+
+struct counter {
+	struct kvm_pit_channel_state s;	/* count_load_time: CLOCK_MONOTONIC, ns */
+	bool untriggered;		/* modes 1 and 5: no edge of the gate yet */
+	bool null_count;		/* a mode was set, its count not yet */
+	u64 frozen;			/* gate down: ns that had passed then */
+};
+
+struct kvm_pit {
+	struct kvm_io_device dev, speaker_dev;
+	struct kvm *kvm;
+	spinlock_t lock;		/* all below; not held when a GSI is raised */
+	struct counter counter[COUNTERS];
+	u32 flags;			/* KVM_PIT_FLAGS_* */
+
+	struct hrtimer timer;
+	bool running;			/* the timer is to fire, at: */
+	ktime_t expires;
+	u64 period;			/* ns; 0: once */
+
+	bool reinject;			/* every tick is made up for */
+	bool acked;			/* the guest took the last one */
+	u32 pending;			/* ticks it has not, the last one included */
+};
+
+/*
+ * ---- counting ----
+ */
+
+static u64 ticks_to_ns(u64 ticks)
+{
+	return mul_u64_u32_div(ticks, NSEC_PER_SEC, PIT_HZ);
+}
+
+static u64 ns_to_ticks(u64 ns)
+{
+	return mul_u64_u32_div(ns, PIT_HZ, NSEC_PER_SEC);
+}
+
+/* Decimal digits, as the guest wrote them; more than 9 counts as such. */
+static u32 from_bcd(u32 raw)
+{
+	return (raw & 0xf) + ((raw >> 4) & 0xf) * 10 + ((raw >> 8) & 0xf) * 100 +
+	       (raw >> 12) * 1000;
+}
+
+static u16 to_bcd(u32 val)
+{
+	return val % 10 | (val / 10 % 10) << 4 | (val / 100 % 10) << 8 | (val / 1000 % 10) << 12;
+}
+
+/* The count in ticks, 1 to 65536. */
+static u32 initial_count(const struct counter *c)
+{
+	if (!c->s.bcd)
+		return c->s.count ?: MAX_COUNT;
+	return c->s.count == MAX_COUNT || !c->s.count ? 10000 : from_bcd(c->s.count);
+}
+
+/* 8254 "Gate": in modes 1 and 5 an edge starts, in the others the level lets count. */
+static bool gate_is_trigger(const struct counter *c)
+{
+	return c->s.mode == 1 || c->s.mode == 5;
+}
+
+static u64 elapsed_ns(const struct counter *c)
+{
+	s64 ns = ktime_get_ns() - c->s.count_load_time;
+
+	if (!c->s.gate && !gate_is_trigger(c))
+		return c->frozen;
+	return ns > 0 ? ns : 0;
+}
+
+static u16 current_count(const struct counter *c)
+{
+	u32 count = initial_count(c), left, round = c->s.bcd ? 10000 : MAX_COUNT;
+	u64 d = ns_to_ticks(elapsed_ns(c)), cycle;
+
+	switch (c->s.mode) {
+	case 2:
+		div64_u64_rem(d, count, &cycle);
+		left = count - cycle;
+		break;
+	case 3:
+		/* By two, twice in a period. */
+		div64_u64_rem(2 * d, count, &cycle);
+		left = (count - cycle) & ~1U;
+		break;
+	default:
+		/* After the end it goes on from the top. */
+		div64_u64_rem(d, round, &cycle);
+		left = (count + round - cycle) % round;
+		break;
+	}
+	return c->s.bcd ? to_bcd(left % round) : left;
+}
+
+/* 8254 "Mode Definitions" */
+static bool output(const struct counter *c)
+{
+	u32 count = initial_count(c);
+	u64 d = ns_to_ticks(elapsed_ns(c)), cycle;
+
+	switch (c->s.mode) {
+	case 0:
+		return !c->null_count && d >= count;
+	case 1:
+		return c->untriggered || d >= count;
+	case 2:
+		div64_u64_rem(d, count, &cycle);
+		return !c->s.gate || cycle != count - 1;
+	case 3:
+		div64_u64_rem(d, count, &cycle);
+		return !c->s.gate || cycle < (count + 1) / 2;
+	default:
+		return c->null_count || c->untriggered || d != count;
+	}
+}
+
+/*
+ * ---- the timer of counter 0 ----
+ */
+
+/* Lock held.  The handler may run; it sees that it is no longer meant. */
+static void stop_timer(struct kvm_pit *pit)
+{
+	pit->running = false;
+	hrtimer_try_to_cancel(&pit->timer);
+}
+
+/* Lock held.  As counter 0 is, from its load time on. */
+static void start_timer(struct kvm_pit *pit)
+{
+	const struct counter *c = &pit->counter[0];
+	u64 cycle = ticks_to_ns(initial_count(c)), passed = elapsed_ns(c), n = 0;
+	bool periodic = c->s.mode == 2 || c->s.mode == 3;
+
+	stop_timer(pit);
+	/* Its gate is up always: in modes 1 and 5 there is no edge to start it. */
+	if ((pit->flags & KVM_PIT_FLAGS_HPET_LEGACY) || c->null_count || gate_is_trigger(c))
+		return;
+	if (periodic)
+		cycle = max_t(u64, cycle, MIN_PERIOD_NS);
+	else if (passed >= cycle)
+		return;
+	if (passed >= cycle)
+		n = div64_u64(passed, cycle);
+	pit->period = periodic ? cycle : 0;
+	pit->expires = ktime_add_ns(ktime_get(), (n + 1) * cycle - passed);
+	pit->running = true;
+	hrtimer_start(&pit->timer, pit->expires, HRTIMER_MODE_ABS);
+}
+
+/* Not under the lock.  An edge of GSI 0. */
+static void tick(struct kvm_pit *pit)
+{
+	int r = kvm_set_irq(pit->kvm, KVM_IRQ_SOURCE_PIT, 0, true);
+	unsigned long flags;
+
+	kvm_set_irq(pit->kvm, KVM_IRQ_SOURCE_PIT, 0, false);
+	kvm_lapic_pit_tick_nmi(pit->kvm);
+	if (r >= 0)
+		return;
+	/* Nobody took it, so nobody will acknowledge it, and it is not made up for. */
+	spin_lock_irqsave(&pit->lock, flags);
+	pit->acked = true;
+	pit->pending = 0;
+	spin_unlock_irqrestore(&pit->lock, flags);
+}
+
+/* Lock held.  So many ticks are due: is there one to make now? */
+static bool note_ticks(struct kvm_pit *pit, u64 ticks)
+{
+	if (!pit->reinject)
+		return true;
+	pit->pending = min_t(u64, pit->pending + ticks, MAX_PENDING);
+	if (!pit->acked)
+		return false;
+	pit->acked = false;
+	return true;
+}
+
+static enum hrtimer_restart timer_fires(struct hrtimer *timer)
+{
+	struct kvm_pit *pit = container_of(timer, struct kvm_pit, timer);
+	unsigned long flags;
+	bool now = false;
+	u64 ticks = 1;
+	s64 late;
+
+	spin_lock_irqsave(&pit->lock, flags);
+	late = ktime_to_ns(ktime_sub(ktime_get(), pit->expires));
+	/* Stopped, or set anew, while this was on its way. */
+	if (!pit->running || late < 0)
+		goto out;
+	pit->running = pit->period;
+	if (pit->period) {
+		ticks += div64_u64(late, pit->period);
+		pit->expires = ktime_add_ns(pit->expires, ticks * pit->period);
+		hrtimer_start(&pit->timer, pit->expires, HRTIMER_MODE_ABS);
+	}
+	now = note_ticks(pit, ticks);
+out:
+	spin_unlock_irqrestore(&pit->lock, flags);
+	if (now)
+		tick(pit);
+	return HRTIMER_NORESTART;
+}
+
+/** kvm_pit_acked - the guest took a tick: the next, if it is due already */
+void kvm_pit_acked(struct kvm_pit *pit)
+{
+	unsigned long flags;
+	bool now = false;
+
+	spin_lock_irqsave(&pit->lock, flags);
+	pit->acked = true;
+	if (pit->reinject && pit->pending && --pit->pending) {
+		pit->acked = false;
+		now = true;
+	}
+	spin_unlock_irqrestore(&pit->lock, flags);
+	if (now)
+		tick(pit);
+}
+
+/** kvm_pit_unmasked - ticks that came while the pin was masked are no one's */
+void kvm_pit_unmasked(struct kvm_pit *pit)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&pit->lock, flags);
+	pit->acked = true;
+	pit->pending = 0;
+	spin_unlock_irqrestore(&pit->lock, flags);
+}
+
+bool kvm_pit_wants_acks(const struct kvm_pit *pit)
+{
+	return READ_ONCE(pit->reinject);
+}
+
+/*
+ * ---- registers; lock held ----
+ */
+
+static void load_count(struct kvm_pit *pit, int n, u16 raw)
+{
+	struct counter *c = &pit->counter[n];
+
+	c->s.count = raw ?: MAX_COUNT;
+	c->null_count = false;
+	/* In modes 1 and 5 the gate's next edge starts it. */
+	if (gate_is_trigger(c))
+		return;
+	c->s.count_load_time = ktime_get_ns();
+	c->frozen = 0;
+	if (n == 0)
+		start_timer(pit);
+}
+
+static void set_gate(struct counter *c, bool gate)
+{
+	if (gate == c->s.gate)
+		return;
+	if (!gate) {
+		c->frozen = elapsed_ns(c);
+	} else if (c->s.mode == 0 || c->s.mode == 4) {
+		c->s.count_load_time = ktime_get_ns() - c->frozen;
+	} else {
+		c->s.count_load_time = ktime_get_ns();
+		c->untriggered = false;
+	}
+	c->s.gate = gate;
+}
+
+static void latch_count(struct counter *c)
+{
+	if (c->s.count_latched)
+		return;
+	c->s.latched_count = current_count(c);
+	c->s.count_latched = c->s.rw_mode;
+}
+
+static void latch_status(struct counter *c)
+{
+	if (c->s.status_latched)
+		return;
+	c->s.status = output(c) << 7 | c->null_count << 6 | c->s.rw_mode << 4 | c->s.mode << 1 |
+		      c->s.bcd;
+	c->s.status_latched = 1;
+}
+
+/* 8254 "Read-Back Command": what is 0 is latched, of the counters that are 1. */
+static void read_back(struct kvm_pit *pit, u8 val)
+{
+	int n;
+
+	for (n = 0; n < COUNTERS; n++) {
+		if (!(val & (2 << n)))
+			continue;
+		if (!(val & 0x20))
+			latch_count(&pit->counter[n]);
+		if (!(val & 0x10))
+			latch_status(&pit->counter[n]);
+	}
+}
+
+/* 8254 "Control Word Format" */
+static void write_control(struct kvm_pit *pit, u8 val)
+{
+	u8 rw = (val >> 4) & 3, mode = (val >> 1) & 7;
+	struct counter *c;
+
+	if (val >> 6 == COUNTERS) {
+		read_back(pit, val);
+		return;
+	}
+	c = &pit->counter[val >> 6];
+	if (rw == RW_LATCH) {
+		latch_count(c);
+		return;
+	}
+	c->s.rw_mode = c->s.read_state = c->s.write_state = rw;
+	c->s.mode = mode > 5 ? mode & 3 : mode;
+	c->s.bcd = val & 1;
+	c->s.count_latched = c->s.status_latched = 0;
+	c->null_count = true;
+	c->untriggered = gate_is_trigger(c);
+	if (val >> 6 == 0)
+		stop_timer(pit);
+}
+
+static void write_count(struct kvm_pit *pit, int n, u8 val)
+{
+	struct counter *c = &pit->counter[n];
+
+	switch (c->s.write_state) {
+	case RW_LSB:
+		load_count(pit, n, val);
+		break;
+	case RW_MSB:
+		load_count(pit, n, val << 8);
+		break;
+	case RW_WORD:
+		c->s.write_latch = val;
+		c->s.write_state = RW_WORD_MSB;
+		break;
+	case RW_WORD_MSB:
+		c->s.write_state = RW_WORD;
+		load_count(pit, n, c->s.write_latch | val << 8);
+		break;
+	}
+}
+
+static u8 read_latched(struct counter *c)
+{
+	switch (c->s.count_latched) {
+	case RW_LSB:
+		c->s.count_latched = 0;
+		return c->s.latched_count;
+	case RW_MSB:
+		c->s.count_latched = 0;
+		return c->s.latched_count >> 8;
+	default:
+		c->s.count_latched = RW_MSB;
+		return c->s.latched_count;
+	}
+}
+
+static u8 read_count(struct counter *c)
+{
+	u16 count;
+
+	if (c->s.status_latched) {
+		c->s.status_latched = 0;
+		return c->s.status;
+	}
+	if (c->s.count_latched)
+		return read_latched(c);
+	count = current_count(c);
+	switch (c->s.read_state) {
+	case RW_MSB:
+		return count >> 8;
+	case RW_WORD:
+		c->s.read_state = RW_WORD_MSB;
+		return count;
+	case RW_WORD_MSB:
+		c->s.read_state = RW_WORD;
+		return count >> 8;
+	default:
+		return count;
+	}
+}
+
+static u8 read_speaker(struct kvm_pit *pit)
+{
+	struct counter *c = &pit->counter[2];
+	u8 refresh = div_u64(ktime_get_ns(), REFRESH_NS) & 1;
+
+	return c->s.gate | !!(pit->flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON) << 1 |
+	       refresh << 4 | output(c) << 5;
+}
+
+static void write_speaker(struct kvm_pit *pit, u8 val)
+{
+	set_gate(&pit->counter[2], val & 1);
+	pit->flags &= ~KVM_PIT_FLAGS_SPEAKER_DATA_ON;
+	if (val & 2)
+		pit->flags |= KVM_PIT_FLAGS_SPEAKER_DATA_ON;
+}
+
+/*
+ * ---- ports ----
+ */
+
+/* Of a byte each: wider accesses are several, as on the ISA bus. */
+static bool pit_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len, u8 *val)
+{
+	struct kvm_pit *pit = container_of(dev, struct kvm_pit, dev);
+	unsigned int n = port - PORT_COUNTERS;
+	unsigned long flags;
+	int i;
+
+	spin_lock_irqsave(&pit->lock, flags);
+	for (i = 0; i < len; i++, n++)
+		val[i] = n < COUNTERS ? read_count(&pit->counter[n]) : 0;
+	spin_unlock_irqrestore(&pit->lock, flags);
+	return true;
+}
+
+static bool pit_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len,
+		      const u8 *val)
+{
+	struct kvm_pit *pit = container_of(dev, struct kvm_pit, dev);
+	unsigned int n = port - PORT_COUNTERS;
+	unsigned long flags;
+	int i;
+
+	spin_lock_irqsave(&pit->lock, flags);
+	for (i = 0; i < len; i++, n++) {
+		if (n == PORT_CONTROL)
+			write_control(pit, val[i]);
+		else
+			write_count(pit, n, val[i]);
+	}
+	spin_unlock_irqrestore(&pit->lock, flags);
+	return true;
+}
+
+static bool speaker_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len,
+			 u8 *val)
+{
+	struct kvm_pit *pit = container_of(dev, struct kvm_pit, speaker_dev);
+	unsigned long flags;
+
+	spin_lock_irqsave(&pit->lock, flags);
+	*val = read_speaker(pit);
+	spin_unlock_irqrestore(&pit->lock, flags);
+	return true;
+}
+
+static bool speaker_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len,
+			  const u8 *val)
+{
+	struct kvm_pit *pit = container_of(dev, struct kvm_pit, speaker_dev);
+	unsigned long flags;
+
+	spin_lock_irqsave(&pit->lock, flags);
+	write_speaker(pit, *val);
+	spin_unlock_irqrestore(&pit->lock, flags);
+	return true;
+}
+
+static const struct kvm_io_ops pit_ops = {
+	.read = pit_read,
+	.write = pit_write,
+};
+
+static const struct kvm_io_ops speaker_ops = {
+	.read = speaker_read,
+	.write = speaker_write,
+};
+
+/*
+ * ---- userspace's view ----
+ */
+
+/** kvm_pit_get_state - KVM_GET_PIT2 */
+int kvm_pit_get_state(struct kvm *kvm, struct kvm_pit_state2 *state)
+{
+	struct kvm_pit *pit = kvm->pit;
+	unsigned long flags;
+	int n;
+
+	memset(state, 0, sizeof(*state));
+	spin_lock_irqsave(&pit->lock, flags);
+	for (n = 0; n < COUNTERS; n++) {
+		struct counter *c = &pit->counter[n];
+
+		state->channels[n] = c->s;
+		/* One that stands still has its time as if it were loaded so long ago. */
+		if (!c->s.gate && !gate_is_trigger(c))
+			state->channels[n].count_load_time = ktime_get_ns() - c->frozen;
+	}
+	state->flags = pit->flags;
+	spin_unlock_irqrestore(&pit->lock, flags);
+	return 0;
+}
+
+static bool counter_possible(const struct kvm_pit_channel_state *s)
+{
+	return s->count <= MAX_COUNT && s->count_latched <= RW_WORD && s->status_latched <= 1 &&
+	       s->read_state < RW_STATES && s->write_state < RW_STATES && s->rw_mode <= RW_WORD &&
+	       s->mode <= 7 && s->bcd <= 1 && s->gate <= 1;
+}
+
+static bool state_possible(const struct kvm_pit_state2 *state)
+{
+	int n;
+
+	for (n = 0; n < COUNTERS; n++)
+		if (!counter_possible(&state->channels[n]))
+			return false;
+	/* Only counter 2's gate is not tied up. */
+	return state->channels[0].gate && state->channels[1].gate &&
+	       !(state->flags & ~STATE_FLAGS) &&
+	       !memchr_inv(state->reserved, 0, sizeof(state->reserved));
+}
+
+static void load_counter(struct counter *c, const struct kvm_pit_channel_state *s)
+{
+	s64 passed = ktime_get_ns() - (u64)s->count_load_time;
+
+	c->s = *s;
+	c->s.mode = s->mode > 5 ? s->mode & 3 : s->mode;
+	c->untriggered = c->null_count = false;
+	/* Not loaded yet: now, then. */
+	if (passed < 0) {
+		c->s.count_load_time = ktime_get_ns();
+		passed = 0;
+	}
+	c->frozen = passed;
+}
+
+/** kvm_pit_set_state - KVM_SET_PIT2: what was pending is forgotten */
+int kvm_pit_set_state(struct kvm *kvm, const struct kvm_pit_state2 *state)
+{
+	struct kvm_pit *pit = kvm->pit;
+	unsigned long flags;
+	int n;
+
+	if (!state_possible(state))
+		return -EINVAL;
+	spin_lock_irqsave(&pit->lock, flags);
+	for (n = 0; n < COUNTERS; n++)
+		load_counter(&pit->counter[n], &state->channels[n]);
+	pit->flags = state->flags;
+	pit->acked = true;
+	pit->pending = 0;
+	start_timer(pit);
+	spin_unlock_irqrestore(&pit->lock, flags);
+	return 0;
+}
+
+/** kvm_pit_reinject_control - KVM_REINJECT_CONTROL: are ticks made up for? */
+int kvm_pit_reinject_control(struct kvm *kvm, const struct kvm_reinject_control *control)
+{
+	struct kvm_pit *pit = kvm->pit;
+	unsigned long flags;
+
+	spin_lock_irqsave(&pit->lock, flags);
+	WRITE_ONCE(pit->reinject, control->pit_reinject);
+	pit->acked = true;
+	pit->pending = 0;
+	spin_unlock_irqrestore(&pit->lock, flags);
+	kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
+	return 0;
+}
+
+/*
+ * ---- life ----
+ */
+
+static int register_ports(struct kvm *kvm, struct kvm_pit *pit, bool speaker)
+{
+	int r;
+
+	mutex_lock(&kvm->io_lock);
+	r = kvm_io_register(kvm, KVM_PIO_BUS, PORT_COUNTERS, COUNTERS + 1, &pit->dev);
+	if (!r && speaker) {
+		r = kvm_io_register(kvm, KVM_PIO_BUS, PORT_SPEAKER, 1, &pit->speaker_dev);
+		if (r)
+			kvm_io_unregister(kvm, KVM_PIO_BUS, &pit->dev);
+	}
+	mutex_unlock(&kvm->io_lock);
+	return r;
+}
+
+/* As firmware finds them: nothing was programmed. */
+static void reset_counters(struct kvm_pit *pit)
+{
+	int n;
+
+	for (n = 0; n < COUNTERS; n++) {
+		struct counter *c = &pit->counter[n];
+
+		c->s.mode = 0;
+		c->s.gate = n != 2;
+		c->s.count = MAX_COUNT;
+		c->null_count = true;
+	}
+}
+
+/**
+ * kvm_pit_create - KVM_CREATE_PIT2; kvm->lock held
+ * @kvm: the VM, with all chips in the kernel
+ * @config: its flags: port 0x61 too?
+ */
+int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config)
+{
+	struct kvm_pit *pit;
+	int r;
+
+	if (config->flags & ~KVM_PIT_SPEAKER_DUMMY)
+		return -EINVAL;
+	pit = kzalloc(sizeof(*pit), GFP_KERNEL_ACCOUNT);
+	if (!pit)
+		return -ENOMEM;
+	spin_lock_init(&pit->lock);
+	hrtimer_init(&pit->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	pit->timer.function = timer_fires;
+	pit->kvm = kvm;
+	pit->dev.ops = &pit_ops;
+	pit->speaker_dev.ops = &speaker_ops;
+	pit->reinject = true;
+	pit->acked = true;
+	reset_counters(pit);
+	r = register_ports(kvm, pit, config->flags & KVM_PIT_SPEAKER_DUMMY);
+	if (r) {
+		kfree(pit);
+		return r;
+	}
+	smp_store_release(&kvm->pit, pit);
+	kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
+	return 0;
+}
+
+/* No vcpu runs any more. */
+void kvm_pit_destroy(struct kvm *kvm)
+{
+	struct kvm_pit *pit = kvm->pit;
+	unsigned long flags;
+
+	if (!pit)
+		return;
+	mutex_lock(&kvm->io_lock);
+	kvm_io_unregister(kvm, KVM_PIO_BUS, &pit->dev);
+	kvm_io_unregister(kvm, KVM_PIO_BUS, &pit->speaker_dev);
+	mutex_unlock(&kvm->io_lock);
+	spin_lock_irqsave(&pit->lock, flags);
+	stop_timer(pit);
+	spin_unlock_irqrestore(&pit->lock, flags);
+	hrtimer_cancel(&pit->timer);
+	kvm->pit = NULL;
+	kfree(pit);
+}
