@@ -736,12 +736,14 @@ static void kvm_destroy_vm(struct kvm *kvm)
 
 	kvm_slots_stop(kvm);
 	kvm_io_stop_vm(kvm);
+	kvm_irq_stop_vm(kvm);
 	kvm_destroy_vcpus(kvm);
 	if (kvm_ops.vm_destroy)
 		kvm_ops.vm_destroy(kvm);
 	kvm_mmu_destroy_vm(kvm);
 	kvm_slots_destroy(kvm);
 	kvm_msr_filter_destroy(kvm);
+	kvm_irq_destroy_vm(kvm);
 	kvm_io_destroy_vm(kvm);
 	kvm_lapic_destroy_vm(kvm);
 	cleanup_srcu_struct(&kvm->srcu);
@@ -777,6 +779,7 @@ static struct kvm *kvm_create_vm(void)
 	mmgrab(kvm->mm);
 	kvm_clock_init_vm(kvm);
 
+	kvm_irq_init_vm(kvm);
 	r = kvm_io_init_vm(kvm);
 	if (r)
 		goto out_kvm;
@@ -1088,6 +1091,7 @@ static long kvm_vm_memory_ioctl(struct kvm *kvm, unsigned int cmd, void __user *
 static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
 	struct kvm *kvm = filp->private_data;
+	long r;
 
 	if (kvm->mm != current->mm || READ_ONCE(kvm->vm_bugged))
 		return -EIO;
@@ -1118,7 +1122,8 @@ static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	case KVM_CHECK_EXTENSION:
 		return kvm_check_extension(kvm, arg);
 	default:
-		return kvm_io_ioctl(kvm, cmd, (void __user *)arg);
+		r = kvm_irq_ioctl(kvm, cmd, arg);
+		return r == -ENOTTY ? kvm_io_ioctl(kvm, cmd, (void __user *)arg) : r;
 	}
 }
 
@@ -1141,6 +1146,8 @@ static long kvm_vm_compat_ioctl(struct file *filp, unsigned int cmd, unsigned lo
 
 static int kvm_vm_release(struct inode *inode, struct file *filp)
 {
+	/* An eventfd must not bring interrupts any more, though vcpus may live on. */
+	kvm_irqfd_release_all(filp->private_data);
 	kvm_put(filp->private_data);
 	return 0;
 }
@@ -1346,15 +1353,23 @@ static int __init kvm_init(void)
 
 	if (r)
 		return r;
+	r = kvm_irq_module_init();
+	if (r)
+		goto out_mmu;
 	kvm_clock_module_init();
 	kvm_stats_init();
 	return 0;
+
+out_mmu:
+	kvm_mmu_module_exit();
+	return r;
 }
 
 static void __exit kvm_exit(void)
 {
 	kvm_stats_exit();
 	kvm_clock_module_exit();
+	kvm_irq_module_exit();
 	kvm_mmu_module_exit();
 }
 

@@ -55,17 +55,6 @@ static const u32 lvt_writable[LVT_NR] = {
 	[LVT_ERROR]	= LVT_COMMON,
 };
 
-/* The I/O APIC and the 8259 are not there yet. */
-void __weak kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level) {}
-void __weak kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits) {}
-bool __weak kvm_pic_output(struct kvm *kvm) { return false; }
-int __weak kvm_pic_read_irq(struct kvm *kvm) { return 7; }
-int __weak kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins)
-{
-	kvm->irqchip_mode = KVM_IRQCHIP_SPLIT;
-	return 0;
-}
-
 /*
  * ---- who is addressed ----
  *
