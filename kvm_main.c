@@ -451,6 +451,8 @@ VCPU_FN(interrupt)
 VCPU_FN(has_attr)
 VCPU_FN(get_attr)
 VCPU_FN(set_attr)
+VCPU_FN(set_vapic_addr)
+VCPU_FN(tpr_access)
 VCPU_FN(get_lapic)
 VCPU_FN(set_lapic)
 VCPU_RAW_FN(get_msrs)
@@ -551,6 +553,8 @@ static const struct kvm_vcpu_ioctl vcpu_ioctls[] = {
 	{ KVM_SET_MP_STATE, .fn = ioctl_set_mp_state },
 	{ KVM_SET_GUEST_DEBUG, .fn = ioctl_set_guest_debug },
 	{ KVM_TRANSLATE, .fn = ioctl_translate },
+	{ KVM_SET_VAPIC_ADDR, .fn = ioctl_set_vapic_addr },
+	{ KVM_TPR_ACCESS_REPORTING, .fn = ioctl_tpr_access },
 	{ KVM_GET_LAPIC, .fn = ioctl_get_lapic },
 	{ KVM_SET_LAPIC, .fn = ioctl_set_lapic },
 	{ KVM_X86_SETUP_MCE, .fn = ioctl_setup_mce },
@@ -1019,6 +1023,7 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	case KVM_CAP_COALESCED_PIO:
 	case KVM_CAP_SET_BOOT_CPU_ID:
 	case KVM_CAP_CLOCKSOURCE:
+	case KVM_CAP_VAPIC:
 	case KVM_CAP_KVMCLOCK_CTRL:
 	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
 	case KVM_CAP_ENABLE_CAP:

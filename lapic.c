@@ -489,7 +489,7 @@ static void look_again(struct kvm_lapic *apic)
 		kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
 }
 
-static void set_tpr(struct kvm_lapic *apic, u8 tpr)
+void kvm_lapic_set_tpr(struct kvm_lapic *apic, u8 tpr)
 {
 	apic->tpr = tpr;
 	apic->vcpu->cr8 = tpr >> 4;
@@ -498,7 +498,7 @@ static void set_tpr(struct kvm_lapic *apic, u8 tpr)
 
 void kvm_lapic_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 {
-	set_tpr(vcpu->lapic, cr8 << 4);
+	kvm_lapic_set_tpr(vcpu->lapic, cr8 << 4);
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_set_cr8);
 
@@ -909,7 +909,7 @@ static bool write_common(struct kvm_lapic *apic, u32 offset, u32 val)
 {
 	switch (offset) {
 	case APIC_TASKPRI:
-		set_tpr(apic, val);
+		kvm_lapic_set_tpr(apic, val);
 		break;
 	case APIC_EOI:
 		kvm_lapic_eoi(apic);
@@ -1326,7 +1326,6 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event)
 		apic->x2apic = false;
 		apic->id = vcpu->vcpu_id & 0xff;
 		WRITE_ONCE(apic->pending_events, 0);
-		apic->vapic_addr = 0;
 	}
 	reset_registers(apic);
 	/* As firmware that knows no APIC would have it: the 8259 reaches the first processor. */

@@ -220,6 +220,52 @@ static int set_pv_eoi(struct kvm_vcpu *vcpu, u64 data)
 }
 
 /*
+ * ---- the task priority in memory ----
+ *
+ * A 32-bit guest that writes it often, and has no CR8 to write, may be patched by
+ * userspace to use a word of its own memory: the priority, and what it needs to
+ * know whether to call.
+ */
+
+/** kvm_vapic_to_guest - before an entry */
+void kvm_vapic_to_guest(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_lapic *apic = vcpu->lapic;
+	int irr = lapic_highest(apic->irr);
+	u32 word = apic->tpr | (max(apic->highest_isr, 0) & 0xf0) << 8 | (u32)max(irr, 0) << 24;
+
+	kvm_write_guest(vcpu, vcpu->pv.vapic_addr, &word, sizeof(word));
+}
+
+/** kvm_vapic_from_guest - after an exit */
+void kvm_vapic_from_guest(struct kvm_vcpu *vcpu)
+{
+	u8 tpr;
+
+	if (!kvm_read_guest(vcpu, vcpu->pv.vapic_addr, &tpr, sizeof(tpr)) &&
+	    tpr != vcpu->lapic->tpr)
+		kvm_lapic_set_tpr(vcpu->lapic, tpr);
+}
+
+/** kvm_vcpu_set_vapic_addr - KVM_SET_VAPIC_ADDR: where that word is, 0: nowhere */
+long kvm_vcpu_set_vapic_addr(struct kvm_vcpu *vcpu, const struct kvm_vapic_addr *arg)
+{
+	if (!vcpu->lapic || (arg->vapic_addr & (sizeof(u32) - 1)))
+		return -EINVAL;
+	vcpu->pv.vapic_addr = arg->vapic_addr;
+	return 0;
+}
+
+/** kvm_vcpu_tpr_access - KVM_TPR_ACCESS_REPORTING: KVM_EXIT_TPR_ACCESS after each access */
+long kvm_vcpu_tpr_access(struct kvm_vcpu *vcpu, struct kvm_tpr_access_ctl *arg)
+{
+	if (!vcpu->lapic || arg->flags)
+		return -EINVAL;
+	vcpu->lapic->report_tpr_access = arg->enabled;
+	return 0;
+}
+
+/*
  * ---- MSRs ----
  */
 
@@ -322,6 +368,7 @@ void kvm_pv_reset(struct kvm_vcpu *vcpu)
 	vcpu->pv.eoi = 0;
 	vcpu->pv.eoi_offered = false;
 	vcpu->pv.migration_control = 0;
+	vcpu->pv.vapic_addr = 0;
 	vcpu->pv_unhalted = false;
 }
 

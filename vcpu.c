@@ -776,6 +776,8 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 		if (r < 0)
 			return r;
 	}
+	if (unlikely(vcpu->pv.vapic_addr))
+		kvm_vapic_to_guest(vcpu);
 	preempt_disable();
 	if (kvm_check_request(KVM_REQ_EVENT, vcpu)) {
 		inject_events(vcpu);
@@ -794,6 +796,8 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	preempt_enable();
 	if (unlikely(vcpu->pv.eoi_offered))
 		kvm_pv_eoi_collect(vcpu);
+	if (unlikely(vcpu->pv.vapic_addr))
+		kvm_vapic_from_guest(vcpu);
 	return kvm_call(handle_exit)(vcpu);
 }
 

@@ -412,6 +412,7 @@ struct kvm_vcpu {
 		bool eoi_offered;		/* the guest's flag may stand for an EOI */
 		bool guest_stopped;		/* KVM_KVMCLOCK_CTRL, to be told */
 		u64 eoi, migration_control;	/* MSRs */
+		u64 vapic_addr;			/* KVM_SET_VAPIC_ADDR; 0: none */
 		unsigned long clock_jiffies;	/* of the last update */
 		u64 last_run_delay;		/* accounted as stolen so far */
 	} pv;
@@ -837,6 +838,10 @@ void kvm_pv_reset(struct kvm_vcpu *vcpu);
 void kvm_pv_sched_in(struct kvm_vcpu *vcpu);
 void kvm_pv_sched_out(struct kvm_vcpu *vcpu);
 void kvm_pv_update_steal_time(struct kvm_vcpu *vcpu);
+void kvm_vapic_to_guest(struct kvm_vcpu *vcpu);
+void kvm_vapic_from_guest(struct kvm_vcpu *vcpu);
+long kvm_vcpu_set_vapic_addr(struct kvm_vcpu *vcpu, const struct kvm_vapic_addr *arg);
+long kvm_vcpu_tpr_access(struct kvm_vcpu *vcpu, struct kvm_tpr_access_ctl *arg);
 void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu, u8 vector);
 void kvm_pv_eoi_collect(struct kvm_vcpu *vcpu);
 int  kvm_pv_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);

@@ -51,8 +51,7 @@ struct kvm_lapic {
 	ktime_t expires;
 	u64 tscdeadline;
 
-	u64 vapic_addr;				/* KVM_SET_VAPIC_ADDR */
-	bool report_tpr_access;
+	bool report_tpr_access;			/* KVM_TPR_ACCESS_REPORTING */
 };
 
 static inline int lapic_highest(const unsigned long *bits)
@@ -94,6 +93,7 @@ void kvm_lapic_ack(struct kvm_lapic *apic, u8 vector);
 bool kvm_lapic_tpr_masks(const struct kvm_lapic *apic);
 /* Does the 8259's INTR reach this processor (LINT0 in ExtINT mode, or no APIC)? */
 bool kvm_lapic_accepts_pic(struct kvm_vcpu *vcpu);
+void kvm_lapic_set_tpr(struct kvm_lapic *apic, u8 tpr);
 void kvm_lapic_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8);
 void kvm_lapic_scan(struct kvm_lapic *apic);		/* KVM_REQ_SCAN_IOAPIC */
 void kvm_lapic_migrate_timer(struct kvm_lapic *apic);	/* KVM_REQ_MIGRATE_TIMER */

@@ -229,6 +229,19 @@ TEST_F(lapic, mp_state)
 	}
 }
 
+TEST_F(lapic, vapic)
+{
+	struct kvm_vapic_addr addr = { 0 };
+	struct kvm_tpr_access_ctl ctl = { .enabled = 1 };
+
+	EXPECT_EQ(0, ioctl(self->fd, KVM_SET_VAPIC_ADDR, &addr));
+	addr.vapic_addr = 0x40002;
+	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_SET_VAPIC_ADDR, &addr)));
+	EXPECT_EQ(0, ioctl(self->fd, KVM_TPR_ACCESS_REPORTING, &ctl));
+	ctl.flags = 1;
+	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_TPR_ACCESS_REPORTING, &ctl)));
+}
+
 /* Without an APIC in the kernel there is none to get. */
 TEST(no_lapic)
 {

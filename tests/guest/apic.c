@@ -251,6 +251,36 @@ TEST_F(apic, task_priority)
 	EXPECT_EQ(2, self->vm.vcpu.run->cr8);
 }
 
+/* The priority in memory, and userspace that wants to know of each access to the register. */
+TEST_F(apic, task_priority_in_memory)
+{
+	struct kvm_tpr_access_ctl ctl = { .enabled = 1 };
+	struct kvm_vapic_addr addr = { GPA_FLAGS + 0x100 };
+	struct kvm_run *run = self->vm.vcpu.run;
+	struct op list[] = { { WRITE, REG_TPR, 0x20 }, { READ, REG_TPR }, { END } };
+
+	ASSERT_EQ(0, ioctl(self->vm.vcpu.fd, KVM_SET_VAPIC_ADDR, &addr));
+	RUN({ WRITE, REG_TPR, 0x50 }, SELF(0x5f), { WAIT, GPA_FLAGS + 0x100, 0x5f000050 },
+	    { STORE, GPA_FLAGS + 0x100, 0x5f000040 }, { WINDOW }, { WRITE, REG_EOI, 0 },
+	    { READ, REG_TPR });
+	EXPECT_LE(1, taken(&self->vm));
+	EXPECT_EQ(0x5f, trap(&self->vm)->vector);
+	EXPECT_EQ(0x40, RESULT(6));
+	addr.vapic_addr = 0;
+	ASSERT_EQ(0, ioctl(self->vm.vcpu.fd, KVM_SET_VAPIC_ADDR, &addr));
+
+	ASSERT_EQ(0, ioctl(self->vm.vcpu.fd, KVM_TPR_ACCESS_REPORTING, &ctl));
+	memcpy(self->vm.mem + GPA_OPS, list, sizeof(list));
+	begin(&self->vm.vcpu, GPA_OPS, GPA_STACK, variant->x2);
+	for (int write = 1; !variant->x2 && write >= 0; write--) {
+		ASSERT_EQ(KVM_EXIT_TPR_ACCESS, vm_run(&self->vm));
+		EXPECT_EQ(write, run->tpr_access.is_write);
+		EXPECT_LE(GPA_CODE, run->tpr_access.rip);
+	}
+	EXPECT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+	EXPECT_EQ(0x20, RESULT(1));
+}
+
 /* An EOI for nothing; vectors that are exceptions. */
 TEST_F(apic, errors)
 {
