@@ -280,11 +280,15 @@ static bool take_irq(struct kvm_vcpu *vcpu)
 	return true;
 }
 
-/* With the 8259 in the kernel userspace has no interrupts to wait with. */
+/*
+ * With the 8259 in the kernel userspace has no interrupts to wait with, nor
+ * while LINT0 does not let its own through.
+ */
 static bool userspace_wants_irq(struct kvm_vcpu *vcpu)
 {
 	return unlikely(READ_ONCE(vcpu->run->request_interrupt_window)) &&
-	       vcpu->kvm->irqchip_mode != KVM_IRQCHIP_FULL;
+	       vcpu->kvm->irqchip_mode != KVM_IRQCHIP_FULL &&
+	       (!vcpu->lapic || kvm_lapic_accepts_pic(vcpu));
 }
 
 /* An interrupt held back by the task priority: the guest must not lower that unseen. */
@@ -362,6 +366,7 @@ static bool ready_for_interrupt(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
 
+	/* kvm_run's answer is for userspace's 8259. */
 	if (vcpu->lapic && !kvm_lapic_accepts_pic(vcpu))
 		return false;
 	return !ev->irq.pending && !ev->irq.injected && !ev->exception.pending &&
