@@ -1005,6 +1005,8 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	kvm_ops.set_rflags(vcpu, X86_EFLAGS_FIXED);
 	kvm_update_dr7(vcpu);
 	kvm_ops.update_intercepts(vcpu);
+	/* The vendor's reset forgot the root that is loaded, of whatever mode. */
+	kvm_mmu_unload(vcpu);
 	kvm_mmu_reset_context(vcpu);
 	kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);

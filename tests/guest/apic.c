@@ -261,11 +261,11 @@ TEST_F(apic, task_priority_in_memory)
 
 	ASSERT_EQ(0, ioctl(self->vm.vcpu.fd, KVM_SET_VAPIC_ADDR, &addr));
 	RUN({ WRITE, REG_TPR, 0x50 }, SELF(0x5f), { WAIT, GPA_FLAGS + 0x100, 0x5f000050 },
-	    { STORE, GPA_FLAGS + 0x100, 0x5f000040 }, { WINDOW }, { WRITE, REG_EOI, 0 },
-	    { READ, REG_TPR });
+	    { STORE, GPA_FLAGS + 0x100, 0x5f000040 }, { READ, REG_PPR }, { WINDOW },
+	    { WRITE, REG_EOI, 0 }, { READ, REG_TPR });
 	EXPECT_LE(1, taken(&self->vm));
 	EXPECT_EQ(0x5f, trap(&self->vm)->vector);
-	EXPECT_EQ(0x40, RESULT(6));
+	EXPECT_EQ(0x40, RESULT(7));
 	addr.vapic_addr = 0;
 	ASSERT_EQ(0, ioctl(self->vm.vcpu.fd, KVM_SET_VAPIC_ADDR, &addr));
 
@@ -375,7 +375,7 @@ TEST_F(apic, timer_deadline)
 	RUN({ WRITE, MSR_DEADLINE, ~0ULL }, { WINDOW }, { SPIN, 0, 1000 });
 	EXPECT_EQ(0, taken(&self->vm));
 	EXPECT_EQ(~0ULL, vcpu_msr(&self->vm.vcpu, MSR_DEADLINE));
-	RUN({ TSC_PLUS, MSR_DEADLINE, khz }, { WRITE, MSR_DEADLINE, 0 }, { SPIN, 0, 100000 });
+	RUN({ TSC_PLUS, MSR_DEADLINE, khz * 10000 }, { WRITE, MSR_DEADLINE, 0 }, { SPIN, 0, 100000 });
 	EXPECT_EQ(0, taken(&self->vm));
 	/* another mode: the register is nothing */
 	RUN({ WRITE, REG_LVTT, 0x40 }, { WRITE, MSR_DEADLINE, 5 }, { WINDOW });
@@ -486,9 +486,9 @@ TEST_F(apic, ipi_to_nobody)
 /* The second processor waits in the kernel for INIT and SIPI. */
 TEST_F(apic, init_sipi)
 {
-	/* at 0x8000 in real mode: mov $0x1234, %eax; mov %ax, (0x9000 + 8); hlt */
+	/* at 0x8000 in real mode: mov $0x1234, %eax; mov %ax, (0x9000 + 8); jmp . */
 	static const u8 code[] = { 0xb8, 0x34, 0x12, 0x31, 0xdb, 0x8e, 0xdb, 0xa3, 0x08, 0x90,
-				   0xe6, 0x10, 0xf4 };
+				   0xeb, 0xfe };
 	struct kvm_mp_state mp;
 	struct vcpu second;
 	pthread_t thread;
@@ -503,7 +503,11 @@ TEST_F(apic, init_sipi)
 	pthread_create(&thread, NULL, run_thread, &second);
 	/* a SIPI alone means nothing */
 	RUN(ICR2_TO_1, ICR_TO_1(0x4600), { SPIN, 0, 100000 }, ICR_TO_1(0xc500), ICR_TO_1(0x8500),
-	    { SPIN, 0, 100000 }, ICR_TO_1(0x4608), { WAIT, 0x9008, 0x1234 }, ICR_TO_1(0x4608));
+	    { SPIN, 0, 100000 }, ICR_TO_1(0x4608), { WAIT, 0x9008, 0x1234 }, ICR_TO_1(0x4608),
+	    /* and once more, from where it is by then: an endless loop */
+	    { STORE, 0x9008, 0 }, ICR_TO_1(0xc500), ICR_TO_1(0x8500), { SPIN, 0, 100000 },
+	    ICR_TO_1(0x4608), { WAIT, 0x9008, 0x1234 }, ICR_TO_1(0xc500), { SPIN, 0, 100000 },
+	    { STORE, 0x8008, 0xf410e69090909090 }, ICR_TO_1(0x4608), { SPIN, 0, 100000 });
 	pthread_join(thread, &r);
 	EXPECT_EQ(KVM_EXIT_IO, (long)r);
 	EXPECT_EQ(0x800, vcpu_sregs(&second).cs.selector);
