@@ -54,7 +54,7 @@ install: modules
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-emulate fuzz-emulate demo bench debug-kernel
+.PHONY: tests check check-emulate fuzz-emulate demo bench bench-vm debug-kernel
 tests:
 	$(MAKE) -C tests
 
@@ -73,6 +73,9 @@ demo:
 
 bench:
 	+@tests/lab/boot-count
+
+bench-vm:
+	+@KERNEL='$(KERNEL)' tests/lab/bench-vm
 
 debug-kernel:
 	+@tests/lab/debug-kernel
@@ -100,6 +103,7 @@ help:
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock'
+	@echo '  make bench-vm         instructions for a VM'"'"'s making and end, ours against stock'
 	@echo '  make tests            only build the test programs, in build/tests/'
 	@echo '  make debug-kernel     build the lab'"'"'s KASAN and lockdep kernel'
 	@echo

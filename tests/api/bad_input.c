@@ -217,7 +217,7 @@ static size_t arg_size(const struct call *c)
 	return _IOC_SIZE(c->cmd);
 }
 
-TEST_F(bad, pointers)
+TEST_F_TIMEOUT(bad, pointers, 300)
 {
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
 		const struct call *c = &calls[i];
@@ -237,7 +237,7 @@ TEST_F(bad, pointers)
 	}
 }
 
-TEST_F(bad, contents)
+TEST_F_TIMEOUT(bad, contents, 300)
 {
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
 		const struct call *c = &calls[i];
@@ -259,7 +259,7 @@ TEST_F(bad, contents)
 	}
 }
 
-TEST_F(bad, counts)
+TEST_F_TIMEOUT(bad, counts, 300)
 {
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
 		const struct call *c = &calls[i];
@@ -285,7 +285,7 @@ TEST_F(bad, counts)
 }
 
 /* Every number there could be, on every kind of file. */
-TEST_F(bad, numbers)
+TEST_F_TIMEOUT(bad, numbers, 300)
 {
 	for (int on = SYS; on <= VCPU; on++) {
 		for (u32 nr = 0; nr < 256; nr++) {
@@ -300,7 +300,7 @@ TEST_F(bad, numbers)
 }
 
 /* kvm_run is userspace's: noise in it, with input on its way and without. */
-TEST_F(bad, kvm_run)
+TEST_F_TIMEOUT(bad, kvm_run, 300)
 {
 	struct kvm_regs r;
 
@@ -336,7 +336,7 @@ TEST_F(bad, kvm_run)
 }
 
 /* mmap() of each file with each size and place. */
-TEST_F(bad, mmap)
+TEST_F_TIMEOUT(bad, mmap, 300)
 {
 	static const u64 offsets[] = { 0, PAGE, 2 * PAGE, 3 * PAGE, 64 * PAGE, 1ULL << 40, ~0ULL << 12 };
 	static const size_t sizes[] = { PAGE, 2 * PAGE, 3 * PAGE, 4 * PAGE, 1 << 20, 1UL << 30 };
