@@ -47,6 +47,9 @@ struct kvm_emulate {
 	/* INS: what was asked for, and whether the answer is in pio.data. */
 	bool pio_in_done;
 	bool pio_out_pending;
+	/* An MSR that userspace answers for: at its turn, or answered. */
+	bool msr_asked, msr_done;
+	bool tpr_lowered;	/* userspace's APIC is to hear of it */
 	struct insn_memo memo[INSN_MEMOS];
 };
 
@@ -398,6 +401,7 @@ static u64 emul_get_cr(struct x86_emulate_ctxt *ctxt, unsigned int nr)
 static int emul_set_cr(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
 {
 	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
+	unsigned long tpr = vcpu->cr8;
 	int bad = 0;
 
 	vcpu->stat.cr_exits++;
@@ -416,6 +420,7 @@ static int emul_set_cr(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
 		break;
 	case 8:
 		bad = kvm_set_cr8(vcpu, val);
+		to_emul(ctxt)->tpr_lowered = !bad && val < tpr && !vcpu->lapic;
 		break;
 	default:
 		return x86_emulate_fault(ctxt, X86_TRAP_UD);
@@ -436,23 +441,43 @@ static int emul_set_dr(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
 	return X86EMUL_CONTINUE;
 }
 
+/* A register that the kernel refuses may be userspace's to answer for. */
+static int msr_refused(struct x86_emulate_ctxt *ctxt, struct msr_data *msr, bool write, int error)
+{
+	struct kvm_emulate *e = to_emul(ctxt);
+	struct kvm_run *run = e->vcpu->run;
+
+	if (e->msr_done) {
+		e->msr_done = false;
+		msr->data = READ_ONCE(run->msr.data);
+		if (!READ_ONCE(run->msr.error))
+			return X86EMUL_CONTINUE;
+	} else if (kvm_msr_to_userspace(e->vcpu, msr, write, error)) {
+		e->msr_asked = true;
+		return X86EMUL_IO_NEEDED;
+	}
+	return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
+}
+
 static int emul_get_msr(struct x86_emulate_ctxt *ctxt, u32 index, u64 *val)
 {
 	struct msr_data msr = { .index = index };
+	int r = kvm_guest_get_msr(to_vcpu(ctxt), &msr);
 
-	if (kvm_guest_get_msr(to_vcpu(ctxt), &msr))
-		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
+	if (r)
+		r = msr_refused(ctxt, &msr, false, r);
+	else
+		r = X86EMUL_CONTINUE;
 	*val = msr.data;
-	return X86EMUL_CONTINUE;
+	return r;
 }
 
 static int emul_set_msr(struct x86_emulate_ctxt *ctxt, u32 index, u64 val)
 {
 	struct msr_data msr = { .index = index, .data = val };
+	int r = kvm_guest_set_msr(to_vcpu(ctxt), &msr);
 
-	if (kvm_guest_set_msr(to_vcpu(ctxt), &msr))
-		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
-	return X86EMUL_CONTINUE;
+	return r ? msr_refused(ctxt, &msr, true, r) : X86EMUL_CONTINUE;
 }
 
 static int emul_rdpmc(struct x86_emulate_ctxt *ctxt, u32 counter, u64 *val)
@@ -661,6 +686,8 @@ static void load_ctxt(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 	ctxt->amd = vcpu->guest_caps & KVM_GUEST_IS_AMD;
 	ctxt->va_bits = vcpu_virt_bits(vcpu);
 	e->halted = false;
+	e->tpr_lowered = false;
+	e->msr_asked = e->msr_done = false;
 	e->rd.active = false;
 	e->pio_in_done = false;
 	e->pio_out_pending = false;
@@ -718,10 +745,12 @@ static void propagate_fault(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 
 static int resume_emulation(struct kvm_vcpu *vcpu);
 
-/* IO_NEEDED: the read or IN that userspace is to answer. */
+/* IO_NEEDED: the read, IN or MSR that userspace is to answer. */
 static int visit_userspace_for_input(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 {
 	vcpu->complete_userspace_io = resume_emulation;
+	if (e->msr_asked)
+		return 0;
 	if (e->rd.active)
 		return kvm_mmio_to_userspace(vcpu);
 	return kvm_pio_to_userspace(vcpu, &vcpu->pio.req, vcpu->pio.count);
@@ -769,6 +798,10 @@ static int finish_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, bool tf)
 	}
 	if (step_exit)
 		return kvm_debug_exit(vcpu, X86_TRAP_DB, BIT(14));
+	if (e->tpr_lowered) {
+		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+		return 0;
+	}
 	return e->halted ? kvm_halt_exit(vcpu) : 1;
 }
 
@@ -804,7 +837,10 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 
 	if (kvm_rip_read(vcpu) != e->rip)
 		return 1;
-	if (e->rd.active) {
+	if (e->msr_asked) {
+		e->msr_asked = false;
+		e->msr_done = true;
+	} else if (e->rd.active) {
 		memcpy(e->rd.data + e->rd.have, vcpu->run->mmio.data, frag->len);
 		trace_kvm_mmio(KVM_TRACE_MMIO_READ, frag->len, frag->gpa, e->rd.data + e->rd.have);
 		e->rd.have += frag->len;
