@@ -18,7 +18,8 @@ GUEST(ports, 64,
       "in %dx, %al\n in %dx, %eax\n hlt\n");
 GUEST(strings, 64, "mov $0x20000, %esi\n mov $5, %ecx\n mov $0x99, %dx\n cld\n rep outsw\n hlt\n");
 GUEST(mmio, 64, "mov $0xd0000010, %ebx\n movw $0x55aa, (%rbx)\n mov 8(%rbx), %rax\n hlt\n");
-GUEST(calls, 64, "mov $77, %eax\n vmcall\n hlt\n");
+GUEST(vmcall, 64, "mov $77, %eax\n vmcall\n hlt\n");
+GUEST(vmmcall, 64, "mov $77, %eax\n vmmcall\n hlt\n");
 GUEST(triple, 64, "lidt (0x20000)\n ud2\n");
 GUEST(nops, 64, "nop\n nop\n hlt\n");
 GUEST(spin, 64, "1: jmp 1b\n");
@@ -240,7 +241,11 @@ TEST_F(run, exit_mmio)
 /* No hypercall goes to userspace: RAX says that there is none. */
 TEST_F(run, exit_hypercall)
 {
-	GUEST_LOAD(&self->vm, calls);
+	/* each processor has its own, and #UD for the other's */
+	if (cpuid_reg(self->vm.sys, 0, 0, 2) == 0x444d4163)
+		GUEST_LOAD(&self->vm, vmmcall);
+	else
+		GUEST_LOAD(&self->vm, vmcall);
 	ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
 	EXPECT_EQ((u64)-1000, vcpu_regs(&self->vm.vcpu).rax);
 }
