@@ -75,7 +75,7 @@ static int seg_fault(struct x86_emulate_ctxt *ctxt, unsigned int seg)
 }
 
 /* SDM 3A "Limit Checking" and "Type Checking" */
-static bool segment_allows(struct x86_emulate_ctxt *ctxt, const struct x86_seg *s,
+bool x86em_segment_allows(struct x86_emulate_ctxt *ctxt, const struct x86_seg *s,
 			   u64 ea, unsigned int bytes, bool write)
 {
 	u64 last = ea + bytes - 1;
@@ -131,7 +131,7 @@ int x86em_linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
 	}
 
 	ctxt->ops->get_segment(ctxt, seg, &s);
-	if (!segment_allows(ctxt, &s, ea, bytes, write))
+	if (!x86em_segment_allows(ctxt, &s, ea, bytes, write))
 		return seg_fault(ctxt, seg);
 	*linear = (u32)(s.base + ea);
 	/* Processors disagree on what comes after the last byte of 4 GiB. */
@@ -2061,27 +2061,34 @@ static void undo(struct x86_emulate_ctxt *ctxt)
 	ctxt->interruptibility = 0;
 }
 
-int x86_emulate_insn(struct x86_emulate_ctxt *ctxt)
+/* Begin and end of one instruction, and of an intercepted task switch. */
+void x86em_begin(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	ctxt->next_rip = ctxt->rip + ctxt->d.len;
-	if (!mode64(ctxt))
-		ctxt->next_rip = (u32)ctxt->next_rip;
 	ctxt->old_rflags = ctxt->rflags;
 	ctxt->undo = 0;
 	ctxt->interruptibility = 0;
 	ctxt->more = false;
+	ctxt->switched = false;
 	ctxt->posted = false;
 	ctxt->skip_write = false;
 	ctxt->exception.valid = false;
 	ctxt->rc.pos = 0;
+}
 
-	rc = execute(ctxt);
-	if (rc != X86EMUL_CONTINUE) {
+int x86em_end(struct x86_emulate_ctxt *ctxt, int rc)
+{
+	if (rc == X86EMUL_CONTINUE)
+		ctxt->rip = ctxt->next_rip;
+	else
 		undo(ctxt);
-		return rc;
-	}
-	ctxt->rip = ctxt->next_rip;
-	return X86EMUL_CONTINUE;
+	return rc;
+}
+
+int x86_emulate_insn(struct x86_emulate_ctxt *ctxt)
+{
+	ctxt->next_rip = ctxt->rip + ctxt->d.len;
+	if (!mode64(ctxt))
+		ctxt->next_rip = (u32)ctxt->next_rip;
+	x86em_begin(ctxt);
+	return x86em_end(ctxt, execute(ctxt));
 }

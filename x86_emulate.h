@@ -23,7 +23,7 @@
  *		    interrupts, re-enter the guest, or call again.
  *  PROPAGATE_FAULT ->exception holds what to inject.  regs, rip and rflags are
  *		    as architecture leaves them for a fault (for all but REP
- *		    strings: unchanged).
+ *		    strings and task switches: unchanged).
  *  UNHANDLEABLE    The emulator lacks this.  Nothing has been changed.
  *  IO_NEEDED	    An op asked to visit userspace; see below.
  *  RETRY_INSTR	    Somebody else changed memory under a locked access: the
@@ -318,6 +318,7 @@ struct x86_emulate_ctxt {
 	u32 regs_dirty;		/* a bit for each register the instruction wrote */
 	u8 interruptibility;
 	bool more;		/* REP not finished, rip unchanged */
+	bool switched;		/* to another task, which a fault then belongs to */
 	bool posted;		/* set by ops: userspace must be visited */
 	struct x86_exception exception;
 
@@ -350,6 +351,17 @@ void x86_emulate_init(struct x86_emulate_ctxt *ctxt);
 int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
 		    unsigned int len);
 int x86_emulate_insn(struct x86_emulate_ctxt *ctxt);
+
+/* Who switches tasks. */
+enum x86emul_task { X86EMUL_TASK_CALL, X86EMUL_TASK_JMP, X86EMUL_TASK_IRET, X86EMUL_TASK_GATE };
+
+/*
+ * A task switch that hardware has intercepted; rip is what the old task shall
+ * go on with.  error_code: NULL, or what to push onto the new task's stack.
+ * Returns as x86_emulate_insn() does, IO_NEEDED and RETRY_INSTR excepted.
+ */
+int x86_emulate_task_switch(struct x86_emulate_ctxt *ctxt, u16 selector,
+			    enum x86emul_task why, const u32 *error_code);
 
 /* The pending read's data has come: call before x86_emulate_insn() again. */
 void x86_emulate_read_done(struct x86_emulate_ctxt *ctxt, const void *val,

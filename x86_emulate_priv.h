@@ -12,6 +12,7 @@
 #define CR0_MP (1u << 1)
 #define CR0_EM (1u << 2)
 #define CR0_TS (1u << 3)
+#define CR0_PG (1u << 31)
 #define CR4_VME (1u << 0)
 #define CR4_PVI (1u << 1)
 #define CR4_TSD (1u << 2)
@@ -140,6 +141,8 @@ int x86em_long_mode(struct x86_emulate_ctxt *ctxt, bool *active);
 u64 x86em_segment_base(struct x86_emulate_ctxt *ctxt, unsigned int seg);
 int x86em_linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
 		    unsigned int bytes, bool write, u64 *linear);
+bool x86em_segment_allows(struct x86_emulate_ctxt *ctxt, const struct x86_seg *s,
+			  u64 ea, unsigned int bytes, bool write);
 int x86em_check_aligned(struct x86_emulate_ctxt *ctxt, unsigned int bytes);
 int x86em_mem_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val,
 		   unsigned int bytes, unsigned int access);
@@ -164,5 +167,7 @@ int x86em_check_vm86_iopl(struct x86_emulate_ctxt *ctxt);
 u32 x86em_popf_mask(struct x86_emulate_ctxt *ctxt, unsigned int bytes);
 int x86em_check_io(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size);
 int x86em_check_media(struct x86_emulate_ctxt *ctxt, u32 flags);
+void x86em_begin(struct x86_emulate_ctxt *ctxt);
+int x86em_end(struct x86_emulate_ctxt *ctxt, int rc);
 
 #endif

@@ -118,31 +118,35 @@ static void load_segment_real(struct x86_emulate_ctxt *ctxt, unsigned int seg,
 	ctxt->ops->set_segment(ctxt, seg, &s);
 }
 
+static void null_segment(struct x86_seg *s, u16 selector, unsigned int dpl)
+{
+	memset(s, 0, sizeof(*s));
+	s->selector = selector;
+	s->unusable = 1;
+	s->dpl = dpl;
+}
+
 static void load_null_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg,
 			      u16 selector, unsigned int dpl)
 {
 	struct x86_seg s;
 
-	memset(&s, 0, sizeof(s));
-	s.selector = selector;
-	s.unusable = 1;
-	s.dpl = dpl;
+	null_segment(&s, selector, dpl);
 	ctxt->ops->set_segment(ctxt, seg, &s);
 }
 
-/* SDM 2B "MOV": SS, loaded at (or for a return to) privilege level cpl_new */
-static int load_ss(struct x86_emulate_ctxt *ctxt, u16 selector, unsigned int level,
-		   bool to64, u8 vector)
+/* SDM 2B "MOV": SS, for privilege level level; checked and marked, not yet loaded */
+static int check_ss(struct x86_emulate_ctxt *ctxt, u16 selector, unsigned int level,
+		    bool to64, u8 vector, struct x86_seg *s)
 {
 	unsigned int rpl = selector & 3;
 	struct descriptor desc;
-	struct x86_seg s;
 	int rc;
 
 	if (!(selector & 0xfffc)) {
 		if (!to64 || level == 3 || rpl != level)
 			return x86_emulate_fault_code(ctxt, vector, 0);
-		load_null_segment(ctxt, X86_SEG_SS, selector, level);
+		null_segment(s, selector, level);
 		return X86EMUL_CONTINUE;
 	}
 	rc = read_descriptor(ctxt, selector, vector, &desc);
@@ -154,16 +158,26 @@ static int load_ss(struct x86_emulate_ctxt *ctxt, u16 selector, unsigned int lev
 	if (!desc_present(&desc))
 		return x86_emulate_fault_code(ctxt, EXC_SS, selector & 0xfffc);
 	rc = write_desc_type(ctxt, &desc, 1);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	desc_to_seg(&desc, selector, &s);
-	ctxt->ops->set_segment(ctxt, X86_SEG_SS, &s);
-	return X86EMUL_CONTINUE;
+	if (rc == X86EMUL_CONTINUE)
+		desc_to_seg(&desc, selector, s);
+	return rc;
+}
+
+static int load_ss(struct x86_emulate_ctxt *ctxt, u16 selector, unsigned int level,
+		   bool to64, u8 vector)
+{
+	struct x86_seg s;
+	int rc;
+
+	rc = check_ss(ctxt, selector, level, to64, vector, &s);
+	if (rc == X86EMUL_CONTINUE)
+		ctxt->ops->set_segment(ctxt, X86_SEG_SS, &s);
+	return rc;
 }
 
 /* DS, ES, FS, GS */
 static int load_data_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg,
-			     u16 selector)
+			     u16 selector, u8 vector)
 {
 	unsigned int level = cpl(ctxt), rpl = selector & 3, type;
 	struct descriptor desc;
@@ -174,16 +188,16 @@ static int load_data_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg,
 		load_null_segment(ctxt, seg, selector, 0);
 		return X86EMUL_CONTINUE;
 	}
-	rc = read_descriptor(ctxt, selector, EXC_GP, &desc);
+	rc = read_descriptor(ctxt, selector, vector, &desc);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
 	type = desc_type(&desc);
 	if (!desc_s(&desc) || (type & 0xa) == 8)
-		return fault_gp(ctxt, selector & 0xfffc);
+		return x86_emulate_fault_code(ctxt, vector, selector & 0xfffc);
 	/* All but conforming code is guarded by its DPL. */
 	if ((type & 0xc) != 0xc &&
 	    (rpl > desc_dpl(&desc) || level > desc_dpl(&desc)))
-		return fault_gp(ctxt, selector & 0xfffc);
+		return x86_emulate_fault_code(ctxt, vector, selector & 0xfffc);
 	if (!desc_present(&desc))
 		return x86_emulate_fault_code(ctxt, EXC_NP, selector & 0xfffc);
 	rc = write_desc_type(ctxt, &desc, 1);
@@ -203,7 +217,7 @@ static int load_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg, u16 sel
 	}
 	if (seg == X86_SEG_SS)
 		return load_ss(ctxt, selector, cpl(ctxt), mode64(ctxt), EXC_GP);
-	return load_data_segment(ctxt, seg, selector);
+	return load_data_segment(ctxt, seg, selector, EXC_GP);
 }
 
 /* 06 to 1F have the segment in bits 4:3, 0F A0 to A9 (FS and GS) in bit 3. */
@@ -448,10 +462,10 @@ static int push_cs_ip(struct x86_emulate_ctxt *ctxt, unsigned int bytes)
 	return rc;
 }
 
-/*
- * SDM 2A "CALL", "JMP": direct far transfers to code segments.  Gates and task
- * switches are not covered.
- */
+static int far_system(struct x86_emulate_ctxt *ctxt, u16 selector,
+		      struct descriptor *desc, bool call);
+
+/* SDM 2A "CALL", "JMP" */
 static int far_transfer(struct x86_emulate_ctxt *ctxt, u16 selector, u64 offset,
 			unsigned int bytes, bool call)
 {
@@ -478,7 +492,7 @@ static int far_transfer(struct x86_emulate_ctxt *ctxt, u16 selector, u64 offset,
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
 	if (!desc_s(&desc))
-		return X86EMUL_UNHANDLEABLE;
+		return far_system(ctxt, selector, &desc, call);
 	level = cpl(ctxt);
 	if (!(desc_type(&desc) & 8))
 		return fault_gp(ctxt, selector & 0xfffc);
@@ -637,6 +651,550 @@ int em_ret_far(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
+/* ---- gates and task switches ---- */
+
+#define FLAGS_ALL (X86_FLAGS_STATUS | X86_FLAG_TF | X86_FLAG_IF | X86_FLAG_DF | \
+		   X86_FLAG_IOPL | X86_FLAG_NT | X86_FLAG_RF | X86_FLAG_VM | \
+		   X86_FLAG_AC | X86_FLAG_VIF | X86_FLAG_VIP | X86_FLAG_ID)
+
+enum {
+	SYS_TSS16 = 1, SYS_LDT = 2, SYS_CALL16 = 4, SYS_TASK_GATE = 5, SYS_TSS32 = 9,
+	SYS_CALL32 = 12, SYS_BUSY = 2,
+};
+
+/* SDM 3A "Call Gates", "IDT Descriptors" */
+struct gate {
+	u64 offset;
+	u16 selector;
+	u8 count;		/* of parameters; of an IDT's: the stack's number */
+	u8 bytes;		/* of what is pushed */
+};
+
+static void parse_gate(u64 raw, u64 upper, bool lm, struct gate *gate)
+{
+	gate->selector = raw >> 16;
+	gate->count = raw >> 32 & (lm ? 7 : 31);
+	gate->offset = (raw & 0xffff) | (raw >> 48) << 16;
+	gate->bytes = raw >> 43 & 1 ? 4 : 2;
+	if (gate->bytes == 2)
+		gate->offset &= 0xffff;
+	if (lm) {
+		gate->offset |= upper << 32;
+		gate->bytes = 8;
+	}
+}
+
+/* A stack that is not SS:rSP yet. */
+struct stack {
+	struct x86_seg ss;
+	u64 sp;
+	unsigned int width;
+	unsigned int access;
+	u16 error_code;
+};
+
+static int stack_push(struct x86_emulate_ctxt *ctxt, struct stack *st, u64 val,
+		      unsigned int bytes)
+{
+	u64 sp = (st->sp - bytes) & x86_mask(st->width), linear;
+	int rc;
+
+	linear = st->width == 8 ? sp : (u32)(st->ss.base + sp);
+	if (st->width == 8 ? !x86_canonical(ctxt, sp) :
+	    !x86em_segment_allows(ctxt, &st->ss, sp, bytes, true))
+		return x86_emulate_fault_code(ctxt, EXC_SS, st->error_code);
+	if (st->width < 8 && linear + bytes - 1 > 0xffffffff)
+		return X86EMUL_UNHANDLEABLE;
+	rc = x86em_mem_write(ctxt, linear, &val, bytes, st->access);
+	st->sp = sp;
+	return rc;
+}
+
+static void current_stack(struct x86_emulate_ctxt *ctxt, bool lm, struct stack *st)
+{
+	ctxt->ops->get_segment(ctxt, X86_SEG_SS, &st->ss);
+	st->width = lm ? 8 : x86em_stack_bytes(ctxt);
+	st->sp = get_reg(ctxt, X86_RSP, mode64(ctxt) ? 8 : st->width == 8 ? 4 : st->width);
+	st->access = 0;
+	st->error_code = 0;
+}
+
+/* SDM 3A "Stack Switching": the TSS's stack for level, or its IST's. */
+static int inner_stack(struct x86_emulate_ctxt *ctxt, unsigned int level, bool lm,
+		       unsigned int ist, struct stack *st)
+{
+	struct x86_seg tr;
+	unsigned int offset, bytes;
+	u16 selector = level;
+	int rc;
+
+	ctxt->ops->get_segment(ctxt, X86_SEG_TR, &tr);
+	if (lm)
+		bytes = 8;
+	else
+		bytes = tr.type & 8 ? 4 : 2;
+	offset = bytes == 2 ? level * 4 + 2 : level * 8 + 4;
+	if (ist)
+		offset = ist * 8 + 28;
+	if (tr.unusable || offset + (lm ? 8 : bytes + 2) - 1 > tr.limit)
+		return x86_emulate_fault_code(ctxt, EXC_TS, tr.selector & 0xfffc);
+	st->sp = 0;
+	rc = x86em_mem_read(ctxt, tr.base + offset, &st->sp, bytes, X86EMUL_ACC_SYSTEM);
+	if (rc == X86EMUL_CONTINUE && !lm)
+		rc = x86em_mem_read(ctxt, tr.base + offset + bytes, &selector, 2,
+				    X86EMUL_ACC_SYSTEM);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	rc = check_ss(ctxt, selector, level, lm, EXC_TS, &st->ss);
+	st->width = lm ? 8 : st->ss.db ? 4 : 2;
+	st->access = X86EMUL_ACC_SYSTEM;
+	st->error_code = selector & 0xfffc;
+	if (rc == X86EMUL_CONTINUE && lm && !x86_canonical(ctxt, st->sp))
+		return x86_emulate_fault_code(ctxt, EXC_SS, 0);
+	return rc;
+}
+
+static void use_stack(struct x86_emulate_ctxt *ctxt, const struct stack *st)
+{
+	ctxt->ops->set_segment(ctxt, X86_SEG_SS, &st->ss);
+	put_reg(ctxt, X86_RSP, st->sp, st->width);
+}
+
+static int push_old_stack(struct x86_emulate_ctxt *ctxt, struct stack *st,
+			  unsigned int bytes)
+{
+	struct x86_seg ss;
+	int rc;
+
+	ctxt->ops->get_segment(ctxt, X86_SEG_SS, &ss);
+	rc = stack_push(ctxt, st, ss.selector, bytes);
+	return rc == X86EMUL_CONTINUE ?
+	       stack_push(ctxt, st, ctxt->regs[X86_RSP], bytes) : rc;
+}
+
+static int push_return(struct x86_emulate_ctxt *ctxt, struct stack *st,
+		       unsigned int bytes)
+{
+	struct x86_seg cs;
+	int rc;
+
+	ctxt->ops->get_segment(ctxt, X86_SEG_CS, &cs);
+	rc = stack_push(ctxt, st, cs.selector, bytes);
+	return rc == X86EMUL_CONTINUE ? stack_push(ctxt, st, ctxt->next_rip, bytes) : rc;
+}
+
+/* The code segment that a gate names, for entry at *level, lowered if need be. */
+static int check_gate_cs(struct x86_emulate_ctxt *ctxt, const struct gate *gate, bool lm,
+			 bool jmp, unsigned int *level, struct x86_seg *cs)
+{
+	struct descriptor desc;
+	bool conforming;
+	int rc;
+
+	if (!(gate->selector & 0xfffc))
+		return fault_gp(ctxt, 0);
+	rc = read_descriptor(ctxt, gate->selector, EXC_GP, &desc);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	conforming = desc_type(&desc) & 4;
+	if (!desc_s(&desc) || !(desc_type(&desc) & 8) || desc_dpl(&desc) > *level ||
+	    (jmp && !conforming && desc_dpl(&desc) != *level))
+		return fault_gp(ctxt, gate->selector & 0xfffc);
+	desc_to_seg(&desc, gate->selector, cs);
+	if (lm && (!cs->l || cs->db))
+		return fault_gp(ctxt, gate->selector & 0xfffc);
+	if (!conforming)
+		*level = desc_dpl(&desc);
+	rc = check_cs_common(ctxt, &desc, (gate->selector & ~3u) | *level, gate->offset, cs);
+	if (rc == X86EMUL_CONTINUE)
+		rc = write_desc_type(ctxt, &desc, 1);
+	cs->type |= 1;
+	return rc;
+}
+
+/* Parameters go from the old stack to the new one, the last first. */
+static int copy_parameters(struct x86_emulate_ctxt *ctxt, struct stack *st,
+			   const struct gate *gate)
+{
+	u64 mask = x86_mask(x86em_stack_bytes(ctxt)), val;
+	unsigned int i;
+	int rc;
+
+	for (i = gate->count; i--; ) {
+		val = 0;
+		rc = x86em_read_seg(ctxt, X86_SEG_SS,
+				    (ctxt->regs[X86_RSP] + i * gate->bytes) & mask, &val,
+				    gate->bytes);
+		if (rc == X86EMUL_CONTINUE)
+			rc = stack_push(ctxt, st, val, gate->bytes);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+	}
+	return X86EMUL_CONTINUE;
+}
+
+/* SDM 3A "Accessing a Code Segment Through a Call Gate" */
+static int call_gate(struct x86_emulate_ctxt *ctxt, const struct gate *gate, bool lm,
+		     bool call)
+{
+	unsigned int level = cpl(ctxt), from = level;
+	struct x86_seg cs;
+	struct stack st;
+	int rc;
+
+	rc = check_gate_cs(ctxt, gate, lm, !call, &level, &cs);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (call) {
+		if (level < from) {
+			rc = inner_stack(ctxt, level, lm, 0, &st);
+			if (rc == X86EMUL_CONTINUE)
+				rc = push_old_stack(ctxt, &st, gate->bytes);
+			if (rc == X86EMUL_CONTINUE && !lm)
+				rc = copy_parameters(ctxt, &st, gate);
+			if (rc != X86EMUL_CONTINUE)
+				return rc;
+		} else {
+			current_stack(ctxt, lm, &st);
+		}
+		rc = push_return(ctxt, &st, gate->bytes);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+		use_stack(ctxt, &st);
+	}
+	ctxt->ops->set_segment(ctxt, X86_SEG_CS, &cs);
+	ctxt->next_rip = gate->offset;
+	return X86EMUL_CONTINUE;
+}
+
+/* SDM 3A "Task-State Segment": where the two formats have what */
+struct tss_layout {
+	u8 limit;
+	u8 ip, flags, gprs, segs, ldt;
+	u8 bytes;		/* of a register, and of a selector's place */
+	u8 nr_segs;
+};
+
+static const struct tss_layout tss16 = {
+	.limit = 0x2b, .ip = 14, .flags = 16, .gprs = 18, .segs = 34, .ldt = 42,
+	.bytes = 2, .nr_segs = 4,
+};
+
+static const struct tss_layout tss32 = {
+	.limit = 0x67, .ip = 32, .flags = 36, .gprs = 40, .segs = 72, .ldt = 96,
+	.bytes = 4, .nr_segs = 6,
+};
+
+#define TSS_CR3 28
+#define TSS_TRAP 100
+
+/* The outgoing task's registers, to its TSS. */
+static int save_task(struct x86_emulate_ctxt *ctxt, const struct x86_seg *tr, u32 flags)
+{
+	const struct tss_layout *lay = tr->type & 8 ? &tss32 : &tss16;
+	u8 image[40];
+	struct x86_seg s;
+	unsigned int i;
+	int rc;
+
+	if (tr->limit < lay->limit)
+		return x86_emulate_fault_code(ctxt, EXC_TS, tr->selector & 0xfffc);
+	memcpy(image, &ctxt->next_rip, lay->bytes);
+	memcpy(image + lay->bytes, &flags, lay->bytes);
+	for (i = 0; i < 8; i++)
+		memcpy(image + (2 + i) * lay->bytes, &ctxt->regs[i], lay->bytes);
+	rc = x86em_mem_write(ctxt, tr->base + lay->ip, image, 10 * lay->bytes,
+			     X86EMUL_ACC_SYSTEM);
+	for (i = 0; i < lay->nr_segs && rc == X86EMUL_CONTINUE; i++) {
+		ctxt->ops->get_segment(ctxt, i, &s);
+		rc = x86em_mem_write(ctxt, tr->base + lay->segs + i * lay->bytes,
+				     &s.selector, 2, X86EMUL_ACC_SYSTEM);
+	}
+	return rc;
+}
+
+/* The busy bit of a TSS in its descriptor. */
+static int set_busy(struct x86_emulate_ctxt *ctxt, u16 selector, bool busy)
+{
+	struct descriptor desc;
+	int rc;
+	u8 byte;
+
+	rc = read_descriptor(ctxt, selector, EXC_TS, &desc);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	byte = desc.raw >> 40;
+	byte = busy ? byte | SYS_BUSY : byte & ~SYS_BUSY;
+	return x86em_mem_write(ctxt, desc.addr + 5, &byte, 1, X86EMUL_ACC_SYSTEM);
+}
+
+static u64 tss_field(const u8 *image, unsigned int offset, unsigned int bytes)
+{
+	u64 val = 0;
+
+	memcpy(&val, image + offset, bytes);
+	return val;
+}
+
+static int load_task_ldt(struct x86_emulate_ctxt *ctxt, u16 selector)
+{
+	struct descriptor desc;
+	struct x86_seg s;
+	int rc;
+
+	load_null_segment(ctxt, X86_SEG_LDTR, selector, 0);
+	if (!(selector & 0xfffc))
+		return X86EMUL_CONTINUE;
+	if (selector & 4)
+		return x86_emulate_fault_code(ctxt, EXC_TS, selector & 0xfffc);
+	rc = read_descriptor(ctxt, selector, EXC_TS, &desc);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (desc_s(&desc) || desc_type(&desc) != SYS_LDT || !desc_present(&desc))
+		return x86_emulate_fault_code(ctxt, EXC_TS, selector & 0xfffc);
+	desc_to_seg(&desc, selector, &s);
+	ctxt->ops->set_segment(ctxt, X86_SEG_LDTR, &s);
+	return X86EMUL_CONTINUE;
+}
+
+static int load_task_cs(struct x86_emulate_ctxt *ctxt, u16 selector)
+{
+	unsigned int rpl = selector & 3;
+	struct descriptor desc;
+	struct x86_seg cs;
+	int rc;
+
+	if (!(selector & 0xfffc))
+		return x86_emulate_fault_code(ctxt, EXC_TS, 0);
+	rc = read_descriptor(ctxt, selector, EXC_TS, &desc);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (!desc_s(&desc) || !(desc_type(&desc) & 8) ||
+	    (desc_type(&desc) & 4 ? desc_dpl(&desc) > rpl : desc_dpl(&desc) != rpl))
+		return x86_emulate_fault_code(ctxt, EXC_TS, selector & 0xfffc);
+	if (!desc_present(&desc))
+		return x86_emulate_fault_code(ctxt, EXC_NP, selector & 0xfffc);
+	rc = write_desc_type(ctxt, &desc, 1);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	desc_to_seg(&desc, selector, &cs);
+	cs.l = 0;
+	ctxt->ops->set_segment(ctxt, X86_SEG_CS, &cs);
+	if (ctxt->next_rip > cs.limit)
+		return fault_gp(ctxt, 0);
+	return X86EMUL_CONTINUE;
+}
+
+/* The new task's segments; what faults here, faults in the new task. */
+static int load_task_segments(struct x86_emulate_ctxt *ctxt, const u8 *image,
+			      const struct tss_layout *lay)
+{
+	static const u8 data[] = { X86_SEG_ES, X86_SEG_DS, X86_SEG_FS, X86_SEG_GS };
+	u16 sel[6] = { 0 };
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < lay->nr_segs; i++)
+		sel[i] = tss_field(image, lay->segs + i * lay->bytes, 2);
+	if (flag(ctxt, X86_FLAG_VM)) {
+		ctxt->mode = X86EMUL_MODE_VM86;
+		load_null_segment(ctxt, X86_SEG_LDTR, 0, 0);
+		for (i = 0; i < 6; i++)
+			load_segment_real(ctxt, i, sel[i]);
+		return load_task_ldt(ctxt, tss_field(image, lay->ldt, 2));
+	}
+	for (i = 0; i < sizeof(data); i++)
+		load_null_segment(ctxt, data[i], sel[data[i]], 0);
+	ctxt->mode = X86EMUL_MODE_PROT32;
+	rc = load_task_ldt(ctxt, tss_field(image, lay->ldt, 2));
+	if (rc == X86EMUL_CONTINUE)
+		rc = load_ss(ctxt, sel[X86_SEG_SS], sel[X86_SEG_CS] & 3, false, EXC_TS);
+	if (rc == X86EMUL_CONTINUE)
+		rc = load_task_cs(ctxt, sel[X86_SEG_CS]);
+	for (i = 0; i < sizeof(data) && rc == X86EMUL_CONTINUE; i++)
+		rc = load_data_segment(ctxt, data[i], sel[data[i]], EXC_TS);
+	return rc;
+}
+
+/* The new task's TSS: is it one, and in the state that why wants? */
+static int check_task(struct x86_emulate_ctxt *ctxt, u16 selector, enum x86emul_task why,
+		      struct x86_seg *tr)
+{
+	u8 vector = why == X86EMUL_TASK_IRET ? EXC_TS : EXC_GP;
+	struct descriptor desc;
+	bool lm;
+	int rc;
+
+	rc = x86em_long_mode(ctxt, &lm);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (lm || (selector & 4) || !(selector & 0xfffc))
+		return x86_emulate_fault_code(ctxt, vector, selector & 0xfffc);
+	rc = read_descriptor(ctxt, selector, vector, &desc);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	desc_to_seg(&desc, selector, tr);
+	if (tr->s || ((tr->type & ~SYS_BUSY) != SYS_TSS32 && (tr->type & ~SYS_BUSY) != SYS_TSS16) ||
+	    !(tr->type & SYS_BUSY) != (why != X86EMUL_TASK_IRET))
+		return x86_emulate_fault_code(ctxt, vector, selector & 0xfffc);
+	if (!tr->present)
+		return x86_emulate_fault_code(ctxt, EXC_NP, selector & 0xfffc);
+	if (tr->limit < (tr->type & 8 ? tss32.limit : tss16.limit))
+		return x86_emulate_fault_code(ctxt, EXC_TS, selector & 0xfffc);
+	tr->type |= SYS_BUSY;
+	return X86EMUL_CONTINUE;
+}
+
+/* Memory's part of a switch: registers are saved, both TSSs marked. */
+static int leave_task(struct x86_emulate_ctxt *ctxt, const struct x86_seg *old,
+		      const struct x86_seg *new, enum x86emul_task why)
+{
+	bool nested = why == X86EMUL_TASK_CALL || why == X86EMUL_TASK_GATE;
+	u32 flags = ctxt->rflags;
+	int rc;
+
+	if (why == X86EMUL_TASK_IRET)
+		flags &= ~X86_FLAG_NT;
+	rc = save_task(ctxt, old, flags);
+	if (rc == X86EMUL_CONTINUE && !nested)
+		rc = set_busy(ctxt, old->selector, false);
+	if (rc == X86EMUL_CONTINUE && nested)
+		rc = x86em_mem_write(ctxt, new->base, &old->selector, 2, X86EMUL_ACC_SYSTEM);
+	if (rc == X86EMUL_CONTINUE && why != X86EMUL_TASK_IRET)
+		rc = set_busy(ctxt, new->selector, true);
+	return rc;
+}
+
+/* From here on there is no way back: what fails, fails in the new task. */
+static int enter_task(struct x86_emulate_ctxt *ctxt, const struct x86_seg *tr,
+		      const u8 *image, bool nested)
+{
+	const struct tss_layout *lay = tr->type & 8 ? &tss32 : &tss16;
+	unsigned int i, n = lay->bytes;
+	int rc = X86EMUL_CONTINUE;
+
+	ctxt->ops->set_segment(ctxt, X86_SEG_TR, tr);
+	if (lay == &tss32 && (ctxt->ops->get_cr(ctxt, 0) & CR0_PG))
+		rc = ctxt->ops->set_cr(ctxt, 3, tss_field(image, TSS_CR3, 4));
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	ctxt->ops->set_cr(ctxt, 0, ctxt->ops->get_cr(ctxt, 0) | CR0_TS);
+	ctxt->rflags = (tss_field(image, lay->flags, n) & FLAGS_ALL) | X86_FLAG_FIXED;
+	if (nested)
+		ctxt->rflags |= X86_FLAG_NT;
+	for (i = 0; i < 8; i++)
+		put_reg(ctxt, i, tss_field(image, lay->gprs + i * n, n), 4);
+	ctxt->next_rip = tss_field(image, lay->ip, n);
+	ctxt->rip = ctxt->next_rip;
+	ctxt->old_rflags = ctxt->rflags;
+	ctxt->undo = 0;
+	ctxt->switched = true;
+	return load_task_segments(ctxt, image, lay);
+}
+
+/* SDM 3A "Task Switching" */
+static int task_switch(struct x86_emulate_ctxt *ctxt, u16 selector, enum x86emul_task why)
+{
+	bool nested = why == X86EMUL_TASK_CALL || why == X86EMUL_TASK_GATE;
+	struct x86_seg old, new;
+	u8 image[104] = { 0 };
+	unsigned int bytes;
+	int rc;
+
+	ctxt->ops->get_segment(ctxt, X86_SEG_TR, &old);
+	if (old.unusable)
+		return x86_emulate_fault_code(ctxt, EXC_TS, old.selector & 0xfffc);
+	rc = check_task(ctxt, selector, why, &new);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	bytes = new.type & 8 ? 64 : tss16.limit + 1;
+	rc = x86em_mem_read(ctxt, new.base, image, bytes, X86EMUL_ACC_SYSTEM);
+	if (rc == X86EMUL_CONTINUE && bytes == 64)
+		rc = x86em_mem_read(ctxt, new.base + 64, image + 64, 40, X86EMUL_ACC_SYSTEM);
+	if (rc == X86EMUL_CONTINUE)
+		rc = leave_task(ctxt, &old, &new, why);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	rc = enter_task(ctxt, &new, image, nested);
+	/* Nobody can answer for a device where descriptors should be. */
+	return rc == X86EMUL_IO_NEEDED || rc == X86EMUL_RETRY_INSTR ?
+	       X86EMUL_UNHANDLEABLE : rc;
+}
+
+/* SDM 3A "Task Gate Descriptor" */
+static int task_gate(struct x86_emulate_ctxt *ctxt, const struct gate *gate,
+		     enum x86emul_task why)
+{
+	return task_switch(ctxt, gate->selector, why);
+}
+
+/* Far CALL and JMP to what is no code: gates and TSSs. */
+static int far_system(struct x86_emulate_ctxt *ctxt, u16 selector,
+		      struct descriptor *desc, bool call)
+{
+	enum x86emul_task why = call ? X86EMUL_TASK_CALL : X86EMUL_TASK_JMP;
+	unsigned int level = cpl(ctxt), type = desc_type(desc);
+	struct gate gate;
+	u64 upper = 0;
+	bool lm;
+	int rc;
+
+	rc = x86em_long_mode(ctxt, &lm);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (lm ? type != SYS_CALL32 : !(1u << type & (1u << SYS_TSS16 | 1u << SYS_TSS32 |
+	    1u << SYS_CALL16 | 1u << SYS_CALL32 | 1u << SYS_TASK_GATE)))
+		return fault_gp(ctxt, selector & 0xfffc);
+	if (desc_dpl(desc) < level || desc_dpl(desc) < (selector & 3u))
+		return fault_gp(ctxt, selector & 0xfffc);
+	if (!desc_present(desc))
+		return x86_emulate_fault_code(ctxt, EXC_NP, selector & 0xfffc);
+	if (lm) {
+		rc = x86em_mem_read(ctxt, desc->addr + 8, &upper, 8, X86EMUL_ACC_SYSTEM);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+		if (upper >> 40 & 0x1f)
+			return fault_gp(ctxt, selector & 0xfffc);
+	}
+	if (type == SYS_TSS16 || type == SYS_TSS32)
+		return task_switch(ctxt, selector, why);
+	parse_gate(desc->raw, upper, lm, &gate);
+	if (type == SYS_TASK_GATE)
+		return task_gate(ctxt, &gate, why);
+	return call_gate(ctxt, &gate, lm, call);
+}
+
+/* IRET of a nested task: to the one that the TSS links to. */
+static int iret_task(struct x86_emulate_ctxt *ctxt)
+{
+	struct x86_seg tr;
+	u16 link;
+	int rc;
+
+	ctxt->ops->get_segment(ctxt, X86_SEG_TR, &tr);
+	rc = x86em_mem_read(ctxt, tr.base, &link, 2, X86EMUL_ACC_SYSTEM);
+	return rc == X86EMUL_CONTINUE ? task_switch(ctxt, link, X86EMUL_TASK_IRET) : rc;
+}
+
+int x86_emulate_task_switch(struct x86_emulate_ctxt *ctxt, u16 selector,
+			    enum x86emul_task why, const u32 *error_code)
+{
+	struct x86_seg tr;
+	int rc;
+
+	x86em_begin(ctxt);
+	ctxt->rc.end = 0;
+	ctxt->next_rip = ctxt->rip;
+	rc = task_switch(ctxt, selector, why);
+	if (rc == X86EMUL_CONTINUE && error_code) {
+		ctxt->ops->get_segment(ctxt, X86_SEG_TR, &tr);
+		rc = x86em_push(ctxt, *error_code, tr.type & 8 ? 4 : 2);
+	}
+	if (rc == X86EMUL_IO_NEEDED || rc == X86EMUL_RETRY_INSTR)
+		rc = X86EMUL_UNHANDLEABLE;
+	return x86em_end(ctxt, rc);
+}
+
 /* ---- interrupts and returns from them ---- */
 
 /* SDM 3B "Interrupt and Exception Handling" in real-address mode */
@@ -668,12 +1226,114 @@ static int int_real(struct x86_emulate_ctxt *ctxt, unsigned int vector)
 	return X86EMUL_CONTINUE;
 }
 
-/* Through a protected-mode IDT: not covered. */
-static int software_int(struct x86_emulate_ctxt *ctxt, unsigned int vector)
+/* Of VM86's segments, CPL 0 gets null ones. */
+static int push_vm86_segments(struct x86_emulate_ctxt *ctxt, struct stack *st,
+			      unsigned int bytes)
 {
-	if (ctxt->mode != X86EMUL_MODE_REAL)
-		return X86EMUL_UNHANDLEABLE;
-	return int_real(ctxt, vector);
+	static const u8 order[] = { X86_SEG_GS, X86_SEG_FS, X86_SEG_DS, X86_SEG_ES };
+	struct x86_seg s;
+	unsigned int i;
+	int rc = X86EMUL_CONTINUE;
+
+	for (i = 0; i < sizeof(order) && rc == X86EMUL_CONTINUE; i++) {
+		ctxt->ops->get_segment(ctxt, order[i], &s);
+		rc = stack_push(ctxt, st, s.selector, bytes);
+	}
+	return rc;
+}
+
+static void drop_vm86_segments(struct x86_emulate_ctxt *ctxt)
+{
+	load_null_segment(ctxt, X86_SEG_ES, 0, 0);
+	load_null_segment(ctxt, X86_SEG_DS, 0, 0);
+	load_null_segment(ctxt, X86_SEG_FS, 0, 0);
+	load_null_segment(ctxt, X86_SEG_GS, 0, 0);
+}
+
+/* SDM 3A "Exception- or Interrupt-Handler Procedures" */
+static int enter_handler(struct x86_emulate_ctxt *ctxt, const struct gate *gate, bool lm,
+			 bool keep_if)
+{
+	bool vm86 = ctxt->mode == X86EMUL_MODE_VM86;
+	unsigned int level = cpl(ctxt), from = level;
+	struct x86_seg cs;
+	struct stack st;
+	int rc;
+
+	rc = check_gate_cs(ctxt, gate, lm, false, &level, &cs);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (vm86 && level)
+		return fault_gp(ctxt, gate->selector & 0xfffc);
+	if (level < from || (lm && gate->count))
+		rc = inner_stack(ctxt, level, lm, lm ? gate->count : 0, &st);
+	else
+		current_stack(ctxt, lm, &st);
+	if (lm)
+		st.sp &= ~15ull;
+	if (rc == X86EMUL_CONTINUE && vm86)
+		rc = push_vm86_segments(ctxt, &st, gate->bytes);
+	if (rc == X86EMUL_CONTINUE && (level < from || lm))
+		rc = push_old_stack(ctxt, &st, gate->bytes);
+	if (rc == X86EMUL_CONTINUE)
+		rc = stack_push(ctxt, &st, ctxt->rflags & ~(u64)X86_FLAG_RF, gate->bytes);
+	if (rc == X86EMUL_CONTINUE)
+		rc = push_return(ctxt, &st, gate->bytes);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	set_flags(ctxt, X86_FLAG_TF | X86_FLAG_NT | X86_FLAG_RF | X86_FLAG_VM |
+		  (keep_if ? 0 : X86_FLAG_IF), 0);
+	if (vm86)
+		drop_vm86_segments(ctxt);
+	use_stack(ctxt, &st);
+	ctxt->ops->set_segment(ctxt, X86_SEG_CS, &cs);
+	ctxt->next_rip = gate->offset;
+	return X86EMUL_CONTINUE;
+}
+
+/* icebp: INT1, which no gate's DPL keeps out. */
+static int int_prot(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool icebp)
+{
+	u32 code = vector * 8 + 2 + icebp;
+	struct x86_dtable idt;
+	struct gate gate;
+	unsigned int bytes, type;
+	u64 raw, upper = 0;
+	bool lm;
+	int rc;
+
+	rc = x86em_long_mode(ctxt, &lm);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	bytes = lm ? 16 : 8;
+	ctxt->ops->get_dtable(ctxt, X86EMUL_IDT, &idt);
+	if ((vector + 1) * bytes - 1 > idt.limit)
+		return fault_gp(ctxt, code);
+	rc = x86em_mem_read(ctxt, idt.base + vector * bytes, &raw, 8, X86EMUL_ACC_SYSTEM);
+	if (rc == X86EMUL_CONTINUE && lm)
+		rc = x86em_mem_read(ctxt, idt.base + vector * bytes + 8, &upper, 8,
+				    X86EMUL_ACC_SYSTEM);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	/* With the S bit: 6, 7, E, F, and the task gate, 5. */
+	type = raw >> 40 & 31;
+	if ((type & ~1u) != 14 && (lm || ((type & ~1u) != 6 && type != SYS_TASK_GATE)))
+		return fault_gp(ctxt, code);
+	if (!icebp && (raw >> 45 & 3) < cpl(ctxt))
+		return fault_gp(ctxt, code);
+	if (!(raw >> 47 & 1))
+		return x86_emulate_fault_code(ctxt, EXC_NP, code);
+	parse_gate(raw, upper, lm, &gate);
+	if (type == SYS_TASK_GATE)
+		return task_gate(ctxt, &gate, X86EMUL_TASK_GATE);
+	return enter_handler(ctxt, &gate, lm, type & 1);
+}
+
+static int software_int(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool icebp)
+{
+	if (ctxt->mode == X86EMUL_MODE_REAL)
+		return int_real(ctxt, vector);
+	return int_prot(ctxt, vector, icebp);
 }
 
 int em_int(struct x86_emulate_ctxt *ctxt)
@@ -683,24 +1343,24 @@ int em_int(struct x86_emulate_ctxt *ctxt)
 	rc = x86em_check_vm86_iopl(ctxt);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
-	return software_int(ctxt, OP0.val);
+	return software_int(ctxt, OP0.val, false);
 }
 
 int em_int1(struct x86_emulate_ctxt *ctxt)
 {
-	return software_int(ctxt, EXC_DB);
+	return software_int(ctxt, EXC_DB, true);
 }
 
 int em_int3(struct x86_emulate_ctxt *ctxt)
 {
-	return software_int(ctxt, EXC_BP);
+	return software_int(ctxt, EXC_BP, false);
 }
 
 int em_into(struct x86_emulate_ctxt *ctxt)
 {
 	if (!flag(ctxt, X86_FLAG_OF))
 		return X86EMUL_CONTINUE;
-	return software_int(ctxt, EXC_OF);
+	return software_int(ctxt, EXC_OF, false);
 }
 
 static int pop_ip_cs_flags(struct x86_emulate_ctxt *ctxt, u64 *ip, u64 *cs,
@@ -739,10 +1399,32 @@ static int iret_real(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-/*
- * SDM 2A "IRET/IRETD/IRETQ".  Returns to virtual-8086 mode and from a nested
- * task are not covered.
- */
+/* SDM 2A "IRET": RETURN-TO-VIRTUAL-8086-MODE */
+static int iret_to_vm86(struct x86_emulate_ctxt *ctxt, u64 ip, u16 cs, u32 flags)
+{
+	static const u8 order[] = { X86_SEG_SS, X86_SEG_ES, X86_SEG_DS, X86_SEG_FS, X86_SEG_GS };
+	u64 sp, selectors[sizeof(order)];
+	unsigned int i;
+	int rc;
+
+	rc = x86em_pop(ctxt, &sp, 4);
+	for (i = 0; i < sizeof(order) && rc == X86EMUL_CONTINUE; i++)
+		rc = x86em_pop(ctxt, &selectors[i], 4);
+	if (rc == X86EMUL_CONTINUE && ip > 0xffff)
+		rc = fault_gp(ctxt, 0);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	set_flags(ctxt, ~X86_FLAG_FIXED, flags & FLAGS_ALL);
+	ctxt->mode = X86EMUL_MODE_VM86;
+	load_segment_real(ctxt, X86_SEG_CS, cs);
+	for (i = 0; i < sizeof(order); i++)
+		load_segment_real(ctxt, order[i], selectors[i]);
+	put_reg(ctxt, X86_RSP, sp, 4);
+	ctxt->next_rip = ip;
+	return X86EMUL_CONTINUE;
+}
+
+/* SDM 2A "IRET/IRETD/IRETQ" */
 static int iret_prot(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.op_bytes, level = cpl(ctxt);
@@ -756,12 +1438,12 @@ static int iret_prot(struct x86_emulate_ctxt *ctxt)
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
 	if (flag(ctxt, X86_FLAG_NT))
-		return lm ? fault_gp(ctxt, 0) : X86EMUL_UNHANDLEABLE;
+		return lm ? fault_gp(ctxt, 0) : iret_task(ctxt);
 	rc = pop_ip_cs_flags(ctxt, &ip, &cs_selector, &flags);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
 	if (!lm && bytes > 2 && (flags & X86_FLAG_VM) && level == 0)
-		return X86EMUL_UNHANDLEABLE;
+		return iret_to_vm86(ctxt, ip, cs_selector, flags);
 	rc = check_return_cs(ctxt, cs_selector, ip, &cs);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;

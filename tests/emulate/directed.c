@@ -612,8 +612,6 @@ static void test_iret(void)
 	rc = run();
 	tap_ok(!rc && ctxt.rip == 0x400 && ctxt.regs[X86_RSP] == STACK &&
 	       segs[X86_SEG_SS].unusable && ctxt.rflags == 0x246, "iretq to ring 0, null SS");
-	tap_ok(RUN(P32, "\xcd\x80") == X86EMUL_UNHANDLEABLE && ctxt.rip == CODE,
-	       "int n in protected mode is not covered");
 }
 
 static void test_privilege(void)
@@ -649,6 +647,290 @@ static void test_privilege(void)
 	ctxt.rip = CODE;
 	mem[TSS + 0x68 + 12] = 1;
 	tap_ok(fault(run(), EXC_GP, 0), "in against the map: #GP(0)");
+}
+
+#define TASK 0x5000
+
+static u64 gate(u16 selector, u64 offset, u8 attributes, u8 count)
+{
+	return (offset & 0xffff) | (u64)selector << 16 | (u64)count << 32 |
+	       (u64)attributes << 40 | (offset >> 16 & 0xffff) << 48;
+}
+
+static u32 dword(u64 addr)
+{
+	u32 v;
+
+	memcpy(&v, mem + addr, 4);
+	return v;
+}
+
+static void put_dword(u64 addr, u32 val)
+{
+	memcpy(mem + addr, &val, 4);
+}
+
+static void put_idt(unsigned int vector, unsigned int entry, u64 raw)
+{
+	memcpy(mem + IDT + vector * entry, &raw, 8);
+}
+
+/* GDT: 8, 10: CPL 0; 20, 28: CPL 3; 18: the TSS; its stack for CPL 0 is at 40000 */
+static void reset_gates(enum x86emul_mode mode, unsigned int from)
+{
+	bool lm = mode == P64;
+
+	reset(mode);
+	crs[0] = 1;
+	idt.limit = 0xfff;
+	put_desc(0x08, lm ? 0x00af9b000000ffffull : 0x00cf9b000000ffffull);
+	put_desc(0x10, 0x00cf93000000ffffull);
+	put_desc(0x18, 0x00008b0030000067ull);
+	put_desc(0x20, lm ? 0x00affb000000ffffull : 0x00cffb000000ffffull);
+	put_desc(0x28, 0x00cff3000000ffffull);
+	put_dword(TSS + 4, 0x40000);
+	put_dword(TSS + 8, lm ? 0 : 0x10);
+	level = from;
+	if (from) {
+		segs[X86_SEG_CS].selector = 0x23;
+		segs[X86_SEG_CS].dpl = segs[X86_SEG_SS].dpl = 3;
+		segs[X86_SEG_SS].selector = 0x2b;
+	}
+}
+
+static void test_int(void)
+{
+	int rc;
+
+	reset_gates(P32, 0);
+	CODE_BYTES("\xcd\x41");
+	put_idt(0x41, 8, gate(0x08, 0x12345, 0x8e, 0));
+	ctxt.rflags = 0x302;
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 0x12345 && ctxt.rflags == 2 &&
+	       ctxt.regs[X86_RSP] == STACK + 0xff4 && dword(STACK + 0xff4) == CODE + 2 &&
+	       dword(STACK + 0xff8) == 8 && dword(STACK + 0xffc) == 0x302,
+	       "int n through a 32-bit gate, same level");
+
+	reset_gates(P32, 3);
+	CODE_BYTES("\xcc");
+	put_idt(3, 8, gate(0x08, 0x12345, 0xef, 0));
+	ctxt.rflags = 0x202;
+	rc = run();
+	tap_ok(!rc && level == 0 && ctxt.rip == 0x12345 && ctxt.rflags == 0x202 &&
+	       segs[X86_SEG_CS].selector == 8 && segs[X86_SEG_SS].selector == 0x10 &&
+	       ctxt.regs[X86_RSP] == 0x40000 - 20 && dword(0x40000 - 4) == 0x2b &&
+	       dword(0x40000 - 8) == STACK + 0x1000 && dword(0x40000 - 16) == 0x23,
+	       "int3 through a trap gate, to CPL 0's stack");
+	CODE_BYTES("\xcf");
+	ctxt.rip = CODE;
+	rc = run();
+	tap_ok(!rc && level == 3 && ctxt.rip == CODE + 1 && ctxt.regs[X86_RSP] == STACK + 0x1000,
+	       "and iret, back");
+	put_idt(3, 8, gate(0x08, 0x12345, 0x8f, 0));
+	ctxt.rip = CODE;
+	CODE_BYTES("\xcc");
+	tap_ok(fault(run(), EXC_GP, 3 * 8 + 2), "int3: the gate's DPL");
+	put_idt(3, 8, gate(0x08, 0x12345, 0x6f, 0));
+	tap_ok(fault(run(), EXC_NP, 3 * 8 + 2), "the gate is not present");
+	put_idt(3, 8, gate(0x08, 0x12345, 0xef, 0));
+	put_dword(TSS + 8, 0);
+	tap_ok(fault(run(), EXC_TS, 0) && level == 3, "the inner stack is null: #TS");
+	put_dword(TSS + 8, 0x2b);
+	tap_ok(fault(run(), EXC_TS, 0x28) && ctxt.regs[X86_RSP] == STACK + 0x1000,
+	       "the inner stack is an outer one: #TS");
+	idt.limit = 20;
+	tap_ok(fault(run(), EXC_GP, 3 * 8 + 2), "beyond the IDT");
+	reset_gates(P32, 3);
+	CODE_BYTES("\xf1");
+	put_idt(1, 8, gate(0x08, 0x12345, 0x8e, 0));
+	tap_ok(!run() && ctxt.rip == 0x12345 && level == 0, "int1 needs no DPL");
+
+	reset_gates(P64, 3);
+	CODE_BYTES("\xcd\x41");
+	put_idt(0x41, 16, gate(0x08, 0x12345, 0xee, 0));
+	ctxt.regs[X86_RSP] = STACK + 0xffc;
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 0x12345 && level == 0 && segs[X86_SEG_SS].unusable &&
+	       ctxt.regs[X86_RSP] == 0x40000 - 40 && dword(0x40000 - 8) == 0x2b &&
+	       dword(0x40000 - 16) == STACK + 0xffc, "64-bit: int n to CPL 0");
+	reset_gates(P64, 0);
+	put_idt(0x41, 16, gate(0x08, 0x12345, 0x8e, 2));
+	put_dword(TSS + 44, 0x50008);
+	CODE_BYTES("\xcd\x41");
+	rc = run();
+	tap_ok(!rc && ctxt.regs[X86_RSP] == 0x50000 - 40 && dword(0x50000 - 16) == STACK + 0x1000,
+	       "64-bit: int n with an IST's stack, aligned");
+	put_idt(0x41, 16, gate(0x08, 0x12345, 0x85, 0));
+	ctxt.rip = CODE;
+	tap_ok(fault(run(), EXC_GP, 0x41 * 8 + 2), "64-bit: there are no task gates");
+}
+
+static void test_vm86(void)
+{
+	int rc;
+
+	reset_gates(P32, 0);
+	ctxt.mode = X86EMUL_MODE_VM86;
+	ctxt.rflags = 0x23202;
+	level = 3;
+	set_seg(X86_SEG_CS, CODE >> 4, CODE, 0xffff, 3, false);
+	set_seg(X86_SEG_SS, STACK >> 4, STACK, 0xffff, 3, false);
+	segs[X86_SEG_FS].selector = 0x1234;
+	ctxt.rip = 0;
+	ctxt.regs[X86_RSP] = 0x1000;
+	CODE_BYTES("\xcd\x41");
+	put_idt(0x41, 8, gate(0x08, CODE, 0xee, 0));
+	rc = run();
+	tap_ok(!rc && level == 0 && ctxt.rip == CODE && !(ctxt.rflags & 0x20000) &&
+	       ctxt.regs[X86_RSP] == 0x40000 - 36 && dword(0x40000 - 8) == 0x1234 &&
+	       segs[X86_SEG_FS].unusable && dword(0x40000 - 20) == STACK >> 4,
+	       "int n out of virtual-8086 mode");
+	ctxt.mode = P32;
+	CODE_BYTES("\xcf");
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 2 && ctxt.rflags == 0x23202 && ctxt.regs[X86_RSP] == 0x1000 &&
+	       segs[X86_SEG_CS].base == CODE && segs[X86_SEG_FS].base == 0x12340 &&
+	       segs[X86_SEG_CS].dpl == 3, "iret back into it");
+	reset_gates(P32, 0);
+	ctxt.mode = X86EMUL_MODE_VM86;
+	ctxt.rflags = 0x20202;
+	CODE_BYTES("\xcd\x41");
+	set_seg(X86_SEG_CS, CODE >> 4, CODE, 0xffff, 3, false);
+	ctxt.rip = 0;
+	tap_ok(fault(run(), EXC_GP, 0), "int n with IOPL below 3: #GP(0)");
+}
+
+static void test_call_gates(void)
+{
+	int rc;
+
+	reset_gates(P32, 3);
+	put_desc(0x30, gate(0x08, 0x12345, 0xec, 2));
+	put_dword(STACK + 0x1000, 0x1111);
+	put_dword(STACK + 0x1004, 0x2222);
+	CODE_BYTES("\x9a\0\0\0\0\x33\0");
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 0x12345 && level == 0 && ctxt.regs[X86_RSP] == 0x40000 - 24 &&
+	       dword(0x40000 - 24) == CODE + 7 && dword(0x40000 - 20) == 0x23 &&
+	       dword(0x40000 - 16) == 0x1111 && dword(0x40000 - 12) == 0x2222 &&
+	       dword(0x40000 - 8) == STACK + 0x1000, "call through a gate, with parameters");
+	CODE_BYTES("\xca\x08\x00");
+	ctxt.rip = CODE;
+	rc = run();
+	tap_ok(!rc && level == 3 && ctxt.rip == CODE + 7 && ctxt.regs[X86_RSP] == STACK + 0x1008,
+	       "ret far n to the outer level");
+	ctxt.rip = CODE;
+	CODE_BYTES("\xea\0\0\0\0\x33\0");
+	tap_ok(fault(run(), EXC_GP, 8), "jmp through a gate cannot gain privilege");
+	put_desc(0x30, gate(0x23, 0x12345, 0xec, 0));
+	tap_ok(!run() && ctxt.rip == 0x12345 && level == 3, "but stays at its level");
+	put_desc(0x30, gate(0x08, 0x12345, 0x8c, 0));
+	ctxt.rip = CODE;
+	tap_ok(fault(run(), EXC_GP, 0x30), "the gate's DPL");
+	put_desc(0x30, gate(0x08, 0x12345, 0x6c, 0));
+	tap_ok(fault(run(), EXC_NP, 0x30), "the gate is not present");
+	put_desc(0x30, gate(0x08, 0x12345, 0xe2, 0));
+	tap_ok(fault(run(), EXC_GP, 0x30), "jmp to an LDT: #GP");
+	reset_gates(P64, 3);
+	put_desc(0x30, gate(0x08, 0x12345, 0xec, 0));
+	CODE_BYTES("\xff\x1b");
+	ctxt.regs[X86_RBX] = DATA;
+	memcpy(mem + DATA, "\0\0\0\0\x30\0", 6);
+	rc = run();
+	tap_ok(!rc && level == 0 && ctxt.rip == 0x12345 && ctxt.regs[X86_RSP] == 0x40000 - 32 &&
+	       segs[X86_SEG_SS].unusable && dword(0x40000 - 32) == CODE + 2,
+	       "64-bit: call through a gate");
+}
+
+/* Another task: eip 12345, eax 77, esp 60000, flat segments of CPL 0 */
+static void put_task(void)
+{
+	unsigned int i;
+
+	put_desc(0x38, 0x0000890000000067ull | (u64)TASK << 16);
+	put_dword(TASK + 32, 0x12345);
+	put_dword(TASK + 36, 2);
+	put_dword(TASK + 40, 0x77);
+	put_dword(TASK + 56, 0x60000);
+	for (i = 0; i < 6; i++)
+		put_dword(TASK + 72 + 4 * i, i == X86_SEG_CS ? 8 : 0x10);
+}
+
+static void test_tasks(void)
+{
+	u32 error_code = 0x55;
+	int rc;
+
+	reset_gates(P32, 0);
+	put_task();
+	CODE_BYTES("\xea\0\0\0\0\x38\0");
+	ctxt.regs[X86_RDI] = 0xd1;
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 0x12345 && ctxt.regs[0] == 0x77 && (crs[0] & 8) &&
+	       segs[X86_SEG_TR].selector == 0x38 && dword(TSS + 32) == CODE + 7 &&
+	       dword(TSS + 68) == 0xd1 && mem[GDT + 0x1d] == 0x89 && mem[GDT + 0x3d] == 0x8b &&
+	       ctxt.regs_dirty == 0xff, "jmp to a TSS");
+
+	reset_gates(P32, 0);
+	put_task();
+	CODE_BYTES("\x9a\0\0\0\0\x38\0");
+	rc = run();
+	tap_ok(!rc && ctxt.rflags == 0x4002 && word(TASK) == 0x18 &&
+	       mem[GDT + 0x1d] == 0x8b && mem[GDT + 0x3d] == 0x8b, "call to a TSS nests");
+	CODE_BYTES("\xcf");
+	ctxt.rip = CODE;
+	rc = run();
+	tap_ok(!rc && ctxt.rip == CODE + 7 && segs[X86_SEG_TR].selector == 0x18 &&
+	       mem[GDT + 0x3d] == 0x89 && ctxt.regs[X86_RSP] == STACK + 0x1000 &&
+	       !(dword(TASK + 36) & 0x4000), "iret goes back");
+	CODE_BYTES("\xea\0\0\0\0\x18\0");
+	ctxt.rip = CODE;
+	tap_ok(fault(run(), EXC_GP, 0x18), "jmp to a busy TSS: #GP");
+	put_desc(0x38, 0x0000890000000066ull | (u64)TASK << 16);
+	CODE_BYTES("\xea\0\0\0\0\x38\0");
+	tap_ok(fault(run(), EXC_TS, 0x38) && !ctxt.switched, "jmp to a short TSS: #TS");
+	put_task();
+	put_dword(TASK + 84, 0x28);
+	put_dword(TASK + 76, 0x23);
+	tap_ok(fault(run(), EXC_TS, 0x10) && ctxt.switched && ctxt.rip == 0x12345 &&
+	       segs[X86_SEG_TR].selector == 0x38, "SS of another level: #TS, in the new task");
+
+	reset_gates(P32, 3);
+	put_task();
+	put_idt(0x41, 8, gate(0x38, 0, 0xe5, 0));
+	CODE_BYTES("\xcd\x41");
+	rc = run();
+	tap_ok(!rc && level == 0 && ctxt.rip == 0x12345 && word(TASK) == 0x18 &&
+	       dword(TSS + 32) == CODE + 2 && dword(TSS + 76) == 0x23, "int n through a task gate");
+
+	reset_gates(P32, 0);
+	put_task();
+	put_dword(TASK + 36, 0x23002);
+	CODE_BYTES("\xea\0\0\0\0\x38\0");
+	rc = run();
+	tap_ok(!rc && segs[X86_SEG_SS].base == 0x100 && (ctxt.rflags & 0x20000),
+	       "jmp to a task of virtual-8086 mode");
+
+	reset_gates(P32, 0);
+	put_task();
+	rc = x86_emulate_task_switch(&ctxt, 0x38, X86EMUL_TASK_GATE, &error_code);
+	tap_ok(!rc && ctxt.rip == 0x12345 && dword(0x5fffc) == 0x55 && dword(TSS + 32) == CODE,
+	       "an intercepted switch, with an error code");
+
+	reset_gates(P16, 0);
+	put_task();
+	put_desc(0x18, 0x000083003000002bull);
+	segs[X86_SEG_TR].type = 3;
+	segs[X86_SEG_TR].limit = 0x2b;
+	put_desc(0x38, 0x000081000000002bull | (u64)TASK << 16);
+	memset(mem + TASK, 0, 0x2c);
+	memcpy(mem + TASK + 14, "\x34\x12\x02\x00\x99\x00", 6);
+	memcpy(mem + TASK + 34, "\x10\0\x08\0\x10\0\x10", 7);
+	CODE_BYTES("\xea\0\0\x38\0");
+	rc = run();
+	tap_ok(!rc && ctxt.rip == 0x1234 && ctxt.regs[0] == 0x99 &&
+	       word(TSS + 14) == (u16)(CODE + 5), "jmp to a 16-bit TSS");
 }
 
 static void test_mmio(void)
@@ -911,6 +1193,10 @@ int main(void)
 	test_mode_switch();
 	test_iret();
 	test_privilege();
+	test_int();
+	test_vm86();
+	test_call_gates();
+	test_tasks();
 	test_mmio();
 	test_strings();
 	test_io_strings();

@@ -317,7 +317,7 @@ static void broken(const char *what)
 /* Registers a failed instruction has changed; REP strings may have. */
 static bool regs_kept(const u64 *before, u64 rip, u64 rflags)
 {
-	if (ctxt.d.rep)
+	if (ctxt.d.rep || ctxt.switched)
 		return true;
 	return !memcmp(before, ctxt.regs, sizeof(ctxt.regs)) && ctxt.rip == rip &&
 	       ctxt.rflags == rflags;
