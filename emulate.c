@@ -35,6 +35,7 @@ struct kvm_emulate {
 	struct x86_emulate_ctxt ctxt;
 	struct kvm_vcpu *vcpu;
 	bool halted;
+	bool tpr_lowered;	/* CR8 went down: userspace's APIC must hear of it */
 	bool no_error;
 	unsigned long rip;	/* at the start: userspace may have moved it */
 	/* A read that userspace answers, fragment by fragment. */
@@ -49,7 +50,6 @@ struct kvm_emulate {
 	bool pio_out_pending;
 	/* An MSR that userspace answers for: at its turn, or answered. */
 	bool msr_asked, msr_done;
-	bool tpr_lowered;	/* userspace's APIC is to hear of it */
 	struct insn_memo memo[INSN_MEMOS];
 };
 
@@ -887,6 +887,36 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 	return emulate_decoded(vcpu, e);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_insn);
+
+/**
+ * kvm_task_switch - an event's way through a task gate, which hardware leaves to us
+ * @vcpu: the vcpu, loaded; RIP is what the old task goes on with
+ * @selector: the new task's TSS
+ * @error_code: what the event pushes, or NULL
+ *
+ * The event is delivered by this: it must not be pending any more.  Instructions
+ * that switch tasks are emulated as any other.  Returns as exit handlers do.
+ */
+int kvm_task_switch(struct kvm_vcpu *vcpu, u16 selector, const u32 *error_code)
+{
+	struct kvm_emulate *e = vcpu->emul;
+
+	load_ctxt(vcpu, e);
+	e->no_error = false;
+	e->ctxt.fetch_len = 0;
+	switch (x86_emulate_task_switch(&e->ctxt, selector, X86EMUL_TASK_GATE, error_code)) {
+	case X86EMUL_CONTINUE:
+		store_ctxt(vcpu, e);
+		return finish_insn(vcpu, e, false);
+	case X86EMUL_PROPAGATE_FAULT:
+		store_ctxt(vcpu, e);
+		propagate_fault(vcpu, e);
+		return 1;
+	default:
+		return emulation_failed(vcpu, e);
+	}
+}
+EXPORT_SYMBOL_GPL(kvm_task_switch);
 
 static struct insn_memo *find_memo(struct kvm_vcpu *vcpu)
 {

@@ -1151,6 +1151,9 @@ static int msr_exit(struct kvm_vcpu *vcpu)
 							 kvm_emulate_rdmsr(vcpu);
 }
 
+/* APM 2 "Task Switches", EXITINFO2 */
+#define TASK_SWITCH_HAS_ERROR	BIT_ULL(44)
+
 /* APM 2 "IN and OUT Behavior" */
 static int io_exit(struct kvm_vcpu *vcpu)
 {
@@ -1173,13 +1176,26 @@ static int invlpg_exit(struct kvm_vcpu *vcpu)
 	return kvm_skip_emulated_instruction(vcpu);
 }
 
-/* Only under shadow paging; the processor switches tasks itself under nested. */
+/*
+ * Only under shadow paging; the processor switches tasks itself under nested.
+ * RIP is at the instruction that asks for it, which the emulator does as a whole;
+ * an event's way through a task gate has no instruction.  (INT3 and INTO, too,
+ * are called exceptions.)
+ */
 static int task_switch_exit(struct kvm_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
-	const u64 data[] = { control->exit_code, control->exit_info_1, control->exit_info_2 };
+	u32 info = control->exit_int_info, error_code = control->exit_info_2;
+	u32 type = info & SVM_EXITINTINFO_TYPE_MASK;
+	u8 vector = info & SVM_EXITINTINFO_VEC_MASK;
 
-	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, ARRAY_SIZE(data), data);
+	if (!(info & SVM_EXITINTINFO_VALID) || type == SVM_EXITINTINFO_TYPE_SOFT ||
+	    (type == SVM_EXITINTINFO_TYPE_EXEPT &&
+	     (vector == X86_TRAP_BP || vector == X86_TRAP_OF)))
+		return emulate(vcpu);
+	kvm_clear_injected(vcpu);
+	return kvm_task_switch(vcpu, control->exit_info_1,
+			       control->exit_info_2 & TASK_SWITCH_HAS_ERROR ? &error_code : NULL);
 }
 
 /*
