@@ -59,7 +59,7 @@ tests:
 	$(MAKE) -C tests
 
 check:
-	+@tests/lab/check
+	+@VENDOR='$(VENDOR)' tests/lab/check
 
 # The emulator alone: no lab, no module.
 check-emulate:
@@ -69,7 +69,8 @@ fuzz-emulate:
 	$(MAKE) -s -C tests/emulate fuzz
 
 demo:
-	+@MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/lab/demo
+	+@MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' \
+		VENDOR='$(VENDOR)' CPU='$(CPU)' tests/lab/demo
 
 bench:
 	+@tests/lab/boot-count
@@ -98,8 +99,10 @@ help:
 	@echo
 	@echo 'Trying and testing, in an emulated PC (Documentation/lab.rst):'
 	@echo '  make demo             boot a Linux guest; MODULE_OPTS=kvm_amd.npt=0,'
-	@echo '                        SHELL_IN_GUEST=1, STOCK=1, KERNEL=6.12'
-	@echo '  make check            all tests; ends with "N passed, N failed, N skipped"'
+	@echo '                        SHELL_IN_GUEST=1, STOCK=1, KERNEL=6.12, VENDOR=intel,'
+	@echo '                        CPU=core2_penryn_t9600'
+	@echo '  make check            all tests; ends with "N passed, N failed, N skipped";'
+	@echo '                        VENDOR=amd or VENDOR=intel: only that vendor in the lab'
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock'
