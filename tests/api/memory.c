@@ -441,7 +441,7 @@ TEST_F(mem, fork_cow)
 /* Counts at GPA_DATA, and reads AT all the time, whatever is there. */
 GUEST(reader, 64,
 	"mov $" "0x20000" ", %ebx; mov $0x10000000, %esi\n"
-	"1: mov (%rsi), %rax; incq (%rbx); cmpq $0, 8(%rbx); je 1b; hlt\n");
+	"sti; 1: mov (%rsi), %rax; incq (%rbx); cmpq $0, 8(%rbx); je 1b; hlt\n");
 
 static void *run_reader(void *arg)
 {

@@ -13,7 +13,7 @@
 #include "kselftest_harness.h"
 
 GUEST(halt, 64, "hlt; hlt");
-GUEST(spin, 64, "mov $0x20000, %ebx; 1: incq (%rbx); jmp 1b");
+GUEST(spin, 64, "sti; mov $0x20000, %ebx; 1: incq (%rbx); jmp 1b");
 GUEST(no_idt, 64, "ud2");
 GUEST(unknown, 64, "movl $1, %eax; mov $0xd0000000, %ebx; rcpps (%rbx), %xmm0; hlt");
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# The Intel side of `run`: Bochs, which has VMX. It boots from an image of a CD
-# with all that the command needs, at the same paths as on this machine, and
-# answers over serial ports. Sourced by `run`, whose variables these functions
-# read and set.
+# The Intel side of `run`, and a second AMD one: Bochs, which has VMX. It boots
+# from an image of a CD with all that the command needs, at the same paths as on
+# this machine, and answers over serial ports. Sourced by `run`, whose variables
+# these functions read and set.
 
 emulator_packages=(bochs bochsbios isolinux syslinux-common xorriso)
 initramfs_drivers=(ata_piix sr_mod isofs)
@@ -14,9 +14,11 @@ lab_root="cd"
 base_packages=(bash coreutils findutils grep kmod mawk mount procps sed util-linux)
 
 emulator_options() {
-	: "${smp:=1}" "${mem:=1G}" "${cpu:=corei7_skylake_x}"
-	[ "$interactive" = 0 ] || die 2 "--interactive is for --vendor amd only"
-	[ "$threads" = single ] || die 2 "--threads is for --vendor amd only: Bochs' processors always take turns"
+	: "${smp:=1}" "${mem:=1G}"
+	[ "$vendor" = intel ] || : "${cpu:=trinity_apu}"
+	: "${cpu:=corei7_skylake_x}"
+	[ "$interactive" = 0 ] || die 2 "--interactive wants QEMU"
+	[ "$threads" = single ] || die 2 "--threads wants QEMU: Bochs' processors always take turns"
 	case $mem in
 	*[gG]) megabytes=$((${mem%?} * 1024)) ;;
 	*[mM]) megabytes=${mem%?} ;;
@@ -44,7 +46,7 @@ make_base_list() {	# FILE
 
 # Of the lab host's kernel, the modules for virtualization and what they need.
 kernel_modules() {
-	local names=(kvm_intel kvm_amd msr cpuid) name
+	local names=("kvm_$vendor" msr cpuid) name
 
 	if [ "$load" = ours ]; then
 		for name in "$MODULES"/kvm*.ko; do

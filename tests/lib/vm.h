@@ -117,7 +117,11 @@ struct trap {
 
 #define trap(vm)	((volatile struct trap *)((vm)->mem + GPA_TRAP))
 
-/* A guest: BITS of code that runs at GPA_CODE (1000:0 in real mode). */
+/*
+ * A guest: BITS of code that runs at GPA_CODE (1000:0 in real mode).  One that
+ * loops without an exit begins with STI: Bochs 2.7 leaves a guest for the host's
+ * interrupts only while the guest's own are on.
+ */
 #define GUEST(name, bits, ...)						\
 	asm(".pushsection .rodata\n\t.code" #bits "\n"			\
 	    "guest_" #name ":\n" __VA_ARGS__ "\n"			\

@@ -14,7 +14,8 @@
 /* Says hello by a port, then goes on writing to a megabyte of memory. */
 GUEST(busy, 64,
 	"mov $0x80, %dx\n\t"
-	"out %al, %dx\n"
+	"out %al, %dx\n\t"
+	"sti\n"
 	"1:\n\t"
 	"mov $0x100000, %edi\n\t"
 	"mov $0x20000, %ecx\n\t"
