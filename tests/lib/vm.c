@@ -117,6 +117,18 @@ void vm_create_split(struct vm *vm)
 	vcpu_create(vm, &vm->vcpu, 0);
 }
 
+void vm_create_full(struct vm *vm)
+{
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+	vm_open(vm);
+	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP))
+		die("KVM_CREATE_IRQCHIP");
+	if (ioctl(vm->fd, KVM_CREATE_PIT2, &pit))
+		die("KVM_CREATE_PIT2");
+	vcpu_create(vm, &vm->vcpu, 0);
+}
+
 void vm_destroy(struct vm *vm)
 {
 	munmap(vm->vcpu.run, vm->run_size);

@@ -134,6 +134,7 @@ struct trap {
 /* Each dies with a message (and so fails its test) upon a failure. */
 void vm_create(struct vm *vm);
 void vm_create_split(struct vm *vm);	/* with local APICs in the kernel, and TSC-deadline timers */
+void vm_create_full(struct vm *vm);	/* with all interrupt controllers and the 8254 */
 void vm_destroy(struct vm *vm);
 void vcpu_create(struct vm *vm, struct vcpu *vcpu, int id);
 void vm_load(struct vm *vm, u64 gpa, const void *start, const void *end);
