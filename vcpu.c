@@ -913,10 +913,10 @@ static int complete_io_and_run(struct kvm_vcpu *vcpu)
 		if (r <= 0)
 			return r;
 	}
-	if (READ_ONCE(vcpu->run->immediate_exit)) {
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	/* The last exit stays in kvm_run: userspace may complete it before it looks. */
+	if (READ_ONCE(vcpu->run->immediate_exit))
 		return -EINTR;
-	}
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	return run_loop(vcpu);
 }
 
@@ -936,7 +936,6 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, true);
 	vcpu->launched = true;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
