@@ -804,7 +804,10 @@ static u64 find_guest_caps(struct kvm_vcpu *vcpu)
 	return found;
 }
 
-/* A bit of CR4 needs its feature, in the guest's CPUID and with us. */
+/*
+ * A bit of CR4 needs its feature, with us and in the guest's CPUID, but userspace
+ * may set the registers before it sets that.
+ */
 static unsigned long find_cr4_reserved(struct kvm_vcpu *vcpu)
 {
 	static const struct { unsigned long bits; unsigned int feature; } map[] = {
@@ -829,7 +832,8 @@ static unsigned long find_cr4_reserved(struct kvm_vcpu *vcpu)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(map); i++)
-		if (kvm_cpu_cap_has(map[i].feature) && kvm_guest_has(vcpu, map[i].feature))
+		if (kvm_cpu_cap_has(map[i].feature) &&
+		    (!vcpu->cpuid || kvm_guest_has(vcpu, map[i].feature)))
 			allowed |= map[i].bits;
 	return ~allowed | kvm_ops.cr4_guest_reserved;
 }
