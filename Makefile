@@ -46,15 +46,52 @@ have-headers:
 		echo "or name others by KVER=VERSION or KDIR=DIRECTORY."; \
 		exit 1; } >&2
 
-.PHONY: install
+# depmod looks into updates/ first, so these go before the kernel's own. Debian's
+# headers lack the System.map without which modules_install leaves depmod out.
+.PHONY: install uninstall
 install: modules
-	$(kbuild) INSTALL_MOD_DIR=updates modules_install
+	+$(kbuild) INSTALL_MOD_DIR=updates modules_install
+	depmod -b $(or $(INSTALL_MOD_PATH),/) $(KVER)
+
+uninstall:
+	rm -f $(foreach m,kvm kvm-amd kvm-intel,$(INSTALL_MOD_PATH)/lib/modules/$(KVER)/updates/$(m).ko*)
+	depmod -b $(or $(INSTALL_MOD_PATH),/) $(KVER)
+
+# For DKMS: the sources, as they lie here, in the place where it wants them.
+VERSION := $(shell sed -n 's/^\#define KVM_MODULE_VERSION "\(.*\)"/\1/p' include/kvm_arch_ops.h)
+dkms_dir = $(DESTDIR)/usr/src/kvm-$(VERSION)
+
+.PHONY: dkms-sources dkms-install dkms-uninstall
+dkms-sources:
+	rm -rf $(dkms_dir)
+	install -d $(dkms_dir)
+	cp -r Kbuild $(wildcard *.[chS]) include compat $(dkms_dir)/
+	chmod -R u=rwX,go=rX $(dkms_dir)
+	sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf >$(dkms_dir)/dkms.conf
+
+dkms-install: dkms-sources
+	dkms install kvm/$(VERSION) -k $(KVER)
+
+dkms-uninstall:
+	dkms remove kvm/$(VERSION) --all
+	rm -rf $(dkms_dir)
+
+# dpkg-buildpackage writes beside its directory and into it: give it a copy.
+.PHONY: deb
+deb:
+	@dpkg-checkbuilddeps || { echo "apt-get install dpkg-dev debhelper dh-dkms" >&2; exit 1; }
+	rm -rf build/deb
+	mkdir -p build/deb/kvm-$(VERSION)
+	cp -r Makefile README.md dkms.conf Kbuild $(wildcard *.[chS]) include compat debian Documentation build/deb/kvm-$(VERSION)/
+	cd build/deb/kvm-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -b -us -uc
+	rm -rf build/deb/kvm-$(VERSION)
+	@echo "build/deb/kvm-dkms_$(VERSION)_amd64.deb"
 
 .PHONY: headers_install
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-emulate fuzz-emulate demo bench bench-vm debug-kernel
+.PHONY: tests check check-peer check-emulate fuzz-emulate demo bench bench-vm debug-kernel
 tests:
 	$(MAKE) -C tests
 
@@ -67,6 +104,9 @@ check-emulate:
 
 fuzz-emulate:
 	$(MAKE) -s -C tests/emulate fuzz
+
+check-peer:
+	+@MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/peer/check
 
 demo:
 	+@MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' \
@@ -94,6 +134,9 @@ help:
 	@echo '  make                  build them for KVER=$(KVER)'
 	@echo '  make W=1              the same with more warnings'
 	@echo '  make install          install them into that kernel'"'"'s updates/'
+	@echo '  make uninstall        take them out of there again'
+	@echo '  make dkms-install     install them by DKMS; make dkms-uninstall'
+	@echo '  make deb              the Debian package kvm-dkms, in build/deb/'
 	@echo '  make headers_install  the userspace ABI headers, to INSTALL_HDR_PATH='
 	@echo '     KVER=VERSION or KDIR=DIRECTORY choose another kernel'
 	@echo
@@ -103,6 +146,7 @@ help:
 	@echo '                        CPU=core2_penryn_t9600'
 	@echo '  make check            all tests; ends with "N passed, N failed, N skipped";'
 	@echo '                        VENDOR=amd or VENDOR=intel: only that vendor in the lab'
+	@echo '  make check-peer       the kernel'"'"'s own KVM selftests on our modules; STOCK=1'
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock'

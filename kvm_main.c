@@ -28,10 +28,10 @@
 
 #include "compat/cpu.h"
 
-MODULE_AUTHOR("The kvm maintainers");
+MODULE_AUTHOR("The kvm module's authors");
 MODULE_DESCRIPTION("Kernel-based Virtual Machine: core");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1");
+MODULE_VERSION(KVM_MODULE_VERSION);
 MODULE_ALIAS_MISCDEV(KVM_MINOR);
 MODULE_ALIAS("devname:kvm");
 

@@ -33,6 +33,7 @@
 MODULE_AUTHOR("The kvm module's authors");
 MODULE_DESCRIPTION("Virtual machines by AMD SVM");
 MODULE_LICENSE("GPL");
+MODULE_VERSION(KVM_MODULE_VERSION);
 
 static const struct x86_cpu_id svm_cpu_ids[] = {
 	X86_MATCH_FEATURE(X86_FEATURE_SVM, NULL),

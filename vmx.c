@@ -16,6 +16,7 @@
 MODULE_AUTHOR("The kvm module's authors");
 MODULE_DESCRIPTION("Virtual machines by Intel VMX");
 MODULE_LICENSE("GPL");
+MODULE_VERSION(KVM_MODULE_VERSION);
 
 static const struct x86_cpu_id vmx_cpu_ids[] = {
 	X86_MATCH_FEATURE(X86_FEATURE_VMX, NULL),

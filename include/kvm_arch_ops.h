@@ -18,6 +18,9 @@
 #include <linux/static_call.h>
 #include <linux/types.h>
 
+/* All three modules' version, and the packages'. */
+#define KVM_MODULE_VERSION "0.1"
+
 struct module;
 struct kvm;
 struct kvm_vcpu;
