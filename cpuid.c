@@ -835,6 +835,9 @@ static unsigned long find_cr4_reserved(struct kvm_vcpu *vcpu)
 		if (kvm_cpu_cap_has(map[i].feature) &&
 		    (!vcpu->cpuid || kvm_guest_has(vcpu, map[i].feature)))
 			allowed |= map[i].bits;
+	/* All that have virtualization have these, though an emulator may not say so. */
+	if (!vcpu->cpuid)
+		allowed |= X86_CR4_VME | X86_CR4_PVI;
 	return ~allowed | kvm_ops.cr4_guest_reserved;
 }
 
