@@ -344,10 +344,11 @@ static void mark_unsync_path(struct kvm_mmu_page *sp)
 static void set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
-	u64 user = kvm_ops.nested_paging ? kvm_ops.nested_user_mask : SPTE_U;
+	u64 user = kvm_ops.nested_paging ? kvm_ops.nested_access_mask : SPTE_U;
 
 	rmap_add(vcpu, &child->parents, sptep);
-	spte_write(sptep, __sme_set(__pa(child->spt)) | SPTE_P | SPTE_W | SPTE_A | user);
+	spte_write(sptep, __sme_set(__pa(child->spt)) | SPTE_P | SPTE_W | user |
+		   spte_accessed_mask());
 	if ((child->unsync || child->unsync_nr) &&
 	    !__test_and_set_bit(spte_index(sptep), sp->unsync_children) && !sp->unsync_nr++)
 		mark_unsync_path(sp);
@@ -1011,7 +1012,7 @@ static u64 access_bits(unsigned int access)
 	u64 bits = 0;
 
 	if (kvm_ops.nested_paging)
-		return kvm_ops.nested_user_mask;
+		return kvm_ops.nested_access_mask;
 	if (access & ACC_U)
 		bits |= SPTE_U;
 	if (!(access & ACC_X) && kvm_ops.has_nx)
@@ -1019,15 +1020,21 @@ static u64 access_bits(unsigned int access)
 	return bits;
 }
 
+static u64 leaf_bits(void)
+{
+	return kvm_ops.nested_paging ? kvm_ops.nested_leaf_mask : 0;
+}
+
 /* *table: the frame is a guest page table that must not be written. */
 static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, bool *table)
 {
-	u64 spte = (m->pfn << PAGE_SHIFT) | SPTE_P | SPTE_A | access_bits(m->access);
+	u64 spte = (m->pfn << PAGE_SHIFT) | SPTE_P | spte_accessed_mask() |
+		   access_bits(m->access);
 
 	*table = false;
-	/* Device memory is never encrypted. */
+	/* Device memory is never encrypted, nor cached. */
 	if (pfn_valid(m->pfn))
-		spte = __sme_set(spte);
+		spte = __sme_set(spte) | leaf_bits();
 	if (level > PG_LEVEL_4K)
 		spte |= SPTE_PS;
 	if (!m->host_writable)
@@ -1044,7 +1051,7 @@ static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, 
 	if (m->slot->dirty_bitmap && !m->write)
 		return spte;
 	kvm_mark_page_dirty(vcpu->kvm, m->slot, m->gfn);
-	return spte | SPTE_W | SPTE_D;
+	return spte | SPTE_W | spte_dirty_mask();
 }
 
 static int set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
@@ -1175,7 +1182,7 @@ static bool spte_allows(struct kvm_vcpu *vcpu, u64 *sptep, int level, gfn_t gfn,
 	slot = kvm_vcpu_gfn_to_slot(vcpu, gfn);
 	if (!slot || (slot->dirty_bitmap && level > PG_LEVEL_4K))
 		return false;
-	spte_write(sptep, spte | SPTE_W | SPTE_D);
+	spte_write(sptep, spte | SPTE_W | spte_dirty_mask());
 	kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
 	return true;
 }
@@ -1227,6 +1234,39 @@ static int direct_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
 	spin_unlock(&kvm->mmu_lock);
 	return r;
 }
+
+/**
+ * kvm_mmu_map_page - map a page of the vendor's for the guest
+ * @vcpu: the vcpu, nested paging in use
+ * @gpa: where; memory of a slot there is hidden, until it is used itself
+ * @page: stays until all of the VM's tables are gone
+ * Returns as exit handlers do.
+ */
+int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
+{
+	struct kvm *kvm = vcpu->kvm;
+	u64 *table, *sptep;
+	LIST_HEAD(dead);
+	int level, r = topup(vcpu);
+
+	if (r)
+		return r;
+	spin_lock(&kvm->mmu_lock);
+	if (vcpu->mmu.root_hpa != INVALID_PAGE && !root_lost(vcpu, gpa)) {
+		make_room(kvm);
+		table = root_table(vcpu, gpa, &level);
+		sptep = descend_direct(vcpu, table, level, PG_LEVEL_4K, gpa, gpa_to_gfn(gpa),
+				       ACC_ALL);
+		drop_spte(kvm, sptep_to_sp(sptep), sptep, &dead);
+		spte_write(sptep, ((u64)page_to_pfn(page) << PAGE_SHIFT) | SPTE_P | SPTE_W |
+			   access_bits(ACC_ALL) | leaf_bits() | spte_accessed_mask() |
+			   spte_dirty_mask());
+		kvm_mmu_flush(kvm, false);
+	}
+	spin_unlock(&kvm->mmu_lock);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_map_page);
 
 /*
  * ---- the guest's paging ----
@@ -1288,8 +1328,8 @@ static u64 read_pdpte(struct kvm_vcpu *vcpu, int i)
 {
 	u64 pdpte;
 
-	if (!kvm_ops.nested_paging)
-		return vcpu->mmu.pdptrs[i];
+	if (!kvm_ops.nested_paging || kvm_ops.nested_pdptrs)
+		return kvm_read_pdptrs(vcpu)[i];
 	if (kvm_read_gpte(vcpu, (u32)kvm_read_cr3(vcpu) + i * sizeof(pdpte) -
 			  (kvm_read_cr3(vcpu) & 0x1f), sizeof(pdpte), &pdpte))
 		return 0;
@@ -1737,6 +1777,9 @@ bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
 		if ((pdptrs[i] & SPTE_P) && (pdptrs[i] & rsvd))
 			return false;
 	}
+	/* What the hardware has may be another, if it loads them itself. */
+	vcpu->regs_avail |= BIT(VCPU_EXREG_PDPTR);
+	vcpu->regs_dirty |= BIT(VCPU_EXREG_PDPTR);
 	if (memcmp(pdptrs, mmu->pdptrs, sizeof(mmu->pdptrs))) {
 		memcpy(mmu->pdptrs, pdptrs, sizeof(mmu->pdptrs));
 		if (!kvm_ops.nested_paging)
@@ -1851,16 +1894,36 @@ bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t st
 
 static bool age_head(const struct kvm_rmap_head *head, bool clear)
 {
+	u64 accessed = spte_accessed_mask();
 	struct rmap_iter it;
 	bool young = false;
 	u64 *sptep;
 
 	for_each_rmap(head, &it, sptep) {
-		if (!(*sptep & SPTE_A))
+		if (!(*sptep & accessed))
 			continue;
 		young = true;
 		if (clear)
-			clear_bit(ilog2(SPTE_A), (unsigned long *)sptep);
+			clear_bit(ilog2(accessed), (unsigned long *)sptep);
+	}
+	return young;
+}
+
+/* Tables without accessed bits: a page is in use if it is mapped; next time it will tell. */
+static bool age_unmarked(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+			 bool clear)
+{
+	bool young = false;
+	int level;
+
+	if (clear)
+		return kvm_mmu_unmap_range(kvm, slot, start, end);
+	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
+		unsigned long i = level_index(slot, start, level);
+		unsigned long last = level_index(slot, end - 1, level);
+
+		for (; i <= last; i++)
+			young |= slot->arch.rmap[level - 1][i].val != 0;
 	}
 	return young;
 }
@@ -1872,6 +1935,8 @@ bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t star
 	bool young = false;
 	int level;
 
+	if (!spte_accessed_mask())
+		return age_unmarked(kvm, slot, start, end, clear);
 	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
 		unsigned long i = level_index(slot, start, level);
 		unsigned long last = level_index(slot, end - 1, level);

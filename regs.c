@@ -127,7 +127,7 @@ static void store_efer(struct kvm_vcpu *vcpu, u64 efer)
  */
 static bool load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
-	bool registers = !kvm_ops.nested_paging || !kvm_host_is_amd();
+	bool registers = !kvm_ops.nested_paging || kvm_ops.nested_pdptrs;
 
 	return kvm_mmu_load_pdptrs(vcpu, cr3) || !registers;
 }
@@ -751,7 +751,7 @@ static_assert(SREGS_COMMON == offsetof(struct kvm_sregs2, flags));
 static bool pdptrs_in_registers(const struct kvm_sregs *sregs)
 {
 	return (sregs->cr0 & X86_CR0_PG) && (sregs->cr4 & X86_CR4_PAE) &&
-	       !(sregs->efer & EFER_LMA) && !(kvm_ops.nested_paging && kvm_host_is_amd());
+	       !(sregs->efer & EFER_LMA) && (!kvm_ops.nested_paging || kvm_ops.nested_pdptrs);
 }
 
 long kvm_vcpu_get_sregs2(struct kvm_vcpu *vcpu, struct kvm_sregs2 *sregs2)
@@ -762,7 +762,7 @@ long kvm_vcpu_get_sregs2(struct kvm_vcpu *vcpu, struct kvm_sregs2 *sregs2)
 	memset(sregs2, 0, sizeof(*sregs2));
 	memcpy(sregs2, &sregs, SREGS_COMMON);
 	if (pdptrs_in_registers(&sregs)) {
-		memcpy(sregs2->pdptrs, vcpu->mmu.pdptrs, sizeof(sregs2->pdptrs));
+		memcpy(sregs2->pdptrs, kvm_read_pdptrs(vcpu), sizeof(sregs2->pdptrs));
 		sregs2->flags |= KVM_SREGS2_FLAGS_PDPTRS_VALID;
 	}
 	return 0;

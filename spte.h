@@ -2,7 +2,9 @@
 /*
  * Our page-table entries: the bits, and what may be asked of one.  The format
  * is the processor's own for shadow and AMD's nested paging: APM 2 "Long-Mode
- * Page Translation", "Nested Paging".
+ * Page Translation", "Nested Paging".  Intel's nested tables have the address,
+ * P (as "readable"), W and PS in the same places; what they have elsewhere is
+ * in the vendor's table of operations (nested_*_mask).
  */
 #ifndef KVM_SPTE_H
 #define KVM_SPTE_H
@@ -87,10 +89,15 @@ static inline kvm_pfn_t spte_pfn(u64 spte)
 	return __sme_clr(spte & SPTE_ADDR_MASK) >> PAGE_SHIFT;
 }
 
-/* The processor sets A and D by itself. */
-static inline u64 spte_sans_ad(u64 spte)
+/* The processor sets A and D by itself, where its tables have them. */
+static inline u64 spte_accessed_mask(void)
 {
-	return spte & ~(SPTE_A | SPTE_D);
+	return kvm_ops.nested_paging ? kvm_ops.nested_accessed_mask : SPTE_A;
+}
+
+static inline u64 spte_dirty_mask(void)
+{
+	return kvm_ops.nested_paging ? kvm_ops.nested_dirty_mask : SPTE_D;
 }
 
 /* Can a TLB filled from old allow what new does not? */

@@ -312,8 +312,9 @@ static void __init fill_ops(void)
 	svm_ops.max_nested_page_level = boot_cpu_has(X86_FEATURE_GBPAGES) ? PG_LEVEL_1G :
 									    PG_LEVEL_2M;
 	/* NPT looks up guest physical addresses as user accesses. */
-	svm_ops.nested_user_mask = _PAGE_USER;
-	svm_ops.nested_ad = true;
+	svm_ops.nested_access_mask = _PAGE_USER;
+	svm_ops.nested_accessed_mask = _PAGE_ACCESSED;
+	svm_ops.nested_dirty_mask = _PAGE_DIRTY;
 	svm_ops.has_nx = boot_cpu_has(X86_FEATURE_NX);
 	svm_ops.umip_emulated = false;
 	svm_ops.cr4_guest_reserved = X86_CR4_VMXE | X86_CR4_SMXE | X86_CR4_CET;

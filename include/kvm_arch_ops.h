@@ -38,8 +38,11 @@ struct kvm_arch_ops {
 	bool nested_paging;		/* EPT or NPT in use */
 	int  nested_levels;		/* levels of the nested root, 4 or 5 */
 	int  max_nested_page_level;	/* largest nested leaf, PG_LEVEL_* */
-	bool nested_ad;			/* nested entries have A/D bits */
-	u64  nested_user_mask;		/* set in every present nested entry */
+	bool nested_pdptrs;		/* PAE's top entries are registers there, too */
+	u64  nested_access_mask;	/* set in every present nested entry */
+	u64  nested_leaf_mask;		/* in leaves that map memory; not in those of devices */
+	u64  nested_accessed_mask;	/* A and D of nested entries; 0: there are none */
+	u64  nested_dirty_mask;
 	bool has_nx;			/* host EFER.NXE is usable for shadow */
 	bool umip_emulated;		/* UMIP can be emulated by intercepts */
 

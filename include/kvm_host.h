@@ -96,6 +96,8 @@ enum kvm_reg {
 	VCPU_EXREG_EXIT_INFO_1,		/* VMX: read on demand */
 	VCPU_EXREG_EXIT_INFO_2,
 	VCPU_EXREG_SEGMENTS,
+	VCPU_EXREG_RFLAGS,
+	VCPU_EXREG_PDPTR,
 };
 
 /* Segment numbers: the hardware's, then TR and LDTR. */
@@ -612,6 +614,13 @@ static inline unsigned long kvm_read_cr4(struct kvm_vcpu *vcpu)
 	return vcpu->cr4;
 }
 
+static inline const u64 *kvm_read_pdptrs(struct kvm_vcpu *vcpu)
+{
+	if (!(vcpu->regs_avail & BIT(VCPU_EXREG_PDPTR)))
+		kvm_ops.cache_reg(vcpu, VCPU_EXREG_PDPTR);
+	return vcpu->mmu.pdptrs;
+}
+
 static inline bool is_protmode(struct kvm_vcpu *vcpu) { return kvm_read_cr0(vcpu) & X86_CR0_PE; }
 static inline bool is_paging(struct kvm_vcpu *vcpu) { return kvm_read_cr0(vcpu) & X86_CR0_PG; }
 static inline bool is_pae(struct kvm_vcpu *vcpu) { return kvm_read_cr4(vcpu) & X86_CR4_PAE; }
@@ -729,6 +738,8 @@ struct kvm_walk_trace {
 	u64 gpte[5];
 };
 int  kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace);
+/* Nested paging: map a page that the vendor owns until the VM goes, in no slot. */
+int  kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page);
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva);
 /* The guest flushes its TLB (MOV CR3, CR4.PGE, INVPCID): sync and flush. */
 void kvm_mmu_guest_tlb_flush(struct kvm_vcpu *vcpu);
