@@ -889,6 +889,43 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 EXPORT_SYMBOL_GPL(kvm_emulate_insn);
 
 /**
+ * kvm_emulate_real_interrupt - deliver an event in real mode
+ * @vcpu: the vcpu, loaded, in real mode
+ * @vector: the event's
+ * @insn_len: of the instruction that it returns behind, or 0
+ *
+ * For processors that cannot.  It is what INT n does.  Returns as exit handlers do.
+ */
+int kvm_emulate_real_interrupt(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len)
+{
+	const u8 int_n[] = { 0xcd, vector };
+	struct kvm_emulate *e = vcpu->emul;
+
+	vcpu->stat.insn_emulation++;
+	load_ctxt(vcpu, e);
+	e->no_error = false;
+	if (x86_decode_insn(&e->ctxt, int_n, sizeof(int_n)) != X86EMUL_CONTINUE)
+		return emulation_failed(vcpu, e);
+	e->ctxt.d.len = insn_len;
+	switch (x86_emulate_insn(&e->ctxt)) {
+	case X86EMUL_CONTINUE:
+		kvm_clear_injected(vcpu);
+		store_ctxt(vcpu, e);
+		kvm_ops.set_interrupt_shadow(vcpu, 0);
+		return 1;
+	case X86EMUL_PROPAGATE_FAULT:
+		/* An exception that is being delivered counts, for a double fault. */
+		vcpu->events.irq.injected = false;
+		vcpu->events.nmi_injected = false;
+		propagate_fault(vcpu, e);
+		return 1;
+	default:
+		return emulation_failed(vcpu, e);
+	}
+}
+EXPORT_SYMBOL_GPL(kvm_emulate_real_interrupt);
+
+/**
  * kvm_task_switch - an event's way through a task gate, which hardware leaves to us
  * @vcpu: the vcpu, loaded; RIP is what the old task goes on with
  * @selector: the new task's TSS

@@ -895,6 +895,8 @@ int  kvm_emulate_create(struct kvm_vcpu *vcpu);
 void kvm_emulate_destroy(struct kvm_vcpu *vcpu);
 int  kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, int insn_len);
 int  kvm_task_switch(struct kvm_vcpu *vcpu, u16 selector, const u32 *error_code);
+/* Deliver an event through real mode's vector table; RIP + insn_len is returned to. */
+int  kvm_emulate_real_interrupt(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len);
 /* The length of the instruction at RIP, 1..15, or -errno; nothing changes.  code64: CS.L. */
 int  kvm_insn_length(struct kvm_vcpu *vcpu, bool code64);
 
