@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the VMX module share: a vcpu's own part, and real mode on
+ * processors that cannot run it (vmx_real.c).
+ */
+#ifndef KVM_VMX_H
+#define KVM_VMX_H
+
+#include "kvm_host.h"
+#include "vmx_entry.h"
+#include "vmx_ops.h"
+
+#include <linux/list.h>
+#include <asm/vmx.h>
+
+#include "compat/vmx.h"
+
+/* Exits that are none of the hardware's: the entry was not made. */
+#define EXIT_REASON_NONE	0xffff		/* virtualization went off, or nothing ran yet */
+#define EXIT_REASON_BAD_STATE	0xfffe		/* what VMX cannot hold: emulate */
+#define EXIT_REASON_REAL_EVENT	0xfffd		/* an event of real mode: deliver by software */
+
+/* Segment fields of the VMCS, and a bit for each in vcpu_vmx.seg_read. */
+enum vmx_seg_field { SEG_SELECTOR, SEG_BASE, SEG_LIMIT, SEG_AR, SEG_NR_FIELDS };
+#define VMX_NR_SEGS		8
+
+/* Of a segment whatever the VMCS has; ar: VMX_AR_*. */
+struct vmx_seg {
+	u16 selector;
+	u32 limit;
+	u32 ar;
+	unsigned long base;
+};
+
+struct kvm_vmx {
+	struct kvm kvm;			/* first: the core allocates us by it */
+	struct page *identity;		/* page table for guests that do not page, or NULL */
+};
+
+struct vcpu_vmx {
+	struct kvm_vcpu vcpu;		/* first: the core allocates us by it */
+	struct vmx_switch sw;
+	struct page *vmcs;
+	struct list_head loaded;	/* vmx_cpu.loaded of loaded_cpu */
+	int loaded_cpu;			/* the VMCS may be in its caches; -1: in memory */
+	u64 id;				/* never used again by another vcpu */
+	u16 vpid;			/* 0: none, every entry and exit flushes */
+
+	/* The last exit. */
+	u32 exit_reason;
+	u32 entry_error;		/* VM-instruction error, if it was none */
+	u32 intr_info;			/* of EXCEPTION_NMI */
+	bool injected;			/* an event was put in for this entry */
+	bool exit_is_insn;		/* VM_EXIT_INSTRUCTION_LEN is about RIP */
+
+	/* What the VMCS has, so that it need not be read. */
+	u32 pin_ctl, cpu_ctl, cpu2_ctl, exit_ctl, entry_ctl;
+	u32 exception_bitmap;
+	unsigned long host_cr3, host_cr4;
+	unsigned long cr4_owned;	/* bits that the guest changes by itself */
+	unsigned long rflags;		/* if EXREG_RFLAGS is available */
+	u32 seg_read;			/* bit seg * 4 + field: seg_cache has it */
+	struct vmx_seg seg_cache[VMX_NR_SEGS];
+
+	/* The guest's, where the VMCS has no place for them. */
+	u64 star, lstar, cstar, sfmask, kernel_gs_base;
+	u64 debugctl;
+	bool spec_ctrl_direct;		/* MSR map gives SPEC_CTRL to the guest */
+
+	/* The host's, switched once for many entries. */
+	struct {
+		bool saved;
+		u16 fs, gs, ds, es, ldt;
+		unsigned long fs_base, kernel_gs_base;
+		u64 debugctl;
+	} host;
+
+	/* EFER by the MSR areas, where the VMCS has no field for it. */
+	struct vmx_msr_entry *msr_areas;	/* [0] guest's, [1] host's */
+	bool efer_by_area;
+
+	/* Without unrestricted guests (vmx_real.c). */
+	struct {
+		bool identity;		/* CR3 is our map's, as the guest does not page */
+		bool vm86;		/* the guest is in real mode, the CPU in virtual-8086 */
+		bool check;		/* something changed: is the state one that VMX holds? */
+		bool bad_state;		/* no */
+		struct { bool valid; u8 vector; u8 insn_len; } event;
+		unsigned long iopl;	/* the guest's IOPL and VM */
+		struct vmx_seg seg[VMX_NR_SEGS];	/* as the guest has them */
+		struct kvm_dtable idt;
+	} real;
+};
+
+/* The fields of one kind of all segments follow each other, in the hardware's order. */
+#define SEG_FIELD(first, seg)	((first) + 2 * (seg))
+
+/* What this processor has, and the module uses (vmx.c). */
+extern bool vmx_ept, vmx_unrestricted;
+
+void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s);
+void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s);
+
+void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
+
+/* vmx_dump.c */
+void vmx_dump(struct vcpu_vmx *vmx);
+
+/* vmx_real.c */
+int  vmx_real_init_vm(struct kvm *kvm);
+void vmx_real_destroy_vm(struct kvm *kvm);
+bool vmx_real_map_identity(struct vcpu_vmx *vmx, gpa_t gpa, int *r);
+void vmx_real_get_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s);
+void vmx_real_set_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s);
+unsigned long vmx_real_rflags(struct vcpu_vmx *vmx, unsigned long hw);
+unsigned long vmx_real_set_rflags(struct vcpu_vmx *vmx, unsigned long rflags);
+unsigned long vmx_real_cr4(struct vcpu_vmx *vmx, unsigned long hw);
+void vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0);
+bool vmx_real_no_entry(struct vcpu_vmx *vmx);
+int  vmx_real_emulate(struct vcpu_vmx *vmx);
+void vmx_real_inject(struct vcpu_vmx *vmx, u8 vector, unsigned int insn_len);
+int  vmx_real_deliver(struct vcpu_vmx *vmx);
+bool vmx_real_can_inject(struct vcpu_vmx *vmx);
+int  vmx_real_exception(struct vcpu_vmx *vmx, u8 vector);
+
+static inline struct kvm_vmx *to_kvm_vmx(struct kvm *kvm)
+{
+	return container_of(kvm, struct kvm_vmx, kvm);
+}
+
+static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *vcpu)
+{
+	return container_of(vcpu, struct vcpu_vmx, vcpu);
+}
+
+#endif

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Guests' real mode on processors, or by choice, without unrestricted guests.
+ *
+ * VMX there demands a guest with protection and paging on.  Real mode is then
+ * run as virtual-8086 mode with IOPL 3: the same instructions with the same
+ * segments, 64 kB from 16 times the selector on.  What it does not have faults
+ * and is emulated: HLT, MOV CR, LGDT and their like; IN and OUT, by a TSS too
+ * short to allow a port; INT n, by an IDT that has no vector.  Every exception
+ * is intercepted, and events are delivered through the guest's vector table by
+ * the emulator.
+ *
+ * Real mode with other segments ("big" real mode, right after a mode switch)
+ * is emulated until the segments are such as virtual-8086 mode has; so is
+ * protected mode, until they are such as VM entry allows.
+ */
+#define pr_fmt(fmt) "kvm_intel: " fmt
+
+#include "vmx.h"
+
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+
+/* Segments in virtual-8086 mode (SDM 3C "Checks on Guest Segment Registers"). */
+#define VM86_AR		0xf3
+#define VM86_LIMIT	0xffff
+/* A TSS that a 16-bit I/O map base does not fit in. */
+#define NO_PORTS_AR	(VMX_AR_P_MASK | VMX_AR_TYPE_BUSY_32_TSS)
+
+/* So many instructions are emulated in a row, if nothing else is to be done. */
+#define EMULATE_BATCH	128
+
+#define VM86_FLAGS	(X86_EFLAGS_VM | X86_EFLAGS_IOPL)
+
+/*
+ * ---- the identity map ----
+ */
+
+/* 1024 pages of 4M, supervisor's and user's, writable, accessed, dirty. */
+#define IDENTITY_ENTRY	(_PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | \
+			 _PAGE_DIRTY | _PAGE_PSE)
+#define IDENTITY_SHIFT	22
+
+static u64 identity_gpa(struct kvm *kvm)
+{
+	return kvm->identity_map_addr ?: VMX_EPT_IDENTITY_PAGETABLE_ADDR;
+}
+
+int vmx_real_init_vm(struct kvm *kvm)
+{
+	struct kvm_vmx *kvm_vmx = to_kvm_vmx(kvm);
+	u32 *table, i;
+
+	if (!vmx_ept || vmx_unrestricted)
+		return 0;
+	kvm_vmx->identity = alloc_page(GFP_KERNEL_ACCOUNT);
+	if (!kvm_vmx->identity)
+		return -ENOMEM;
+	table = page_address(kvm_vmx->identity);
+	for (i = 0; i < PAGE_SIZE / sizeof(*table); i++)
+		table[i] = i << IDENTITY_SHIFT | IDENTITY_ENTRY;
+	return 0;
+}
+
+void vmx_real_destroy_vm(struct kvm *kvm)
+{
+	if (to_kvm_vmx(kvm)->identity)
+		__free_page(to_kvm_vmx(kvm)->identity);
+}
+
+/** vmx_real_map_identity - is it the map that an EPT violation is about?  *r: as exit handlers */
+bool vmx_real_map_identity(struct vcpu_vmx *vmx, gpa_t gpa, int *r)
+{
+	struct kvm *kvm = vmx->vcpu.kvm;
+
+	if (gpa_to_gfn(gpa) != gpa_to_gfn(identity_gpa(kvm)))
+		return false;
+	*r = kvm_mmu_map_page(&vmx->vcpu, gpa, to_kvm_vmx(kvm)->identity);
+	return true;
+}
+
+/*
+ * ---- registers ----
+ */
+
+/** vmx_real_get_seg - a segment as the guest has it, in real mode */
+void vmx_real_get_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s)
+{
+	if (seg == VCPU_SREG_TR) {
+		*s = vmx->real.seg[seg];
+		return;
+	}
+	vmx_read_seg(vmx, seg, s);
+	if (seg == VCPU_SREG_LDTR)
+		return;
+	/* Loading a segment changes only these two, in real mode as in ours. */
+	s->limit = vmx->real.seg[seg].limit;
+	s->ar = vmx->real.seg[seg].ar;
+}
+
+/** vmx_real_set_seg - the same, set; the hardware gets what it can hold */
+void vmx_real_set_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s)
+{
+	struct vmx_seg hw = *s;
+
+	vmx->real.seg[seg] = *s;
+	if (seg == VCPU_SREG_TR)
+		return;
+	if (seg != VCPU_SREG_LDTR) {
+		hw.limit = VM86_LIMIT;
+		hw.ar = VM86_AR;
+	}
+	vmx_write_seg(vmx, seg, &hw);
+}
+
+/** vmx_real_rflags - the guest's flags, of the hardware's */
+unsigned long vmx_real_rflags(struct vcpu_vmx *vmx, unsigned long hw)
+{
+	return (hw & ~VM86_FLAGS) | vmx->real.iopl;
+}
+
+/** vmx_real_set_rflags - what the hardware gets for the guest's flags */
+unsigned long vmx_real_set_rflags(struct vcpu_vmx *vmx, unsigned long rflags)
+{
+	vmx->real.check = true;
+	if (!vmx->real.vm86)
+		return rflags;
+	vmx->real.iopl = rflags & X86_EFLAGS_IOPL;
+	return rflags | VM86_FLAGS;
+}
+
+/**
+ * vmx_real_cr4 - CR4 for the hardware
+ * @vmx: the vcpu
+ * @hw: as it would be otherwise
+ *
+ * Without VME, INT n looks at the IDT and not at a TSS of ours.  Under EPT a
+ * guest that does not page has tables of ours, of 4-byte entries, all a user's.
+ */
+unsigned long vmx_real_cr4(struct vcpu_vmx *vmx, unsigned long hw)
+{
+	if (vmx->real.vm86)
+		hw &= ~X86_CR4_VME;
+	if (vmx_ept && !is_paging(&vmx->vcpu))
+		hw = (hw & ~(X86_CR4_PAE | X86_CR4_SMEP | X86_CR4_SMAP)) | X86_CR4_PSE;
+	return hw;
+}
+
+static void enter_vm86(struct vcpu_vmx *vmx)
+{
+	static const struct vmx_seg no_ports = { .ar = NO_PORTS_AR };
+	struct kvm_vcpu *vcpu = &vmx->vcpu;
+	unsigned long rflags = kvm_ops.get_rflags(vcpu);
+	struct vmx_seg s;
+	int seg;
+
+	kvm_ops.get_idt(vcpu, &vmx->real.idt);
+	vmx->real.vm86 = true;
+	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_TR; seg++) {
+		vmx_read_seg(vmx, seg, &s);
+		vmx_real_set_seg(vmx, seg, &s);
+	}
+	vmx_write_seg(vmx, VCPU_SREG_TR, &no_ports);
+	vmcs_write32(GUEST_IDTR_LIMIT, 0);
+	kvm_ops.set_rflags(vcpu, rflags);
+}
+
+static void leave_vm86(struct vcpu_vmx *vmx)
+{
+	struct kvm_vcpu *vcpu = &vmx->vcpu;
+	unsigned long rflags = kvm_ops.get_rflags(vcpu);
+	struct vmx_seg s;
+	int seg;
+
+	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_TR; seg++) {
+		vmx_real_get_seg(vmx, seg, &s);
+		vmx_write_seg(vmx, seg, &s);
+	}
+	vmx->real.vm86 = false;
+	kvm_ops.set_idt(vcpu, &vmx->real.idt);
+	kvm_ops.set_rflags(vcpu, rflags);
+}
+
+/*
+ * Under EPT the guest's tables take part in each translation, and it has none
+ * yet: one of ours maps addresses to themselves.  The guest's own CR3 waits.
+ */
+static void switch_paging(struct vcpu_vmx *vmx, bool identity)
+{
+	struct kvm_vcpu *vcpu = &vmx->vcpu;
+
+	if (vmx->real.identity == identity)
+		return;
+	kvm_read_cr3(vcpu);
+	vmx->real.identity = identity;
+	vmcs_write(GUEST_CR3, identity ? identity_gpa(vcpu->kvm) : vcpu->cr3);
+	vmx_set_cpu_ctl(vmx, CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING, identity);
+}
+
+/** vmx_real_switch - CR0 is about to become another */
+void vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0)
+{
+	bool real = !(cr0 & X86_CR0_PE);
+
+	if (vmx_ept)
+		switch_paging(vmx, !(cr0 & X86_CR0_PG));
+	if (vmx->real.vm86 == real)
+		return;
+	if (real)
+		enter_vm86(vmx);
+	else
+		leave_vm86(vmx);
+	kvm_ops.update_intercepts(&vmx->vcpu);
+}
+
+/*
+ * ---- what VMX holds: SDM 3C "Checks on Guest Segment Registers" ----
+ */
+
+static bool vm86_seg_allowed(const struct vmx_seg *s)
+{
+	return s->base == (unsigned long)s->selector << 4 && s->limit == VM86_LIMIT;
+}
+
+/* Real mode: what is left of protected mode in a segment shows in its size. */
+static bool real_state_allowed(struct vcpu_vmx *vmx)
+{
+	struct vmx_seg s;
+	int seg;
+
+	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_GS; seg++) {
+		vmx_real_get_seg(vmx, seg, &s);
+		if (!vm86_seg_allowed(&s) || (s.ar & VMX_AR_UNUSABLE_MASK))
+			return false;
+		if ((seg == VCPU_SREG_CS || seg == VCPU_SREG_SS) && (s.ar & VMX_AR_DB_MASK))
+			return false;
+	}
+	return true;
+}
+
+static unsigned int rpl(const struct vmx_seg *s)
+{
+	return s->selector & 3;
+}
+
+static bool present(const struct vmx_seg *s, u32 system)
+{
+	return (s->ar & (VMX_AR_P_MASK | VMX_AR_S_MASK)) ==
+	       (VMX_AR_P_MASK | (system ? 0 : VMX_AR_S_MASK));
+}
+
+static bool cs_allowed(struct vcpu_vmx *vmx, const struct vmx_seg *cs, const struct vmx_seg *ss)
+{
+	const u32 both = VMX_AR_L_MASK | VMX_AR_DB_MASK;
+
+	if ((cs->ar & VMX_AR_UNUSABLE_MASK) || !present(cs, false) || (u64)cs->base >> 32)
+		return false;
+	if (is_long_mode(&vmx->vcpu) && (cs->ar & both) == both)
+		return false;
+	switch (cs->ar & VMX_AR_TYPE_MASK) {
+	case 9:
+	case 11:
+		return VMX_AR_DPL(cs->ar) == VMX_AR_DPL(ss->ar);
+	case 13:
+	case 15:
+		return VMX_AR_DPL(cs->ar) <= VMX_AR_DPL(ss->ar);
+	default:
+		return false;
+	}
+}
+
+static bool ss_allowed(const struct vmx_seg *ss, const struct vmx_seg *cs)
+{
+	u32 type = ss->ar & VMX_AR_TYPE_MASK;
+
+	if (rpl(ss) != rpl(cs) || rpl(ss) != VMX_AR_DPL(ss->ar))
+		return false;
+	if (ss->ar & VMX_AR_UNUSABLE_MASK)
+		return true;
+	return (type == 3 || type == 7) && present(ss, false) && !((u64)ss->base >> 32);
+}
+
+static bool data_allowed(const struct vmx_seg *s, int seg)
+{
+	u32 type = s->ar & VMX_AR_TYPE_MASK;
+
+	if (s->ar & VMX_AR_UNUSABLE_MASK)
+		return true;
+	if (!present(s, false) || !(type & VMX_AR_TYPE_ACCESSES_MASK))
+		return false;
+	if ((type & VMX_AR_TYPE_CODE_MASK) && !(type & VMX_AR_TYPE_READABLE_MASK))
+		return false;
+	if (type <= 11 && VMX_AR_DPL(s->ar) < rpl(s))
+		return false;
+	return seg >= VCPU_SREG_FS || !((u64)s->base >> 32);
+}
+
+static bool system_allowed(struct vcpu_vmx *vmx)
+{
+	struct vmx_seg s;
+	u32 type;
+
+	vmx_read_seg(vmx, VCPU_SREG_TR, &s);
+	type = s.ar & VMX_AR_TYPE_MASK;
+	if ((s.ar & VMX_AR_UNUSABLE_MASK) || (s.selector & 4) || !present(&s, true) ||
+	    (type != VMX_AR_TYPE_BUSY_32_TSS &&
+	     (type != VMX_AR_TYPE_BUSY_16_TSS || is_long_mode(&vmx->vcpu))))
+		return false;
+	vmx_read_seg(vmx, VCPU_SREG_LDTR, &s);
+	return (s.ar & VMX_AR_UNUSABLE_MASK) ||
+	       (!(s.selector & 4) && present(&s, true) &&
+		(s.ar & VMX_AR_TYPE_MASK) == VMX_AR_TYPE_LDT);
+}
+
+static bool protected_state_allowed(struct vcpu_vmx *vmx)
+{
+	struct vmx_seg cs, ss, s;
+	int seg;
+
+	vmx_read_seg(vmx, VCPU_SREG_CS, &cs);
+	vmx_read_seg(vmx, VCPU_SREG_SS, &ss);
+	if (!cs_allowed(vmx, &cs, &ss) || !ss_allowed(&ss, &cs) || !system_allowed(vmx))
+		return false;
+	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_GS; seg++) {
+		if (seg == VCPU_SREG_CS || seg == VCPU_SREG_SS)
+			continue;
+		vmx_read_seg(vmx, seg, &s);
+		if (!data_allowed(&s, seg))
+			return false;
+	}
+	return true;
+}
+
+/* A guest in virtual-8086 mode of its own: the processor has loaded what it allows. */
+static bool own_vm86_allowed(struct vcpu_vmx *vmx)
+{
+	struct vmx_seg s;
+	int seg;
+
+	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_GS; seg++) {
+		vmx_read_seg(vmx, seg, &s);
+		if (!vm86_seg_allowed(&s) || s.ar != VM86_AR)
+			return false;
+	}
+	return true;
+}
+
+static bool bad_state(struct vcpu_vmx *vmx)
+{
+	bool allowed;
+
+	if (!vmx->real.check)
+		return vmx->real.bad_state;
+	if (vmx->real.vm86)
+		allowed = real_state_allowed(vmx);
+	else if (kvm_ops.get_rflags(&vmx->vcpu) & X86_EFLAGS_VM)
+		allowed = own_vm86_allowed(vmx);
+	else
+		allowed = protected_state_allowed(vmx);
+	vmx->real.check = false;
+	vmx->real.bad_state = !allowed;
+	return !allowed;
+}
+
+/*
+ * ---- running ----
+ */
+
+/** vmx_real_no_entry - something is to be done by software first */
+bool vmx_real_no_entry(struct vcpu_vmx *vmx)
+{
+	if (vmx->real.event.valid) {
+		vmx->exit_reason = EXIT_REASON_REAL_EVENT;
+		return true;
+	}
+	if (likely(!bad_state(vmx)))
+		return false;
+	vmx->exit_reason = EXIT_REASON_BAD_STATE;
+	return true;
+}
+
+/** vmx_real_emulate - the guest goes on by emulation; as exit handlers */
+int vmx_real_emulate(struct vcpu_vmx *vmx)
+{
+	struct kvm_vcpu *vcpu = &vmx->vcpu;
+	int i, r;
+
+	/* Delivery through a protected-mode IDT is the processor's. */
+	if (vmx->injected) {
+		kvm_ops.cancel_injection(vcpu);
+		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, 0, NULL);
+	}
+	for (i = 0; i < EMULATE_BATCH; i++) {
+		r = kvm_emulate_insn(vcpu, 0, 0, NULL, 0);
+		if (r <= 0)
+			return r;
+		if (!bad_state(vmx) || READ_ONCE(vcpu->requests) || need_resched() ||
+		    signal_pending(current))
+			break;
+	}
+	return 1;
+}
+
+/** vmx_real_inject - the next entry is to deliver an event in real mode */
+void vmx_real_inject(struct vcpu_vmx *vmx, u8 vector, unsigned int insn_len)
+{
+	vmx->real.event.valid = true;
+	vmx->real.event.vector = vector;
+	vmx->real.event.insn_len = insn_len;
+}
+
+/** vmx_real_deliver - and does, where memory may be slept for; as exit handlers */
+int vmx_real_deliver(struct vcpu_vmx *vmx)
+{
+	vmx->real.event.valid = false;
+	return kvm_emulate_real_interrupt(&vmx->vcpu, vmx->real.event.vector,
+					  vmx->real.event.insn_len);
+}
+
+/** vmx_real_can_inject - is there a way to deliver an event now? */
+bool vmx_real_can_inject(struct vcpu_vmx *vmx)
+{
+	return vmx_unrestricted || vmx->real.vm86 || !bad_state(vmx);
+}
+
+/**
+ * vmx_real_exception - an exception in the virtual-8086 mode that stands for real mode
+ * @vmx: the vcpu
+ * @vector: which
+ *
+ * What real mode allows and virtual-8086 mode does not is #GP; INT3 and INTO
+ * are executed as real mode does it.  The rest is the guest's own fault.
+ */
+int vmx_real_exception(struct vcpu_vmx *vmx, u8 vector)
+{
+	switch (vector) {
+	case X86_TRAP_GP:
+	case X86_TRAP_BP:
+	case X86_TRAP_OF:
+		return kvm_emulate_insn(&vmx->vcpu, 0, 0, NULL, 0);
+	default:
+		kvm_queue_exception(&vmx->vcpu, vector);
+		return 1;
+	}
+}
