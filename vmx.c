@@ -1169,6 +1169,30 @@ static bool in_64bit_code(struct kvm_vcpu *vcpu)
 	return is_long_mode(vcpu) && is_64bit_code(vcpu);
 }
 
+static unsigned long hw_rflags(struct vcpu_vmx *vmx)
+{
+	struct kvm_vcpu *vcpu = &vmx->vcpu;
+
+	if (!(vcpu->regs_avail & BIT(VCPU_EXREG_RFLAGS))) {
+		vcpu->regs_avail |= BIT(VCPU_EXREG_RFLAGS);
+		vmx->rflags = vmcs_read(GUEST_RFLAGS);
+	}
+	return vmx->rflags;
+}
+
+/*
+ * An instruction that exits has not been stepped over, and only behind MOV SS
+ * does an exit leave a debug exception pending (SDM 3C "Saving Non-Register
+ * State").  Bochs 2.7 leaves the step of every instruction that exits.
+ */
+static void drop_false_step(struct vcpu_vmx *vmx)
+{
+	if (likely(!(hw_rflags(vmx) & X86_EFLAGS_TF)))
+		return;
+	if (!(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & INTR_STATE_SHADOW))
+		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+}
+
 static int vmx_skip_insn(struct kvm_vcpu *vcpu)
 {
 	unsigned long rip = kvm_rip_read(vcpu), next;
@@ -1189,6 +1213,7 @@ static int vmx_skip_insn(struct kvm_vcpu *vcpu)
 	state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
 	if (unlikely(state & INTR_STATE_SHADOW))
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~INTR_STATE_SHADOW);
+	drop_false_step(to_vmx(vcpu));
 	return 1;
 }
 
@@ -1254,6 +1279,7 @@ static int ept_violation_exit(struct kvm_vcpu *vcpu)
 
 	if (unlikely(qual & QUAL_NMI_UNBLOCKED))
 		block_nmis_again(to_vmx(vcpu), true);
+	drop_false_step(to_vmx(vcpu));
 	if (unlikely(to_vmx(vcpu)->real.identity) &&
 	    vmx_real_map_identity(to_vmx(vcpu), fault.addr, &r))
 		return r;
@@ -1273,11 +1299,6 @@ static int db_exit(struct kvm_vcpu *vcpu)
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	unsigned long bits = vmcs_read(EXIT_QUALIFICATION) & DB_QUAL_BITS;
 
-	/*
-	 * Nothing is pending any more (SDM 3C "Saving Non-Register State"), but
-	 * Bochs 2.7 says so, and would trap again at once.
-	 */
-	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	/* INT1 is behind itself when its handler runs. */
 	if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION)
 		vmx_skip_insn(vcpu);
@@ -1295,6 +1316,7 @@ static int exception_exit(struct kvm_vcpu *vcpu)
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
 		return nmi_exit(vcpu);
+	drop_false_step(vmx);
 	if (unlikely(info & INTR_INFO_UNBLOCK_NMI) &&
 	    (info & INTR_INFO_VECTOR_MASK) != X86_TRAP_DF)
 		block_nmis_again(vmx, true);
@@ -1415,6 +1437,8 @@ static int io_exit(struct kvm_vcpu *vcpu)
 		.port = IO_PORT(qual),
 	};
 
+	if (pio.string)
+		drop_false_step(to_vmx(vcpu));
 	return kvm_emulate_pio(vcpu, &pio);
 }
 
@@ -1830,17 +1854,6 @@ static void vmx_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 		return;
 	if (likely(!vmx->real.identity))
 		vmcs_write(GUEST_CR3, cr3);
-}
-
-static unsigned long hw_rflags(struct vcpu_vmx *vmx)
-{
-	struct kvm_vcpu *vcpu = &vmx->vcpu;
-
-	if (!(vcpu->regs_avail & BIT(VCPU_EXREG_RFLAGS))) {
-		vcpu->regs_avail |= BIT(VCPU_EXREG_RFLAGS);
-		vmx->rflags = vmcs_read(GUEST_RFLAGS);
-	}
-	return vmx->rflags;
 }
 
 static unsigned long vmx_get_rflags(struct kvm_vcpu *vcpu)
