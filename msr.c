@@ -634,6 +634,8 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_MCG_CTL, MSR_IA32_MCG_CTL, .get = get_mcg_ctl, .set = set_mcg_ctl },
 	{ MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, ROW_LISTED,
 	  MEM(msr.misc_enable), .valid = valid_misc_enable },
+	/* Of the processor's power management nothing is the guest's. */
+	{ MSR_IA32_POWER_CTL, MSR_IA32_POWER_CTL, ROW_LISTED, MEM(msr.power_ctl) },
 	{ MSR_MTRR_VAR_FIRST, MSR_MTRR_VAR_LAST, ROW_LISTED,
 	  MEM(msr.mtrr_var), .valid = valid_mtrr_var },
 	{ MSR_MTRRfix64K_00000, MSR_MTRRfix64K_00000, ROW_LISTED,
@@ -980,6 +982,7 @@ void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event)
 	vcpu->msr.mcg_status = 0;
 	vcpu->msr.k7_hwcr = 0;
 	vcpu->msr.misc_features = 0;
+	vcpu->msr.power_ctl = 0;
 	kvm_pv_reset(vcpu);
 	vcpu->xss = 0;
 	reset_tsc(vcpu);

@@ -404,7 +404,7 @@ struct kvm_vcpu {
 		u64 *mce_banks;		/* 4 per bank: CTL STATUS ADDR MISC */
 		u64 wall_clock, system_time, steal_time, poll_control;
 		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux;
-		u64 misc_features;
+		u64 misc_features, power_ctl;
 	} msr;
 
 	/* Paravirtual features (pv.c). */
