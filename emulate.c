@@ -512,6 +512,7 @@ static bool emul_has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_feature
 		[X86EMUL_FEAT_SYSENTER] = X86_FEATURE_SEP,
 		[X86EMUL_FEAT_LAHF_LM] = X86_FEATURE_LAHF_LM,
 		[X86EMUL_FEAT_ADX] = X86_FEATURE_ADX,
+		[X86EMUL_FEAT_SSE42] = X86_FEATURE_XMM4_2,
 	};
 
 	return f < ARRAY_SIZE(features) && kvm_guest_has(to_vcpu(ctxt), features[f]);

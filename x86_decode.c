@@ -783,9 +783,19 @@ static const struct x86_opcode pfx_0ff0[4] = {
 	[3] = BY_MOD(mod_lddqu),
 };
 
-static const struct x86_opcode pfx_0ff7[4] = {	/* MASKMOVQ MASKMOVDQU */
-	[0] = NI_M,
-	[1] = NI_M,
+static const struct x86_opcode mod_maskmovq[2] = {
+	[0] = UD,
+	[1] = I2(em_maskmov, Pq, Qq, F_N0 | F_N1 | F_MMX),
+};
+
+static const struct x86_opcode mod_maskmovdqu[2] = {
+	[0] = UD,
+	[1] = I2(em_maskmov, Vdq, Wdq, F_N0 | F_N1 | F_SSE),
+};
+
+static const struct x86_opcode pfx_0ff7[4] = {
+	[0] = BY_MOD(mod_maskmovq),
+	[1] = BY_MOD(mod_maskmovdqu),
 	[2] = UD, UD,
 };
 
@@ -995,7 +1005,7 @@ static const struct x86_opcode pfx_0f38f0[4] = {
 	[0] = BY_MOD(mod_0f38f0),
 	[1] = BY_MOD(mod_0f38f0),
 	[2] = UD,
-	[3] = NI_M,				/* CRC32 */
+	[3] = I2(em_crc32, Gy, Eb, 0),
 };
 
 static const struct x86_opcode mod_0f38f1[2] = {
@@ -1007,7 +1017,7 @@ static const struct x86_opcode pfx_0f38f1[4] = {
 	[0] = BY_MOD(mod_0f38f1),
 	[1] = BY_MOD(mod_0f38f1),
 	[2] = UD,
-	[3] = NI_M,
+	[3] = I2(em_crc32, Gy, Ev, 0),
 };
 
 static const struct x86_opcode pfx_0f38f6[4] = {

@@ -175,7 +175,7 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(rol) X(ror) X(rcl) X(rcr) X(shl) X(shr) X(sar) X(shld) X(shrd) \
 	X(bt) X(bts) X(btr) X(btc) X(bsf) X(bsr) X(tzcnt) X(lzcnt) X(popcnt) \
 	X(movsx) X(movsxd) X(cbw) X(cwd) X(xchg) X(xchg_acc) X(xadd) X(cmpxchg) \
-	X(cmpxchg8b) X(bswap) X(movbe) X(setcc) X(cmovcc) X(lea) X(adcx) X(adox) \
+	X(cmpxchg8b) X(bswap) X(movbe) X(crc32) X(setcc) X(cmovcc) X(lea) X(adcx) X(adox) \
 	X(aaa) X(aas) X(daa) X(das) X(aam) X(aad) \
 	X(push) X(pop) X(pusha) X(popa) X(pushf) X(popf) X(enter) X(leave) \
 	X(push_seg) X(pop_seg) X(mov_from_seg) X(mov_to_seg) X(load_far) \
@@ -194,7 +194,7 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(rdfsbase) X(rdgsbase) X(wrfsbase) X(wrgsbase) \
 	X(fninit) X(fnstcw) X(fnstsw) \
 	X(movv) X(movv_low) X(movv_high) X(movhl) X(movd_to) X(movd_from) \
-	X(movm) X(movmd_to) X(movmd_from)
+	X(movm) X(movmd_to) X(movmd_from) X(maskmov)
 
 #define X(name) int em_##name(struct x86_emulate_ctxt *ctxt);
 EXECUTORS(X)

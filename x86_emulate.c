@@ -1189,6 +1189,20 @@ int em_movbe(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
+/* SDM 2A "CRC32": the polynomial 11EDC6F41, reflected */
+int em_crc32(struct x86_emulate_ctxt *ctxt)
+{
+	u32 crc = OP0.val;
+	unsigned int i;
+
+	if (!has_feature(ctxt, X86EMUL_FEAT_SSE42))
+		return fault_ud(ctxt);
+	for (i = 0; i < OP1.bytes * 8; i++)
+		crc = crc >> 1 ^ (((crc ^ OP1.val >> i) & 1) ? 0x82f63b78 : 0);
+	OP0.val = crc;
+	return X86EMUL_CONTINUE;
+}
+
 int em_setcc(struct x86_emulate_ctxt *ctxt)
 {
 	OP0.val = x86em_condition(ctxt, ctxt->d.opcode);

@@ -226,3 +226,37 @@ int em_movmd_from(struct x86_emulate_ctxt *ctxt)
 {
 	return ctxt->ops->get_mmx(ctxt, OP1.reg, &OP0.val);
 }
+
+/*
+ * MASKMOVQ, MASKMOVDQU: the bytes whose mask has its top bit set, to DS:rDI.  What
+ * faults with an empty mask, SDM 2B leaves to the processor: the one at hand looks
+ * at eight bytes at a time, and all must be writable.
+ */
+int em_maskmov(struct x86_emulate_ctxt *ctxt)
+{
+	unsigned int n = OP0.kind == OPK_MMX ? 1 : 2, i, j, run;
+	unsigned int seg = ctxt->d.seg_override ? ctxt->d.seg_override - 1 : X86_SEG_DS;
+	u64 ea = get_reg(ctxt, X86_RDI, ctxt->d.ad_bytes), linear[2];
+	u8 mask[16];
+	int rc;
+
+	rc = media_load(ctxt, &OP1, mask, 16);
+	if (rc == X86EMUL_CONTINUE)
+		rc = media_load(ctxt, &OP0, ctxt->vec, 16);
+	for (i = 0; i < n && rc == X86EMUL_CONTINUE; i++) {
+		rc = x86em_linearize(ctxt, seg, (ea + i * 8) & x86_mask(ctxt->d.ad_bytes), 8,
+				     true, &linear[i]);
+		if (rc == X86EMUL_CONTINUE)
+			rc = x86em_probe_write(ctxt, linear[i], 8);
+	}
+	for (i = 0; i < n * 8 && rc == X86EMUL_CONTINUE; i = j + 1) {
+		/* One write for each run of bytes, but not from one eight to the next. */
+		for (j = i; mask[j] & 0x80 && j % 8 < 7; j++)
+			;
+		run = j - i + (mask[j] >> 7);
+		if (run)
+			rc = x86em_mem_write(ctxt, linear[i / 8] + i % 8, ctxt->vec + i,
+					     run, 0);
+	}
+	return rc;
+}
