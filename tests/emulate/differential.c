@@ -792,6 +792,9 @@ static bool mapped_here(u64 addr)
 {
 	unsigned char present;
 
+	/* A stack grows to where it is touched. */
+	if (addr >= 0x7ff000000000 && addr < 0x7ffffffff000)
+		return true;
 	return addr < 0x7ffffffff000 &&
 	       mincore((void *)(addr & ~0xfffull), 1, &present) == 0;
 }
