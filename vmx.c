@@ -98,6 +98,8 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 #define IO_IN			BIT(3)
 #define IO_STRING		BIT(4)
 #define IO_PORT(q)		((u16)((q) >> 16))
+#define TASK_SWITCH_SOURCE(q)	(((q) >> 30) & 3)
+#define TASK_SWITCH_BY_GATE	3
 #define QUAL_NMI_UNBLOCKED	BIT(12)		/* by the IRET that faulted */
 #define DB_QUAL_BITS		(DR_TRAP_BITS | BIT(13) | BIT(14))
 
@@ -1376,9 +1378,7 @@ static int nmi_window_exit(struct kvm_vcpu *vcpu)
 
 static int pause_exit(struct kvm_vcpu *vcpu)
 {
-	/* It spins, so another vcpu has what it waits for. */
-	if (atomic_read(&vcpu->kvm->online_vcpus) > 1)
-		yield();
+	kvm_vcpu_on_spin(vcpu);
 	return kvm_emulate_nop(vcpu);
 }
 
@@ -1448,12 +1448,25 @@ static int invlpg_exit(struct kvm_vcpu *vcpu)
 	return kvm_skip_emulated_instruction(vcpu);
 }
 
+/*
+ * No guest switches tasks by itself.  RIP is at the instruction that asks for
+ * it, which the emulator does as a whole; an event's way through a task gate has
+ * no instruction.
+ */
 static int task_switch_exit(struct kvm_vcpu *vcpu)
 {
-	const u64 data[] = { EXIT_REASON_TASK_SWITCH, vmcs_read(EXIT_QUALIFICATION),
-			     vmcs_read32(IDT_VECTORING_INFO_FIELD) };
+	unsigned long qual = vmcs_read(EXIT_QUALIFICATION);
+	u32 info = vmcs_read32(IDT_VECTORING_INFO_FIELD), error_code;
+	u32 type = info & VECTORING_INFO_TYPE_MASK;
 
-	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, ARRAY_SIZE(data), data);
+	if (TASK_SWITCH_SOURCE(qual) != TASK_SWITCH_BY_GATE ||
+	    !(info & VECTORING_INFO_VALID_MASK) || type == INTR_TYPE_SOFT_INTR ||
+	    type == INTR_TYPE_SOFT_EXCEPTION || type == INTR_TYPE_PRIV_SW_EXCEPTION)
+		return kvm_emulate_insn(vcpu, 0, 0, NULL, 0);
+	error_code = vmcs_read32(IDT_VECTORING_ERROR_CODE);
+	kvm_clear_injected(vcpu);
+	return kvm_task_switch(vcpu, qual,
+			       info & VECTORING_INFO_DELIVER_CODE_MASK ? &error_code : NULL);
 }
 
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
