@@ -1182,6 +1182,15 @@ static unsigned long hw_rflags(struct vcpu_vmx *vmx)
 	return vmx->rflags;
 }
 
+/* Before an event, which ends it: VM entry refuses the two together. */
+static void clear_shadow(void)
+{
+	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
+
+	if (unlikely(state & INTR_STATE_SHADOW))
+		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~INTR_STATE_SHADOW);
+}
+
 /*
  * An instruction that exits has not been stepped over, and only behind MOV SS
  * does an exit leave a debug exception pending (SDM 3C "Saving Non-Register
@@ -1301,6 +1310,11 @@ static int db_exit(struct kvm_vcpu *vcpu)
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	unsigned long bits = vmcs_read(EXIT_QUALIFICATION) & DB_QUAL_BITS;
 
+	/* A debugger's next step is not held back by the last one's shadow. */
+	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP) {
+		clear_shadow();
+		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+	}
 	/* INT1 is behind itself when its handler runs. */
 	if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION)
 		vmx_skip_insn(vcpu);
@@ -1889,6 +1903,11 @@ static void agree_with_shadow(struct vcpu_vmx *vmx)
 
 	if (likely(!(state & INTR_STATE_SHADOW)))
 		return;
+	/* A pending step would be one without an instruction. */
+	if (vmx->vcpu.guest_debug & KVM_GUESTDBG_SINGLESTEP) {
+		clear_shadow();
+		return;
+	}
 	if ((state & GUEST_INTR_STATE_STI) && !(hw_rflags(vmx) & X86_EFLAGS_IF))
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
 			     (state & ~GUEST_INTR_STATE_STI) | GUEST_INTR_STATE_MOV_SS);
@@ -2252,15 +2271,6 @@ static void put_in(struct vcpu_vmx *vmx, u32 info)
 {
 	vmx->injected = true;
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info | INTR_INFO_VALID_MASK);
-}
-
-/* VM entry refuses an event in an interrupt shadow: what is delivered ends it. */
-static void clear_shadow(void)
-{
-	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
-
-	if (unlikely(state & INTR_STATE_SHADOW))
-		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~INTR_STATE_SHADOW);
 }
 
 static void vmx_inject_exception(struct kvm_vcpu *vcpu)
