@@ -82,7 +82,7 @@ GUEST(strings, 64,
 	"mov $0x20108, %esi; mov $0x20100, %edi; mov $8, %ecx; repe cmpsb; setz %r8b\n"
 	"mov $0x20100, %edi; mov $0x90, %al; mov $64, %ecx; repne scasb; " LOOK
 	"mov $0x20203, %edi; movl $7, (%rdi); mov $7, %eax; mov $9, %ecx; lock cmpxchg %ecx, (%rdi)\n"
-	"lock xadd %ecx, (%rdi); lock btsl $4, (%rdi); bswap %rax; " LOOK
+	"lock xadd %ecx, (%rdi); lock btsl $4, (%rdi); bswap %rax; cmp %eax, %eax; " LOOK
 	"mov $3, %eax; cmp $4, %eax; pushf; pop %r9; adc $-1, %eax; pushf; pop %r10; hlt");
 
 GUEST(real, 16,
@@ -97,7 +97,7 @@ GUEST(prot, 32,
 	"mov $0x5678, %edx; out %eax, %dx; mov $0x20000, %edi; mov $4, %ecx; rep insw\n"
 	"mov $0x28, %eax; mov %eax, %gs; mov %gs:0x123, %bl; lsl %eax, %ecx; setz %dl; lar %eax, %esi\n"
 	"out %al, $0x80; lea 1f - guest_prot + 0x10000, %eax; mov %eax, 0x3040; movl $0, 0x3044\n"
-	"movb $1, %gs:0x10000\n1: out %al, $0x80; mov $0x20040, %esp; pusha; call 2f; 2: pop %ebp; enter $8, $0; leave; popa; hlt");
+	"ud2\n1: out %al, $0x80; mov $0x20040, %esp; pusha; call 2f; 2: pop %ebp; enter $8, $0; leave; popa; hlt");
 
 /* No table is of use: a fault, a double fault, the end. */
 GUEST(shutdown, 64, "lidt 0x20000; " LOOK "ud2");
