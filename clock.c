@@ -142,7 +142,7 @@ void kvm_clock_init_vm(struct kvm *kvm)
 {
 	struct system_time_snapshot now;
 
-	find_scale((u64)tsc_khz * MSEC_PER_SEC, &kvm->clock.shift, &kvm->clock.mul);
+	find_scale((u64)max(tsc_khz, 1U) * MSEC_PER_SEC, &kvm->clock.shift, &kvm->clock.mul);
 	kvm->clock.master = take_snapshot(&now);
 	kvm->clock.tsc = now.cycles;
 	kvm->clock.ns = ktime_to_ns(now.raw);

@@ -142,7 +142,6 @@ enum {
 	KVM_REQ_MIGRATE_TIMER,	/* the APIC's, after the vcpu itself */
 	KVM_REQ_TPR_ACCESS,	/* KVM_EXIT_TPR_ACCESS */
 	KVM_REQ_STEAL_UPDATE,	/* steal time, after a load */
-	KVM_REQ_APF_READY,	/* asynchronous page faults to report */
 	KVM_REQ_NR
 };
 
