@@ -6,7 +6,7 @@
 # this machine, and answers over serial ports. Sourced by `run`, whose variables
 # these functions read and set.
 
-emulator_packages=(bochs bochsbios isolinux syslinux-common xorriso)
+emulator_packages=(bochs bochsbios vgabios isolinux syslinux-common xorriso)
 initramfs_drivers=(ata_piix sr_mod isofs)
 lab_root="cd"
 
