@@ -983,6 +983,7 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	case KVM_CAP_USER_NMI:
 	case KVM_CAP_SET_GUEST_DEBUG:
 	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
+	case KVM_CAP_MMU_SHADOW_CACHE_CONTROL:
 	case KVM_CAP_INTERNAL_ERROR_DATA:
 	case KVM_CAP_VCPU_EVENTS:
 	case KVM_CAP_DEBUGREGS:
@@ -1132,6 +1133,10 @@ static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 		return kvm_vm_set_boot_cpu(kvm, arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return kvm_vm_set_identity_map(kvm, (void __user *)arg);
+	case KVM_SET_NR_MMU_PAGES:
+		return kvm_mmu_ask_limit(kvm, arg);
+	case KVM_GET_NR_MMU_PAGES:
+		return READ_ONCE(kvm->n_max_pages);
 	case KVM_GET_STATS_FD:
 		return kvm_vm_get_stats_fd(kvm);
 	case KVM_ENABLE_CAP:
@@ -1320,7 +1325,6 @@ int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 		goto out_hardware;
 	kvm_cpuid_module_init();
 	kvm_msr_module_init();
-	kvm_mmu_hardware_setup();
 
 	r = cpuhp_setup_state_nocalls(KVM_CPUHP_STATE, "kvm:online", kvm_cpu_online,
 				      kvm_cpu_offline);

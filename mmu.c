@@ -633,8 +633,38 @@ void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
 {
 	spin_lock(&kvm->mmu_lock);
 	/* A fiftieth: nested paging with 4k pages needs a five-hundredth. */
-	kvm->n_max_pages = max(npages / 50, MIN_SHADOW_PAGES);
+	kvm->n_max_pages = kvm->n_asked_pages ?: max(npages / 50, MIN_SHADOW_PAGES);
 	spin_unlock(&kvm->mmu_lock);
+}
+
+/**
+ * kvm_mmu_ask_limit - KVM_SET_NR_MMU_PAGES: a limit of the VMM's own
+ * @kvm: the VM
+ * @npages: shadow pages
+ *
+ * It stays when memory slots change. Pages above it go now, but for roots in
+ * use; the limit is soft as ever. Takes mmu_lock.
+ *
+ * Returns -EINVAL for fewer than KVM_MIN_MMU_PAGES.
+ */
+int kvm_mmu_ask_limit(struct kvm *kvm, unsigned long npages)
+{
+	unsigned long before;
+	bool more;
+
+	if (npages < KVM_MIN_MMU_PAGES)
+		return -EINVAL;
+	spin_lock(&kvm->mmu_lock);
+	kvm->n_asked_pages = npages;
+	kvm->n_max_pages = npages;
+	do {
+		before = kvm->n_used_pages;
+		make_room(kvm);
+		more = kvm->n_used_pages < before;
+		cond_resched_lock(&kvm->mmu_lock);
+	} while (more && !fatal_signal_pending(current));
+	spin_unlock(&kvm->mmu_lock);
+	return 0;
 }
 
 /*
@@ -2037,11 +2067,6 @@ void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot,
 /*
  * ---- life ----
  */
-
-/* What is fixed for all VMs comes from the vendor's table as it is used. */
-void kvm_mmu_hardware_setup(void)
-{
-}
 
 int kvm_mmu_init_vm(struct kvm *kvm)
 {

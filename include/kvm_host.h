@@ -52,6 +52,7 @@ typedef u64 kvm_pfn_t;
 #define KVM_MAX_VCPUS		1024
 #define KVM_MAX_VCPU_ID		1024
 #define KVM_MEM_SLOTS		1024
+#define KVM_MIN_MMU_PAGES	64	/* the least that KVM_SET_NR_MMU_PAGES takes */
 #define KVM_NR_ALIASES		4
 #define KVM_MAX_CPUID_ENTRIES	256
 #define KVM_NR_MCE_BANKS	32
@@ -482,6 +483,7 @@ struct kvm {
 	struct hlist_head *page_hash;
 	struct list_head active_pages;
 	unsigned long n_used_pages, n_max_pages;
+	unsigned long n_asked_pages;	/* by KVM_SET_NR_MMU_PAGES; 0: never */
 	unsigned long n_indirect;	/* of them, those that shadow guest page tables */
 	u64 mmu_zap_gen;
 	bool tlbs_dirty;		/* a leaf was dropped, and some TLB may still have it */
@@ -716,7 +718,6 @@ bool kvm_gpa_is_ram(struct kvm_vcpu *vcpu, gpa_t gpa, bool write);
  */
 int  kvm_mmu_module_init(void);
 void kvm_mmu_module_exit(void);
-void kvm_mmu_hardware_setup(void);	/* after hardware_setup: which modes there are */
 int  kvm_mmu_init_vm(struct kvm *kvm);
 void kvm_mmu_destroy_vm(struct kvm *kvm);	/* all shadow pages, no vcpu left running */
 int  kvm_mmu_create(struct kvm_vcpu *vcpu);
@@ -758,6 +759,7 @@ void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages);
 void kvm_mmu_zap_all(struct kvm *kvm);
 /* So many guest pages are there: how many shadow pages may be. */
 void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages);
+int  kvm_mmu_ask_limit(struct kvm *kvm, unsigned long npages);
 /* Logging is off: small pages may become large again. */
 void kvm_mmu_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot);

@@ -198,6 +198,32 @@ TEST_F(mem, many_slots)
 }
 
 /* A write exits as MMIO and changes nothing; a read is memory. */
+/* A limit of 64 shadow pages, and a guest that wants 400: slow, and right. */
+TEST_F(mem, nr_mmu_pages)
+{
+	const u64 step = 2UL << 20, n = 400;
+	int before = ioctl(self->vm.fd, KVM_GET_NR_MMU_PAGES);
+	u8 *p = xmmap(n * step, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+
+	madvise(p, n * step, MADV_NOHUGEPAGE);
+	EXPECT_LE(1, check_cap(self->vm.fd, KVM_CAP_MMU_SHADOW_CACHE_CONTROL));
+	EXPECT_LT(64, before);
+	EXPECT_EQ(EINVAL, err(ioctl(self->vm.fd, KVM_SET_NR_MMU_PAGES, 63L)));
+	EXPECT_EQ(before, ioctl(self->vm.fd, KVM_GET_NR_MMU_PAGES));
+	for (int limited = 0; limited < 2; limited++) {
+		ASSERT_EQ(0, vm_slot(&self->vm, 5, 0, AT, n * step, p));
+		for (u64 i = 0; i < n; i++)
+			ASSERT_EQ(KVM_EXIT_HLT, poke(&self->vm, AT + i * step, i ^ 0x5555));
+		ASSERT_EQ(0, ioctl(self->vm.fd, KVM_SET_NR_MMU_PAGES, 64L));
+		EXPECT_EQ(64, ioctl(self->vm.fd, KVM_GET_NR_MMU_PAGES));
+		for (u64 i = 0; i < n; i++)
+			ASSERT_EQ(i ^ 0x5555, peek(&self->vm, AT + i * step));
+		ASSERT_EQ(0, vm_slot(&self->vm, 5, 0, AT, 0, NULL));
+		EXPECT_EQ(64, ioctl(self->vm.fd, KVM_GET_NR_MMU_PAGES));
+	}
+	munmap(p, n * step);
+}
+
 TEST_F(mem, readonly)
 {
 	struct vm *vm = &self->vm;
