@@ -942,10 +942,30 @@ static bool widths_possible(const struct cpuid_set *set)
 	return true;
 }
 
+/* An entry with the bits that follow other registers as they now are. */
+static struct kvm_cpuid_entry2 as_read_now(struct kvm_vcpu *vcpu,
+					   const struct kvm_cpuid_entry2 *set)
+{
+	struct kvm_cpuid_entry2 e = *set;
+
+	answer_dynamic(vcpu, e.function, e.index, &e);
+	return e;
+}
+
 static bool same_as_now(struct kvm_vcpu *vcpu, const struct cpuid_set *set)
 {
-	return vcpu->cpuid_nent == set->nent &&
-	       !memcmp(vcpu->cpuid, set->entries, set->nent * sizeof(set->entries[0]));
+	struct kvm_cpuid_entry2 now, then;
+	u32 i;
+
+	if (vcpu->cpuid_nent != set->nent)
+		return false;
+	for (i = 0; i < set->nent; i++) {
+		now = as_read_now(vcpu, &vcpu->cpuid[i]);
+		then = as_read_now(vcpu, &set->entries[i]);
+		if (memcmp(&now, &then, sizeof(now)))
+			return false;
+	}
+	return true;
 }
 
 static int alloc_set(struct cpuid_set *set, u32 nent)
@@ -1048,10 +1068,12 @@ long kvm_vcpu_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *
 	return install_set(vcpu, &set);
 }
 
-/** kvm_vcpu_get_cpuid2 - KVM_GET_CPUID2: the entries as they were set; -E2BIG with nent */
+/** kvm_vcpu_get_cpuid2 - KVM_GET_CPUID2: what the guest would read; -E2BIG with nent */
 long kvm_vcpu_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *cpuid)
 {
+	struct kvm_cpuid_entry2 e;
 	struct kvm_cpuid2 head;
+	u32 i;
 
 	if (copy_from_user(&head, cpuid, sizeof(head)))
 		return -EFAULT;
@@ -1059,9 +1081,11 @@ long kvm_vcpu_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *cpuid)
 		return -EFAULT;
 	if (head.nent < vcpu->cpuid_nent)
 		return -E2BIG;
-	if (copy_to_user(cpuid->entries, vcpu->cpuid,
-			 vcpu->cpuid_nent * sizeof(vcpu->cpuid[0])))
-		return -EFAULT;
+	for (i = 0; i < vcpu->cpuid_nent; i++) {
+		e = as_read_now(vcpu, &vcpu->cpuid[i]);
+		if (copy_to_user(&cpuid->entries[i], &e, sizeof(e)))
+			return -EFAULT;
+	}
 	return 0;
 }
 

@@ -500,6 +500,39 @@ TEST_F(state, cpuid2)
 	free(g);
 }
 
+/* Bits that follow CR4 and XCR0 are given as the guest would read them. */
+TEST_F(state, cpuid2_follows)
+{
+	struct kvm_cpuid2 *c = supported_cpuid(self->vm.sys);
+	struct kvm_cpuid_entry2 *e;
+	struct kvm_sregs s;
+	struct vcpu v;
+
+	vcpu_create(&self->vm, &v, 1);
+	ASSERT_EQ(0, ioctl(v.fd, KVM_SET_CPUID2, c));
+	vm_mode(&self->vm, &v, LONG);
+	for (int on = 1; on >= 0; on--) {
+		ASSERT_EQ(0, ioctl(v.fd, KVM_GET_SREGS, &s));
+		s.cr4 = on ? s.cr4 | 1U << 18 : s.cr4 & ~(1ULL << 18);
+		if (ioctl(v.fd, KVM_SET_SREGS, &s))
+			SKIP(return, "no XSAVE");
+		ASSERT_EQ(0, ioctl(v.fd, KVM_GET_CPUID2, c));
+		for (e = c->entries; e < c->entries + c->nent && e->function != 1; e++)
+			;
+		ASSERT_LT(e, c->entries + c->nent);
+		EXPECT_EQ(on, e->ecx >> 27 & 1);
+		/* what was got may be set again, even now that the vcpu has run */
+		vcpu_set_regs(&v, &(struct kvm_regs){ .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 });
+		GUEST_LOAD(&self->vm, halt);
+		ASSERT_EQ(KVM_EXIT_HLT, vcpu_run(&v));
+		e->ecx ^= on << 27;
+		EXPECT_EQ(0, ioctl(v.fd, KVM_SET_CPUID2, c));
+	}
+	e->eax ^= 1;
+	EXPECT_EQ(EINVAL, err(ioctl(v.fd, KVM_SET_CPUID2, c)));
+	free(c);
+}
+
 /* The old call, with no index: the same answers, the leaf alone. */
 TEST_F(state, cpuid)
 {
