@@ -292,7 +292,7 @@ static int emul_pio_in(struct x86_emulate_ctxt *ctxt, unsigned int size, u16 por
 	struct kvm_vcpu *vcpu = e->vcpu;
 
 	if (e->pio_in_done && vcpu->pio.req.port == port && vcpu->pio.req.size == size &&
-	    vcpu->pio.count == count) {
+	    vcpu->pio.count >= count) {
 		memcpy(buf, vcpu->pio.data, size * count);
 		e->pio_in_done = false;
 		return X86EMUL_CONTINUE;
@@ -674,13 +674,19 @@ static enum x86emul_mode emulation_mode(struct kvm_vcpu *vcpu)
 	return cs.db ? X86EMUL_MODE_PROT32 : X86EMUL_MODE_PROT16;
 }
 
-static void load_ctxt(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
+static void load_gprs(struct kvm_vcpu *vcpu, struct x86_emulate_ctxt *ctxt)
 {
-	struct x86_emulate_ctxt *ctxt = &e->ctxt;
 	int i;
 
 	for (i = 0; i < X86_NR_GPR; i++)
 		ctxt->regs[i] = kvm_reg_read(vcpu, i);
+}
+
+static void load_ctxt(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
+{
+	struct x86_emulate_ctxt *ctxt = &e->ctxt;
+
+	load_gprs(vcpu, ctxt);
 	ctxt->rip = e->rip = kvm_rip_read(vcpu);
 	ctxt->rflags = kvm_get_rflags(vcpu);
 	ctxt->mode = emulation_mode(vcpu);
@@ -830,7 +836,10 @@ static int emulate_decoded(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 	}
 }
 
-/* Userspace has answered; unless it moved the vcpu elsewhere, go on. */
+/*
+ * Userspace has answered; unless it moved the vcpu elsewhere, go on, with the
+ * registers as it left them.
+ */
 static int resume_emulation(struct kvm_vcpu *vcpu)
 {
 	struct kvm_emulate *e = vcpu->emul;
@@ -838,6 +847,7 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 
 	if (kvm_rip_read(vcpu) != e->rip)
 		return 1;
+	load_gprs(vcpu, &e->ctxt);
 	if (e->msr_asked) {
 		e->msr_asked = false;
 		e->msr_done = true;

@@ -1918,7 +1918,7 @@ static int io_batch(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
 
 /*
  * What a device has given cannot be given back, so memory is probed before.  A
- * restart takes as many units as were asked for.
+ * restart takes the units that were asked for.
  */
 static int ins_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 {
@@ -1927,7 +1927,9 @@ static int ins_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 	int rc;
 
 	if (ctxt->ins_count) {
-		*units = ctxt->ins_count;
+		/* Userspace may have lowered RCX in between. */
+		if (*units > ctxt->ins_count)
+			*units = ctxt->ins_count;
 		rc = x86em_linearize(ctxt, X86_SEG_ES, ea, size, true, &linear);
 	} else {
 		rc = io_batch(ctxt, X86_SEG_ES, ea, size, X86EMUL_ACC_WRITE, units,
