@@ -912,7 +912,7 @@ out:
 /* Three pages below 4 GiB that real-mode emulation on VMX may use. */
 static long kvm_vm_set_tss_addr(struct kvm *kvm, unsigned long addr)
 {
-	if (addr > (u32)-3 * PAGE_SIZE || (addr & ~PAGE_MASK))
+	if (addr > U32_MAX + 1UL - 3 * PAGE_SIZE || (addr & ~PAGE_MASK))
 		return -EINVAL;
 	mutex_lock(&kvm->lock);
 	kvm->tss_addr = addr;

@@ -461,6 +461,50 @@ TEST_F(state, mce)
 	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_X86_SETUP_MCE, &setup)));
 }
 
+#define MCI_VAL		(1ULL << 63)
+#define MCI_OVER	(1ULL << 62)
+#define MCI_UC		(1ULL << 61)
+
+TEST_F(state, set_mce)
+{
+	struct kvm_x86_mce m = { .status = MCI_VAL | 0x150, .addr = 0x1234000, .bank = 3 };
+	struct vcpu *v = &self->vm.vcpu;
+	struct kvm_vcpu_events ev;
+	u64 setup = 10;
+	struct kvm_sregs s;
+
+	ASSERT_EQ(0, ioctl(self->fd, KVM_X86_SETUP_MCE, &setup));
+	for (u32 i = 0; i < 10; i++)
+		ASSERT_EQ(1, vcpu_set_msr(v, 0x400 + 4 * i, ~0ULL));
+	m.bank = 10;
+	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_X86_SET_MCE, &m)));
+	m.bank = 3;
+	m.status &= ~MCI_VAL;
+	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_X86_SET_MCE, &m)));
+
+	/* a corrected error is logged, the next says that one was lost */
+	m.status |= MCI_VAL;
+	ASSERT_EQ(0, ioctl(self->fd, KVM_X86_SET_MCE, &m));
+	EXPECT_EQ(m.status, vcpu_msr(v, 0x40d));
+	EXPECT_EQ(m.addr, vcpu_msr(v, 0x40e));
+	ASSERT_EQ(0, ioctl(self->fd, KVM_X86_SET_MCE, &m));
+	EXPECT_EQ(m.status | MCI_OVER, vcpu_msr(v, 0x40d));
+
+	/* one that is not is #MC for who has CR4.MCE, and the end for who has not */
+	m.status |= MCI_UC;
+	m.mcg_status = 4;
+	ASSERT_EQ(0, ioctl(self->fd, KVM_GET_SREGS, &s));
+	s.cr4 |= 1 << 6;
+	ASSERT_EQ(0, ioctl(self->fd, KVM_SET_SREGS, &s));
+	ASSERT_EQ(0, ioctl(self->fd, KVM_X86_SET_MCE, &m));
+	ASSERT_EQ(0, ioctl(self->fd, KVM_GET_VCPU_EVENTS, &ev));
+	EXPECT_EQ(18, ev.exception.nr);
+	EXPECT_EQ(1, ev.exception.injected || ev.exception.pending);
+	EXPECT_EQ(4, vcpu_msr(v, 0x17a));
+	ASSERT_EQ(0, ioctl(self->fd, KVM_X86_SET_MCE, &m));
+	EXPECT_EQ(KVM_EXIT_SHUTDOWN, vcpu_run(v));
+}
+
 /* ---- KVM_SET_CPUID2, KVM_GET_CPUID2, KVM_SET_CPUID ---- */
 
 TEST_F(state, cpuid2)
@@ -763,6 +807,15 @@ TEST_F(state, tsc_khz)
 	if (!check_cap(self->vm.sys, KVM_CAP_GET_TSC_KHZ))
 		SKIP(return, "KVM_CAP_GET_TSC_KHZ is not offered");
 	EXPECT_GT(khz, 0);
+	/* there is no scaling: the host's own rate, and nothing far from it */
+	EXPECT_EQ(0, ioctl(self->fd, KVM_SET_TSC_KHZ, (long)khz));
+	EXPECT_EQ(khz, ioctl(self->fd, KVM_GET_TSC_KHZ, 0L));
+	EXPECT_EQ(0, ioctl(self->fd, KVM_SET_TSC_KHZ, 0L));
+	if (check_cap(self->vm.sys, KVM_CAP_TSC_CONTROL))
+		return;
+	EXPECT_NE(0, ioctl(self->fd, KVM_SET_TSC_KHZ, khz / 2L));
+	EXPECT_NE(0, ioctl(self->fd, KVM_SET_TSC_KHZ, 0xffffffffL));
+	EXPECT_EQ(khz, ioctl(self->fd, KVM_GET_TSC_KHZ, 0L));
 }
 
 TEST_HARNESS_MAIN

@@ -59,6 +59,30 @@ TEST_F(sys, create_vm)
 	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_CREATE_VM, ~0UL)));
 }
 
+TEST_F(sys, tss_and_identity_map)
+{
+	static const u64 bad[] = { 0xfffff800, 1, 1ULL << 32, 1ULL << 52, ~0ULL };
+	int vm = ioctl(self->fd, KVM_CREATE_VM, 0L), vcpu;
+	u64 at = 0xfeffc000;
+
+	for (unsigned int i = 0; i < 5; i++) {
+		at = bad[i];
+		if (!on_stock()) {
+			EXPECT_EQ(EINVAL, err(ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &at)));
+			EXPECT_EQ(EINVAL, err(ioctl(vm, KVM_SET_TSS_ADDR, at)));
+		}
+	}
+	EXPECT_EQ(EFAULT, err(ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, BAD_PTR)));
+	at = 0xfeffc000;
+	EXPECT_EQ(0, ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &at));
+	EXPECT_EQ(0, ioctl(vm, KVM_SET_TSS_ADDR, 0xfeffd000L));
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0L);
+	ASSERT_GE(vcpu, 0);
+	EXPECT_EQ(EINVAL, err(ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &at)));
+	close(vcpu);
+	close(vm);
+}
+
 TEST_F(sys, create_vm_many)
 {
 	int fds[64];
@@ -153,6 +177,19 @@ TEST_F(sys, get_vcpu_mmap_size)
 		EXPECT_GE(size, 3 * 4096);
 	}
 	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_GET_VCPU_MMAP_SIZE, 1L)));
+}
+
+/* What the processor lacks is not emulated: an empty list, where stock's has MOVBE. */
+TEST_F(sys, get_emulated_cpuid)
+{
+	struct { struct kvm_cpuid2 h; struct kvm_cpuid_entry2 e[64]; } c = { .h.nent = 64 };
+
+	ASSERT_EQ(0, ioctl(self->fd, KVM_GET_EMULATED_CPUID, &c));
+	if (!on_stock()) {
+		EXPECT_EQ(0, c.h.nent);
+	}
+	EXPECT_GE(64, c.h.nent);
+	EXPECT_EQ(EFAULT, err(ioctl(self->fd, KVM_GET_EMULATED_CPUID, BAD_PTR)));
 }
 
 TEST_F(sys, get_supported_cpuid)
