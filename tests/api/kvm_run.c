@@ -349,4 +349,44 @@ TEST_F(run, exit_internal_error)
 	EXPECT_EQ(GPA_CODE, vcpu_regs(&self->vm.vcpu).rip);
 }
 
+GUEST(rep_ins, 64, "1: rep insb\n hlt\n jmp 1b\n");
+
+/* Userspace changes RCX at the exit of REP INS: up, down, and to nothing. */
+TEST(rep_ins_count_changed)
+{
+	static const u64 to[] = { 1, 2, 3, 8, 100, 8192, 0 };
+	struct vm vm;
+
+	vm_start(&vm, LONG, rep_ins);
+	for (unsigned int i = 0; i < 7; i++) {
+		struct kvm_regs r = {
+			.rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2,
+			.rdx = 0x80, .rdi = GPA_DATA, .rcx = 3,
+		};
+		struct kvm_run *run = vm.vcpu.run;
+		int exits = 0;
+
+		vcpu_set_regs(&vm.vcpu, &r);
+		while (vm_run(&vm) == KVM_EXIT_IO && ++exits < 8192) {
+			ASSERT_EQ(0x80, run->io.port);
+			/* bytes beyond those asked for are never handed out */
+			memset((u8 *)run + run->io.data_offset, 0xee, 4096);
+			memset((u8 *)run + run->io.data_offset, 0x5a, run->io.count);
+			if (exits == 1) {
+				r = vcpu_regs(&vm.vcpu);
+				EXPECT_EQ(3, r.rcx);
+				r.rcx = to[i];
+				vcpu_set_regs(&vm.vcpu, &r);
+			}
+		}
+		ASSERT_EQ(KVM_EXIT_HLT, run->exit_reason);
+		r = vcpu_regs(&vm.vcpu);
+		EXPECT_EQ(0, r.rcx);
+		EXPECT_EQ(GPA_DATA + to[i], r.rdi);
+		for (u64 k = 0; k < to[i]; k++)
+			ASSERT_EQ(0x5a, ((u8 *)vm.mem)[GPA_DATA + k]);
+	}
+	vm_destroy(&vm);
+}
+
 TEST_HARNESS_MAIN
