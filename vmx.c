@@ -44,41 +44,12 @@ static const struct x86_cpu_id vmx_cpu_ids[] = {
 };
 MODULE_DEVICE_TABLE(x86cpu, vmx_cpu_ids);
 
-bool vmx_ept = true;
-module_param_named(ept, vmx_ept, bool, 0444);
-MODULE_PARM_DESC(ept, "use nested paging (EPT) where the processor has it");
-
-bool vmx_unrestricted = true;
-module_param_named(unrestricted_guest, vmx_unrestricted, bool, 0444);
-MODULE_PARM_DESC(unrestricted_guest, "run real mode natively where the processor can; needs ept");
-
-static bool vpid = true;
-module_param(vpid, bool, 0444);
-MODULE_PARM_DESC(vpid, "keep translations over exits by tags (VPID) where the processor has them");
-
-static bool eptad = true;
-module_param(eptad, bool, 0444);
-MODULE_PARM_DESC(eptad, "use accessed and dirty bits in EPT entries where the processor has them");
-
 static bool dump_invalid_vmcs;
 module_param(dump_invalid_vmcs, bool, 0644);
 MODULE_PARM_DESC(dump_invalid_vmcs, "log the VMCS when the processor refuses to enter a guest");
 
-/* The controls, by the capability MSRs: what is on in every VMCS at the beginning. */
-struct vmx_controls {
-	u32 pin, cpu, cpu2, exit, entry;
-};
+static unsigned long lazy_regs __ro_after_init;	/* kvm_reg bits to be read on demand */
 
-static struct vmx_controls controls __ro_after_init;
-
-/* What this processor has, and the module uses. */
-static u64 ept_vpid_cap __ro_after_init;
-static u64 cr0_fixed1 __ro_after_init, cr0_fixed0 __ro_after_init;
-static u64 cr4_fixed1 __ro_after_init, cr4_fixed0 __ro_after_init;
-static u32 vmcs_revision __ro_after_init;
-static bool has_tsc_aux __ro_after_init;
-static u64 spec_ctrl_bits __ro_after_init;	/* what a guest may set */
-static u64 host_efer_value __ro_after_init;
 static unsigned long lazy_regs __ro_after_init;	/* kvm_reg bits to be read on demand */
 
 /* CR0's TS is the guest's own: kernels with lazy FPU switching change it often. */
@@ -129,18 +100,6 @@ static_assert(VCPU_REGS_RDI * 8 == REGS_RDI);
 static_assert(VCPU_REGS_R8 * 8 == REGS_R8);
 static_assert(VCPU_REGS_R15 * 8 == REGS_R15);
 
-/* A CPU's share; touched on that CPU only, preemption off. */
-struct vmx_cpu {
-	struct page *vmxon;		/* the processor's own, while VMX is on */
-	struct page *current_vmcs;	/* VMPTRLD's last */
-	struct list_head loaded;	/* VMCSs that may be in the processor's caches */
-	u64 last_vcpu;			/* id of the vcpu that ran last */
-	u64 star, lstar, sfmask;	/* the host's; they never change */
-	u32 tsc_aux;
-};
-
-static DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
-
 /*
  * MSR bitmaps, one for all vcpus (SDM 3C "MSR-Bitmap Address"): the guest's are
  * those that the VMCS switches, and with the second map also speculation control.
@@ -152,11 +111,6 @@ static DECLARE_BITMAP(vpids, VMX_NR_VPIDS);
 static DEFINE_SPINLOCK(vpid_lock);
 
 static struct kvm_arch_ops vmx_ops __ro_after_init;
-
-static inline u64 page_pa(struct page *page)
-{
-	return page_to_phys(page);
-}
 
 void vmx_vmwrite_failed(unsigned long field, unsigned long value)
 {
@@ -205,266 +159,8 @@ static void set_entry_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
  * ---- module ----
  */
 
-/*
- * On the crashing or rebooting CPU, in NMI context maybe: what VMCSs it has in
- * its caches goes to memory now, not when that belongs to another kernel.
- */
-static void vmx_emergency_disable(void)
+static void __init find_lazy_regs(void)
 {
-	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
-	struct vcpu_vmx *vmx;
-
-	if (!(__read_cr4() & X86_CR4_VMXE))
-		return;
-	list_for_each_entry_rcu(vmx, &vc->loaded, loaded, true)
-		vmclear(page_pa(vmx->vmcs));
-	vmxoff();
-	cr4_clear_bits(X86_CR4_VMXE);
-}
-
-/* SDM 3C "Enabling and Entering VMX Operation"; firmware that left it open lets us. */
-static int enable_feature_control(void)
-{
-	u64 ctl, want = FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
-
-	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &ctl))
-		return -EOPNOTSUPP;
-	if (ctl & FEAT_CTL_LOCKED)
-		return ctl & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX ? 0 : -EOPNOTSUPP;
-	return wrmsrl_safe(MSR_IA32_FEAT_CTL, ctl | want) ? -EOPNOTSUPP : 0;
-}
-
-static int vmx_hardware_enable(void)
-{
-	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
-	u64 aux;
-
-	if (__read_cr4() & X86_CR4_VMXE) {
-		pr_err_ratelimited("CPU %d: VMX is in use by another hypervisor\n",
-				   smp_processor_id());
-		return -EBUSY;
-	}
-	if (enable_feature_control()) {
-		pr_err_ratelimited("CPU %d: VMX is switched off by the firmware\n",
-				   smp_processor_id());
-		return -EOPNOTSUPP;
-	}
-	cr4_set_bits(X86_CR4_VMXE);
-	if (!vmxon(page_pa(vc->vmxon))) {
-		cr4_clear_bits(X86_CR4_VMXE);
-		pr_err_ratelimited("CPU %d: VMXON failed\n", smp_processor_id());
-		return -EBUSY;
-	}
-	vc->current_vmcs = NULL;
-	vc->last_vcpu = 0;
-	rdmsrl(MSR_STAR, vc->star);
-	rdmsrl(MSR_LSTAR, vc->lstar);
-	rdmsrl(MSR_SYSCALL_MASK, vc->sfmask);
-	if (has_tsc_aux) {
-		rdmsrl(MSR_TSC_AUX, aux);
-		vc->tsc_aux = aux;
-	}
-	/* Whatever was tagged before is not to be met again. */
-	if (ept_vpid_cap & VMX_EPT_EXTENT_GLOBAL_BIT)
-		invept(VMX_EPT_EXTENT_GLOBAL, 0, 0);
-	return 0;
-}
-
-/* The VMCS goes to memory; on its CPU. */
-static void unload_vmcs(struct vcpu_vmx *vmx)
-{
-	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
-
-	vmclear(page_pa(vmx->vmcs));
-	if (vc->current_vmcs == vmx->vmcs)
-		vc->current_vmcs = NULL;
-	list_del_rcu(&vmx->loaded);
-	vmx->sw.launched = false;
-	/* Whoever sees -1 may put it on another CPU's list. */
-	smp_store_release(&vmx->loaded_cpu, -1);
-}
-
-static void vmx_hardware_disable(void)
-{
-	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
-
-	while (!list_empty(&vc->loaded))
-		unload_vmcs(list_first_entry(&vc->loaded, struct vcpu_vmx, loaded));
-	vmxoff();
-	cr4_clear_bits(X86_CR4_VMXE);
-}
-
-/*
- * SDM 3D "VMX Capability Reporting Facility": the lower half of each MSR says
- * which bits must be 1, the upper which may be.  False: a must is not to be
- * had, or what must not be is forced.
- */
-static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl)
-{
-	u32 must, may;
-
-	rdmsr(msr, must, may);
-	*ctl = ((required | wanted) & may) | must;
-	return !(required & ~*ctl) && !(forbidden & *ctl);
-}
-
-#define PIN_REQUIRED	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING)
-#define PIN_WANTED	(PIN_BASED_VIRTUAL_NMIS | PIN_BASED_VMX_PREEMPTION_TIMER)
-
-/*
- * Left off on purpose: RDTSC (offset in the VMCS), I/O bitmaps (no port is the
- * guest's), interrupt and NMI windows (on while something waits).  TPR shadow
- * is not used: userspace holds CR8.
- */
-#define CPU_REQUIRED							\
-	(CPU_BASED_HLT_EXITING | CPU_BASED_CR8_LOAD_EXITING |		\
-	 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_UNCOND_IO_EXITING |	\
-	 CPU_BASED_MOV_DR_EXITING | CPU_BASED_USE_TSC_OFFSETTING |	\
-	 CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING |		\
-	 CPU_BASED_RDPMC_EXITING | CPU_BASED_INVLPG_EXITING |		\
-	 CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING)
-#define CPU_WANTED							\
-	(CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
-/* With EPT translations are the guest's own affair. */
-#define CPU_NOT_WITH_EPT						\
-	(CPU_BASED_INVLPG_EXITING | CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING)
-
-#define CPU2_WANTED							\
-	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST | \
-	 SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_WBINVD_EXITING |	\
-	 SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_INVPCID |	\
-	 SECONDARY_EXEC_ENABLE_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING)
-
-#ifdef CONFIG_X86_64
-#define HOST_IS_64BIT	true
-#else
-#define HOST_IS_64BIT	false
-#endif
-#define EXIT_REQUIRED	(VM_EXIT_SAVE_DEBUG_CONTROLS |			\
-			 (HOST_IS_64BIT ? VM_EXIT_HOST_ADDR_SPACE_SIZE : 0))
-#define ENTRY_REQUIRED	VM_ENTRY_LOAD_DEBUG_CONTROLS
-
-/*
- * The whole of what the processor offers against what we need.  PAT is not
- * switched: EPT entries say "ignore PAT", and shadow entries select the first
- * of the host's types.
- */
-static bool find_controls(struct vmx_controls *c)
-{
-	u64 basic;
-	u32 t;
-
-	rdmsrl(MSR_IA32_VMX_BASIC, basic);
-	/* The "true" MSRs say which of the bits that must once be 1 need not. */
-	t = basic & VMX_BASIC_TRUE_CTLS ?
-		MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS : 0;
-	memset(c, 0, sizeof(*c));
-	if (!reconcile(MSR_IA32_VMX_PINBASED_CTLS + t, PIN_REQUIRED, PIN_WANTED, 0, &c->pin) ||
-	    !reconcile(MSR_IA32_VMX_PROCBASED_CTLS + t, CPU_REQUIRED, CPU_WANTED, 0, &c->cpu) ||
-	    !reconcile(MSR_IA32_VMX_EXIT_CTLS + t, EXIT_REQUIRED, VM_EXIT_LOAD_IA32_EFER,
-		       VM_EXIT_ACK_INTR_ON_EXIT, &c->exit) ||
-	    !reconcile(MSR_IA32_VMX_ENTRY_CTLS + t, ENTRY_REQUIRED, VM_ENTRY_LOAD_IA32_EFER,
-		       VM_ENTRY_SMM, &c->entry))
-		return false;
-	if (!(c->cpu & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
-		return true;
-	return reconcile(MSR_IA32_VMX_PROCBASED_CTLS2, 0, CPU2_WANTED, 0, &c->cpu2);
-}
-
-/* Asked on each CPU before anything is set up: 0, or what insmod shall say. */
-static void check_this_cpu(void *failed)
-{
-	struct vmx_controls c;
-	int r = 0;
-
-	/* Asked of the processor: the kernel hides what firmware switched off. */
-	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31)))
-		r = -ENODEV;
-	else if (__read_cr4() & X86_CR4_VMXE)
-		r = -EBUSY;
-	else if (enable_feature_control())
-		r = -EOPNOTSUPP;
-	else if (!find_controls(&c) || memcmp(&c, &controls, sizeof(c)))
-		r = -ENXIO;
-	if (r)
-		atomic_cmpxchg((atomic_t *)failed, 0, r);
-}
-
-static int __init check_processors(void)
-{
-	atomic_t failed = ATOMIC_INIT(0);
-	bool enough = true;
-	int r;
-
-	if ((cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31)) && !enable_feature_control())
-		enough = find_controls(&controls);
-	on_each_cpu(check_this_cpu, &failed, 1);
-	r = atomic_read(&failed);
-	if (r == -ENODEV)
-		pr_err("this processor has no VMX\n");
-	else if (r == -EBUSY)
-		pr_err("VMX is in use by another hypervisor\n");
-	else if (r == -EOPNOTSUPP)
-		pr_err("VMX is switched off by the firmware\n");
-	else if (!enough || r == -ENXIO)
-		pr_err("%s\n", enough ? "the processors differ in what their VMX can" :
-			       "this processor's VMX lacks what a virtual machine needs");
-	if (!enough || r == -ENXIO)
-		return -EOPNOTSUPP;
-	return r;
-}
-
-/* EPT, and what rests on it, by what the processor has and the user wants. */
-static void __init find_paging(void)
-{
-	const u64 ept_must = VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT | VMX_EPT_INVEPT_BIT;
-	const u64 extents = VMX_EPT_EXTENT_CONTEXT_BIT | VMX_EPT_EXTENT_GLOBAL_BIT;
-	const u64 vpid_must = VMX_VPID_INVVPID_BIT | VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
-
-	if (controls.cpu2 & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
-		rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, ept_vpid_cap);
-	if (!(controls.cpu2 & SECONDARY_EXEC_ENABLE_EPT) ||
-	    (ept_vpid_cap & ept_must) != ept_must || !(ept_vpid_cap & extents))
-		vmx_ept = false;
-	if (!vmx_ept || !(controls.cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST))
-		vmx_unrestricted = false;
-	if (!(controls.cpu2 & SECONDARY_EXEC_ENABLE_VPID) ||
-	    ((ept_vpid_cap >> 32) & vpid_must) != vpid_must)
-		vpid = false;
-	if (!vmx_ept || !(ept_vpid_cap & VMX_EPT_AD_BIT))
-		eptad = false;
-
-	if (vmx_ept)
-		controls.cpu &= ~CPU_NOT_WITH_EPT;
-	else
-		controls.cpu2 &= ~(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_INVPCID);
-	if (!vmx_unrestricted)
-		controls.cpu2 &= ~SECONDARY_EXEC_UNRESTRICTED_GUEST;
-	if (!vpid)
-		controls.cpu2 &= ~SECONDARY_EXEC_ENABLE_VPID;
-}
-
-static void __init find_features(void)
-{
-	u64 basic;
-
-	rdmsrl(MSR_IA32_VMX_BASIC, basic);
-	vmcs_revision = vmx_basic_vmcs_revision_id(basic);
-	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, cr0_fixed0);
-	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, cr0_fixed1);
-	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, cr4_fixed0);
-	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, cr4_fixed1);
-	rdmsrl(MSR_EFER, host_efer_value);
-	/* SDM 3C "RDTSCP", "RDPID": #UD in a guest without the control. */
-	has_tsc_aux = (controls.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
-		      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
-	if (boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
-		spec_ctrl_bits = SPEC_CTRL_IBRS;
-	if (spec_ctrl_bits && boot_cpu_has(X86_FEATURE_STIBP))
-		spec_ctrl_bits |= SPEC_CTRL_STIBP;
-	if (spec_ctrl_bits && boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD))
-		spec_ctrl_bits |= SPEC_CTRL_SSBD;
-	find_paging();
 	lazy_regs = BIT(VCPU_REGS_RSP) | BIT(VCPU_REGS_RIP) | BIT(VCPU_EXREG_RFLAGS) |
 		    BIT(VCPU_EXREG_CR0) | BIT(VCPU_EXREG_CR4);
 	if (vmx_ept)
@@ -476,18 +172,19 @@ static void __init fill_ops(void)
 {
 	vmx_ops.nested_paging = vmx_ept;
 	vmx_ops.nested_levels = 4;
-	vmx_ops.max_nested_page_level = ept_vpid_cap & VMX_EPT_1GB_PAGE_BIT ? PG_LEVEL_1G :
-					ept_vpid_cap & VMX_EPT_2MB_PAGE_BIT ? PG_LEVEL_2M :
+	vmx_ops.max_nested_page_level = vmx_caps.ept_vpid & VMX_EPT_1GB_PAGE_BIT ? PG_LEVEL_1G :
+					vmx_caps.ept_vpid & VMX_EPT_2MB_PAGE_BIT ? PG_LEVEL_2M :
 									      PG_LEVEL_4K;
 	vmx_ops.nested_pdptrs = true;
 	vmx_ops.nested_access_mask = VMX_EPT_EXECUTABLE_MASK;
 	/* Memory is write-back whatever the guest's PAT says: the host has it so, too. */
 	vmx_ops.nested_leaf_mask = VMX_EPTP_MT_WB << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT;
-	vmx_ops.nested_accessed_mask = eptad ? VMX_EPT_ACCESS_BIT : 0;
-	vmx_ops.nested_dirty_mask = eptad ? VMX_EPT_DIRTY_BIT : 0;
+	vmx_ops.nested_accessed_mask = vmx_eptad ? VMX_EPT_ACCESS_BIT : 0;
+	vmx_ops.nested_dirty_mask = vmx_eptad ? VMX_EPT_DIRTY_BIT : 0;
 	vmx_ops.has_nx = boot_cpu_has(X86_FEATURE_NX);
 	vmx_ops.umip_emulated = false;
-	vmx_ops.cr4_guest_reserved = X86_CR4_VMXE | X86_CR4_SMXE | X86_CR4_CET | (u32)~cr4_fixed1;
+	vmx_ops.cr4_guest_reserved = X86_CR4_VMXE | X86_CR4_SMXE | X86_CR4_CET |
+				     (u32)~vmx_caps.cr4_fixed1;
 	/* Shadow pages know neither keys, nor five levels, nor process contexts. */
 	if (!vmx_ept)
 		vmx_ops.cr4_guest_reserved |= X86_CR4_PKE | X86_CR4_LA57 | X86_CR4_PCIDE;
@@ -542,58 +239,21 @@ static int __init alloc_maps(void)
 	return 0;
 }
 
-/* SDM 3C "Format of the VMCS Region"; VMXON's region begins the same way. */
-static struct page *alloc_vmcs(int node, gfp_t gfp)
-{
-	struct page *page = alloc_pages_node(node, gfp | __GFP_ZERO, 0);
-
-	if (page)
-		*(u32 *)page_address(page) = vmcs_revision;
-	return page;
-}
-
-static void free_cpus(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		struct vmx_cpu *vc = per_cpu_ptr(&vmx_cpus, cpu);
-
-		if (vc->vmxon)
-			__free_page(vc->vmxon);
-		vc->vmxon = NULL;
-	}
-}
-
-static int __init alloc_cpus(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		struct vmx_cpu *vc = per_cpu_ptr(&vmx_cpus, cpu);
-
-		INIT_LIST_HEAD(&vc->loaded);
-		vc->vmxon = alloc_vmcs(cpu_to_node(cpu), GFP_KERNEL);
-		if (!vc->vmxon)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 static int __init vmx_hardware_setup(void)
 {
-	int r = check_processors();
+	int r = vmx_check_processors();
 
 	if (r)
 		return r;
-	find_features();
+	vmx_find_features();
 	r = alloc_maps();
 	if (r)
 		goto out_maps;
-	r = alloc_cpus();
+	r = vmx_alloc_cpus();
 	if (r)
 		goto out_cpus;
 	__set_bit(0, vpids);
+	find_lazy_regs();
 	fill_ops();
 	cpu_emergency_register_virt_callback(vmx_emergency_disable);
 	pr_info("nested paging %s, unrestricted guests %s\n", vmx_ept ? "on" : "off",
@@ -601,7 +261,7 @@ static int __init vmx_hardware_setup(void)
 	return 0;
 
 out_cpus:
-	free_cpus();
+	vmx_free_cpus();
 out_maps:
 	free_maps();
 	return r;
@@ -610,7 +270,7 @@ out_maps:
 static void vmx_hardware_unsetup(void)
 {
 	cpu_emergency_unregister_virt_callback(vmx_emergency_disable);
-	free_cpus();
+	vmx_free_cpus();
 	free_maps();
 }
 
@@ -655,7 +315,7 @@ static void update_cr4_owned(struct vcpu_vmx *vmx)
 
 	if (vmx_ept)
 		owned |= X86_CR4_PGE;
-	owned &= ~vmx->vcpu.cr4_guest_rsvd & ~cr4_fixed0;
+	owned &= ~vmx->vcpu.cr4_guest_rsvd & ~vmx_caps.cr4_fixed0;
 	/* What it has set so far is known to nobody else. */
 	kvm_read_cr4(&vmx->vcpu);
 	vmx->cr4_owned = owned;
@@ -672,12 +332,12 @@ static void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 	set_dr_intercepts(vmx, !vcpu->dr_in_guest);
 
 	/* Instructions that the CPU has and the guest has not. */
-	set_cpu2_ctl(vmx, controls.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP,
+	set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP,
 		     kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
 		     kvm_guest_has(vcpu, X86_FEATURE_RDPID));
-	set_cpu2_ctl(vmx, controls.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID,
+	set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID,
 		     kvm_guest_has(vcpu, X86_FEATURE_INVPCID));
-	set_cpu2_ctl(vmx, controls.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES,
+	set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES,
 		     kvm_guest_has(vcpu, X86_FEATURE_XSAVES));
 }
 
@@ -689,7 +349,7 @@ static u16 take_vpid(void)
 {
 	unsigned long id = 0;
 
-	if (!vpid)
+	if (!vmx_vpid)
 		return 0;
 	spin_lock(&vpid_lock);
 	id = find_first_zero_bit(vpids, VMX_NR_VPIDS);
@@ -715,7 +375,7 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	static atomic64_t ids = ATOMIC64_INIT(0);
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
-	vmx->vmcs = alloc_vmcs(NUMA_NO_NODE, GFP_KERNEL_ACCOUNT);
+	vmx->vmcs = vmx_alloc_vmcs(NUMA_NO_NODE, GFP_KERNEL_ACCOUNT);
 	if (!vmx->vmcs)
 		return -ENOMEM;
 	vmx->msr_areas = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
@@ -734,7 +394,7 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 static void unload_ipi(void *vmx)
 {
 	if (((struct vcpu_vmx *)vmx)->loaded_cpu == smp_processor_id())
-		unload_vmcs(vmx);
+		vmx_unload_vmcs(vmx);
 }
 
 /* Wherever it is; a CPU that goes down unloads what it has by itself. */
@@ -774,11 +434,11 @@ static void init_timer(void)
 
 static void init_control(struct vcpu_vmx *vmx)
 {
-	vmx->pin_ctl = controls.pin;
-	vmx->cpu_ctl = controls.cpu;
-	vmx->cpu2_ctl = controls.cpu2;
-	vmx->exit_ctl = controls.exit;
-	vmx->entry_ctl = controls.entry & ~VM_ENTRY_IA32E_MODE;
+	vmx->pin_ctl = vmx_ctl.pin;
+	vmx->cpu_ctl = vmx_ctl.cpu;
+	vmx->cpu2_ctl = vmx_ctl.cpu2;
+	vmx->exit_ctl = vmx_ctl.exit;
+	vmx->entry_ctl = vmx_ctl.entry & ~VM_ENTRY_IA32E_MODE;
 	if (!vmx->vpid)
 		vmx->cpu2_ctl &= ~SECONDARY_EXEC_ENABLE_VPID;
 	vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, vmx->pin_ctl);
@@ -840,7 +500,7 @@ static void init_host(struct vcpu_vmx *vmx)
 	vmcs_write(HOST_RIP, (unsigned long)vmx_exit_landing);
 	vmcs_write32(HOST_IA32_SYSENTER_CS, __KERNEL_CS);
 	if (vmx->exit_ctl & VM_EXIT_LOAD_IA32_EFER)
-		vmcs_write64(HOST_IA32_EFER, host_efer_value);
+		vmcs_write64(HOST_IA32_EFER, vmx_caps.host_efer);
 }
 
 static void init_seg(struct kvm_vcpu *vcpu, int seg, u16 selector, unsigned long base, u8 type,
@@ -957,7 +617,7 @@ static void load_msrs(struct vcpu_vmx *vmx, struct vmx_cpu *vc, bool guest)
 		wrmsrl(MSR_LSTAR, guest ? vmx->lstar : vc->lstar);
 	if (vmx->sfmask != vc->sfmask)
 		wrmsrl(MSR_SYSCALL_MASK, guest ? vmx->sfmask : vc->sfmask);
-	if (has_tsc_aux && (u32)vmx->vcpu.msr.tsc_aux != vc->tsc_aux)
+	if (vmx_caps.tsc_aux && (u32)vmx->vcpu.msr.tsc_aux != vc->tsc_aux)
 		wrmsrl(MSR_TSC_AUX, guest ? (u32)vmx->vcpu.msr.tsc_aux : vc->tsc_aux);
 }
 
@@ -1760,7 +1420,8 @@ static void vmx_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
 
 static u64 eptp(u64 root_hpa)
 {
-	return root_hpa | VMX_EPTP_PWL_4 | VMX_EPTP_MT_WB | (eptad ? VMX_EPTP_AD_ENABLE_BIT : 0);
+	return root_hpa | VMX_EPTP_PWL_4 | VMX_EPTP_MT_WB |
+	       (vmx_eptad ? VMX_EPTP_AD_ENABLE_BIT : 0);
 }
 
 /* INVEPT drops what the EPT's translations were combined to, whatever the VPID. */
@@ -1772,7 +1433,7 @@ static void vmx_tlb_flush(struct kvm_vcpu *vcpu)
 	if (!vmx_ept) {
 		if (vmx->vpid)
 			invvpid(VMX_VPID_EXTENT_SINGLE_CONTEXT, vmx->vpid, 0);
-	} else if (!(ept_vpid_cap & VMX_EPT_EXTENT_CONTEXT_BIT)) {
+	} else if (!(vmx_caps.ept_vpid & VMX_EPT_EXTENT_CONTEXT_BIT)) {
 		invept(VMX_EPT_EXTENT_GLOBAL, 0, 0);
 	} else if (vcpu->mmu.root_hpa != INVALID_PAGE) {
 		invept(VMX_EPT_EXTENT_CONTEXT, eptp(vcpu->mmu.root_hpa), 0);
@@ -1789,7 +1450,7 @@ static void vmx_tlb_flush(struct kvm_vcpu *vcpu)
 static void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	unsigned long hw = cr4 | (cr4_read_shadow() & X86_CR4_MCE) | cr4_fixed0;
+	unsigned long hw = cr4 | (cr4_read_shadow() & X86_CR4_MCE) | vmx_caps.cr4_fixed0;
 
 	if (!vmx_ept) {
 		hw |= X86_CR4_PAE;
@@ -1806,11 +1467,13 @@ static void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 static void switch_efer(struct vcpu_vmx *vmx, u64 efer)
 {
 	const u64 mode = EFER_LME | EFER_LMA;
-	bool differs = (efer ^ host_efer_value) & ~mode;
+	bool differs = (efer ^ vmx_caps.host_efer) & ~mode;
 
 	/* These two follow the entry and exit controls (SDM 3C "Loading Guest Control ..."). */
 	vmx->msr_areas[0] = (struct vmx_msr_entry){ .index = MSR_EFER, .value = efer };
-	vmx->msr_areas[1] = (struct vmx_msr_entry){ .index = MSR_EFER, .value = host_efer_value };
+	vmx->msr_areas[1] = (struct vmx_msr_entry){
+		.index = MSR_EFER, .value = vmx_caps.host_efer,
+	};
 	if (differs == vmx->efer_by_area)
 		return;
 	vmx->efer_by_area = differs;
@@ -1855,13 +1518,13 @@ static void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 static void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	unsigned long fixed = cr0_fixed0, hw;
+	unsigned long fixed = vmx_caps.cr0_fixed0, hw;
 
 	if (vmx_unrestricted)
 		fixed &= ~(X86_CR0_PE | X86_CR0_PG);
 	else
 		vmx_real_switch(vmx, cr0);
-	hw = (cr0 | fixed) & cr0_fixed1;
+	hw = (cr0 | fixed) & vmx_caps.cr0_fixed1;
 	if (!vmx_ept)
 		hw |= X86_CR0_PG | X86_CR0_WP;
 	vmcs_write(GUEST_CR0, hw);
@@ -1967,9 +1630,9 @@ static bool vmx_has_msr(u32 index)
 	case MSR_IA32_DEBUGCTLMSR:
 		return true;
 	case MSR_TSC_AUX:
-		return has_tsc_aux;
+		return vmx_caps.tsc_aux;
 	case MSR_IA32_SPEC_CTRL:
-		return spec_ctrl_bits;
+		return vmx_caps.spec_ctrl_bits;
 	case MSR_IA32_PRED_CMD:
 		return boot_cpu_has(X86_FEATURE_IBPB);
 	default:
@@ -2107,7 +1770,7 @@ static void set_switched(struct vcpu_vmx *vmx, u32 index, u64 *field, u64 data)
 /* Once used it is used at every turn of the guest's kernel: no more exits then. */
 static int set_spec_ctrl(struct vcpu_vmx *vmx, const struct msr_data *msr)
 {
-	if (msr->data & ~spec_ctrl_bits)
+	if (msr->data & ~vmx_caps.spec_ctrl_bits)
 		return -EINVAL;
 	vmx->sw.guest_spec_ctrl = msr->data;
 	if (!msr->data || vmx->spec_ctrl_direct ||
@@ -2200,7 +1863,7 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 
 static void vmx_supported_cpuid(struct kvm_cpuid_entry2 *entry)
 {
-	bool invpcid = controls.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID;
+	bool invpcid = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID;
 
 	switch (entry->function) {
 	case 1:
@@ -2218,7 +1881,7 @@ static void vmx_supported_cpuid(struct kvm_cpuid_entry2 *entry)
 					BIT(X86_FEATURE_LA57 & 31));
 		break;
 	case 0xd:
-		if (entry->index == 1 && !(controls.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES))
+		if (entry->index == 1 && !(vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES))
 			entry->eax &= ~BIT(X86_FEATURE_XSAVES & 31);
 		break;
 	}
@@ -2377,7 +2040,7 @@ static void vmx_tlb_flush_gva(struct kvm_vcpu *vcpu, u64 gva)
 	if (!vmx->vpid)
 		return;
 	preempt_disable();
-	if ((ept_vpid_cap & cap) && !is_noncanonical(gva, 48))
+	if ((vmx_caps.ept_vpid & cap) && !is_noncanonical(gva, 48))
 		invvpid(VMX_VPID_EXTENT_INDIVIDUAL_ADDR, vmx->vpid, gva);
 	else
 		invvpid(VMX_VPID_EXTENT_SINGLE_CONTEXT, vmx->vpid, 0);

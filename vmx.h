@@ -10,7 +10,9 @@
 #include "vmx_entry.h"
 #include "vmx_ops.h"
 
+#include <linux/io.h>
 #include <linux/list.h>
+#include <linux/percpu.h>
 #include <asm/vmx.h>
 
 #include "compat/vmx.h"
@@ -95,8 +97,48 @@ struct vcpu_vmx {
 /* The fields of one kind of all segments follow each other, in the hardware's order. */
 #define SEG_FIELD(first, seg)	((first) + 2 * (seg))
 
-/* What this processor has, and the module uses (vmx.c). */
-extern bool vmx_ept, vmx_unrestricted;
+/* The controls, by the capability MSRs: what is on in every VMCS at the beginning. */
+struct vmx_controls {
+	u32 pin, cpu, cpu2, exit, entry;
+};
+
+/* What this processor has, and the module uses. */
+struct vmx_caps {
+	u64 ept_vpid;			/* MSR_IA32_VMX_EPT_VPID_CAP */
+	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
+	u64 host_efer;
+	u64 spec_ctrl_bits;		/* what a guest may set */
+	u32 revision;			/* of the VMCS */
+	bool tsc_aux;
+};
+
+/* A CPU's share; touched on that CPU only, preemption off. */
+struct vmx_cpu {
+	struct page *vmxon;		/* the processor's own, while VMX is on */
+	struct page *current_vmcs;	/* VMPTRLD's last */
+	struct list_head loaded;	/* VMCSs that may be in the processor's caches */
+	u64 last_vcpu;			/* id of the vcpu that ran last */
+	u64 star, lstar, sfmask;	/* the host's; they never change */
+	u32 tsc_aux;
+};
+
+/* vmx_caps.c */
+extern struct vmx_controls vmx_ctl;
+extern struct vmx_caps vmx_caps;
+extern bool vmx_ept, vmx_unrestricted, vmx_vpid, vmx_eptad;
+DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
+
+int  vmx_check_processors(void);
+void vmx_find_features(void);
+struct page *vmx_alloc_vmcs(int node, gfp_t gfp);
+int  vmx_alloc_cpus(void);
+void vmx_free_cpus(void);
+int  vmx_hardware_enable(void);
+void vmx_hardware_disable(void);
+void vmx_emergency_disable(void);
+void vmx_unload_vmcs(struct vcpu_vmx *vmx);
+
+/* vmx.c */
 
 void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s);
 void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s);
@@ -122,6 +164,11 @@ void vmx_real_inject(struct vcpu_vmx *vmx, u8 vector, unsigned int insn_len);
 int  vmx_real_deliver(struct vcpu_vmx *vmx);
 bool vmx_real_can_inject(struct vcpu_vmx *vmx);
 int  vmx_real_exception(struct vcpu_vmx *vmx, u8 vector);
+
+static inline u64 page_pa(struct page *page)
+{
+	return page_to_phys(page);
+}
 
 static inline struct kvm_vmx *to_kvm_vmx(struct kvm *kvm)
 {

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the processors' VMX can, the controls that follow from it, and VMX
+ * going on and off on each of them.
+ */
+#define pr_fmt(fmt) "kvm_intel: " fmt
+
+#include "vmx.h"
+
+#include <linux/module.h>
+#include <linux/rculist.h>
+#include <linux/smp.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/reboot.h>
+#include <asm/spec-ctrl.h>
+#include <asm/tlbflush.h>
+
+bool vmx_ept = true;
+module_param_named(ept, vmx_ept, bool, 0444);
+MODULE_PARM_DESC(ept, "use nested paging (EPT) where the processor has it");
+
+bool vmx_unrestricted = true;
+module_param_named(unrestricted_guest, vmx_unrestricted, bool, 0444);
+MODULE_PARM_DESC(unrestricted_guest, "run real mode natively where the processor can; needs ept");
+
+bool vmx_vpid = true;
+module_param_named(vpid, vmx_vpid, bool, 0444);
+MODULE_PARM_DESC(vpid, "keep translations over exits by tags (VPID) where the processor has them");
+
+bool vmx_eptad = true;
+module_param_named(eptad, vmx_eptad, bool, 0444);
+MODULE_PARM_DESC(eptad, "use accessed and dirty bits in EPT entries where the processor has them");
+
+struct vmx_controls vmx_ctl __ro_after_init;
+struct vmx_caps vmx_caps __ro_after_init;
+
+DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
+
+/*
+ * ---- each CPU ----
+ */
+
+/**
+ * vmx_emergency_disable - VMX off, on the crashing or rebooting CPU
+ *
+ * In NMI context maybe.  What VMCSs the CPU has in its caches goes to memory
+ * now, not when that belongs to another kernel.
+ */
+void vmx_emergency_disable(void)
+{
+	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
+	struct vcpu_vmx *vmx;
+
+	if (!(__read_cr4() & X86_CR4_VMXE))
+		return;
+	list_for_each_entry_rcu(vmx, &vc->loaded, loaded, true)
+		vmclear(page_pa(vmx->vmcs));
+	vmxoff();
+	cr4_clear_bits(X86_CR4_VMXE);
+}
+
+/* SDM 3C "Enabling and Entering VMX Operation"; firmware that left it open lets us. */
+static int enable_feature_control(void)
+{
+	u64 ctl, want = FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
+
+	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &ctl))
+		return -EOPNOTSUPP;
+	if (ctl & FEAT_CTL_LOCKED)
+		return ctl & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX ? 0 : -EOPNOTSUPP;
+	return wrmsrl_safe(MSR_IA32_FEAT_CTL, ctl | want) ? -EOPNOTSUPP : 0;
+}
+
+/** vmx_hardware_enable - VMX on, on this CPU: 0, or -EBUSY, -EOPNOTSUPP with nothing left on */
+int vmx_hardware_enable(void)
+{
+	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
+	u64 aux;
+
+	if (__read_cr4() & X86_CR4_VMXE) {
+		pr_err_ratelimited("CPU %d: VMX is in use by another hypervisor\n",
+				   smp_processor_id());
+		return -EBUSY;
+	}
+	if (enable_feature_control()) {
+		pr_err_ratelimited("CPU %d: VMX is switched off by the firmware\n",
+				   smp_processor_id());
+		return -EOPNOTSUPP;
+	}
+	cr4_set_bits(X86_CR4_VMXE);
+	if (!vmxon(page_pa(vc->vmxon))) {
+		cr4_clear_bits(X86_CR4_VMXE);
+		pr_err_ratelimited("CPU %d: VMXON failed\n", smp_processor_id());
+		return -EBUSY;
+	}
+	vc->current_vmcs = NULL;
+	vc->last_vcpu = 0;
+	rdmsrl(MSR_STAR, vc->star);
+	rdmsrl(MSR_LSTAR, vc->lstar);
+	rdmsrl(MSR_SYSCALL_MASK, vc->sfmask);
+	if (vmx_caps.tsc_aux) {
+		rdmsrl(MSR_TSC_AUX, aux);
+		vc->tsc_aux = aux;
+	}
+	/* Whatever was tagged before is not to be met again. */
+	if (vmx_caps.ept_vpid & VMX_EPT_EXTENT_GLOBAL_BIT)
+		invept(VMX_EPT_EXTENT_GLOBAL, 0, 0);
+	return 0;
+}
+
+/** vmx_unload_vmcs - the VMCS goes to memory; on its CPU */
+void vmx_unload_vmcs(struct vcpu_vmx *vmx)
+{
+	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
+
+	vmclear(page_pa(vmx->vmcs));
+	if (vc->current_vmcs == vmx->vmcs)
+		vc->current_vmcs = NULL;
+	list_del_rcu(&vmx->loaded);
+	vmx->sw.launched = false;
+	/* Whoever sees -1 may put it on another CPU's list. */
+	smp_store_release(&vmx->loaded_cpu, -1);
+}
+
+/** vmx_hardware_disable - VMX off, on this CPU; VMCSs that it has go to memory */
+void vmx_hardware_disable(void)
+{
+	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
+
+	while (!list_empty(&vc->loaded))
+		vmx_unload_vmcs(list_first_entry(&vc->loaded, struct vcpu_vmx, loaded));
+	vmxoff();
+	cr4_clear_bits(X86_CR4_VMXE);
+}
+
+/** vmx_alloc_vmcs - as in SDM 3C "Format of the VMCS Region"; VMXON's begins the same way */
+struct page *vmx_alloc_vmcs(int node, gfp_t gfp)
+{
+	struct page *page = alloc_pages_node(node, gfp | __GFP_ZERO, 0);
+
+	if (page)
+		*(u32 *)page_address(page) = vmx_caps.revision;
+	return page;
+}
+
+/** vmx_free_cpus - undo vmx_alloc_cpus(), all of it or half */
+void vmx_free_cpus(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct vmx_cpu *vc = per_cpu_ptr(&vmx_cpus, cpu);
+
+		if (vc->vmxon)
+			__free_page(vc->vmxon);
+		vc->vmxon = NULL;
+	}
+}
+
+/** vmx_alloc_cpus - what each CPU needs to switch VMX on */
+int __init vmx_alloc_cpus(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct vmx_cpu *vc = per_cpu_ptr(&vmx_cpus, cpu);
+
+		INIT_LIST_HEAD(&vc->loaded);
+		vc->vmxon = vmx_alloc_vmcs(cpu_to_node(cpu), GFP_KERNEL);
+		if (!vc->vmxon)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/*
+ * ---- what the processors have ----
+ */
+
+/*
+ * SDM 3D "VMX Capability Reporting Facility": the lower half of each MSR says
+ * which bits must be 1, the upper which may be.  False: a must is not to be
+ * had, or what must not be is forced.
+ */
+static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl)
+{
+	u32 must, may;
+
+	rdmsr(msr, must, may);
+	*ctl = ((required | wanted) & may) | must;
+	return !(required & ~*ctl) && !(forbidden & *ctl);
+}
+
+#define PIN_REQUIRED	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING)
+#define PIN_WANTED	(PIN_BASED_VIRTUAL_NMIS | PIN_BASED_VMX_PREEMPTION_TIMER)
+
+/*
+ * Left off on purpose: RDTSC (offset in the VMCS), I/O bitmaps (no port is the
+ * guest's), interrupt and NMI windows (on while something waits).  TPR shadow
+ * is not used: userspace holds CR8.
+ */
+#define CPU_REQUIRED							\
+	(CPU_BASED_HLT_EXITING | CPU_BASED_CR8_LOAD_EXITING |		\
+	 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_UNCOND_IO_EXITING |	\
+	 CPU_BASED_MOV_DR_EXITING | CPU_BASED_USE_TSC_OFFSETTING |	\
+	 CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING |		\
+	 CPU_BASED_RDPMC_EXITING | CPU_BASED_INVLPG_EXITING |		\
+	 CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING)
+#define CPU_WANTED							\
+	(CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
+/* With EPT translations are the guest's own affair. */
+#define CPU_NOT_WITH_EPT						\
+	(CPU_BASED_INVLPG_EXITING | CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING)
+
+#define CPU2_WANTED							\
+	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST | \
+	 SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_WBINVD_EXITING |	\
+	 SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_INVPCID |	\
+	 SECONDARY_EXEC_ENABLE_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING)
+
+#ifdef CONFIG_X86_64
+#define HOST_IS_64BIT	true
+#else
+#define HOST_IS_64BIT	false
+#endif
+#define EXIT_REQUIRED	(VM_EXIT_SAVE_DEBUG_CONTROLS |			\
+			 (HOST_IS_64BIT ? VM_EXIT_HOST_ADDR_SPACE_SIZE : 0))
+#define ENTRY_REQUIRED	VM_ENTRY_LOAD_DEBUG_CONTROLS
+
+/*
+ * The whole of what the processor offers against what we need.  PAT is not
+ * switched: EPT entries say "ignore PAT", and shadow entries select the first
+ * of the host's types.
+ */
+static bool find_controls(struct vmx_controls *c)
+{
+	u64 basic;
+	u32 t;
+
+	rdmsrl(MSR_IA32_VMX_BASIC, basic);
+	/* The "true" MSRs say which of the bits that must once be 1 need not. */
+	t = basic & VMX_BASIC_TRUE_CTLS ?
+		MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS : 0;
+	memset(c, 0, sizeof(*c));
+	if (!reconcile(MSR_IA32_VMX_PINBASED_CTLS + t, PIN_REQUIRED, PIN_WANTED, 0, &c->pin) ||
+	    !reconcile(MSR_IA32_VMX_PROCBASED_CTLS + t, CPU_REQUIRED, CPU_WANTED, 0, &c->cpu) ||
+	    !reconcile(MSR_IA32_VMX_EXIT_CTLS + t, EXIT_REQUIRED, VM_EXIT_LOAD_IA32_EFER,
+		       VM_EXIT_ACK_INTR_ON_EXIT, &c->exit) ||
+	    !reconcile(MSR_IA32_VMX_ENTRY_CTLS + t, ENTRY_REQUIRED, VM_ENTRY_LOAD_IA32_EFER,
+		       VM_ENTRY_SMM, &c->entry))
+		return false;
+	if (!(c->cpu & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
+		return true;
+	return reconcile(MSR_IA32_VMX_PROCBASED_CTLS2, 0, CPU2_WANTED, 0, &c->cpu2);
+}
+
+/* Asked on each CPU before anything is set up: 0, or what insmod shall say. */
+static void check_this_cpu(void *failed)
+{
+	struct vmx_controls c;
+	int r = 0;
+
+	/* Asked of the processor: the kernel hides what firmware switched off. */
+	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31)))
+		r = -ENODEV;
+	else if (__read_cr4() & X86_CR4_VMXE)
+		r = -EBUSY;
+	else if (enable_feature_control())
+		r = -EOPNOTSUPP;
+	else if (!find_controls(&c) || memcmp(&c, &vmx_ctl, sizeof(c)))
+		r = -ENXIO;
+	if (r)
+		atomic_cmpxchg((atomic_t *)failed, 0, r);
+}
+
+/** vmx_check_processors - VMX on all of them, alike, and free: 0, or what insmod shall say */
+int __init vmx_check_processors(void)
+{
+	atomic_t failed = ATOMIC_INIT(0);
+	bool enough = true;
+	int r;
+
+	if ((cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31)) && !enable_feature_control())
+		enough = find_controls(&vmx_ctl);
+	on_each_cpu(check_this_cpu, &failed, 1);
+	r = atomic_read(&failed);
+	if (r == -ENODEV)
+		pr_err("this processor has no VMX\n");
+	else if (r == -EBUSY)
+		pr_err("VMX is in use by another hypervisor\n");
+	else if (r == -EOPNOTSUPP)
+		pr_err("VMX is switched off by the firmware\n");
+	else if (!enough || r == -ENXIO)
+		pr_err("%s\n", enough ? "the processors differ in what their VMX can" :
+			       "this processor's VMX lacks what a virtual machine needs");
+	if (!enough || r == -ENXIO)
+		return -EOPNOTSUPP;
+	return r;
+}
+
+/* EPT, and what rests on it, by what the processor has and the user wants. */
+static void __init find_paging(void)
+{
+	const u64 ept_must = VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT | VMX_EPT_INVEPT_BIT;
+	const u64 extents = VMX_EPT_EXTENT_CONTEXT_BIT | VMX_EPT_EXTENT_GLOBAL_BIT;
+	const u64 vpid_must = VMX_VPID_INVVPID_BIT | VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
+
+	if (vmx_ctl.cpu2 & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
+		rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, vmx_caps.ept_vpid);
+	if (!(vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_EPT) ||
+	    (vmx_caps.ept_vpid & ept_must) != ept_must || !(vmx_caps.ept_vpid & extents))
+		vmx_ept = false;
+	if (!vmx_ept || !(vmx_ctl.cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST))
+		vmx_unrestricted = false;
+	if (!(vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_VPID) ||
+	    ((vmx_caps.ept_vpid >> 32) & vpid_must) != vpid_must)
+		vmx_vpid = false;
+	if (!vmx_ept || !(vmx_caps.ept_vpid & VMX_EPT_AD_BIT))
+		vmx_eptad = false;
+
+	if (vmx_ept)
+		vmx_ctl.cpu &= ~CPU_NOT_WITH_EPT;
+	else
+		vmx_ctl.cpu2 &= ~(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_INVPCID);
+	if (!vmx_unrestricted)
+		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_UNRESTRICTED_GUEST;
+	if (!vmx_vpid)
+		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_ENABLE_VPID;
+}
+
+/** vmx_find_features - fill vmx_caps, and take from vmx_ctl what the user does not want */
+void __init vmx_find_features(void)
+{
+	u64 basic;
+
+	rdmsrl(MSR_IA32_VMX_BASIC, basic);
+	vmx_caps.revision = vmx_basic_vmcs_revision_id(basic);
+	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, vmx_caps.cr0_fixed0);
+	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, vmx_caps.cr0_fixed1);
+	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, vmx_caps.cr4_fixed0);
+	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, vmx_caps.cr4_fixed1);
+	rdmsrl(MSR_EFER, vmx_caps.host_efer);
+	/* SDM 3C "RDTSCP", "RDPID": #UD in a guest without the control. */
+	vmx_caps.tsc_aux = (vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
+		      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
+	if (boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+		vmx_caps.spec_ctrl_bits = SPEC_CTRL_IBRS;
+	if (vmx_caps.spec_ctrl_bits && boot_cpu_has(X86_FEATURE_STIBP))
+		vmx_caps.spec_ctrl_bits |= SPEC_CTRL_STIBP;
+	if (vmx_caps.spec_ctrl_bits && boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD))
+		vmx_caps.spec_ctrl_bits |= SPEC_CTRL_SSBD;
+	find_paging();
+}
