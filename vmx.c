@@ -102,9 +102,11 @@ static_assert(VCPU_REGS_R15 * 8 == REGS_R15);
 
 /*
  * MSR bitmaps, one for all vcpus (SDM 3C "MSR-Bitmap Address"): the guest's are
- * those that the VMCS switches, and with the second map also speculation control.
+ * those that the VMCS switches, with the second map also speculation control,
+ * and with the third none, for a VM whose filter denies one of them.
  */
-static struct page *msr_map[2];
+enum { MSR_MAP_SWITCHED, MSR_MAP_SPEC_CTRL, MSR_MAP_NONE };
+static struct page *msr_map[3];
 
 /* VPIDs: 0 is the host's. */
 static DECLARE_BITMAP(vpids, VMX_NR_VPIDS);
@@ -200,18 +202,21 @@ static void __init msr_map_allow(struct page *map, u32 msr)
 	__clear_bit(msr & 0x1fff, bits + 0x800 / sizeof(*bits));
 }
 
-static void __init fill_msr_map(struct page *map, bool spec_ctrl)
+static const u32 switched_msrs[] = {
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+};
+
+static void __init fill_msr_map(struct page *map, int which)
 {
-	static const u32 switched[] = {
-		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-	};
 	int i;
 
 	memset(page_address(map), 0xff, PAGE_SIZE);
-	for (i = 0; i < ARRAY_SIZE(switched); i++)
-		msr_map_allow(map, switched[i]);
-	if (spec_ctrl)
+	if (which == MSR_MAP_NONE)
+		return;
+	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
+		msr_map_allow(map, switched_msrs[i]);
+	if (which == MSR_MAP_SPEC_CTRL)
 		msr_map_allow(map, MSR_IA32_SPEC_CTRL);
 }
 
@@ -234,7 +239,7 @@ static int __init alloc_maps(void)
 		msr_map[i] = alloc_page(GFP_KERNEL);
 		if (!msr_map[i])
 			return -ENOMEM;
-		fill_msr_map(msr_map[i], i == 1);
+		fill_msr_map(msr_map[i], i);
 	}
 	return 0;
 }
@@ -323,6 +328,26 @@ static void update_cr4_owned(struct vcpu_vmx *vmx)
 	vmcs_write(CR4_READ_SHADOW, vmx->vcpu.cr4);
 }
 
+static bool msr_given(struct kvm_vcpu *vcpu, u32 index)
+{
+	return kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ) &&
+	       kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE);
+}
+
+static void update_msr_map(struct vcpu_vmx *vmx)
+{
+	int i, which = vmx->spec_ctrl_direct ? MSR_MAP_SPEC_CTRL : MSR_MAP_SWITCHED;
+
+	if (!(vmx->cpu_ctl & CPU_BASED_USE_MSR_BITMAPS))
+		return;
+	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
+		if (!msr_given(&vmx->vcpu, switched_msrs[i]))
+			which = MSR_MAP_NONE;
+	if (vmx->spec_ctrl_direct && !msr_given(&vmx->vcpu, MSR_IA32_SPEC_CTRL))
+		which = MSR_MAP_NONE;
+	vmcs_write64(MSR_BITMAP, page_pa(msr_map[which]));
+}
+
 static void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -339,6 +364,7 @@ static void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 		     kvm_guest_has(vcpu, X86_FEATURE_INVPCID));
 	set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES,
 		     kvm_guest_has(vcpu, X86_FEATURE_XSAVES));
+	update_msr_map(vmx);
 }
 
 /*
@@ -451,8 +477,7 @@ static void init_control(struct vcpu_vmx *vmx)
 		init_timer();
 	if (vmx->vpid)
 		vmcs_write16(VIRTUAL_PROCESSOR_ID, vmx->vpid);
-	if (vmx->cpu_ctl & CPU_BASED_USE_MSR_BITMAPS)
-		vmcs_write64(MSR_BITMAP, page_pa(msr_map[vmx->spec_ctrl_direct]));
+	update_msr_map(vmx);
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
 		vmcs_write32(PLE_GAP, 128);
 		vmcs_write32(PLE_WINDOW, 4096);
@@ -1056,12 +1081,6 @@ static int pause_exit(struct kvm_vcpu *vcpu)
 	return kvm_emulate_nop(vcpu);
 }
 
-static int mwait_exit(struct kvm_vcpu *vcpu)
-{
-	return kvm_guest_has(vcpu, X86_FEATURE_MWAIT) ? kvm_emulate_nop(vcpu) :
-							kvm_emulate_ud(vcpu);
-}
-
 static int cr_exit(struct kvm_vcpu *vcpu)
 {
 	unsigned long qual = vmcs_read(EXIT_QUALIFICATION);
@@ -1166,8 +1185,8 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_IO_INSTRUCTION]	= io_exit,
 	[EXIT_REASON_MSR_READ]		= kvm_emulate_rdmsr,
 	[EXIT_REASON_MSR_WRITE]		= kvm_emulate_wrmsr,
-	[EXIT_REASON_MWAIT_INSTRUCTION]	= mwait_exit,
-	[EXIT_REASON_MONITOR_INSTRUCTION] = mwait_exit,
+	[EXIT_REASON_MWAIT_INSTRUCTION]	= kvm_emulate_mwait,
+	[EXIT_REASON_MONITOR_INSTRUCTION] = kvm_emulate_mwait,
 	[EXIT_REASON_PAUSE_INSTRUCTION]	= pause_exit,
 	[EXIT_REASON_EPT_VIOLATION]	= ept_violation_exit,
 	[EXIT_REASON_INVEPT]		= kvm_emulate_ud,
@@ -1778,7 +1797,7 @@ static int set_spec_ctrl(struct vcpu_vmx *vmx, const struct msr_data *msr)
 		return 0;
 	vmx->spec_ctrl_direct = true;
 	vmx->sw.read_spec_ctrl = 1;
-	vmcs_write64(MSR_BITMAP, page_pa(msr_map[1]));
+	update_msr_map(vmx);
 	return 0;
 }
 
