@@ -159,7 +159,7 @@ static const u16 software_features[] = {
 	 FEATURE_MASK(X86_FEATURE_PAT) | FEATURE_MASK(X86_FEATURE_PSE36) |	\
 	 FEATURE_MASK(X86_FEATURE_MMX) | FEATURE_MASK(X86_FEATURE_FXSR))
 
-bool kvm_host_is_amd(void)
+static bool host_is_amd(void)
 {
 	return boot_cpu_data.x86_vendor == X86_VENDOR_AMD ||
 	       boot_cpu_data.x86_vendor == X86_VENDOR_HYGON;
@@ -219,7 +219,7 @@ static void find_caps(void)
 		clear_cap(X86_FEATURE_XSAVE);
 		caps[CPUID_D_1_EAX] = 0;
 	}
-	if (kvm_host_is_amd())
+	if (host_is_amd())
 		caps[CPUID_8000_0001_EDX] |= caps[CPUID_1_EDX] & AMD_REPEATED;
 }
 
@@ -289,7 +289,7 @@ static u32 max_basic_leaf(void)
 
 static u32 max_extended_leaf(void)
 {
-	return min_t(u32, cpuid_eax(0x80000000), kvm_host_is_amd() ? 0x80000021 : 0x80000008);
+	return min_t(u32, cpuid_eax(0x80000000), host_is_amd() ? 0x80000021 : 0x80000008);
 }
 
 static void limit_basic(struct kvm_cpuid_entry2 *e)
@@ -466,7 +466,7 @@ static void add_basic_leaves(void)
 	add_plain(1);
 	if (max >= 2)
 		add_plain(2);
-	if (max >= 4 && !kvm_host_is_amd())
+	if (max >= 4 && !host_is_amd())
 		add_caches(4);
 	if (max >= 6)
 		add_plain(6);
@@ -775,7 +775,7 @@ static bool guest_is_amd(struct kvm_vcpu *vcpu)
 	const struct kvm_cpuid_entry2 *e;
 
 	if (!vcpu->cpuid)
-		return kvm_host_is_amd();
+		return host_is_amd();
 	e = kvm_find_cpuid(vcpu, 0, 0);
 	if (!e)
 		return false;

@@ -684,9 +684,9 @@ static_assert(sizeof_field(struct kvm_vcpu, msr.mtrr_var) == 2 * KVM_NR_VAR_MTRR
 /* Does this host have the row's registers? */
 static bool row_exists(const struct msr_row *row)
 {
-	if ((row->flags & ROW_AMD) && !kvm_host_is_amd())
+	if ((row->flags & ROW_AMD) && kvm_ops.isa != KVM_ISA_SVM)
 		return false;
-	if ((row->flags & ROW_INTEL) && kvm_host_is_amd())
+	if ((row->flags & ROW_INTEL) && kvm_ops.isa != KVM_ISA_VMX)
 		return false;
 	return !row->feature || kvm_cpu_cap_has(row->feature);
 }
@@ -828,10 +828,7 @@ void kvm_msr_module_init(void)
 	if (kvm_cpu_cap_has(X86_FEATURE_ARCH_CAPABILITIES) &&
 	    !rdmsrl_safe(MSR_IA32_ARCH_CAPABILITIES, &arch_capabilities))
 		arch_capabilities &= ARCH_CAP_FOR_GUESTS;
-	/* Intel's revision is in the upper half, AMD's in the lower. */
-	ucode_rev = boot_cpu_data.microcode;
-	if (!kvm_host_is_amd())
-		ucode_rev <<= 32;
+	ucode_rev = (u64)boot_cpu_data.microcode << kvm_ops.microcode_shift;
 	make_lists();
 }
 

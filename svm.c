@@ -2022,6 +2022,7 @@ static void svm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 
 static struct kvm_arch_ops svm_ops __ro_after_init = {
 	.name = "kvm_amd",
+	.isa = KVM_ISA_SVM,
 	.vm_size = sizeof(struct kvm),
 	.vcpu_size = sizeof(struct vcpu_svm),
 

@@ -11,10 +11,6 @@
 
 #include <linux/tracepoint.h>
 
-/* kvm_exit's isa: how exit_reason is to be read */
-#define KVM_ISA_VMX	1
-#define KVM_ISA_SVM	2
-
 #define KVM_TRACE_PIO_IN	0
 #define KVM_TRACE_PIO_OUT	1
 
@@ -53,7 +49,7 @@ TRACE_EVENT(kvm_exit,
 		kvm_ops.exit_info(vcpu, &reason, &__entry->info1, &__entry->info2);
 		__entry->exit_reason = reason;
 		__entry->guest_rip = kvm_rip_read(vcpu);
-		__entry->isa = kvm_host_is_amd() ? KVM_ISA_SVM : KVM_ISA_VMX;
+		__entry->isa = kvm_ops.isa;
 		__entry->vcpu_id = vcpu->vcpu_id;
 	),
 	TP_printk("vcpu %u reason 0x%x rip 0x%lx info1 0x%016llx info2 0x%016llx",

@@ -2087,6 +2087,8 @@ static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 
 static struct kvm_arch_ops vmx_ops __ro_after_init = {
 	.name = "kvm_intel",
+	.isa = KVM_ISA_VMX,
+	.microcode_shift = 32,	/* AMD has it in the lower half */
 	.vm_size = sizeof(struct kvm_vmx),
 	.vcpu_size = sizeof(struct vcpu_vmx),
 

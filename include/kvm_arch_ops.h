@@ -29,9 +29,15 @@ struct kvm_dtable;
 struct kvm_cpuid_entry2;
 struct msr_data;
 
+/* What tracing tools know the two extensions by. */
+#define KVM_ISA_VMX	1
+#define KVM_ISA_SVM	2
+
 struct kvm_arch_ops {
 	/* Data: the vendor's name, sizes of its structures, capabilities. */
 	const char *name;		/* "kvm_intel" or "kvm_amd" */
+	u32 isa;			/* KVM_ISA_VMX or KVM_ISA_SVM */
+	u32 microcode_shift;		/* where MSR_IA32_UCODE_REV has the revision */
 	size_t vm_size;			/* sizeof its struct around struct kvm */
 	size_t vcpu_size;		/* sizeof its struct around struct kvm_vcpu */
 	u64 cr4_guest_reserved;		/* CR4 bits it cannot virtualize */

@@ -1015,7 +1015,6 @@ long kvm_vcpu_set_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr
  * ---- cpuid.c ----
  */
 void kvm_cpuid_module_init(void);
-bool kvm_host_is_amd(void);		/* or Hygon's */
 extern u64 kvm_supported_xcr0;		/* of the host and ours */
 extern u32 kvm_host_maxphyaddr;
 long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated);
