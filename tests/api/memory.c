@@ -198,10 +198,10 @@ TEST_F(mem, many_slots)
 }
 
 /* A write exits as MMIO and changes nothing; a read is memory. */
-/* A limit of 64 shadow pages, and a guest that wants 400: slow, and right. */
+/* A limit of 64 shadow pages, and a guest that wants 300: slow, and right. */
 TEST_F(mem, nr_mmu_pages)
 {
-	const u64 step = 2UL << 20, n = 400;
+	const u64 step = 2UL << 20, n = 300;
 	int before = ioctl(self->vm.fd, KVM_GET_NR_MMU_PAGES);
 	u8 *p = xmmap(n * step, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 
