@@ -26,7 +26,7 @@ status_of() {	# WANTED NAME LAB-ARGUMENTS...
 	[ "$wanted" = "$got" ] || printf '%s\n' "$out" | sed 's/^/# /'
 }
 
-echo "1..12"
+echo "1..13"
 status_of 7 "a command's own status" --no-modules -- sh -c 'exit 7'
 status_of 0 "the distribution's modules" --stock -- test -c /dev/kvm
 status_of 0 "kernel 6.12" --stock --kernel=6.12 -- sh -c 'uname -r | grep "^6\.12\."'
@@ -44,4 +44,7 @@ result "arguments arrive as they are" $'<a  b><c\'d><><$HOME><e\nf>' "$got"
 
 got=$(cd /usr/share && "$run" --no-modules --env 'WORD=x  y' -- sh -c 'echo "$PWD $WORD"; touch /tmp/a /run/a; touch /usr/a 2>/dev/null || echo read-only' 2>/dev/null)
 result "directory, environment, and what is writable" $'/usr/share x  y\nread-only' "$got"
+
+got=$("$run" --no-modules --append "rdinit=/none root=none" -- true 2>&1 | grep -c -e 'once more' -e 'kernel complained')
+result "a boot that fails is tried twice" 2 "$got"
 exit $failed
