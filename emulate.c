@@ -803,8 +803,11 @@ static int finish_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, bool tf)
 			vcpu->complete_userspace_io = complete_output_step;
 		return kvm_pio_to_userspace(vcpu, &vcpu->pio.req, vcpu->pio.count);
 	}
-	if (step_exit)
+	if (step_exit) {
+		if (e->halted)
+			kvm_halt_behind_step(vcpu);
 		return kvm_debug_exit(vcpu, X86_TRAP_DB, BIT(14));
+	}
 	if (e->tpr_lowered) {
 		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
 		return 0;

@@ -497,6 +497,13 @@ static int complete_halt_step(struct kvm_vcpu *vcpu)
 	return kvm_rip_read(vcpu) == vcpu->pio.rip ? kvm_halt_exit(vcpu) : 1;
 }
 
+/* A HLT that ends in KVM_EXIT_DEBUG: the debugger first; then the vcpu halts. */
+void kvm_halt_behind_step(struct kvm_vcpu *vcpu)
+{
+	vcpu->pio.rip = kvm_rip_read(vcpu);
+	vcpu->complete_userspace_io = complete_halt_step;
+}
+
 /*
  * HLT.  Without an interrupt controller in the kernel only userspace knows
  * what wakes the vcpu, but for a vector that it has queued already.
@@ -505,11 +512,8 @@ int kvm_emulate_halt(struct kvm_vcpu *vcpu)
 {
 	int r = kvm_skip_emulated_instruction(vcpu);
 
-	if (r == 0 && vcpu->run->exit_reason == KVM_EXIT_DEBUG) {
-		/* The debugger first; then the vcpu halts. */
-		vcpu->pio.rip = kvm_rip_read(vcpu);
-		vcpu->complete_userspace_io = complete_halt_step;
-	}
+	if (r == 0 && vcpu->run->exit_reason == KVM_EXIT_DEBUG)
+		kvm_halt_behind_step(vcpu);
 	return r <= 0 ? r : kvm_halt_exit(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_halt);

@@ -870,6 +870,7 @@ bool kvm_vcpu_yield_to(struct kvm_vcpu *target);
 /* Shared exit handlers, straight in the vendors' tables. */
 int  kvm_emulate_halt(struct kvm_vcpu *vcpu);
 int  kvm_halt_exit(struct kvm_vcpu *vcpu);
+void kvm_halt_behind_step(struct kvm_vcpu *vcpu);
 int  kvm_emulate_cpuid(struct kvm_vcpu *vcpu);
 int  kvm_emulate_rdmsr(struct kvm_vcpu *vcpu);
 int  kvm_emulate_wrmsr(struct kvm_vcpu *vcpu);
