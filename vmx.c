@@ -673,6 +673,17 @@ static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 	load_fixmap_gdt(raw_smp_processor_id());
 }
 
+/* The thread's page tables, and their tag, stay the same until it is scheduled out. */
+static void update_host_cr3(struct vcpu_vmx *vmx)
+{
+	unsigned long cr3 = __get_current_cr3_fast();
+
+	if (vmx->host_cr3 == cr3)
+		return;
+	vmx->host_cr3 = cr3;
+	vmcs_write(HOST_CR3, cr3);
+}
+
 static void vmx_prepare_guest_switch(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -688,6 +699,7 @@ static void vmx_prepare_guest_switch(struct kvm_vcpu *vcpu)
 	rdmsrl(MSR_KERNEL_GS_BASE, vmx->host.kernel_gs_base);
 	vmx->host.debugctl = get_debugctlmsr();
 	vmcs_write(HOST_FS_BASE, vmx->host.fs_base);
+	update_host_cr3(vmx);
 	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	load_msrs(vmx, this_cpu_ptr(&vmx_cpus), true);
 	vmx->host.saved = true;
@@ -762,13 +774,9 @@ static void load_pdptrs(struct vcpu_vmx *vmx)
 static void before_entry(struct vcpu_vmx *vmx)
 {
 	struct kvm_vcpu *vcpu = &vmx->vcpu;
-	unsigned long cr3 = __get_current_cr3_fast(), cr4 = cr4_read_shadow();
-	unsigned long dirty = vcpu->regs_dirty;
+	unsigned long cr4 = cr4_read_shadow(), dirty = vcpu->regs_dirty;
 
-	if (unlikely(vmx->host_cr3 != cr3)) {
-		vmx->host_cr3 = cr3;
-		vmcs_write(HOST_CR3, cr3);
-	}
+	/* Another CPU may have this one change it, for performance counters. */
 	if (unlikely(vmx->host_cr4 != cr4)) {
 		vmx->host_cr4 = cr4;
 		vmcs_write(HOST_CR4, cr4);
@@ -889,9 +897,17 @@ static void drop_false_step(struct vcpu_vmx *vmx)
 		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 }
 
+/* Every exit's way: without the detour through the core. */
+static unsigned long read_rip(struct kvm_vcpu *vcpu)
+{
+	if (unlikely(vcpu->regs_avail & BIT(VCPU_REGS_RIP)))
+		return vcpu->regs[VCPU_REGS_RIP];
+	return vmcs_read(GUEST_RIP);
+}
+
 static int vmx_skip_insn(struct kvm_vcpu *vcpu)
 {
-	unsigned long rip = kvm_rip_read(vcpu), next;
+	unsigned long rip = read_rip(vcpu), next;
 	u32 state;
 	int len;
 
@@ -1048,17 +1064,23 @@ static int exception_exit(struct kvm_vcpu *vcpu)
  * affair.  To the kernel it looks as if the VMM's user code had met it, so that
  * the thread can be killed and the host live.
  */
+static noinline void machine_check(void)
+{
+	struct pt_regs regs = { .cs = __USER_CS, .flags = X86_EFLAGS_IF };
+
+	if (IS_ENABLED(CONFIG_X86_MCE))
+		do_machine_check(&regs);
+}
+
 static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	struct pt_regs regs = { .cs = __USER_CS, .flags = X86_EFLAGS_IF };
 
 	if (likely(vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI ||
 		   (vmx->intr_info & INTR_INFO_VECTOR_MASK) != X86_TRAP_MC) &&
 	    likely((u16)vmx->exit_reason != EXIT_REASON_MCE_DURING_VMENTRY))
 		return;
-	if (IS_ENABLED(CONFIG_X86_MCE))
-		do_machine_check(&regs);
+	machine_check();
 }
 
 static int irq_window_exit(struct kvm_vcpu *vcpu)
