@@ -385,11 +385,15 @@ static u8 read_byte(struct kvm_pic *pic, u16 port)
 {
 	int which = port & 0x80 ? SLAVE : MASTER;
 	struct pic_chip *chip = &pic->chip[which];
+	u8 val;
 
 	if (port >> 8)
 		return pic->chip[port & 1].s.elcr;
-	if (chip->s.poll)
-		return read_poll(pic, which);
+	if (chip->s.poll) {
+		val = read_poll(pic, which);
+		update_output(pic);
+		return val;
+	}
 	if (port & 1)
 		return chip->s.imr;
 	return chip->s.read_reg_select ? chip->s.isr : chip->s.irr;
@@ -421,7 +425,6 @@ static bool pic_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port,
 
 	for (i = 0; i < len; i++)
 		val[i] = read_byte(pic, port + i);
-	update_output(pic);
 	pic_unlock(pic, flags);
 	return true;
 }

@@ -129,10 +129,10 @@ void kvm_io_unregister(struct kvm *kvm, enum kvm_bus which, struct kvm_io_device
 /* How many ranges begin at or below an address. */
 static int ranges_up_to(const struct kvm_io_bus *bus, u64 addr)
 {
-	int low = 0, high = bus->nr;
+	unsigned int low = 0, high = bus->nr;
 
 	while (low < high) {
-		int mid = (low + high) / 2;
+		unsigned int mid = (low + high) / 2;
 
 		if (bus->range[mid].addr <= addr)
 			low = mid + 1;
