@@ -544,24 +544,16 @@ int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
 /* The host's IA32_XSS: the same on all CPUs since boot. */
 static u64 host_xss __read_mostly;
 
-/*
- * Without CR4.OSXSAVE no instruction of the guest looks at XCR0 or XSS.  That
- * bit is never the guest's to change without an exit, so vcpu->cr4 has it.
- */
-void kvm_load_guest_xcr0(struct kvm_vcpu *vcpu)
+void kvm_switch_to_guest_xcr0(struct kvm_vcpu *vcpu)
 {
-	if (!(vcpu->cr4 & X86_CR4_OSXSAVE))
-		return;
 	if (vcpu->xcr0 != vcpu->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
 	if (unlikely(vcpu->xss != host_xss))
 		wrmsrl(MSR_IA32_XSS, vcpu->xss);
 }
 
-void kvm_load_host_xcr0(struct kvm_vcpu *vcpu)
+void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu)
 {
-	if (!(vcpu->cr4 & X86_CR4_OSXSAVE))
-		return;
 	if (vcpu->xcr0 != vcpu->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
 	if (unlikely(vcpu->xss != host_xss))

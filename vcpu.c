@@ -442,7 +442,7 @@ EXPORT_SYMBOL_GPL(kvm_debug_exit);
  * The trap after an instruction with TF set: the VMM's debugger takes it, or
  * the guest.  @rflags: as they were before the instruction.
  */
-static int singlestep_trap(struct kvm_vcpu *vcpu)
+static noinline int singlestep_trap(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
 		return kvm_debug_exit(vcpu, X86_TRAP_DB, DR_STEP);
@@ -460,7 +460,7 @@ static int singlestep_trap(struct kvm_vcpu *vcpu)
  */
 int kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu)
 {
-	unsigned long rflags = kvm_ops.get_rflags(vcpu);
+	unsigned long rflags = kvm_call(get_rflags)(vcpu);
 
 	if (!kvm_call(skip_insn)(vcpu))
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);

@@ -185,7 +185,7 @@ extern struct kvm_arch_ops kvm_ops;	/* a copy, filled by kvm_init_arch() */
 #define KVM_HOT_OPS(X)						\
 	X(vcpu_load) X(vcpu_put) X(prepare_guest_switch)	\
 	X(run) X(handle_exit_irqoff) X(handle_exit)		\
-	X(skip_insn) X(irq_allowed)
+	X(skip_insn) X(get_rflags) X(irq_allowed)
 
 #define KVM_DECLARE_CALL(op) \
 	DECLARE_STATIC_CALL(kvm_##op, *((struct kvm_arch_ops *)NULL)->op);

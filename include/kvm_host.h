@@ -955,8 +955,26 @@ long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg);
 long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *dbg);
 long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg);
 long kvm_vcpu_translate(struct kvm_vcpu *vcpu, struct kvm_translation *tr);
-void kvm_load_guest_xcr0(struct kvm_vcpu *vcpu);	/* interrupts off, before entry */
-void kvm_load_host_xcr0(struct kvm_vcpu *vcpu);
+void kvm_switch_to_guest_xcr0(struct kvm_vcpu *vcpu);
+void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu);
+
+/*
+ * Interrupts off, before entry and after.  Without CR4.OSXSAVE no instruction of
+ * the guest looks at XCR0 or XSS.  That bit is never the guest's to change without
+ * an exit, so vcpu->cr4 has it.
+ */
+static inline void kvm_load_guest_xcr0(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->cr4 & X86_CR4_OSXSAVE)
+		kvm_switch_to_guest_xcr0(vcpu);
+}
+
+static inline void kvm_load_host_xcr0(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->cr4 & X86_CR4_OSXSAVE)
+		kvm_switch_to_host_xcr0(vcpu);
+}
+
 int  kvm_fpu_create(struct kvm_vcpu *vcpu);
 void kvm_fpu_destroy(struct kvm_vcpu *vcpu);
 
