@@ -10,6 +10,7 @@
  */
 #define pr_fmt(fmt) "kvm_intel: " fmt
 
+#include "kvm_lapic.h"
 #include "vmx.h"
 
 #include <linux/io.h>
@@ -19,6 +20,7 @@
 #include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/smp.h>
+#include <asm/apicdef.h>
 #include <asm/cpu_device_id.h>
 #include <asm/cpu_entry_area.h>
 #include <asm/cpufeature.h>
@@ -283,6 +285,11 @@ static void vmx_hardware_unsetup(void)
  * ---- intercepts ----
  */
 
+static void vmx_watch_cr8(struct kvm_vcpu *vcpu, bool watch)
+{
+	to_vmx(vcpu)->watch_cr8 = watch;
+}
+
 static void set_dr_intercepts(struct vcpu_vmx *vmx, bool on)
 {
 	vmx_set_cpu_ctl(vmx, CPU_BASED_MOV_DR_EXITING, on);
@@ -405,9 +412,12 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	if (!vmx->vmcs)
 		return -ENOMEM;
 	vmx->msr_areas = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->msr_areas) {
-		__free_page(vmx->vmcs);
-		return -ENOMEM;
+	if (!vmx->msr_areas)
+		goto out_vmcs;
+	if (vcpu->lapic && (vmx_ctl.cpu & CPU_BASED_TPR_SHADOW)) {
+		vmx->vapic = (u8 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!vmx->vapic)
+			goto out_areas;
 	}
 	vmx->id = atomic64_inc_return(&ids);
 	vmx->vpid = take_vpid();
@@ -415,6 +425,12 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	vmx->exit_reason = EXIT_REASON_NONE;
 	vcpu->regs_avail = ~0UL;
 	return 0;
+
+out_areas:
+	free_page((unsigned long)vmx->msr_areas);
+out_vmcs:
+	__free_page(vmx->vmcs);
+	return -ENOMEM;
 }
 
 static void unload_ipi(void *vmx)
@@ -438,6 +454,7 @@ static void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 
 	unload_anywhere(vmx);
 	give_vpid(vmx->vpid);
+	free_page((unsigned long)vmx->vapic);
 	free_page((unsigned long)vmx->msr_areas);
 	__free_page(vmx->vmcs);
 }
@@ -467,6 +484,10 @@ static void init_control(struct vcpu_vmx *vmx)
 	vmx->entry_ctl = vmx_ctl.entry & ~VM_ENTRY_IA32E_MODE;
 	if (!vmx->vpid)
 		vmx->cpu2_ctl &= ~SECONDARY_EXEC_ENABLE_VPID;
+	if (vmx->vapic)
+		vmx->cpu_ctl &= ~(CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING);
+	else
+		vmx->cpu_ctl &= ~CPU_BASED_TPR_SHADOW;
 	vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, vmx->pin_ctl);
 	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, vmx->cpu_ctl);
 	if (vmx->cpu_ctl & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
@@ -477,6 +498,11 @@ static void init_control(struct vcpu_vmx *vmx)
 		init_timer();
 	if (vmx->vpid)
 		vmcs_write16(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+	if (vmx->vapic) {
+		vmcs_write64(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vapic));
+		vmx->tpr_threshold = 0;
+		vmcs_write32(TPR_THRESHOLD, 0);
+	}
 	update_msr_map(vmx);
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
 		vmcs_write32(PLE_GAP, 128);
@@ -771,6 +797,31 @@ static void load_pdptrs(struct vcpu_vmx *vmx)
 	vmcs_write64(GUEST_PDPTR3, pdptrs[3]);
 }
 
+/*
+ * CR8 is the task priority of the virtual-APIC page (SDM 3C "Virtualizing
+ * CR8-Based TPR Accesses").  If an interrupt waits for a lower one, anything
+ * below what it is now exits.
+ */
+static void load_tpr(struct vcpu_vmx *vmx)
+{
+	unsigned long cr8 = vmx->vcpu.cr8;
+	u32 threshold = vmx->watch_cr8 ? cr8 : 0;
+
+	vmx->vapic[APIC_TASKPRI] = cr8 << 4;
+	if (unlikely(vmx->tpr_threshold != threshold)) {
+		vmx->tpr_threshold = threshold;
+		vmcs_write32(TPR_THRESHOLD, threshold);
+	}
+}
+
+static void save_tpr(struct vcpu_vmx *vmx)
+{
+	unsigned long cr8 = vmx->vapic[APIC_TASKPRI] >> 4;
+
+	if (unlikely(vmx->vcpu.cr8 != cr8))
+		kvm_lapic_set_cr8(&vmx->vcpu, cr8);
+}
+
 static void before_entry(struct vcpu_vmx *vmx)
 {
 	struct kvm_vcpu *vcpu = &vmx->vcpu;
@@ -788,6 +839,8 @@ static void before_entry(struct vcpu_vmx *vmx)
 	if (unlikely(dirty & BIT(VCPU_EXREG_PDPTR)))
 		load_pdptrs(vmx);
 	vcpu->regs_dirty = 0;
+	if (vmx->vapic)
+		load_tpr(vmx);
 	if (unlikely(vcpu->dr_in_guest))
 		set_debugreg(vcpu->dr6, 6);
 	if (native_read_cr2() != vcpu->cr2)
@@ -819,6 +872,8 @@ static void copy_exit(struct vcpu_vmx *vmx)
 		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
 			vmx_call_nmi();
 	}
+	if (vmx->vapic)
+		save_tpr(vmx);
 	vcpu->regs_avail &= ~lazy_regs;
 	vmx->seg_read = 0;
 }
@@ -1097,6 +1152,13 @@ static int nmi_window_exit(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
+/* MOV to CR8 has been done: what waited for it may come. */
+static int tpr_below_exit(struct kvm_vcpu *vcpu)
+{
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 1;
+}
+
 static int pause_exit(struct kvm_vcpu *vcpu)
 {
 	kvm_vcpu_on_spin(vcpu);
@@ -1210,6 +1272,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_MWAIT_INSTRUCTION]	= kvm_emulate_mwait,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = kvm_emulate_mwait,
 	[EXIT_REASON_PAUSE_INSTRUCTION]	= pause_exit,
+	[EXIT_REASON_TPR_BELOW_THRESHOLD] = tpr_below_exit,
 	[EXIT_REASON_EPT_VIOLATION]	= ept_violation_exit,
 	[EXIT_REASON_INVEPT]		= kvm_emulate_ud,
 	[EXIT_REASON_PREEMPTION_TIMER]	= host_exit,
@@ -2170,6 +2233,7 @@ static struct kvm_arch_ops vmx_ops __ro_after_init = {
 	.enable_irq_window = vmx_enable_irq_window,
 	.enable_nmi_window = vmx_enable_nmi_window,
 	.cancel_injection = vmx_cancel_injection,
+	.watch_cr8 = vmx_watch_cr8,
 
 	.load_root = vmx_load_root,
 	.tlb_flush = vmx_tlb_flush,

@@ -47,6 +47,8 @@ struct vcpu_vmx {
 	int loaded_cpu;			/* the VMCS may be in its caches; -1: in memory */
 	u64 id;				/* never used again by another vcpu */
 	u16 vpid;			/* 0: none, every entry and exit flushes */
+	u8 *vapic;			/* page that has the guest's CR8, or NULL: it exits */
+	bool watch_cr8;			/* the core waits for a lower task priority */
 
 	/* The last exit. */
 	u32 exit_reason;
@@ -58,6 +60,7 @@ struct vcpu_vmx {
 	/* What the VMCS has, so that it need not be read. */
 	u32 pin_ctl, cpu_ctl, cpu2_ctl, exit_ctl, entry_ctl;
 	u32 exception_bitmap;
+	u32 tpr_threshold;
 	unsigned long host_cr3, host_cr4;
 	unsigned long cr4_owned;	/* bits that the guest changes by itself */
 	unsigned long rflags;		/* if EXREG_RFLAGS is available */

@@ -198,7 +198,7 @@ static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl
 /*
  * Left off on purpose: RDTSC (offset in the VMCS), I/O bitmaps (no port is the
  * guest's), interrupt and NMI windows (on while something waits).  TPR shadow
- * is not used: userspace holds CR8.
+ * takes the place of CR8 exits in guests whose APIC is ours.
  */
 #define CPU_REQUIRED							\
 	(CPU_BASED_HLT_EXITING | CPU_BASED_CR8_LOAD_EXITING |		\
@@ -208,7 +208,8 @@ static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl
 	 CPU_BASED_RDPMC_EXITING | CPU_BASED_INVLPG_EXITING |		\
 	 CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING)
 #define CPU_WANTED							\
-	(CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
+	(CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_TPR_SHADOW |		\
+	 CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 /* With EPT translations are the guest's own affair. */
 #define CPU_NOT_WITH_EPT						\
 	(CPU_BASED_INVLPG_EXITING | CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING)
