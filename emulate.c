@@ -775,6 +775,19 @@ static int complete_output_step(struct kvm_vcpu *vcpu)
 	return kvm_debug_exit(vcpu, X86_TRAP_DB, BIT(14));
 }
 
+/*
+ * A software interrupt takes the guest's TF away with the trap that would come
+ * behind it; its IRET brings it back.  MOV SS puts the trap off by one instruction.
+ */
+static bool guest_step_lost(const struct x86_emulate_ctxt *ctxt)
+{
+	bool software_int = !ctxt->d.map && ((ctxt->d.opcode >= 0xcc && ctxt->d.opcode <= 0xce) ||
+					     ctxt->d.opcode == 0xf1);
+
+	return (software_int && !(ctxt->rflags & X86_EFLAGS_TF)) ||
+	       (ctxt->interruptibility & X86EMUL_SHADOW_MOV_SS);
+}
+
 /* The instruction is done: what it posted, its halt, its single step. */
 static int finish_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, bool tf)
 {
@@ -787,7 +800,7 @@ static int finish_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, bool tf)
 	}
 	if (unlikely(tf)) {
 		step_exit = vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP;
-		if (!step_exit)
+		if (!step_exit && !guest_step_lost(&e->ctxt))
 			kvm_queue_exception_p(vcpu, X86_TRAP_DB, BIT(14));
 	}
 	if (vcpu->mmio.nr) {
