@@ -1635,7 +1635,7 @@ static void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 	vmcs_write(CR0_READ_SHADOW, cr0);
 	vmx->real.check = true;
 	if (!vmx_ept || !vmx_unrestricted) {
-		vmx_set_cr4(vcpu, vcpu->cr4);
+		vmx_set_cr4(vcpu, kvm_read_cr4(vcpu));
 		vmx_set_efer(vcpu, vcpu->efer);
 	}
 }
