@@ -593,6 +593,8 @@ static void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
+	/* INIT keeps it. */
+	vmcs_write32(GUEST_SYSENTER_CS, vmx_real_sysenter_cs(vmx));
 	if (!init_event) {
 		vmx->spec_ctrl_direct = false;
 		vmx->sw.guest_spec_ctrl = 0;
@@ -1631,6 +1633,9 @@ static void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 	hw = (cr0 | fixed) & vmx_caps.cr0_fixed1;
 	if (!vmx_ept)
 		hw |= X86_CR0_PG | X86_CR0_WP;
+	/* Alignment is checked at CPL 3: not in real mode, but in what stands for it. */
+	if (vmx->real.vm86)
+		hw &= ~X86_CR0_AM;
 	vmcs_write(GUEST_CR0, hw);
 	vmcs_write(CR0_READ_SHADOW, cr0);
 	vmx->real.check = true;
@@ -1811,7 +1816,7 @@ static int vmx_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 		msr->data = vmx->sfmask;
 		break;
 	case MSR_IA32_SYSENTER_CS:
-		msr->data = vmcs_read32(GUEST_SYSENTER_CS);
+		msr->data = vmx_real_sysenter_cs(vmx);
 		break;
 	case MSR_IA32_SYSENTER_ESP:
 		msr->data = vmcs_read(GUEST_SYSENTER_ESP);
@@ -1942,7 +1947,7 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 		set_switched(vmx, msr->index, &vmx->sfmask, data);
 		return 0;
 	case MSR_IA32_SYSENTER_CS:
-		vmcs_write32(GUEST_SYSENTER_CS, data);
+		vmx_real_set_sysenter_cs(vmx, data);
 		return 0;
 	case MSR_IA32_SYSENTER_ESP:
 		vmcs_write(GUEST_SYSENTER_ESP, data);

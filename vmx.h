@@ -92,6 +92,7 @@ struct vcpu_vmx {
 		bool bad_state;		/* no */
 		struct { bool valid; u8 vector; u8 insn_len; } event;
 		unsigned long iopl;	/* the guest's IOPL and VM */
+		u32 sysenter_cs;	/* in the MSR, if vm86 */
 		struct vmx_seg seg[VMX_NR_SEGS];	/* as the guest has them */
 		struct kvm_dtable idt;
 	} real;
@@ -159,6 +160,8 @@ void vmx_real_get_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s);
 void vmx_real_set_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s);
 unsigned long vmx_real_rflags(struct vcpu_vmx *vmx, unsigned long hw);
 unsigned long vmx_real_set_rflags(struct vcpu_vmx *vmx, unsigned long rflags);
+u32  vmx_real_sysenter_cs(struct vcpu_vmx *vmx);
+void vmx_real_set_sysenter_cs(struct vcpu_vmx *vmx, u32 val);
 unsigned long vmx_real_cr4(struct vcpu_vmx *vmx, unsigned long hw);
 void vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0);
 bool vmx_real_no_entry(struct vcpu_vmx *vmx);

@@ -10,9 +10,10 @@
  * is intercepted, and events are delivered through the guest's vector table by
  * the emulator.
  *
- * Real mode with other segments ("big" real mode, right after a mode switch)
- * is emulated until the segments are such as virtual-8086 mode has; so is
- * protected mode, until they are such as VM entry allows.
+ * Real mode with segments elsewhere (right after a mode switch) is emulated until
+ * they are such as virtual-8086 mode has, but for longer ones ("big" real mode):
+ * only what goes beyond 64 kB is.  Protected mode is emulated until its segments
+ * are such as VM entry allows.
  */
 #define pr_fmt(fmt) "kvm_intel: " fmt
 
@@ -24,6 +25,8 @@
 /* Segments in virtual-8086 mode (SDM 3C "Checks on Guest Segment Registers"). */
 #define VM86_AR		0xf3
 #define VM86_LIMIT	0xffff
+#define REAL_DATA_AR	0x93	/* as a reset sets it */
+#define AR_TYPE_EXPAND_DOWN	4	/* of data */
 /* A TSS that a 16-bit I/O map base does not fit in. */
 #define NO_PORTS_AR	(VMX_AR_P_MASK | VMX_AR_TYPE_BUSY_32_TSS)
 
@@ -146,6 +149,31 @@ unsigned long vmx_real_cr4(struct vcpu_vmx *vmx, unsigned long hw)
 	return hw;
 }
 
+/*
+ * SYSENTER is for virtual-8086 mode, too, and leaves it; in real mode it is #GP,
+ * as it is without a selector.
+ */
+u32 vmx_real_sysenter_cs(struct vcpu_vmx *vmx)
+{
+	return vmx->real.vm86 ? vmx->real.sysenter_cs : vmcs_read32(GUEST_SYSENTER_CS);
+}
+
+void vmx_real_set_sysenter_cs(struct vcpu_vmx *vmx, u32 val)
+{
+	if (vmx->real.vm86)
+		vmx->real.sysenter_cs = val;
+	else
+		vmcs_write32(GUEST_SYSENTER_CS, val);
+}
+
+/* What a null selector leaves behind is nowhere said: something to go on with. */
+static void make_usable(struct vmx_seg *s)
+{
+	s->base = (unsigned long)s->selector << 4;
+	s->limit = VM86_LIMIT;
+	s->ar = REAL_DATA_AR;
+}
+
 static void enter_vm86(struct vcpu_vmx *vmx)
 {
 	static const struct vmx_seg no_ports = { .ar = NO_PORTS_AR };
@@ -155,13 +183,17 @@ static void enter_vm86(struct vcpu_vmx *vmx)
 	int seg;
 
 	kvm_ops.get_idt(vcpu, &vmx->real.idt);
+	vmx->real.sysenter_cs = vmcs_read32(GUEST_SYSENTER_CS);
 	vmx->real.vm86 = true;
 	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_TR; seg++) {
 		vmx_read_seg(vmx, seg, &s);
+		if (seg <= VCPU_SREG_GS && (s.ar & VMX_AR_UNUSABLE_MASK))
+			make_usable(&s);
 		vmx_real_set_seg(vmx, seg, &s);
 	}
 	vmx_write_seg(vmx, VCPU_SREG_TR, &no_ports);
 	vmcs_write32(GUEST_IDTR_LIMIT, 0);
+	vmcs_write32(GUEST_SYSENTER_CS, 0);
 	kvm_ops.set_rflags(vcpu, rflags);
 }
 
@@ -177,6 +209,7 @@ static void leave_vm86(struct vcpu_vmx *vmx)
 		vmx_write_seg(vmx, seg, &s);
 	}
 	vmx->real.vm86 = false;
+	vmcs_write32(GUEST_SYSENTER_CS, vmx->real.sysenter_cs);
 	kvm_ops.set_idt(vcpu, &vmx->real.idt);
 	kvm_ops.set_rflags(vcpu, rflags);
 }
@@ -217,12 +250,20 @@ void vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0)
  * ---- what VMX holds: SDM 3C "Checks on Guest Segment Registers" ----
  */
 
-static bool vm86_seg_allowed(const struct vmx_seg *s)
+static bool vm86_base(const struct vmx_seg *s)
 {
-	return s->base == (unsigned long)s->selector << 4 && s->limit == VM86_LIMIT;
+	return s->base == (unsigned long)s->selector << 4;
 }
 
-/* Real mode: what is left of protected mode in a segment shows in its size. */
+static bool expands_down(const struct vmx_seg *s)
+{
+	return (s->ar & (VMX_AR_TYPE_CODE_MASK | AR_TYPE_EXPAND_DOWN)) == AR_TYPE_EXPAND_DOWN;
+}
+
+/*
+ * Real mode, and what is left in it of protected mode.  A segment of more than
+ * 64 kB may be entered with: what is beyond faults, and is emulated.
+ */
 static bool real_state_allowed(struct vcpu_vmx *vmx)
 {
 	struct vmx_seg s;
@@ -230,7 +271,8 @@ static bool real_state_allowed(struct vcpu_vmx *vmx)
 
 	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_GS; seg++) {
 		vmx_real_get_seg(vmx, seg, &s);
-		if (!vm86_seg_allowed(&s) || (s.ar & VMX_AR_UNUSABLE_MASK))
+		if (!vm86_base(&s) || s.limit < VM86_LIMIT || expands_down(&s) ||
+		    (s.ar & VMX_AR_UNUSABLE_MASK))
 			return false;
 		if ((seg == VCPU_SREG_CS || seg == VCPU_SREG_SS) && (s.ar & VMX_AR_DB_MASK))
 			return false;
@@ -339,7 +381,7 @@ static bool own_vm86_allowed(struct vcpu_vmx *vmx)
 
 	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_GS; seg++) {
 		vmx_read_seg(vmx, seg, &s);
-		if (!vm86_seg_allowed(&s) || s.ar != VM86_AR)
+		if (!vm86_base(&s) || s.limit != VM86_LIMIT || s.ar != VM86_AR)
 			return false;
 	}
 	return true;
@@ -423,18 +465,46 @@ bool vmx_real_can_inject(struct vcpu_vmx *vmx)
 	return vmx_unrestricted || vmx->real.vm86 || !bad_state(vmx);
 }
 
+static bool has_long_segment(struct vcpu_vmx *vmx)
+{
+	int seg;
+
+	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_GS; seg++)
+		if (vmx->real.seg[seg].limit > VM86_LIMIT)
+			return true;
+	return false;
+}
+
+/*
+ * What faulted may be real mode's all the same.  Of what the emulator lacks that
+ * is only what goes beyond 64 kB, and then the VMM is told.
+ */
+static int emulate_faulted(struct vcpu_vmx *vmx, u8 vector)
+{
+	bool tell = has_long_segment(vmx);
+	int r = kvm_emulate_insn(&vmx->vcpu, 0, tell ? 0 : EMULTYPE_NO_ERROR, NULL, 0);
+
+	if (r != -EOPNOTSUPP)
+		return r;
+	kvm_queue_exception(&vmx->vcpu, vector);
+	return 1;
+}
+
 /**
  * vmx_real_exception - an exception in the virtual-8086 mode that stands for real mode
  * @vmx: the vcpu
  * @vector: which
  *
- * What real mode allows and virtual-8086 mode does not is #GP; INT3 and INTO
- * are executed as real mode does it.  The rest is the guest's own fault.
+ * What real mode allows and virtual-8086 mode does not is #GP, or #SS behind a
+ * limit; INT3 and INTO are executed as real mode does it.  The rest is the guest's
+ * own fault.
  */
 int vmx_real_exception(struct vcpu_vmx *vmx, u8 vector)
 {
 	switch (vector) {
 	case X86_TRAP_GP:
+	case X86_TRAP_SS:
+		return emulate_faulted(vmx, vector);
 	case X86_TRAP_BP:
 	case X86_TRAP_OF:
 		return kvm_emulate_insn(&vmx->vcpu, 0, 0, NULL, 0);
