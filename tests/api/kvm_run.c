@@ -22,7 +22,7 @@ GUEST(vmcall, 64, "mov $77, %eax\n vmcall\n hlt\n");
 GUEST(vmmcall, 64, "mov $77, %eax\n vmmcall\n hlt\n");
 GUEST(triple, 64, "lidt (0x20000)\n ud2\n");
 GUEST(nops, 64, "nop\n nop\n hlt\n");
-GUEST(spin, 64, "1: jmp 1b\n");
+GUEST(spin, 64, "sti; 1: jmp 1b\n");
 
 FIXTURE(run) {
 	struct vm vm;

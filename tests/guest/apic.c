@@ -486,9 +486,9 @@ TEST_F(apic, ipi_to_nobody)
 /* The second processor waits in the kernel for INIT and SIPI. */
 TEST_F(apic, init_sipi)
 {
-	/* at 0x8000 in real mode: mov $0x1234, %eax; mov %ax, (0x9000 + 8); jmp . */
+	/* at 0x8000 in real mode: mov $0x1234, %eax; mov %ax, 0x9008; sti; jmp . */
 	static const u8 code[] = { 0xb8, 0x34, 0x12, 0x31, 0xdb, 0x8e, 0xdb, 0xa3, 0x08, 0x90,
-				   0xeb, 0xfe };
+				   0xfb, 0xeb, 0xfe };
 	struct kvm_mp_state mp;
 	struct vcpu second;
 	pthread_t thread;
