@@ -1232,6 +1232,25 @@ static bool quick_fix_direct(struct kvm_vcpu *vcpu, u64 addr, gfn_t gfn, bool wr
 	return fixed;
 }
 
+/* No memory there: from now on the vendor's exit says so, and nothing is looked up. */
+static void mark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	struct kvm *kvm = vcpu->kvm;
+	u64 *table, *sptep;
+	int level;
+
+	spin_lock(&kvm->mmu_lock);
+	if (!root_lost(vcpu, gpa)) {
+		make_room(kvm);
+		table = root_table(vcpu, gpa, &level);
+		sptep = descend_direct(vcpu, table, level, PG_LEVEL_4K, gpa, gpa_to_gfn(gpa),
+				       ACC_ALL);
+		if (!spte_present(*sptep))
+			spte_write(sptep, kvm_ops.nested_mmio_entry);
+	}
+	spin_unlock(&kvm->mmu_lock);
+}
+
 static int direct_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -1254,6 +1273,8 @@ static int direct_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
 	if (r)
 		return r;
 	r = find_pfn(vcpu, &m, &found);
+	if (!m.slot && kvm_ops.nested_paging && kvm_ops.nested_mmio_entry)
+		mark_mmio(vcpu, m.addr);
 	if (!found)
 		return r;
 	spin_lock(&kvm->mmu_lock);
@@ -1690,6 +1711,37 @@ int kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	}
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_page_fault);
+
+/* A slot has come since the entry was made: the next access faults as for memory. */
+static void unmark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	u64 *sptep;
+	int level;
+
+	spin_lock(&vcpu->kvm->mmu_lock);
+	if (!root_lost(vcpu, gpa)) {
+		sptep = find_leaf(vcpu, gpa, &level);
+		if (!spte_present(*sptep))
+			spte_write(sptep, 0);
+	}
+	spin_unlock(&vcpu->kvm->mmu_lock);
+}
+
+/**
+ * kvm_mmu_mmio_fault - an exit because of ops->nested_mmio_entry
+ * @vcpu: the vcpu, loaded
+ * @gpa: the address
+ * Returns as exit handlers do.
+ */
+int kvm_mmu_mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	if (likely(!kvm_vcpu_gfn_to_slot(vcpu, kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa)))))
+		return kvm_emulate_insn(vcpu, gpa, EMULTYPE_PF, NULL, 0);
+	if (vcpu->mmu.root_hpa != INVALID_PAGE)
+		unmark_mmio(vcpu, gpa);
+	return PF_RESUME;
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_mmio_fault);
 
 /*
  * ---- the guest's mode ----

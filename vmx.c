@@ -185,6 +185,8 @@ static void __init fill_ops(void)
 	vmx_ops.nested_leaf_mask = VMX_EPTP_MT_WB << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT;
 	vmx_ops.nested_accessed_mask = vmx_eptad ? VMX_EPT_ACCESS_BIT : 0;
 	vmx_ops.nested_dirty_mask = vmx_eptad ? VMX_EPT_DIRTY_BIT : 0;
+	/* Writable but not readable: SDM 3C "EPT Misconfigurations". */
+	vmx_ops.nested_mmio_entry = VMX_EPT_WRITABLE_MASK;
 	vmx_ops.has_nx = boot_cpu_has(X86_FEATURE_NX);
 	vmx_ops.umip_emulated = false;
 	vmx_ops.cr4_guest_reserved = X86_CR4_VMXE | X86_CR4_SMXE | X86_CR4_CET |
@@ -1063,6 +1065,13 @@ static int ept_violation_exit(struct kvm_vcpu *vcpu)
 	return kvm_mmu_page_fault(vcpu, &fault);
 }
 
+/* Of our making: nested_mmio_entry. */
+static int ept_misconfig_exit(struct kvm_vcpu *vcpu)
+{
+	drop_false_step(to_vmx(vcpu));
+	return kvm_mmu_mmio_fault(vcpu, vmcs_read64(GUEST_PHYSICAL_ADDRESS));
+}
+
 static int db_exit(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -1276,6 +1285,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_PAUSE_INSTRUCTION]	= pause_exit,
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = tpr_below_exit,
 	[EXIT_REASON_EPT_VIOLATION]	= ept_violation_exit,
+	[EXIT_REASON_EPT_MISCONFIG]	= ept_misconfig_exit,
 	[EXIT_REASON_INVEPT]		= kvm_emulate_ud,
 	[EXIT_REASON_PREEMPTION_TIMER]	= host_exit,
 	[EXIT_REASON_INVVPID]		= kvm_emulate_ud,

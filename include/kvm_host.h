@@ -732,6 +732,7 @@ void kvm_mmu_unload(struct kvm_vcpu *vcpu);
 void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu);
 /* A fault taken by the guest: 1, 0 or -errno as exit handlers. */
 int  kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
+int  kvm_mmu_mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa);
 struct kvm_walk_trace {
 	gpa_t gpa;
 	gpa_t gpte_gpa[5];
