@@ -337,6 +337,21 @@ void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gf
 	}
 }
 
+/**
+ * kvm_mark_gpa_dirty - likewise, by the vendor: the processor has noted a write
+ * @vcpu: that wrote, just out of guest mode
+ * @gpa: where
+ */
+void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	gfn_t gfn = kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa));
+	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_slot(vcpu, gfn);
+
+	if (slot)
+		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+}
+EXPORT_SYMBOL_GPL(kvm_mark_gpa_dirty);
+
 /* The user address of gpa, NULL if there is no memory, or it is read-only. */
 static void __user *gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa, bool write,
 				struct kvm_memory_slot **slotp, gfn_t *gfnp)
@@ -1367,6 +1382,9 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 	log = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT);
 	if (!log)
 		return -ENOMEM;
+	/* What the processors have noted comes to us when they leave the guest. */
+	if (kvm_ops.nested_dirty_log)
+		kvm_make_all_vcpus_request(kvm, KVM_REQ_OUTSIDE_GUEST);
 	if (READ_ONCE(kvm->dirty_log_manual)) {
 		/* Only told: KVM_CLEAR_DIRTY_LOG takes. */
 		r = copy_to_user(user, slot->dirty_bitmap, dirty_bytes(slot)) ? -EFAULT : 0;

@@ -276,6 +276,9 @@ static void write_protect(struct kvm *kvm, u64 *sptep, bool keep_mmu)
 
 	if (!keep_mmu)
 		new &= ~SPTE_MMU_WRITABLE;
+	/* A processor that logs the dirty bit's setting needs no fault; but no large page. */
+	else if (kvm_ops.nested_dirty_log && sptep_to_sp(sptep)->role.level == PG_LEVEL_4K)
+		new = old & ~spte_dirty_mask();
 	if (new == old)
 		return;
 	spte_write(sptep, new);
@@ -1077,9 +1080,9 @@ static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, 
 		return spte;
 	}
 	spte |= SPTE_MMU_WRITABLE;
-	/* A logged page becomes writable by the write that dirties it. */
+	/* A logged page becomes writable, or dirty, by the write that dirties it. */
 	if (m->slot->dirty_bitmap && !m->write)
-		return spte;
+		return kvm_ops.nested_dirty_log ? spte | SPTE_W : spte;
 	kvm_mark_page_dirty(vcpu->kvm, m->slot, m->gfn);
 	return spte | SPTE_W | spte_dirty_mask();
 }

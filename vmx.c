@@ -82,6 +82,8 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 	 BIT_ULL(EXIT_REASON_APIC_ACCESS) | BIT_ULL(EXIT_REASON_EPT_VIOLATION) | \
 	 BIT_ULL(EXIT_REASON_EPT_MISCONFIG) | BIT_ULL(EXIT_REASON_PML_FULL))
 
+#define PML_LAST		(PAGE_SIZE / sizeof(u64) - 1)
+
 #define INTR_STATE_SHADOW	(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
 
 static_assert(offsetof(struct kvm_vmx, kvm) == 0);
@@ -185,6 +187,7 @@ static void __init fill_ops(void)
 	vmx_ops.nested_leaf_mask = VMX_EPTP_MT_WB << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT;
 	vmx_ops.nested_accessed_mask = vmx_eptad ? VMX_EPT_ACCESS_BIT : 0;
 	vmx_ops.nested_dirty_mask = vmx_eptad ? VMX_EPT_DIRTY_BIT : 0;
+	vmx_ops.nested_dirty_log = vmx_pml;
 	/* Writable but not readable: SDM 3C "EPT Misconfigurations". */
 	vmx_ops.nested_mmio_entry = VMX_EPT_WRITABLE_MASK;
 	vmx_ops.has_nx = boot_cpu_has(X86_FEATURE_NX);
@@ -421,6 +424,11 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 		if (!vmx->vapic)
 			goto out_areas;
 	}
+	if (vmx_pml) {
+		vmx->pml = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!vmx->pml)
+			goto out_vapic;
+	}
 	vmx->id = atomic64_inc_return(&ids);
 	vmx->vpid = take_vpid();
 	vmx->loaded_cpu = -1;
@@ -428,6 +436,8 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	vcpu->regs_avail = ~0UL;
 	return 0;
 
+out_vapic:
+	free_page((unsigned long)vmx->vapic);
 out_areas:
 	free_page((unsigned long)vmx->msr_areas);
 out_vmcs:
@@ -456,6 +466,7 @@ static void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 
 	unload_anywhere(vmx);
 	give_vpid(vmx->vpid);
+	free_page((unsigned long)vmx->pml);
 	free_page((unsigned long)vmx->vapic);
 	free_page((unsigned long)vmx->msr_areas);
 	__free_page(vmx->vmcs);
@@ -500,6 +511,10 @@ static void init_control(struct vcpu_vmx *vmx)
 		init_timer();
 	if (vmx->vpid)
 		vmcs_write16(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+	if (vmx->pml) {
+		vmcs_write64(PML_ADDRESS, __pa(vmx->pml));
+		vmcs_write16(GUEST_PML_INDEX, PML_LAST);
+	}
 	if (vmx->vapic) {
 		vmcs_write64(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vapic));
 		vmx->tpr_threshold = 0;
@@ -864,6 +879,22 @@ static void restore_host(struct vcpu_vmx *vmx)
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 }
 
+/*
+ * The addresses that the processor set dirty bits for, from the last entry down (SDM
+ * 3C "Page-Modification Logging").  The index is that of the next; wrapped around
+ * when all are used.
+ */
+static void collect_pml(struct vcpu_vmx *vmx)
+{
+	unsigned int i = vmcs_read16(GUEST_PML_INDEX);
+
+	if (likely(i == PML_LAST))
+		return;
+	for (i = i > PML_LAST ? 0 : i + 1; i <= PML_LAST; i++)
+		kvm_mark_gpa_dirty(&vmx->vcpu, vmx->pml[i]);
+	vmcs_write16(GUEST_PML_INDEX, PML_LAST);
+}
+
 /* NMIs are blocked until the handler's IRET: nothing that could fault comes before it. */
 static void copy_exit(struct vcpu_vmx *vmx)
 {
@@ -910,6 +941,8 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 		return;
 	}
 	vmx->sw.launched = true;
+	if (vmx->pml)
+		collect_pml(vmx);
 	if (vmx->injected) {
 		vmx->injected = false;
 		requeue_interrupted(vmx, vmcs_read32(IDT_VECTORING_INFO_FIELD));
@@ -1063,6 +1096,14 @@ static int ept_violation_exit(struct kvm_vcpu *vcpu)
 	fault.error_code |= qual & EPT_VIOLATION_GVA_TRANSLATED ? PFERR_GUEST_FINAL_MASK :
 								  PFERR_GUEST_PAGE_MASK;
 	return kvm_mmu_page_fault(vcpu, &fault);
+}
+
+/* The log has been read already, as after each exit. */
+static int pml_full_exit(struct kvm_vcpu *vcpu)
+{
+	if (vmcs_read(EXIT_QUALIFICATION) & QUAL_NMI_UNBLOCKED)
+		block_nmis_again(to_vmx(vcpu), true);
+	return 1;
 }
 
 /* Of our making: nested_mmio_entry. */
@@ -1289,6 +1330,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_INVEPT]		= kvm_emulate_ud,
 	[EXIT_REASON_PREEMPTION_TIMER]	= host_exit,
 	[EXIT_REASON_INVVPID]		= kvm_emulate_ud,
+	[EXIT_REASON_PML_FULL]		= pml_full_exit,
 	[EXIT_REASON_WBINVD]		= kvm_emulate_wbinvd,
 	[EXIT_REASON_XSETBV]		= kvm_emulate_xsetbv,
 };

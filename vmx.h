@@ -48,6 +48,7 @@ struct vcpu_vmx {
 	u64 id;				/* never used again by another vcpu */
 	u16 vpid;			/* 0: none, every entry and exit flushes */
 	u8 *vapic;			/* page that has the guest's CR8, or NULL: it exits */
+	u64 *pml;			/* page that the processor logs writes in, or NULL */
 	bool watch_cr8;			/* the core waits for a lower task priority */
 
 	/* The last exit. */
@@ -129,7 +130,7 @@ struct vmx_cpu {
 /* vmx_caps.c */
 extern struct vmx_controls vmx_ctl;
 extern struct vmx_caps vmx_caps;
-extern bool vmx_ept, vmx_unrestricted, vmx_vpid, vmx_eptad;
+extern bool vmx_ept, vmx_unrestricted, vmx_vpid, vmx_eptad, vmx_pml;
 DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
 int  vmx_check_processors(void);

@@ -32,6 +32,10 @@ bool vmx_eptad = true;
 module_param_named(eptad, vmx_eptad, bool, 0444);
 MODULE_PARM_DESC(eptad, "use accessed and dirty bits in EPT entries where the processor has them");
 
+bool vmx_pml = true;
+module_param_named(pml, vmx_pml, bool, 0444);
+MODULE_PARM_DESC(pml, "let the processor log writes (PML) where it can; needs eptad");
+
 struct vmx_controls vmx_ctl __ro_after_init;
 struct vmx_caps vmx_caps __ro_after_init;
 
@@ -218,7 +222,8 @@ static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl
 	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST | \
 	 SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_WBINVD_EXITING |	\
 	 SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_INVPCID |	\
-	 SECONDARY_EXEC_ENABLE_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING)
+	 SECONDARY_EXEC_ENABLE_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
+	 SECONDARY_EXEC_ENABLE_PML)
 
 #ifdef CONFIG_X86_64
 #define HOST_IS_64BIT	true
@@ -320,6 +325,9 @@ static void __init find_paging(void)
 	if (!vmx_ept || !(vmx_caps.ept_vpid & VMX_EPT_AD_BIT))
 		vmx_eptad = false;
 
+	if (!vmx_eptad || !(vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_PML))
+		vmx_pml = false;
+
 	if (vmx_ept)
 		vmx_ctl.cpu &= ~CPU_NOT_WITH_EPT;
 	else
@@ -328,6 +336,8 @@ static void __init find_paging(void)
 		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_UNRESTRICTED_GUEST;
 	if (!vmx_vpid)
 		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_ENABLE_VPID;
+	if (!vmx_pml)
+		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_ENABLE_PML;
 }
 
 /** vmx_find_features - fill vmx_caps, and take from vmx_ctl what the user does not want */

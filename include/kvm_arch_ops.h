@@ -49,6 +49,7 @@ struct kvm_arch_ops {
 	u64  nested_leaf_mask;		/* in leaves that map memory; not in those of devices */
 	u64  nested_accessed_mask;	/* A and D of nested entries; 0: there are none */
 	u64  nested_dirty_mask;
+	bool nested_dirty_log;		/* calls kvm_mark_gpa_dirty() for what gets D set */
 	u64  nested_mmio_entry;		/* not present, and each access exits as MMIO; 0: none */
 	bool has_nx;			/* host EFER.NXE is usable for shadow */
 	bool umip_emulated;		/* UMIP can be emulated by intercepts */

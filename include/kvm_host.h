@@ -700,6 +700,7 @@ kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slo
 bool kvm_slot_gfn_to_pfn_atomic(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
 				bool write, kvm_pfn_t *pfn, bool *writable, int *level_host);
 void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn);
+void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa);
 /* 0 or -EFAULT (no slot, hva not accessible, read-only); in the VMM's context, srcu held. */
 int  kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len);
 int  kvm_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned long len);
