@@ -601,6 +601,7 @@ static void init_save(struct vcpu_vmx *vmx)
 	vmcs_write(GUEST_CR3, 0);
 	vmcs_write(GUEST_DR7, 0x400);
 	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, 0);
+	vmx->nmi_masked = false;
 	vmcs_write32(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vmcs_write64(GUEST_IA32_DEBUGCTL, 0);
@@ -913,6 +914,17 @@ static void copy_exit(struct vcpu_vmx *vmx)
 	vmx->seg_read = 0;
 }
 
+/* Without virtual NMIs: none is blocked but by us, and one that waits is asked for at each exit. */
+static void watch_nmis(struct vcpu_vmx *vmx)
+{
+	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
+
+	if (state & GUEST_INTR_STATE_NMI)
+		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~GUEST_INTR_STATE_NMI);
+	if (vmx->vcpu.events.nmi_pending)
+		kvm_make_request(KVM_REQ_EVENT, &vmx->vcpu);
+}
+
 /* Nothing ran.  With VMX gone off under us there is no error number either. */
 static void entry_failed(struct vcpu_vmx *vmx)
 {
@@ -943,6 +955,8 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	vmx->sw.launched = true;
 	if (vmx->pml)
 		collect_pml(vmx);
+	if (unlikely(!vmx_vnmi))
+		watch_nmis(vmx);
 	if (vmx->injected) {
 		vmx->injected = false;
 		requeue_interrupted(vmx, vmcs_read32(IDT_VECTORING_INFO_FIELD));
@@ -1056,7 +1070,7 @@ static int nmi_exit(struct kvm_vcpu *vcpu)
  */
 static void block_nmis_again(struct vcpu_vmx *vmx, bool unblocked)
 {
-	if (unblocked && !(vmcs_read32(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_VALID_MASK))
+	if (unblocked && vmx_vnmi && !(vmcs_read32(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_VALID_MASK))
 		kvm_ops.set_nmi_mask(&vmx->vcpu, true);
 }
 
@@ -1193,6 +1207,7 @@ static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 static int irq_window_exit(struct kvm_vcpu *vcpu)
 {
 	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, false);
+	to_vmx(vcpu)->nmi_masked = false;
 	return kvm_emulate_irq_window(vcpu);
 }
 
@@ -2078,17 +2093,40 @@ static void vmx_set_interrupt_shadow(struct kvm_vcpu *vcpu, u32 mask)
 	agree_with_shadow(to_vmx(vcpu));
 }
 
+/*
+ * Without virtual NMIs an IRET says nothing to anybody (SDM 3C "IRET" in
+ * "Changes to Instruction Behavior").  Then an NMI's handler is taken to be at
+ * its end when the guest can take interrupts again, or after a second.
+ */
+#define NMI_HANDLER_MAX		HZ
+
+static bool nmi_masked(struct vcpu_vmx *vmx)
+{
+	if (likely(vmx_vnmi))
+		return vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
+	if (vmx->nmi_masked && time_after(jiffies, vmx->nmi_masked_at + NMI_HANDLER_MAX))
+		vmx->nmi_masked = false;
+	return vmx->nmi_masked;
+}
+
 static void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
 {
-	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & ~GUEST_INTR_STATE_NMI;
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	u32 state;
 
+	if (unlikely(!vmx_vnmi)) {
+		vmx->nmi_masked = masked;
+		vmx->nmi_masked_at = jiffies;
+		return;
+	}
+	state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & ~GUEST_INTR_STATE_NMI;
 	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
 		     masked ? state | GUEST_INTR_STATE_NMI : state);
 }
 
 static bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
 {
-	return vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
+	return nmi_masked(to_vmx(vcpu));
 }
 
 static void put_in(struct vcpu_vmx *vmx, u32 info)
@@ -2156,7 +2194,7 @@ static void vmx_inject_nmi(struct kvm_vcpu *vcpu)
 	}
 	clear_shadow();
 	/* The entry blocks NMIs, and must not find them so. */
-	vmx_set_nmi_mask(vcpu, false);
+	vmx_set_nmi_mask(vcpu, !vmx_vnmi);
 	put_in(vmx, X86_TRAP_NMI | INTR_TYPE_NMI_INTR);
 }
 
@@ -2169,9 +2207,8 @@ static bool vmx_irq_allowed(struct kvm_vcpu *vcpu)
 
 static bool vmx_nmi_allowed(struct kvm_vcpu *vcpu)
 {
-	return !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
-		 (INTR_STATE_SHADOW | GUEST_INTR_STATE_NMI)) &&
-	       vmx_real_can_inject(to_vmx(vcpu));
+	return !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & INTR_STATE_SHADOW) &&
+	       !nmi_masked(to_vmx(vcpu)) && vmx_real_can_inject(to_vmx(vcpu));
 }
 
 static void vmx_enable_irq_window(struct kvm_vcpu *vcpu)
@@ -2179,13 +2216,11 @@ static void vmx_enable_irq_window(struct kvm_vcpu *vcpu)
 	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, true);
 }
 
-/*
- * Behind another event, too.  A processor without virtual NMIs does not know
- * when the guest's handler is done.
- */
+/* Behind another event, too.  For processors without virtual NMIs see nmi_masked(). */
 static void vmx_enable_nmi_window(struct kvm_vcpu *vcpu)
 {
-	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_NMI_WINDOW_EXITING, true);
+	vmx_set_cpu_ctl(to_vmx(vcpu), vmx_vnmi ? CPU_BASED_NMI_WINDOW_EXITING :
+						 CPU_BASED_INTR_WINDOW_EXITING, true);
 }
 
 /*

@@ -71,6 +71,8 @@ struct vcpu_vmx {
 	/* The guest's, where the VMCS has no place for them. */
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;
 	u64 debugctl;
+	bool nmi_masked;		/* without virtual NMIs: our own idea of it ... */
+	unsigned long nmi_masked_at;	/* ... since then, in jiffies */
 	bool spec_ctrl_direct;		/* MSR map gives SPEC_CTRL to the guest */
 
 	/* The host's, switched once for many entries. */
@@ -130,7 +132,7 @@ struct vmx_cpu {
 /* vmx_caps.c */
 extern struct vmx_controls vmx_ctl;
 extern struct vmx_caps vmx_caps;
-extern bool vmx_ept, vmx_unrestricted, vmx_vpid, vmx_eptad, vmx_pml;
+extern bool vmx_ept, vmx_unrestricted, vmx_vpid, vmx_eptad, vmx_pml, vmx_vnmi;
 DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
 int  vmx_check_processors(void);

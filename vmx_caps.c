@@ -32,6 +32,10 @@ bool vmx_eptad = true;
 module_param_named(eptad, vmx_eptad, bool, 0444);
 MODULE_PARM_DESC(eptad, "use accessed and dirty bits in EPT entries where the processor has them");
 
+bool vmx_vnmi = true;
+module_param_named(vnmi, vmx_vnmi, bool, 0444);
+MODULE_PARM_DESC(vnmi, "let the processor hold back NMIs until a handler's IRET where it can");
+
 bool vmx_pml = true;
 module_param_named(pml, vmx_pml, bool, 0444);
 MODULE_PARM_DESC(pml, "let the processor log writes (PML) where it can; needs eptad");
@@ -361,5 +365,9 @@ void __init vmx_find_features(void)
 		vmx_caps.spec_ctrl_bits |= SPEC_CTRL_STIBP;
 	if (vmx_caps.spec_ctrl_bits && boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD))
 		vmx_caps.spec_ctrl_bits |= SPEC_CTRL_SSBD;
+	if (!vmx_vnmi || !(vmx_ctl.pin & PIN_BASED_VIRTUAL_NMIS))
+		vmx_vnmi = false;
+	if (!vmx_vnmi)
+		vmx_ctl.pin &= ~PIN_BASED_VIRTUAL_NMIS;
 	find_paging();
 }
