@@ -45,6 +45,8 @@ struct vmx_caps vmx_caps __ro_after_init;
 
 DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
+static bool same_as_first(void);
+
 /*
  * ---- each CPU ----
  */
@@ -94,6 +96,10 @@ int vmx_hardware_enable(void)
 	if (enable_feature_control()) {
 		pr_err_ratelimited("CPU %d: VMX is switched off by the firmware\n",
 				   smp_processor_id());
+		return -EOPNOTSUPP;
+	}
+	if (!same_as_first()) {
+		pr_err_ratelimited("CPU %d: its VMX differs from the others'\n", smp_processor_id());
 		return -EOPNOTSUPP;
 	}
 	cr4_set_bits(X86_CR4_VMXE);
@@ -265,10 +271,42 @@ static bool find_controls(struct vmx_controls *c)
 	return reconcile(MSR_IA32_VMX_PROCBASED_CTLS2, 0, CPU2_WANTED, 0, &c->cpu2);
 }
 
+/* What must be alike on all CPUs, those that come later too. */
+struct vmx_hw {
+	u64 basic, misc, ept_vpid;
+	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
+	struct vmx_controls ctl;
+};
+
+static struct vmx_hw first __ro_after_init;
+
+static bool read_hw(struct vmx_hw *hw)
+{
+	bool enough;
+
+	memset(hw, 0, sizeof(*hw));
+	enough = find_controls(&hw->ctl);
+	rdmsrl(MSR_IA32_VMX_BASIC, hw->basic);
+	rdmsrl(MSR_IA32_VMX_MISC, hw->misc);
+	if (hw->ctl.cpu2 & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
+		rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, hw->ept_vpid);
+	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, hw->cr0_fixed0);
+	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, hw->cr0_fixed1);
+	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, hw->cr4_fixed0);
+	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, hw->cr4_fixed1);
+	return enough;
+}
+
+static bool same_as_first(void)
+{
+	struct vmx_hw hw;
+
+	return read_hw(&hw) && !memcmp(&hw, &first, sizeof(hw));
+}
+
 /* Asked on each CPU before anything is set up: 0, or what insmod shall say. */
 static void check_this_cpu(void *failed)
 {
-	struct vmx_controls c;
 	int r = 0;
 
 	/* Asked of the processor: the kernel hides what firmware switched off. */
@@ -278,7 +316,7 @@ static void check_this_cpu(void *failed)
 		r = -EBUSY;
 	else if (enable_feature_control())
 		r = -EOPNOTSUPP;
-	else if (!find_controls(&c) || memcmp(&c, &vmx_ctl, sizeof(c)))
+	else if (!same_as_first())
 		r = -ENXIO;
 	if (r)
 		atomic_cmpxchg((atomic_t *)failed, 0, r);
@@ -292,7 +330,8 @@ int __init vmx_check_processors(void)
 	int r;
 
 	if ((cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31)) && !enable_feature_control())
-		enough = find_controls(&vmx_ctl);
+		enough = read_hw(&first);
+	vmx_ctl = first.ctl;
 	on_each_cpu(check_this_cpu, &failed, 1);
 	r = atomic_read(&failed);
 	if (r == -ENODEV)
@@ -316,8 +355,6 @@ static void __init find_paging(void)
 	const u64 extents = VMX_EPT_EXTENT_CONTEXT_BIT | VMX_EPT_EXTENT_GLOBAL_BIT;
 	const u64 vpid_must = VMX_VPID_INVVPID_BIT | VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
 
-	if (vmx_ctl.cpu2 & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
-		rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, vmx_caps.ept_vpid);
 	if (!(vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_EPT) ||
 	    (vmx_caps.ept_vpid & ept_must) != ept_must || !(vmx_caps.ept_vpid & extents))
 		vmx_ept = false;
@@ -347,14 +384,12 @@ static void __init find_paging(void)
 /** vmx_find_features - fill vmx_caps, and take from vmx_ctl what the user does not want */
 void __init vmx_find_features(void)
 {
-	u64 basic;
-
-	rdmsrl(MSR_IA32_VMX_BASIC, basic);
-	vmx_caps.revision = vmx_basic_vmcs_revision_id(basic);
-	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, vmx_caps.cr0_fixed0);
-	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, vmx_caps.cr0_fixed1);
-	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, vmx_caps.cr4_fixed0);
-	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, vmx_caps.cr4_fixed1);
+	vmx_caps.revision = vmx_basic_vmcs_revision_id(first.basic);
+	vmx_caps.ept_vpid = first.ept_vpid;
+	vmx_caps.cr0_fixed0 = first.cr0_fixed0;
+	vmx_caps.cr0_fixed1 = first.cr0_fixed1;
+	vmx_caps.cr4_fixed0 = first.cr4_fixed0;
+	vmx_caps.cr4_fixed1 = first.cr4_fixed1;
 	rdmsrl(MSR_EFER, vmx_caps.host_efer);
 	/* SDM 3C "RDTSCP", "RDPID": #UD in a guest without the control. */
 	vmx_caps.tsc_aux = (vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
