@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What Intel's processors spare us: exits that do not come, counted.  Each is
+ * left out where the processor, or the module's options, do not have it.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "vm.h"
+#include "kselftest_harness.h"
+
+#define PIN_CTLS	0x481
+#define CPU_CTLS	0x482
+#define CPU2_CTLS	0x48b
+#define TRACEFS		"/sys/kernel/tracing/"
+
+FIXTURE(intel) {
+	struct vm vm;
+};
+
+/* Whether a control may be set, by the capability MSR's upper half. */
+static bool has_ctl(u32 msr, int bit)
+{
+	int fd = open("/dev/cpu/0/msr", O_RDONLY);
+	u64 val = 0;
+
+	if (fd < 0 && !system("modprobe msr 2>/dev/null"))
+		fd = open("/dev/cpu/0/msr", O_RDONLY);
+	if (fd >= 0 && pread(fd, &val, 8, msr) != 8)
+		val = 0;
+	close(fd);
+	return val >> 32 & BIT(bit);
+}
+
+static bool option(const char *name)
+{
+	char path[128], c = 'N';
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/module/kvm_intel/parameters/%s", name);
+	fd = open(path, O_RDONLY);
+	if (fd >= 0 && read(fd, &c, 1) != 1)
+		c = 'N';
+	close(fd);
+	return c == 'Y';
+}
+
+static u64 counter(struct vm *vm, const char *name)
+{
+	int fd = ioctl(vm->vcpu.fd, KVM_GET_STATS_FD, 0L);
+	struct kvm_stats_header h;
+	struct { struct kvm_stats_desc d; char name[256]; } e;
+	u64 val = ~0ULL;
+
+	if (fd < 0 || pread(fd, &h, sizeof(h), 0) != sizeof(h) || h.name_size > 256)
+		die("KVM_GET_STATS_FD");
+	for (u32 i = 0; i < h.num_desc && val == ~0ULL; i++) {
+		size_t size = sizeof(e.d) + h.name_size;
+
+		if (pread(fd, &e, size, h.desc_offset + i * size) != (ssize_t)size)
+			die("no descriptor %u", i);
+		if (!strcmp(e.name, name) && pread(fd, &val, 8, h.data_offset + e.d.offset) != 8)
+			die("no value of %s", name);
+	}
+	close(fd);
+	return val;
+}
+
+FIXTURE_SETUP(intel)
+{
+	if (access("/sys/module/kvm_intel", F_OK) || on_stock())
+		SKIP(return, "kvm-intel's own");
+	memset(&self->vm, 0, sizeof(self->vm));
+}
+
+FIXTURE_TEARDOWN(intel)
+{
+	if (self->vm.mem)
+		vm_destroy(&self->vm);
+}
+
+GUEST(cr8, 64,
+	"mov $1000, %ecx\n"
+	"1: mov %ecx, %eax; and $15, %eax; mov %rax, %cr8; mov %cr8, %rbx\n"
+	"cmp %eax, %ebx; jne 2f; dec %ecx; jnz 1b\n"
+	"2: out %al, $0x10\n");
+
+TEST_F(intel, tpr_shadow)
+{
+	struct vm *vm = &self->vm;
+
+	if (!has_ctl(CPU_CTLS, 21))
+		SKIP(return, "no TPR shadow");
+	vm_create_split(vm);
+	vm_mode(vm, &vm->vcpu, LONG);
+	GUEST_LOAD(vm, cr8);
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
+	EXPECT_EQ(0, vcpu_regs(&vm->vcpu).rcx);
+	EXPECT_EQ(1, vm->vcpu.run->cr8);
+	EXPECT_EQ(0, counter(vm, "cr_exits"));
+	EXPECT_GT(100, counter(vm, "exits"));
+}
+
+/* Spinning at CPL 0 exits, and goes on; not where each round takes longer than the gap. */
+GUEST(spin, 64,
+	"mov $20000, %ecx\n"
+	"1: pause; dec %ecx; jnz 1b\n"
+	"hlt\n");
+
+TEST_F(intel, pause_loop)
+{
+	struct vm *vm = &self->vm;
+
+	if (!has_ctl(CPU2_CTLS, 10))
+		SKIP(return, "no PAUSE-loop exiting");
+	vm_start(vm, LONG, spin);
+	ASSERT_EQ(KVM_EXIT_HLT, vm_run(vm));
+	EXPECT_EQ(0, vcpu_regs(&vm->vcpu).rcx);
+	EXPECT_LT(2, counter(vm, "pause_exits"));
+	EXPECT_GT(2000, counter(vm, "pause_exits"));
+}
+
+/* A list of gpas to write to, ended by 0. */
+GUEST(writer, 64,
+	"mov $0x40000, %esi\n"
+	"1: lodsq; test %rax, %rax; jz 2f; incq (%rax); jmp 1b\n"
+	"2: hlt\n");
+
+/* Writes to logged pages, 1500 of them: more than the processor's log takes. */
+TEST_F(intel, page_modification_log)
+{
+	const u64 at = 0x10000000, n = 1500;
+	u64 *list, before, bits[(1500 + 63) / 64];
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = bits };
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 };
+	struct vm *vm = &self->vm;
+
+	if (!option("pml"))
+		SKIP(return, "no page-modification logging");
+	vm_start(vm, LONG, writer);
+	ASSERT_EQ(0, vm_slot(vm, 1, KVM_MEM_LOG_DIRTY_PAGES, at, n * 0x1000,
+			     xmmap(n * 0x1000, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1)));
+	list = (u64 *)(vm->mem + GPA_FREE);
+	for (u64 i = 0; i < n; i++)
+		list[i] = at + i * 0x1000 + i % 500 * 8;
+	list[n] = 0;
+	ASSERT_EQ(KVM_EXIT_HLT, vm_run(vm));
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+	for (int round = 0; round < 3; round++) {
+		list[n] = 0;
+		before = counter(vm, "exits");
+		vcpu_set_regs(&vm->vcpu, &r);
+		ASSERT_EQ(KVM_EXIT_HLT, vm_run(vm));
+		/* the log's end twice, and the host's clock */
+		EXPECT_GT(100, counter(vm, "exits") - before);
+		ASSERT_EQ(0, ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+		for (u64 i = 0; i < n; i++) {
+			ASSERT_EQ(1, bits[i / 64] >> i % 64 & 1)
+				TH_LOG("page %d, round %d", (int)i, round);
+		}
+		/* and now some */
+		list[n / 2] = 0;
+		vcpu_set_regs(&vm->vcpu, &r);
+		ASSERT_EQ(KVM_EXIT_HLT, vm_run(vm));
+		ASSERT_EQ(0, ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+		for (u64 i = 0; i < n; i++) {
+			ASSERT_EQ(i < n / 2, bits[i / 64] >> i % 64 & 1)
+				TH_LOG("page %d, round %d, some", (int)i, round);
+		}
+		list[n / 2] = at + n / 2 * 0x1000;
+	}
+}
+
+GUEST(mmio, 64,
+	"mov $0xd0000000, %ebx; mov $100, %ecx\n"
+	"1: mov %ecx, (%rbx); dec %ecx; jnz 1b\n"
+	"hlt\n");
+
+static void trace_faults(bool on)
+{
+	int fd = open(TRACEFS "events/kvm/kvm_page_fault/enable", O_WRONLY);
+
+	if (fd < 0 || write(fd, on ? "1" : "0", 1) != 1)
+		die("kvm_page_fault");
+	close(fd);
+	if (on)
+		close(open(TRACEFS "trace", O_WRONLY | O_TRUNC));
+}
+
+static int traced(const char *what)
+{
+	FILE *f = fopen(TRACEFS "trace", "r");
+	char line[512];
+	int n = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		n += line[0] != '#' && strstr(line, what);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* The first access to a page without memory is looked up, the others are not. */
+TEST_F(intel, mmio_by_misconfiguration)
+{
+	struct vm *vm = &self->vm;
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 };
+	volatile u32 *p;
+	int n = 0, exit;
+
+	if (!option("ept"))
+		SKIP(return, "no EPT");
+	vm_start(vm, LONG, mmio);
+	trace_faults(true);
+	while ((exit = vm_run(vm)) == KVM_EXIT_MMIO)
+		n++;
+	trace_faults(false);
+	ASSERT_EQ(KVM_EXIT_HLT, exit);
+	EXPECT_EQ(100, n);
+	EXPECT_EQ(1, traced("address 0x00000000d0000000"));
+	/* memory there makes it memory, and none makes it MMIO again */
+	p = xmmap(0x1000, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	ASSERT_EQ(0, vm_slot(vm, 1, 0, 0xd0000000, 0x1000, (void *)p));
+	vcpu_set_regs(&vm->vcpu, &r);
+	ASSERT_EQ(KVM_EXIT_HLT, vm_run(vm));
+	EXPECT_EQ(1, *p);
+	ASSERT_EQ(0, vm_slot(vm, 1, 0, 0, 0, NULL));
+	vcpu_set_regs(&vm->vcpu, &r);
+	ASSERT_EQ(KVM_EXIT_MMIO, vm_run(vm));
+	EXPECT_EQ(100, *(u32 *)vm->vcpu.run->mmio.data);
+}
+
+/* No exit, no interrupts: the timer ends it in this emulator, the host's interrupts elsewhere. */
+GUEST(loop, 64, "1: jmp 1b");
+
+static void on_alarm(int sig)
+{
+}
+
+TEST_F(intel, no_way_out)
+{
+	struct sigaction act = { .sa_handler = on_alarm };
+	struct vm *vm = &self->vm;
+
+	if (!has_ctl(PIN_CTLS, 6))
+		SKIP(return, "no preemption timer, without which the emulator never ends this");
+	vm_start(vm, LONG, loop);
+	sigaction(SIGALRM, &act, NULL);
+	ualarm(50000, 0);
+	EXPECT_EQ(EINTR, err(ioctl(vm->vcpu.fd, KVM_RUN, 0L)));
+	EXPECT_EQ(GPA_CODE, vcpu_regs(&vm->vcpu).rip);
+}
+
+TEST_HARNESS_MAIN
