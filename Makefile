@@ -113,7 +113,7 @@ demo:
 		VENDOR='$(VENDOR)' CPU='$(CPU)' tests/lab/demo
 
 bench:
-	+@tests/lab/boot-count
+	+@KERNEL='$(KERNEL)' VENDOR='$(VENDOR)' tests/lab/boot-count
 
 bench-vm:
 	+@KERNEL='$(KERNEL)' tests/lab/bench-vm
@@ -149,7 +149,8 @@ help:
 	@echo '  make check-peer       the kernel'"'"'s own KVM selftests on our modules; STOCK=1'
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
-	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock'
+	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock;'
+	@echo '                        VENDOR=intel: and for exits'
 	@echo '  make bench-vm         instructions for a VM'"'"'s making and end, ours against stock'
 	@echo '  make tests            only build the test programs, in build/tests/'
 	@echo '  make debug-kernel     build the lab'"'"'s KASAN and lockdep kernel'
