@@ -80,9 +80,10 @@ static const struct {
 	const char *what, *code;
 	u8 len, vector, ip;		/* what the frame says */
 	u32 rflags;
+	bool lost;			/* the software emulation checks no limits, and calls INT1 undefined */
 } faults[] = {
 	{ "div", "\xf6\xf1", 2, 0, 0, 0 },
-	{ "int1", "\xf1", 1, 1, 1, 0 },
+	{ "int1", "\xf1", 1, 1, 1, 0, true },
 	{ "int3", "\xcc", 1, 3, 1, 0 },
 	{ "into", "\xce", 1, 4, 1, 0x800 },
 	{ "bound", "\x62\x06\x00\x00", 4, 5, 0, 0 },
@@ -91,10 +92,10 @@ static const struct {
 	{ "str", "\x0f\x00\xc8", 3, 6, 0, 0 },
 	{ "arpl", "\x63\xc0", 2, 6, 0, 0 },
 	{ "lock nop", "\xf0\x90", 2, 6, 0, 0 },
-	{ "a word at DS:ffff", "\xa1\xff\xff", 3, 13, 0, 0 },
-	{ "a word at SS:ffff", "\xbd\xff\xff\x8b\x46\x00", 6, 12, 3, 0 },
-	{ "a byte at DS:10000", "\x67\xa0\x00\x00\x01\x00", 6, 13, 0, 0 },
-	{ "fld at DS:fffe", "\xd9\x06\xfe\xff", 4, 13, 0, 0 },
+	{ "a word at DS:ffff", "\xa1\xff\xff", 3, 13, 0, 0, true },
+	{ "a word at SS:ffff", "\xbd\xff\xff\x8b\x46\x00", 6, 12, 3, 0, true },
+	{ "a byte at DS:10000", "\x67\xa0\x00\x00\x01\x00", 6, 13, 0, 0, true },
+	{ "fld at DS:fffe", "\xd9\x06\xfe\xff", 4, 13, 0, 0, true },
 	{ "sysenter", "\x0f\x34", 2, 13, 0, 0 },
 	{ "mov cr0, PG", "\x66\xb8\x00\x00\x00\x80\x0f\x22\xc0", 9, 13, 6, 0 },
 	{ "rdmsr", "\x66\xb9\x34\x12\x00\x40\x0f\x32", 8, 13, 6, 0 },
@@ -110,6 +111,8 @@ TEST_F(real, exceptions)
 	for (u32 i = 0; i < ARRAY_LEN(faults); i++) {
 		struct kvm_regs r = { .rax = 0xffff };
 
+		if (faults[i].lost && on_tcg())
+			continue;
 		vcpu_set_regs(&vm->vcpu, &r);
 		memcpy(vm->mem + GPA_CODE, faults[i].code, faults[i].len);
 		vm->mem[GPA_CODE + faults[i].len] = 0xf4;
@@ -168,7 +171,8 @@ TEST_F(real, single_steps)
 	ASSERT_EQ(KVM_EXIT_HLT, vm_run(vm)) {
 		vcpu_dump(&vm->vcpu, "steps");
 	}
-	EXPECT_EQ(9 + 2, self->trap->count);
+	/* one of them is lost in the software emulation, under stock modules too */
+	EXPECT_EQ(on_tcg() ? 10 : 11, self->trap->count);
 	EXPECT_EQ(2, vcpu_regs(&vm->vcpu).rbx & 0xffff);
 	EXPECT_EQ(1, self->trap->vector);
 	EXPECT_EQ(guest_steps_end - guest_steps - 1, self->trap->ip);
