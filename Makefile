@@ -91,7 +91,7 @@ deb:
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-peer check-emulate fuzz-emulate demo bench bench-vm debug-kernel
+.PHONY: tests check check-peer check-emulate fuzz-emulate demo bench bench-vm bench-irq debug-kernel
 tests:
 	$(MAKE) -C tests
 
@@ -117,6 +117,9 @@ bench:
 
 bench-vm:
 	+@KERNEL='$(KERNEL)' tests/lab/bench-vm
+
+bench-irq:
+	+@KERNEL='$(KERNEL)' tests/lab/bench-irq
 
 debug-kernel:
 	+@tests/lab/debug-kernel
@@ -152,6 +155,7 @@ help:
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock;'
 	@echo '                        VENDOR=intel: and for exits'
 	@echo '  make bench-vm         instructions for a VM'"'"'s making and end, ours against stock'
+	@echo '  make bench-irq        instructions for interrupts, timers and eventfds, ours against stock'
 	@echo '  make tests            only build the test programs, in build/tests/'
 	@echo '  make debug-kernel     build the lab'"'"'s KASAN and lockdep kernel'
 	@echo
