@@ -209,31 +209,43 @@ bool kvm_vcpu_yield_to(struct kvm_vcpu *target)
 	return r > 0;
 }
 
-/**
- * kvm_vcpu_on_spin - the guest spins: another vcpu has what it waits for
- * @vcpu: the vcpu, loaded
- *
- * One that was preempted is let go on, each in turn.
- */
-void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu)
+/* Let one of the vcpus that were preempted go on, each in turn: of those that spin, or not. */
+static bool boost_another(struct kvm_vcpu *vcpu, bool spinning)
 {
 	struct kvm *kvm = vcpu->kvm;
 	int n = atomic_read(&kvm->online_vcpus), i, at = READ_ONCE(kvm->last_boosted);
 
-	vcpu->stat.pause_exits++;
 	for (i = 1; i <= n; i++) {
 		int idx = (at + i) % n;
 		struct kvm_vcpu *other = xa_load(&kvm->vcpus, idx);
 
-		if (!other || other == vcpu || !READ_ONCE(other->preempted))
+		if (!other || other == vcpu || !READ_ONCE(other->preempted) ||
+		    READ_ONCE(other->spinning) != spinning)
 			continue;
 		vcpu->stat.directed_yield_attempted++;
 		if (kvm_vcpu_yield_to(other)) {
 			WRITE_ONCE(kvm->last_boosted, idx);
 			vcpu->stat.directed_yield_successful++;
-			return;
+			return true;
 		}
 	}
+	return false;
+}
+
+/**
+ * kvm_vcpu_on_spin - the guest spins: another vcpu has what it waits for
+ * @vcpu: the vcpu, loaded
+ *
+ * More likely one that was preempted at work than one that gave way here, as it
+ * waits for the same.
+ */
+void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat.pause_exits++;
+	WRITE_ONCE(vcpu->spinning, true);
+	if (!boost_another(vcpu, false))
+		boost_another(vcpu, true);
+	WRITE_ONCE(vcpu->spinning, false);
 }
 EXPORT_SYMBOL_GPL(kvm_vcpu_on_spin);
 

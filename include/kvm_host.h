@@ -354,6 +354,7 @@ struct kvm_vcpu {
 	struct rcuwait wait;		/* blocked in HLT, or before SIPI */
 	unsigned int halt_poll_ns;	/* grows while polling pays */
 	bool preempted;			/* put, but would run */
+	bool spinning;			/* gives way, as the guest waits for another vcpu */
 	int last_cpu;			/* loaded on before */
 	bool launched;			/* has run once */
 	bool immediate_event;		/* an injection could not be done: window asked */
