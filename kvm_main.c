@@ -328,6 +328,7 @@ static void vcpu_put(struct kvm_vcpu *vcpu)
 static void vcpu_destroy(struct kvm_vcpu *vcpu)
 {
 	kvm_ops.vcpu_free(vcpu);
+	kvm_async_pf_destroy(vcpu);
 	kvm_lapic_destroy(vcpu);
 	put_pid(rcu_dereference_protected(vcpu->pid, true));
 	kvm_mmu_destroy(vcpu);
@@ -1026,6 +1027,8 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	case KVM_CAP_CLOCKSOURCE:
 	case KVM_CAP_VAPIC:
 	case KVM_CAP_KVMCLOCK_CTRL:
+	case KVM_CAP_ASYNC_PF:
+	case KVM_CAP_ASYNC_PF_INT:
 	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
 	case KVM_CAP_ENABLE_CAP:
 		return 1;
@@ -1379,10 +1382,15 @@ static int __init kvm_init(void)
 	r = kvm_irq_module_init();
 	if (r)
 		goto out_mmu;
+	r = kvm_async_pf_module_init();
+	if (r)
+		goto out_irq;
 	kvm_clock_module_init();
 	kvm_stats_init();
 	return 0;
 
+out_irq:
+	kvm_irq_module_exit();
 out_mmu:
 	kvm_mmu_module_exit();
 	return r;
@@ -1392,6 +1400,7 @@ static void __exit kvm_exit(void)
 {
 	kvm_stats_exit();
 	kvm_clock_module_exit();
+	kvm_async_pf_module_exit();
 	kvm_irq_module_exit();
 	kvm_mmu_module_exit();
 }

@@ -258,9 +258,10 @@ static kvm_pfn_t fault_in_error(long r)
  * Have the host map hva, as an access from the VMM would.  This also marks the
  * page dirty for a write, whatever its table entry says afterwards.
  */
-static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write)
+static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write, bool nowait)
 {
-	unsigned int flags = FOLL_HWPOISON | KVM_FOLL_INTERRUPTIBLE | (write ? FOLL_WRITE : 0);
+	unsigned int flags = FOLL_HWPOISON | (nowait ? FOLL_NOWAIT : KVM_FOLL_INTERRUPTIBLE) |
+			     (write ? FOLL_WRITE : 0);
 	struct page *page;
 	kvm_pfn_t pfn;
 	long r;
@@ -271,6 +272,8 @@ static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write)
 		put_page(page);
 		return pfn;
 	}
+	if (nowait && (!r || r == -EAGAIN || r == -EBUSY))
+		return KVM_PFN_ERR_WAIT;
 	if (r != -EFAULT)
 		return fault_in_error(r);
 	/* No page there: the caller finds the frame in the host's tables. */
@@ -283,6 +286,7 @@ static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write)
  * @slot: gfn's slot
  * @gfn: the frame
  * @write: for writing
+ * @nowait: KVM_PFN_ERR_WAIT rather than wait for disk or for userspace
  * @writable: out: it may be mapped for writing
  * @level_host: out: PG_LEVEL_* of the host's mapping there
  *
@@ -291,7 +295,7 @@ static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write)
  * copy-on-write: a page merged or not yet written comes read-only.
  */
 kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-			      bool write, bool *writable, int *level_host)
+			      bool write, bool nowait, bool *writable, int *level_host)
 {
 	unsigned long hva = kvm_slot_hva(slot, gfn);
 	kvm_pfn_t pfn, faulted;
@@ -300,7 +304,7 @@ kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slo
 		return KVM_PFN_ERR_RO;
 	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))
 		return pfn;
-	faulted = fault_in(kvm, hva, write);
+	faulted = fault_in(kvm, hva, write, nowait);
 	if (is_error_pfn(faulted))
 		return faulted;
 	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))

@@ -979,6 +979,23 @@ static int pfn_error(struct kvm_vcpu *vcpu, const struct mapping *m)
 	}
 }
 
+/* True: the guest goes on with something else until the page is there. */
+static bool host_frame(struct kvm_vcpu *vcpu, struct mapping *m)
+{
+	bool nowait = kvm_async_pf_wanted(vcpu);
+	hva_t hva = kvm_slot_hva(m->slot, m->gfn);
+
+	m->pfn = kvm_slot_gfn_to_pfn(vcpu->kvm, m->slot, m->gfn, m->write, nowait,
+				     &m->host_writable, &m->host_level);
+	if (likely(m->pfn != KVM_PFN_ERR_WAIT))
+		return false;
+	if (kvm_async_pf_start(vcpu, m->gfn, hva, m->write))
+		return true;
+	m->pfn = kvm_slot_gfn_to_pfn(vcpu->kvm, m->slot, m->gfn, m->write, false,
+				     &m->host_writable, &m->host_level);
+	return false;
+}
+
 /* The host's frame for m->gfn; PF_RESUME: go on. */
 static int find_pfn(struct kvm_vcpu *vcpu, struct mapping *m, bool *found)
 {
@@ -991,8 +1008,8 @@ static int find_pfn(struct kvm_vcpu *vcpu, struct mapping *m, bool *found)
 	m->seq = READ_ONCE(kvm->notifier_seq);
 	/* Before the host's tables are looked at. */
 	smp_rmb();
-	m->pfn = kvm_slot_gfn_to_pfn(kvm, m->slot, m->gfn, m->write, &m->host_writable,
-				     &m->host_level);
+	if (host_frame(vcpu, m))
+		return PF_RESUME;
 	if (is_error_pfn(m->pfn))
 		return pfn_error(vcpu, m);
 	*found = true;

@@ -962,10 +962,12 @@ void kvm_msr_destroy(struct kvm_vcpu *vcpu)
 
 /*
  * RESET; INIT leaves all of these as they are (SDM 3A "Processor State After
- * Reset").  Machine-check banks survive both.
+ * Reset").  Machine-check banks survive both.  The tasks that wait for pages
+ * survive neither.
  */
 void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
+	kvm_async_pf_reset(vcpu);
 	if (init_event)
 		return;
 	vcpu->msr.pat = PAT_RESET;

@@ -319,6 +319,12 @@ int kvm_pv_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 	case MSR_KVM_MIGRATION_CONTROL:
 		msr->data = vcpu->pv.migration_control;
 		break;
+	case MSR_KVM_ASYNC_PF_EN:
+		msr->data = vcpu->pv.apf_en;
+		break;
+	case MSR_KVM_ASYNC_PF_INT:
+		msr->data = vcpu->pv.apf_int;
+		break;
 	default:
 		msr->data = 0;
 	}
@@ -352,9 +358,12 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 			return -EINVAL;
 		vcpu->pv.migration_control = msr->data;
 		return 0;
+	case MSR_KVM_ASYNC_PF_EN:
+		return kvm_async_pf_set_en(vcpu, msr);
+	case MSR_KVM_ASYNC_PF_INT:
+		return kvm_async_pf_set_int(vcpu, msr->data);
 	default:
-		/* No asynchronous page faults: the zero that a reset writes. */
-		return msr->data ? -EINVAL : 0;
+		return kvm_async_pf_ack(vcpu, msr->data);
 	}
 }
 

@@ -646,6 +646,8 @@ static int handle_apic_requests(struct kvm_vcpu *vcpu)
 	}
 	if (kvm_check_request(KVM_REQ_SCAN_IOAPIC, vcpu))
 		kvm_lapic_scan(vcpu->lapic);
+	if (kvm_check_request(KVM_REQ_APF_READY, vcpu))
+		kvm_async_pf_ready(vcpu);
 	if (kvm_check_request(KVM_REQ_MIGRATE_TIMER, vcpu))
 		kvm_lapic_migrate_timer(vcpu->lapic);
 	if (kvm_check_request(KVM_REQ_IOAPIC_EOI_EXIT, vcpu))

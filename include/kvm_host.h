@@ -74,6 +74,7 @@ typedef u64 kvm_pfn_t;
 #define KVM_PFN_ERR_RO		(KVM_PFN_ERR_MASK + 2)	/* write to a read-only slot or hva */
 #define KVM_PFN_ERR_INTR	(KVM_PFN_ERR_MASK + 3)	/* a signal came first */
 #define KVM_PFN_ERR_HWPOISON	(KVM_PFN_ERR_MASK + 4)
+#define KVM_PFN_ERR_WAIT	(KVM_PFN_ERR_MASK + 5)	/* not without waiting, which was not wanted */
 
 static inline bool is_error_pfn(kvm_pfn_t pfn)
 {
@@ -143,6 +144,7 @@ enum {
 	KVM_REQ_MIGRATE_TIMER,	/* the APIC's, after the vcpu itself */
 	KVM_REQ_TPR_ACCESS,	/* KVM_EXIT_TPR_ACCESS */
 	KVM_REQ_STEAL_UPDATE,	/* steal time, after a load */
+	KVM_REQ_APF_READY,	/* a page that the guest was told to wait for */
 	KVM_REQ_NR
 };
 
@@ -312,6 +314,7 @@ struct x86_emulate_ctxt;
 struct kvm_emulate;
 struct kvm_lapic;
 struct kvm_lapic_map;
+struct kvm_apf;
 struct kvm_cpuid_key;
 
 struct kvm_vcpu {
@@ -415,10 +418,13 @@ struct kvm_vcpu {
 		bool eoi_offered;		/* the guest's flag may stand for an EOI */
 		bool guest_stopped;		/* KVM_KVMCLOCK_CTRL, to be told */
 		u64 eoi, migration_control;	/* MSRs */
+		u64 apf_en;			/* MSR_KVM_ASYNC_PF_EN */
+		u8 apf_int;			/* MSR_KVM_ASYNC_PF_INT */
 		u64 vapic_addr;			/* KVM_SET_VAPIC_ADDR; 0: none */
 		unsigned long clock_jiffies;	/* of the last update */
 		u64 last_run_delay;		/* accounted as stolen so far */
 	} pv;
+	struct kvm_apf *apf;		/* async_pf.c; NULL: never switched on */
 
 	/* Time. */
 	u64 tsc_offset;
@@ -693,10 +699,11 @@ static inline hva_t kvm_slot_hva(const struct kvm_memory_slot *slot, gfn_t gfn)
  * The host frame behind gfn of slot, faulted in; *writable says if it may be
  * mapped for writing.  The page is NOT referenced on return: the caller must
  * check kvm->notifier_seq under mmu_lock before it installs an spte.
- * *level_host: the size (PG_LEVEL_*) of the host mapping there.
+ * *level_host: the size (PG_LEVEL_*) of the host mapping there.  nowait:
+ * KVM_PFN_ERR_WAIT rather than wait for it.
  */
 kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-			      bool write, bool *writable, int *level_host);
+			      bool write, bool nowait, bool *writable, int *level_host);
 /* The same if the host has it mapped now; under mmu_lock with no invalidation under way. */
 bool kvm_slot_gfn_to_pfn_atomic(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
 				bool write, kvm_pfn_t *pfn, bool *writable, int *level_host);
@@ -861,6 +868,20 @@ void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu, u8 vector);
 void kvm_pv_eoi_collect(struct kvm_vcpu *vcpu);
 int  kvm_pv_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 int  kvm_pv_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr);
+
+/*
+ * ---- async_pf.c ----
+ */
+bool kvm_async_pf_wanted(struct kvm_vcpu *vcpu);
+bool kvm_async_pf_start(struct kvm_vcpu *vcpu, gfn_t gfn, hva_t hva, bool write);
+void kvm_async_pf_ready(struct kvm_vcpu *vcpu);
+int  kvm_async_pf_set_en(struct kvm_vcpu *vcpu, const struct msr_data *msr);
+int  kvm_async_pf_set_int(struct kvm_vcpu *vcpu, u64 data);
+int  kvm_async_pf_ack(struct kvm_vcpu *vcpu, u64 data);
+void kvm_async_pf_reset(struct kvm_vcpu *vcpu);
+void kvm_async_pf_destroy(struct kvm_vcpu *vcpu);
+int  kvm_async_pf_module_init(void);
+void kvm_async_pf_module_exit(void);
 
 /*
  * ---- halt.c ----
