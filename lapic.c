@@ -478,7 +478,7 @@ bool kvm_lapic_tpr_masks(const struct kvm_lapic *apic)
 {
 	int vector = lapic_highest(apic->irr);
 
-	return vector >= 0 && (vector >> 4) <= (apic->tpr >> 4) &&
+	return vector >= 16 && (vector >> 4) <= (apic->tpr >> 4) &&
 	       (apic->highest_isr < 0 || vector >> 4 > apic->highest_isr >> 4);
 }
 
@@ -1236,8 +1236,8 @@ static bool state_possible(const struct kvm_lapic *apic, const struct kvm_lapic_
 		return false;
 	if (apic->vcpu->kvm->x2apic_format && !apic->x2apic && id << 8)
 		return false;
-	/* Vectors below 16 are the processor's exceptions. */
-	if ((get_reg(state, APIC_ISR) | get_reg(state, APIC_IRR)) & 0xffff)
+	/* Vectors below 16 are the processor's exceptions: in IRR they never get through. */
+	if (get_reg(state, APIC_ISR) & 0xffff)
 		return false;
 	return (get_reg(state, APIC_LVTT) & LVT_TIMER_MODES) != LVT_TIMER_MODES;
 }
