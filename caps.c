@@ -68,14 +68,15 @@ static int disable_quirks(struct kvm *kvm, u64 arg)
 	if (arg & ~(u64)KVM_QUIRKS)
 		return -EINVAL;
 	kvm->disabled_quirks = arg;
+	/* What is intercepted follows from them. */
+	kvm_make_all_vcpus_request(kvm, KVM_REQ_INTERCEPTS);
 	return 0;
 }
 
 /* The older call: what is unknown was never looked at. */
 static int disable_known_quirks(struct kvm *kvm, u64 arg)
 {
-	kvm->disabled_quirks = arg & KVM_QUIRKS;
-	return 0;
+	return disable_quirks(kvm, arg & KVM_QUIRKS);
 }
 
 /* Ids of 32 bits in messages and states; and 0xff an id like others. */

@@ -133,7 +133,7 @@ static long set_filter(struct kvm *kvm, const struct kvm_msr_filter *filter)
 		return PTR_ERR(set);
 	mutex_lock(&kvm->lock);
 	old = rcu_replace_pointer(kvm->msr_filter, set, lockdep_is_held(&kvm->lock));
-	kvm_make_all_vcpus_request(kvm, KVM_REQ_MSR_FILTER);
+	kvm_make_all_vcpus_request(kvm, KVM_REQ_INTERCEPTS);
 	mutex_unlock(&kvm->lock);
 	if (old)
 		call_srcu(&kvm->srcu, &old->rcu, free_set_rcu);

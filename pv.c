@@ -469,3 +469,53 @@ int kvm_emulate_hypercall(struct kvm_vcpu *vcpu)
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_hypercall);
+
+/*
+ * The other vendor's instruction: a guest that was made on its processors, or
+ * that did not look.  It is made ours in the guest's memory, if it can be written
+ * there; only its last byte differs, so that no other vcpu sees half of each.
+ */
+#define INSN_VMCALL	0xc1010f
+#define INSN_VMMCALL	0xd9010f
+#define INSN_LEN	3
+
+static gpa_t code_gpa(struct kvm_vcpu *vcpu, unsigned int offset, u64 access)
+{
+	u64 linear = kvm_rip_read(vcpu) + offset;
+	struct kvm_exception ex;
+	struct kvm_segment cs;
+
+	if (!is_64bit_code(vcpu)) {
+		kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
+		linear = (u32)(cs.base + linear);
+	}
+	return kvm_mmu_gva_to_gpa(vcpu, linear, access, &ex);
+}
+
+static bool fix_hypercall(struct kvm_vcpu *vcpu)
+{
+	u32 ours = kvm_ops.isa == KVM_ISA_VMX ? INSN_VMCALL : INSN_VMMCALL, insn = 0;
+	u8 last = ours >> 16;
+	gpa_t gpa;
+	int i;
+
+	/* A byte at a time: they may be in two pages. */
+	for (i = 0; i < INSN_LEN; i++) {
+		gpa = code_gpa(vcpu, i, PFERR_FETCH_MASK);
+		if (gpa == INVALID_GPA || kvm_read_guest(vcpu, gpa, (u8 *)&insn + i, 1))
+			return false;
+	}
+	if (insn != (ours ^ INSN_VMCALL ^ INSN_VMMCALL))
+		return false;
+	gpa = code_gpa(vcpu, INSN_LEN - 1, PFERR_WRITE_MASK);
+	return gpa != INVALID_GPA && !kvm_write_guest(vcpu, gpa, &last, 1);
+}
+
+/** kvm_emulate_invalid_opcode - #UD, intercepted for KVM_X86_QUIRK_FIX_HYPERCALL_INSN */
+int kvm_emulate_invalid_opcode(struct kvm_vcpu *vcpu)
+{
+	if (kvm_fixes_hypercalls(vcpu->kvm) && !kvm_ops.get_cpl(vcpu) && fix_hypercall(vcpu))
+		return 1;
+	return kvm_emulate_ud(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_emulate_invalid_opcode);

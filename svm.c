@@ -549,6 +549,7 @@ static void svm_update_intercepts(struct kvm_vcpu *vcpu)
 	set_exception_intercept(svm, X86_TRAP_AC, true);
 	set_exception_intercept(svm, X86_TRAP_MC, true);
 	set_exception_intercept(svm, X86_TRAP_PF, !npt);
+	set_exception_intercept(svm, X86_TRAP_UD, kvm_fixes_hypercalls(vcpu->kvm));
 	set_exception_intercept(svm, X86_TRAP_BP, vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP);
 	set_dr_intercepts(svm, !vcpu->dr_in_guest);
 
@@ -1233,6 +1234,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = dr_exit,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = db_exit,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = bp_exit,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD] = kvm_emulate_invalid_opcode,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = page_fault_exit,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = ac_exit,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = host_exit,

@@ -681,7 +681,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	}
 	if (kvm_check_request(KVM_REQ_TRIPLE_FAULT, vcpu))
 		return kvm_emulate_triple_fault(vcpu);
-	if (kvm_check_request(KVM_REQ_MSR_FILTER, vcpu))
+	if (kvm_check_request(KVM_REQ_INTERCEPTS, vcpu))
 		kvm_ops.update_intercepts(vcpu);
 	kvm_check_request(KVM_REQ_OUTSIDE_GUEST, vcpu);
 	if (kvm_check_request(KVM_REQ_CLOCK_UPDATE, vcpu))

@@ -312,6 +312,8 @@ static u32 exception_intercepts(struct vcpu_vmx *vmx)
 		bits |= BIT(X86_TRAP_PF);
 	if (vmx->vcpu.guest_debug & KVM_GUESTDBG_USE_SW_BP)
 		bits |= BIT(X86_TRAP_BP);
+	if (kvm_fixes_hypercalls(vmx->vcpu.kvm))
+		bits |= BIT(X86_TRAP_UD);
 	return bits;
 }
 
@@ -1174,6 +1176,10 @@ static int exception_exit(struct kvm_vcpu *vcpu)
 			break;
 		kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
 		return 1;
+	case X86_TRAP_UD:
+		if (vmx->real.vm86)
+			break;
+		return kvm_emulate_invalid_opcode(vcpu);
 	}
 	if (vmx->real.vm86)
 		return vmx_real_exception(vmx, info & INTR_INFO_VECTOR_MASK);

@@ -61,7 +61,8 @@ typedef u64 kvm_pfn_t;
 #define KVM_DIRTY_LOG_CAPS	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 /* What departs from the manuals for old VMMs' sake, and can be switched off. */
 #define KVM_QUIRKS		(KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | \
-				 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)
+				 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
+				 KVM_X86_QUIRK_FIX_HYPERCALL_INSN)
 
 /* The vcpu mapping: kvm_run, the data of KVM_EXIT_IO, the ring of coalesced writes. */
 #define KVM_VCPU_MMAP_PAGES	3
@@ -137,7 +138,7 @@ enum {
 	KVM_REQ_OUTSIDE_GUEST,	/* just leave guest mode */
 	KVM_REQ_CLOCK_UPDATE,
 	KVM_REQ_UNBLOCK,
-	KVM_REQ_MSR_FILTER,	/* which MSRs are the guest's own: ops->update_intercepts */
+	KVM_REQ_INTERCEPTS,	/* MSR filters or quirks changed: ops->update_intercepts */
 	KVM_REQ_NMI,		/* vcpu->nmi_queued, from other threads */
 	KVM_REQ_SCAN_IOAPIC,	/* who must hear of which EOI */
 	KVM_REQ_IOAPIC_EOI_EXIT,	/* KVM_EXIT_IOAPIC_EOI of vcpu->eoi_vector */
@@ -669,6 +670,12 @@ static inline bool kvm_check_request(int req, struct kvm_vcpu *vcpu)
 	xa_for_each_range(&(kvm)->vcpus, idx, vcpu, 0, \
 			  (unsigned long)atomic_read(&(kvm)->online_vcpus) - 1)
 
+/* Then #UD is intercepted. */
+static inline bool kvm_fixes_hypercalls(const struct kvm *kvm)
+{
+	return !(kvm->disabled_quirks & KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
+}
+
 /*
  * ---- memslot.c ----
  */
@@ -906,6 +913,7 @@ int  kvm_emulate_hypercall(struct kvm_vcpu *vcpu);
 int  kvm_emulate_nop(struct kvm_vcpu *vcpu);	/* skip only: PAUSE, INVD */
 int  kvm_emulate_mwait(struct kvm_vcpu *vcpu);	/* and MONITOR */
 int  kvm_emulate_ud(struct kvm_vcpu *vcpu);	/* #UD: instructions the guest does not have */
+int  kvm_emulate_invalid_opcode(struct kvm_vcpu *vcpu);	/* #UD that the guest met itself */
 int  kvm_emulate_triple_fault(struct kvm_vcpu *vcpu);
 int  kvm_emulate_irq_window(struct kvm_vcpu *vcpu);
 

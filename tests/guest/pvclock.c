@@ -278,6 +278,33 @@ static long call(struct vm *vm, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3)
 	return vcpu_regs(&vm->vcpu).rax;
 }
 
+/* The other vendor's instruction is made ours, but for a VMM that says no; nor in user mode. */
+TEST_F(pv, other_vendors_call)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_DISABLE_QUIRKS2, .args = { KVM_X86_QUIRK_FIX_HYPERCALL_INSN },
+	};
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2, .rax = 4711, .rdi = amd() };
+	u32 at = GPA_CODE + (amd() ? 10 : 5);
+	u8 *third = self->mem + at + 2;
+
+	GUEST_LOAD(&self->vm, call);
+	ASSERT_EQ(amd() ? 0xc1 : 0xd9, *third);
+	vcpu_set_regs(self->v, &r);
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+	EXPECT_EQ(-1000, (long)vcpu_regs(self->v).rax);
+	EXPECT_EQ(amd() ? 0xd9 : 0xc1, *third);
+	EXPECT_EQ(0, trap(&self->vm)->count);
+
+	GUEST_LOAD(&self->vm, call);
+	ASSERT_EQ(0, ioctl(self->vm.fd, KVM_ENABLE_CAP, &cap));
+	vcpu_set_regs(self->v, &r);
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+	EXPECT_EQ(6, trap(&self->vm)->vector);
+	EXPECT_EQ(at, trap(&self->vm)->rip);
+	EXPECT_EQ(amd() ? 0xc1 : 0xd9, *third);
+}
+
 TEST_F(pv, hypercalls)
 {
 	GUEST_LOAD(&self->vm, call);
