@@ -91,6 +91,43 @@ static int enable_x2apic_api(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
+static int enable_exit_hypercall(struct kvm *kvm, u64 arg)
+{
+	if (arg & ~KVM_EXIT_HYPERCALLS)
+		return -EINVAL;
+	WRITE_ONCE(kvm->exit_hypercalls, arg);
+	return 0;
+}
+
+/** kvm_exits_that_can_go - KVM_X86_DISABLE_EXITS_* that this processor bears */
+u32 kvm_exits_that_can_go(void)
+{
+	u32 exits = KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
+
+	/* A deep sleep must not stop the timer that ends it. */
+	if (boot_cpu_has(X86_FEATURE_MWAIT) && boot_cpu_has(X86_FEATURE_ARAT))
+		exits |= KVM_X86_DISABLE_EXITS_MWAIT;
+	return exits;
+}
+
+static int disable_exits(struct kvm *kvm, u64 arg)
+{
+	if ((arg & ~(u64)kvm_exits_that_can_go()) || atomic_read(&kvm->online_vcpus))
+		return -EINVAL;
+	kvm->disabled_exits = arg;
+	return 0;
+}
+
+static int enable_halt_poll(struct kvm *kvm, u64 arg)
+{
+	if (arg > U32_MAX)
+		return -EINVAL;
+	WRITE_ONCE(kvm->halt_poll_limit, arg);
+	/* The limit before that it counts. */
+	smp_store_release(&kvm->own_halt_poll_limit, true);
+	return 0;
+}
+
 static const struct {
 	u32 cap;
 	int (*fn)(struct kvm *kvm, u64 arg);
@@ -105,7 +142,26 @@ static const struct {
 	{ KVM_CAP_DISABLE_QUIRKS2, disable_quirks },
 	{ KVM_CAP_SPLIT_IRQCHIP, kvm_enable_split_irqchip },
 	{ KVM_CAP_X2APIC_API, enable_x2apic_api },
+	{ KVM_CAP_EXIT_HYPERCALL, enable_exit_hypercall },
+	{ KVM_CAP_X86_DISABLE_EXITS, disable_exits },
+	{ KVM_CAP_HALT_POLL, enable_halt_poll },
 };
+
+/*
+ * ---- attributes of /dev/kvm ----
+ */
+
+/** kvm_dev_attr - KVM_HAS_DEVICE_ATTR, KVM_GET_DEVICE_ATTR: 0, -ENXIO, -EFAULT */
+long kvm_dev_attr(const struct kvm_device_attr __user *arg, bool get)
+{
+	struct kvm_device_attr attr;
+
+	if (copy_from_user(&attr, arg, sizeof(attr)))
+		return -EFAULT;
+	if (attr.group || attr.attr != KVM_X86_XCOMP_GUEST_SUPP)
+		return -ENXIO;
+	return get ? put_user(kvm_supported_xcr0, (u64 __user *)(unsigned long)attr.addr) : 0;
+}
 
 /** kvm_vm_enable_cap - KVM_ENABLE_CAP of a VM: 0, or -EINVAL for what cannot be enabled */
 long kvm_vm_enable_cap(struct kvm *kvm, void __user *arg)

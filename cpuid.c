@@ -722,6 +722,11 @@ static void answer_dynamic(struct kvm_vcpu *vcpu, u32 function, u32 index,
 				out->ecx |= FEATURE_MASK(X86_FEATURE_MWAIT);
 		}
 		break;
+	case KVM_CPUID_FEATURES:
+		/* Of a HLT that does not exit nobody could wake it by a call. */
+		if (kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_HLT))
+			out->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
+		break;
 	case 0x80000001:
 		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
 			out->edx &= ~FEATURE_MASK(X86_FEATURE_APIC);

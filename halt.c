@@ -100,6 +100,13 @@ static bool has_work(struct kvm_vcpu *vcpu)
  * ---- waiting ----
  */
 
+/* The VM's own, or the module's for all. */
+static unsigned int poll_limit(const struct kvm *kvm)
+{
+	return smp_load_acquire(&kvm->own_halt_poll_limit) ? READ_ONCE(kvm->halt_poll_limit) :
+	       READ_ONCE(halt_poll_ns);
+}
+
 /* True: something came. */
 static bool poll_for_work(struct kvm_vcpu *vcpu, ktime_t begin)
 {
@@ -134,7 +141,7 @@ static void sleep_until_work(struct kvm_vcpu *vcpu)
 /* A sleep that polling would have spared: poll longer; a long one: it was in vain. */
 static void adjust_polling(struct kvm_vcpu *vcpu, u64 slept_ns)
 {
-	unsigned int max = READ_ONCE(halt_poll_ns), shrink = READ_ONCE(halt_poll_ns_shrink);
+	unsigned int max = poll_limit(vcpu->kvm), shrink = READ_ONCE(halt_poll_ns_shrink);
 	u64 now = vcpu->halt_poll_ns;
 
 	if (slept_ns <= max)
@@ -147,7 +154,7 @@ static void adjust_polling(struct kvm_vcpu *vcpu, u64 slept_ns)
 
 static bool polling_allowed(struct kvm_vcpu *vcpu)
 {
-	return vcpu->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(halt_poll_ns) &&
+	return vcpu->mp_state == KVM_MP_STATE_HALTED && poll_limit(vcpu->kvm) &&
 	       (vcpu->msr.poll_control & 1);
 }
 

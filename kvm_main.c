@@ -1027,6 +1027,9 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	case KVM_CAP_CLOCKSOURCE:
 	case KVM_CAP_VAPIC:
 	case KVM_CAP_KVMCLOCK_CTRL:
+	case KVM_CAP_HALT_POLL:
+	case KVM_CAP_INTR_SHADOW:
+	case KVM_CAP_SYS_ATTRIBUTES:
 	case KVM_CAP_ASYNC_PF:
 	case KVM_CAP_ASYNC_PF_INT:
 	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
@@ -1036,6 +1039,12 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 		return KVM_SYNC_X86_VALID_FIELDS;
 	case KVM_CAP_DISABLE_QUIRKS2:
 		return KVM_QUIRKS;
+	case KVM_CAP_EXIT_HYPERCALL:
+		return KVM_EXIT_HYPERCALLS;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return kvm_exits_that_can_go();
+	case KVM_CAP_SET_GUEST_DEBUG2:
+		return KVM_GUESTDBG_FLAGS;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return KVM_DIRTY_LOG_CAPS;
 	case KVM_CAP_XSAVE2:
@@ -1263,6 +1272,9 @@ static long kvm_dev_ioctl(struct file *filp, unsigned int cmd, unsigned long arg
 		return kvm_get_supported_cpuid(argp, true);
 	case KVM_X86_GET_MCE_CAP_SUPPORTED:
 		return kvm_dev_mce_cap(argp);
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_DEVICE_ATTR:
+		return kvm_dev_attr(argp, cmd == KVM_GET_DEVICE_ATTR);
 	default:
 		return -ENOTTY;
 	}

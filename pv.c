@@ -48,6 +48,9 @@ void kvm_pv_derive(struct kvm_vcpu *vcpu)
 /* All of them, unless userspace wants its CPUID enforced. */
 static bool has(struct kvm_vcpu *vcpu, unsigned int feature)
 {
+	/* A HLT that does not exit could miss the kick. */
+	if (feature == KVM_FEATURE_PV_UNHALT && kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_HLT))
+		return false;
 	return !vcpu->pv.enforce || (vcpu->pv.features & BIT(feature));
 }
 
@@ -426,6 +429,51 @@ static long sched_yield_to(struct kvm_vcpu *vcpu, u32 apic_id)
 	return 0;
 }
 
+/*
+ * KVM_HC_MAP_GPA_RANGE: whether memory is encrypted is between the guest and
+ * userspace.  As exit handlers.
+ */
+static int complete_hypercall(struct kvm_vcpu *vcpu)
+{
+	u64 ret = READ_ONCE(vcpu->run->hypercall.ret);
+
+	/* Unless userspace moved the vcpu elsewhere, the instruction ends. */
+	if (kvm_rip_read(vcpu) != vcpu->pio.rip)
+		return 1;
+	kvm_rax_write(vcpu, is_64bit_code(vcpu) ? ret : (u32)ret);
+	return kvm_skip_emulated_instruction(vcpu);
+}
+
+static_assert(KVM_EXIT_HYPERCALLS == BIT_ULL(KVM_HC_MAP_GPA_RANGE));
+
+static bool wants_map_gpa_range(struct kvm_vcpu *vcpu, unsigned long nr)
+{
+	return nr == KVM_HC_MAP_GPA_RANGE && !kvm_ops.get_cpl(vcpu) &&
+	       (READ_ONCE(vcpu->kvm->exit_hypercalls) & BIT(KVM_HC_MAP_GPA_RANGE)) &&
+	       has(vcpu, KVM_FEATURE_HC_MAP_GPA_RANGE);
+}
+
+static bool range_possible(u64 gpa, u64 npages)
+{
+	return !offset_in_page(gpa) && npages && gpa_to_gfn(gpa) + npages > gpa_to_gfn(gpa);
+}
+
+static int map_gpa_range(struct kvm_vcpu *vcpu, const unsigned long *a, bool lm)
+{
+	struct kvm_run *run = vcpu->run;
+	int i;
+
+	run->exit_reason = KVM_EXIT_HYPERCALL;
+	memset(&run->hypercall, 0, sizeof(run->hypercall));
+	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
+	for (i = 0; i < 3; i++)
+		run->hypercall.args[i] = a[i];
+	run->hypercall.longmode = lm;
+	vcpu->pio.rip = kvm_rip_read(vcpu);
+	vcpu->complete_userspace_io = complete_hypercall;
+	return 0;
+}
+
 static long hypercall(struct kvm_vcpu *vcpu, unsigned long nr, const unsigned long *a, bool lm)
 {
 	switch (nr) {
@@ -446,6 +494,11 @@ static long hypercall(struct kvm_vcpu *vcpu, unsigned long nr, const unsigned lo
 		if (!vcpu->lapic || !has(vcpu, KVM_FEATURE_PV_SCHED_YIELD))
 			break;
 		return sched_yield_to(vcpu, a[0]);
+	case KVM_HC_MAP_GPA_RANGE:
+		/* What userspace would answer is sorted out before. */
+		if (wants_map_gpa_range(vcpu, nr))
+			return -KVM_EINVAL;
+		break;
 	}
 	return -KVM_ENOSYS;
 }
@@ -464,6 +517,8 @@ int kvm_emulate_hypercall(struct kvm_vcpu *vcpu)
 	vcpu->stat.hypercalls++;
 	for (i = 0; !lm && i < ARRAY_SIZE(a); i++)
 		a[i] = (u32)a[i];
+	if (wants_map_gpa_range(vcpu, lm ? nr : (u32)nr) && range_possible(a[0], a[1]))
+		return map_gpa_range(vcpu, a, lm);
 	ret = kvm_ops.get_cpl(vcpu) ? -KVM_EPERM : hypercall(vcpu, lm ? nr : (u32)nr, a, lm);
 	kvm_rax_write(vcpu, lm ? ret : (u32)ret);
 	return kvm_skip_emulated_instruction(vcpu);

@@ -991,9 +991,6 @@ long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *d
 	return 0;
 }
 
-#define GUESTDBG_INJECT	(KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)
-#define GUESTDBG_FLAGS	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | \
-			 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP | GUESTDBG_INJECT)
 
 /* The debugger's breakpoints: GD would catch the guest's own MOV DR, so it is left out. */
 static void set_debugger_breakpoints(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg)
@@ -1013,11 +1010,11 @@ long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debu
 {
 	unsigned long rflags;
 
-	if (dbg->control & ~GUESTDBG_FLAGS)
+	if (dbg->control & ~KVM_GUESTDBG_FLAGS)
 		return -EINVAL;
 	if ((dbg->control & KVM_GUESTDBG_USE_HW_BP) && dbg->arch.debugreg[7] >> 32)
 		return -EINVAL;
-	if ((dbg->control & GUESTDBG_INJECT) && vcpu->events.exception.pending)
+	if ((dbg->control & KVM_GUESTDBG_INJECT) && vcpu->events.exception.pending)
 		return -EBUSY;
 	if (dbg->control & KVM_GUESTDBG_INJECT_DB)
 		kvm_queue_exception(vcpu, X86_TRAP_DB);
@@ -1026,7 +1023,7 @@ long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debu
 
 	/* Read as the debugger so far showed them, written as it wants them now. */
 	rflags = kvm_get_rflags(vcpu);
-	vcpu->guest_debug = dbg->control & KVM_GUESTDBG_ENABLE ? dbg->control & ~GUESTDBG_INJECT : 0;
+	vcpu->guest_debug = dbg->control & KVM_GUESTDBG_ENABLE ? dbg->control & ~KVM_GUESTDBG_INJECT : 0;
 	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP)
 		set_debugger_breakpoints(vcpu, dbg);
 	kvm_update_dr7(vcpu);

@@ -476,7 +476,7 @@ static const u8 fixed_intercepts[] = {
 	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT, INTERCEPT_SHUTDOWN,
 	/* the guest's machine is not this one */
 	INTERCEPT_CPUID, INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT, INTERCEPT_RDPMC,
-	INTERCEPT_HLT, INTERCEPT_XSETBV, INTERCEPT_MONITOR, INTERCEPT_MWAIT,
+	INTERCEPT_XSETBV,
 	/* caches are shared with others */
 	INTERCEPT_INVD, INTERCEPT_WBINVD,
 	/* control registers whose value here differs, or has consequences */
@@ -542,6 +542,7 @@ static void update_msrpm(struct vcpu_svm *svm)
 
 static void svm_update_intercepts(struct kvm_vcpu *vcpu)
 {
+	bool mwait_exits = !kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_MWAIT);
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	/* A guest whose #DB or #AC handler faults again never leaves the CPU otherwise. */
@@ -552,6 +553,13 @@ static void svm_update_intercepts(struct kvm_vcpu *vcpu)
 	set_exception_intercept(svm, X86_TRAP_UD, kvm_fixes_hypercalls(vcpu->kvm));
 	set_exception_intercept(svm, X86_TRAP_BP, vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP);
 	set_dr_intercepts(svm, !vcpu->dr_in_guest);
+
+	/* What the VMM may leave to the guest: KVM_CAP_X86_DISABLE_EXITS. */
+	set_intercept(svm, INTERCEPT_HLT, !kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_HLT));
+	set_intercept(svm, INTERCEPT_MONITOR, mwait_exits);
+	set_intercept(svm, INTERCEPT_MWAIT, mwait_exits);
+	set_intercept(svm, INTERCEPT_PAUSE, boot_cpu_has(X86_FEATURE_PAUSEFILTER) &&
+		      !kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_PAUSE));
 
 	/* Instructions that the CPU has and the guest has not. */
 	set_intercept(svm, INTERCEPT_RDTSCP, boot_cpu_has(X86_FEATURE_RDTSCP) &&
@@ -570,7 +578,6 @@ static void init_intercepts(struct vcpu_svm *svm)
 		set_intercept(svm, fixed_intercepts[i], true);
 	for (i = 0; !npt && i < ARRAY_SIZE(shadow_intercepts); i++)
 		set_intercept(svm, shadow_intercepts[i], true);
-	set_intercept(svm, INTERCEPT_PAUSE, boot_cpu_has(X86_FEATURE_PAUSEFILTER));
 	update_cr8_intercepts(svm);
 	mark_dirty(svm, CLEAN_INTERCEPTS);
 }

@@ -370,6 +370,14 @@ static void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 	update_cr4_owned(vmx);
 	set_dr_intercepts(vmx, !vcpu->dr_in_guest);
 
+	/* What the VMM may leave to the guest: KVM_CAP_X86_DISABLE_EXITS. */
+	vmx_set_cpu_ctl(vmx, CPU_BASED_HLT_EXITING,
+			!kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_HLT));
+	vmx_set_cpu_ctl(vmx, CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING,
+			!kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_MWAIT));
+	set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING,
+		     !kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_PAUSE));
+
 	/* Instructions that the CPU has and the guest has not. */
 	set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP,
 		     kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
@@ -2164,6 +2172,9 @@ static void vmx_inject_exception(struct kvm_vcpu *vcpu)
 		vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE, ex->error_code);
 	}
 	clear_shadow();
+	/* SDM 3C "Checks on Guest Non-Register State": few events enter a halted guest. */
+	if (unlikely(kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_HLT)))
+		vmcs_write32(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	put_in(vmx, info);
 }
 

@@ -64,6 +64,11 @@ typedef u64 kvm_pfn_t;
 				 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
 				 KVM_X86_QUIRK_FIX_HYPERCALL_INSN)
 
+/* KVM_SET_GUEST_DEBUG's control */
+#define KVM_GUESTDBG_INJECT	(KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)
+#define KVM_GUESTDBG_FLAGS	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | \
+				 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT)
+
 /* The vcpu mapping: kvm_run, the data of KVM_EXIT_IO, the ring of coalesced writes. */
 #define KVM_VCPU_MMAP_PAGES	3
 #define KVM_PIO_PAGE_OFFSET	1
@@ -501,6 +506,10 @@ struct kvm {
 	u32 user_msr_reasons;		/* KVM_MSR_EXIT_REASON_* that go to userspace */
 	u32 max_vcpu_id;		/* 0: KVM_MAX_VCPU_ID */
 	u32 dirty_log_manual;		/* KVM_DIRTY_LOG_* */
+	u32 disabled_exits;		/* KVM_X86_DISABLE_EXITS_*, before the first vcpu */
+	u32 exit_hypercalls;		/* bits: KVM_HC_* that go to userspace */
+	u32 halt_poll_limit;		/* ns */
+	bool own_halt_poll_limit;	/* KVM_CAP_HALT_POLL; else the parameter's */
 	bool exception_payload;
 	bool triple_fault_event;
 	bool no_platform_info;		/* MSR_PLATFORM_INFO is #GP to the guest */
@@ -669,6 +678,12 @@ static inline bool kvm_check_request(int req, struct kvm_vcpu *vcpu)
 #define kvm_for_each_vcpu(idx, vcpu, kvm) \
 	xa_for_each_range(&(kvm)->vcpus, idx, vcpu, 0, \
 			  (unsigned long)atomic_read(&(kvm)->online_vcpus) - 1)
+
+/* KVM_X86_DISABLE_EXITS_*: the guest executes it itself. */
+static inline bool kvm_exit_disabled(const struct kvm *kvm, u32 which)
+{
+	return kvm->disabled_exits & which;
+}
 
 /* Then #UD is intercepted. */
 static inline bool kvm_fixes_hypercalls(const struct kvm *kvm)
@@ -1057,6 +1072,9 @@ struct kvm_msr_filter_compat {
 /*
  * ---- caps.c ----
  */
+#define KVM_EXIT_HYPERCALLS	BIT_ULL(12)	/* KVM_HC_MAP_GPA_RANGE */
+u32  kvm_exits_that_can_go(void);
+long kvm_dev_attr(const struct kvm_device_attr __user *arg, bool get);
 long kvm_vm_enable_cap(struct kvm *kvm, void __user *arg);
 long kvm_vcpu_has_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr);
 long kvm_vcpu_get_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr);

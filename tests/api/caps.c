@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* KVM_ENABLE_CAP, and what each capability that it enables does. */
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <unistd.h>
 #include "vm.h"
 #include "kselftest_harness.h"
 
@@ -262,6 +266,132 @@ TEST_F(cap, triple_fault_event)
 	e.triple_fault.pending = 1;
 	ASSERT_EQ(0, ioctl(self->fd, KVM_SET_VCPU_EVENTS, &e));
 	EXPECT_EQ(KVM_EXIT_SHUTDOWN, vm_run(&self->vm));
+}
+
+/* ---- hypercalls that userspace answers ---- */
+
+#define HC_MAP_GPA_RANGE	12
+
+/* By RDI VMCALL, else VMMCALL. */
+GUEST(call, 64, "test %edi, %edi\n jnz 1f\n vmmcall\n hlt\n 1: vmcall\n hlt\n");
+
+static int map_gpa_range(struct vm *vm, u64 gpa, u64 npages)
+{
+	u32 eax = 0, ebx, ecx = 0, edx;
+	struct kvm_regs r = { .rip = GPA_CODE, .rflags = 2, .rsp = GPA_STACK,
+			      .rax = HC_MAP_GPA_RANGE, .rbx = gpa, .rcx = npages, .rdx = 0x12 };
+
+	asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	r.rdi = ebx == 0x756e6547;
+	vcpu_set_regs(&vm->vcpu, &r);
+	return vm_run(vm);
+}
+
+TEST_F(cap, exit_hypercall)
+{
+	u64 bits = check_cap(self->vm.fd, KVM_CAP_EXIT_HYPERCALL);
+
+	GUEST_LOAD(&self->vm, call);
+	EXPECT_EQ(BIT(HC_MAP_GPA_RANGE), bits);
+	EXPECT_EQ(KVM_EXIT_HLT, map_gpa_range(&self->vm, 0x3000, 2));
+	EXPECT_EQ(-1000, (long)vcpu_regs(&self->vm.vcpu).rax);
+	EXPECT_EQ(EINVAL, err(enable(&self->vm, KVM_CAP_EXIT_HYPERCALL, 1)));
+	EXPECT_EQ(EINVAL, err(enable(&self->vm, KVM_CAP_EXIT_HYPERCALL, ~0ULL)));
+	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_EXIT_HYPERCALL, bits));
+	ASSERT_EQ(KVM_EXIT_HYPERCALL, map_gpa_range(&self->vm, 0x3000, 2));
+	EXPECT_EQ(HC_MAP_GPA_RANGE, self->run->hypercall.nr);
+	EXPECT_EQ(0x3000, self->run->hypercall.args[0]);
+	EXPECT_EQ(2, self->run->hypercall.args[1]);
+	EXPECT_EQ(0x12, self->run->hypercall.args[2]);
+	EXPECT_EQ(1, self->run->hypercall.longmode);
+	self->run->hypercall.ret = 0x123456789aULL;
+	EXPECT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+	EXPECT_EQ(0x123456789aULL, vcpu_regs(&self->vm.vcpu).rax);
+	/* what cannot be does not bother userspace */
+	EXPECT_EQ(KVM_EXIT_HLT, map_gpa_range(&self->vm, 0x3001, 2));
+	EXPECT_EQ(-EINVAL, (long)vcpu_regs(&self->vm.vcpu).rax);
+	EXPECT_EQ(KVM_EXIT_HLT, map_gpa_range(&self->vm, 0x3000, 0));
+	EXPECT_EQ(KVM_EXIT_HLT, map_gpa_range(&self->vm, ~0xfffULL, ~0ULL));
+	EXPECT_EQ(-EINVAL, (long)vcpu_regs(&self->vm.vcpu).rax);
+	/* userspace goes elsewhere meanwhile */
+	ASSERT_EQ(KVM_EXIT_HYPERCALL, map_gpa_range(&self->vm, 0x3000, 2));
+	EXPECT_EQ(KVM_EXIT_HLT, map_gpa_range(&self->vm, 0x3000, 0));
+	EXPECT_EQ(-EINVAL, (long)vcpu_regs(&self->vm.vcpu).rax);
+}
+
+/* ---- exits that the VMM gives up ---- */
+
+static void on_alarm(int sig)
+{
+}
+
+/* A VM whose capabilities are still to be set: no vcpu. */
+static void open_vm(struct vm *vm, struct vm *like)
+{
+	memset(vm, 0, sizeof(*vm));
+	vm->sys = dup(like->sys);
+	vm->fd = ioctl(vm->sys, KVM_CREATE_VM, 0L);
+	vm->run_size = like->run_size;
+	vm->mem = xmmap(MEM_SIZE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000L) || vm_slot(vm, 0, 0, 0, MEM_SIZE, vm->mem))
+		die("KVM_CREATE_VM");
+}
+
+TEST_F(cap, disable_exits)
+{
+	struct itimerval in_50_ms = { .it_value.tv_usec = 50000 };
+	struct sigaction sa = { .sa_handler = on_alarm };
+	int exits = check_cap(self->vm.fd, KVM_CAP_X86_DISABLE_EXITS);
+	struct kvm_cpuid2 *c = supported_cpuid(self->vm.sys);
+	struct vm vm;
+
+	EXPECT_EQ(KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE,
+		  exits & ~KVM_X86_DISABLE_EXITS_MWAIT);
+	/* too late */
+	EXPECT_EQ(EINVAL, err(enable(&self->vm, KVM_CAP_X86_DISABLE_EXITS, KVM_X86_DISABLE_EXITS_HLT)));
+	open_vm(&vm, &self->vm);
+	EXPECT_EQ(EINVAL, err(enable(&vm, KVM_CAP_X86_DISABLE_EXITS, 0x10)));
+	EXPECT_EQ(EINVAL, err(enable(&vm, KVM_CAP_X86_DISABLE_EXITS, ~0ULL)));
+	ASSERT_EQ(0, enable(&vm, KVM_CAP_X86_DISABLE_EXITS, exits));
+	vcpu_create(&vm, &vm.vcpu, 0);
+	ASSERT_EQ(0, ioctl(vm.vcpu.fd, KVM_SET_CPUID2, c));
+	vm_mode(&vm, &vm.vcpu, LONG);
+	GUEST_LOAD(&vm, halt);
+	/* The guest halts, and only the signal ends that. */
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &in_50_ms, NULL);
+	EXPECT_EQ(-1, ioctl(vm.vcpu.fd, KVM_RUN, 0L));
+	EXPECT_EQ(EINTR, errno);
+	vm_destroy(&vm);
+	free(c);
+}
+
+TEST_F(cap, halt_poll)
+{
+	EXPECT_EQ(1, check_cap(self->vm.fd, KVM_CAP_HALT_POLL));
+	EXPECT_EQ(0, enable(&self->vm, KVM_CAP_HALT_POLL, 0));
+	EXPECT_EQ(0, enable(&self->vm, KVM_CAP_HALT_POLL, 0xffffffff));
+	EXPECT_EQ(EINVAL, err(enable(&self->vm, KVM_CAP_HALT_POLL, 0x100000000ULL)));
+}
+
+/* ---- attributes of /dev/kvm ---- */
+
+TEST_F(cap, xcomp_attribute)
+{
+	u64 xcr0 = 0;
+	struct kvm_device_attr a = { .attr = KVM_X86_XCOMP_GUEST_SUPP, .addr = (u64)&xcr0 };
+	int sys = self->vm.sys;
+
+	EXPECT_EQ(1, check_cap(sys, KVM_CAP_SYS_ATTRIBUTES));
+	EXPECT_EQ(0, ioctl(sys, KVM_HAS_DEVICE_ATTR, &a));
+	ASSERT_EQ(0, ioctl(sys, KVM_GET_DEVICE_ATTR, &a));
+	EXPECT_EQ(cpuid_reg(sys, 0xd, 0, 0) | (u64)cpuid_reg(sys, 0xd, 0, 3) << 32, xcr0);
+	a.addr = (u64)BAD_PTR;
+	EXPECT_EQ(EFAULT, err(ioctl(sys, KVM_GET_DEVICE_ATTR, &a)));
+	a.attr = 1;
+	EXPECT_EQ(ENXIO, err(ioctl(sys, KVM_HAS_DEVICE_ATTR, &a)));
+	EXPECT_EQ(ENXIO, err(ioctl(sys, KVM_GET_DEVICE_ATTR, &a)));
+	EXPECT_EQ(EFAULT, err(ioctl(sys, KVM_GET_DEVICE_ATTR, BAD_PTR)));
 }
 
 /* ---- quirks ---- */
