@@ -385,7 +385,35 @@ TEST_F_TIMEOUT(irqfd, ten_thousand_rounds, 800)
 	}
 }
 
-/* VMs that go with irqfds and ioeventfds on them, which fire on. timeout: 900 */
+enum { VM, VCPU, IRQFD, IOEVENTFD, ENDS };
+
+/* The n-th order of them. */
+static void order(int n, int *ends)
+{
+	for (int i = 0; i < ENDS; i++)
+		ends[i] = i;
+	for (int i = ENDS - 1; i > 0; i--) {
+		int j = n % (i + 1), t = ends[i];
+
+		n /= i + 1;
+		ends[i] = ends[j];
+		ends[j] = t;
+	}
+}
+
+/* The eventfd's last reference of this number goes, in one step: it stays one to write to. */
+static void replace(int fd)
+{
+	int other = eventfd(0, EFD_NONBLOCK);
+
+	dup2(other, fd);
+	close(other);
+}
+
+/*
+ * VMs that go with irqfds and ioeventfds on them, which another thread fires all
+ * the while: VM, vcpu and eventfds end in every order. timeout: 900
+ */
 TEST_F_TIMEOUT(irqfd, vm_close, 800)
 {
 	pthread_t firing;
@@ -395,23 +423,32 @@ TEST_F_TIMEOUT(irqfd, vm_close, 800)
 	for (int i = 0; i < 4; i++)
 		fds[i] = eventfd(0, EFD_NONBLOCK);
 	pthread_create(&firing, NULL, fire, fds);
-	for (int round = 0; round < 200; round++) {
-		int vm = ioctl(self->vm.sys, KVM_CREATE_VM, 0L), vcpu;
-		struct kvm_pit_config pit = { 0 };
+	for (int round = 0; round < 10000; round++) {
+		int vm = ioctl(self->vm.sys, KVM_CREATE_VM, 0L), vcpu, ends[ENDS];
 		struct kvm_ioeventfd e = { .addr = 0x100, .len = 1, .fd = fds[0] };
 
 		ASSERT_EQ(0, ioctl(vm, KVM_CREATE_IRQCHIP));
-		ASSERT_EQ(0, ioctl(vm, KVM_CREATE_PIT2, &pit));
 		vcpu = ioctl(vm, KVM_CREATE_VCPU, 0L);
 		for (int i = 0; i < 4; i++)
 			ASSERT_EQ(0, irqfd(vm, fds[i], 4 + i, i & 1 ? 0 : RESAMPLE, fds[i ^ 1]));
 		ASSERT_EQ(0, ioctl(vm, KVM_IOEVENTFD, &e));
-		if (round & 1) {
-			close(vcpu);
-			close(vm);
-		} else {
-			close(vm);
-			close(vcpu);
+		order(round % 24, ends);
+		for (int i = 0; i < ENDS; i++) {
+			switch (ends[i]) {
+			case VM:
+				close(vm);
+				break;
+			case VCPU:
+				close(vcpu);
+				break;
+			case IRQFD:
+				replace(fds[1]);
+				replace(fds[2]);
+				break;
+			default:
+				replace(fds[0]);
+				break;
+			}
 		}
 	}
 	stop = true;

@@ -483,6 +483,78 @@ TEST_F(apic, ipi_to_nobody)
 	EXPECT_EQ(0, taken(&self->vm));
 }
 
+/* Each in its own loop sends to all others and to all: no vcpu is out of its VMM's reach. */
+GUEST(ipi_storm, 64,
+	"	sti\n"
+	"1:	mov $0x830, %ecx\n"
+	"	xor %edx, %edx\n"
+	"	mov $0xc4041, %eax\n	wrmsr\n"
+	"	mov $0x84042, %eax\n	wrmsr\n"
+	"	mov $0x80b, %ecx\n	xor %eax, %eax\n	wrmsr\n"
+	"	jmp 1b\n");
+
+static void nothing(int sig)
+{
+}
+
+#define STORMING	8
+
+static volatile bool calm;
+
+static void *storm(void *arg)
+{
+	struct vcpu *v = arg;
+
+	while (!calm)
+		if (ioctl(v->fd, KVM_RUN, 0L) && errno != EINTR)
+			return (void *)(long)errno;
+	return NULL;
+}
+
+TEST_F_TIMEOUT(apic, ipi_storm, 60)
+{
+	pthread_t thread[STORMING];
+	struct sigaction sa = { .sa_handler = nothing };
+	struct vcpu v[STORMING];
+	void *r;
+
+	if (!variant->x2)
+		return;
+	calm = false;
+	sigaction(SIGALRM, &sa, NULL);
+	v[0] = self->vm.vcpu;
+	for (int i = 0; i < STORMING; i++) {
+		struct kvm_regs regs = { .rip = GPA_CODE, .rsp = GPA_STACK - 0x400 * i, .rflags = 2 };
+
+		if (i) {
+			vcpu_create(&self->vm, &v[i], i);
+			vm_mode(&self->vm, &v[i], LONG);
+			set_x2(&v[i]);
+			ASSERT_EQ(1, vcpu_set_msr(&v[i], MSR_X2(REG_SVR), 0x1ff));
+			ASSERT_EQ(0, ioctl(v[i].fd, KVM_SET_MP_STATE,
+					   &(struct kvm_mp_state){ KVM_MP_STATE_RUNNABLE }));
+		}
+		vcpu_set_regs(&v[i], &regs);
+	}
+	GUEST_LOAD(&self->vm, ipi_storm);
+	for (int i = 0; i < STORMING; i++)
+		pthread_create(&thread[i], NULL, storm, &v[i]);
+	sleep(3);
+	calm = true;
+	for (int i = 0; i < STORMING; i++)
+		v[i].run->immediate_exit = 1;
+	for (int i = 0; i < STORMING; i++) {
+		pthread_kill(thread[i], SIGALRM);
+		pthread_join(thread[i], &r);
+		EXPECT_EQ(NULL, r);
+	}
+	for (int i = 1; i < STORMING; i++) {
+		munmap(v[i].run, self->vm.run_size);
+		close(v[i].fd);
+	}
+	v[0].run->immediate_exit = 0;
+}
+
 /* The second processor waits in the kernel for INIT and SIPI. */
 TEST_F(apic, init_sipi)
 {
@@ -515,10 +587,6 @@ TEST_F(apic, init_sipi)
 	EXPECT_EQ(KVM_MP_STATE_RUNNABLE, mp.mp_state);
 	munmap(second.run, self->vm.run_size);
 	close(second.fd);
-}
-
-static void nothing(int sig)
-{
 }
 
 /* A signal ends the wait in a HLT, which goes on with the next KVM_RUN. */
