@@ -1133,8 +1133,15 @@ static int pml_full_exit(struct kvm_vcpu *vcpu)
 /* Of our making: nested_mmio_entry. */
 static int ept_misconfig_exit(struct kvm_vcpu *vcpu)
 {
+	gpa_t gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS);
+	int r;
+
 	drop_false_step(to_vmx(vcpu));
-	return kvm_mmu_mmio_fault(vcpu, vmcs_read64(GUEST_PHYSICAL_ADDRESS));
+	/* Where the guest itself has looked, while it did page. */
+	if (unlikely(to_vmx(vcpu)->real.identity) &&
+	    vmx_real_map_identity(to_vmx(vcpu), gpa, &r))
+		return r;
+	return kvm_mmu_mmio_fault(vcpu, gpa);
 }
 
 static int db_exit(struct kvm_vcpu *vcpu)
