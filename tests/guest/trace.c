@@ -99,6 +99,48 @@ GUEST(prot, 32,
 	"out %al, $0x80; lea 1f - guest_prot + 0x10000, %eax; mov %eax, 0x3040; movl $0, 0x3044\n"
 	"ud2\n1: out %al, $0x80; mov $0x20040, %esp; pusha; call 2f; 2: pop %ebp; enter $8, $0; leave; popa; hlt");
 
+/* In 32-bit code, and with the name of the guest that it is in. */
+#define FAULTS32(guest, n, insn) \
+	"lea " #n "f - guest_" #guest " + 0x10000, %ebp; mov %ebp, 0x3040; movl $0, 0x3044\n" \
+	insn "\n" #n ": " LOOK
+
+/*
+ * Accessed and dirty bits of entries 0x20 to 0x22 of the last table, and rights
+ * that go and come; SIZE is an entry's.
+ */
+#define PAGING(guest, size)						\
+	"mov %cr3, %eax; mov %eax, %cr3\n"				\
+	"mov 0x20000, %eax; mov $5, %ebx; mov %ebx, 0x21000\n"		\
+	"mov 0x7000 + 0x20 * " size ", %esi; mov 0x7000 + 0x21 * " size ", %edi; " LOOK \
+	"andb $~2, 0x7000 + 0x22 * " size "; invlpg 0x22000\n"		\
+	FAULTS32(guest, 1, "mov %ebx, 0x22000")				\
+	"mov %cr0, %eax; btr $16, %eax; mov %eax, %cr0; mov %ebx, 0x22000\n" \
+	"mov 0x7000 + 0x22 * " size ", %esi; " LOOK			\
+	"bts $16, %eax; mov %eax, %cr0\n"				\
+	FAULTS32(guest, 2, "addl $1, 0x22004")				\
+	"andb $~1, 0x7000 + 0x22 * " size "; invlpg 0x22000\n"		\
+	FAULTS32(guest, 3, "mov 0x22000, %edx")				\
+	"orb $3, 0x7000 + 0x22 * " size "; mov 0x22000, %edx; mov %edx, 0x22008\n" \
+	"mov 0x7000 + 0x22 * " size ", %esi; " LOOK			\
+	FAULTS32(guest, 4, "mov 0x40000010, %al")			\
+	FAULTS32(guest, 5, "mov $0x48, %ecx; mov %cx, %ds") "hlt"
+
+GUEST(pae, 32, PAGING(pae, "8"));
+GUEST(pg32, 32, PAGING(pg32, "4"));
+
+/* At CPL 3, with IOPL 3 so that it can be looked at; the last exit is to port 0xfe. */
+GUEST(user, 64,
+	"orb $4, 0x4000; orb $4, 0x5000; orb $4, 0x6000; xor %ecx, %ecx\n"
+	"1: orb $4, 0x7000(,%rcx,8); inc %ecx; cmp $512, %ecx; jb 1b\n"
+	"mov %cr3, %rax; mov %rax, %cr3; " LOOK
+	"pushq $0x3b; pushq $0x20800; pushq $0x3002; pushq $0x43; lea 2f(%rip), %rax; push %rax; iretq\n"
+	"2: mov $0x20040, %edi; mov $7, %eax; stosq; push %rax; pop %rbx; " LOOK
+	FAULTS("mov %cr0, %rax") FAULTS("hlt") FAULTS("rdmsr") FAULTS("ud2") FAULTS("lgdt 0x20000")
+	FAULTS("mov 0x40000000, %al") FAULTS("movb $1, 0x40000000") FAULTS("clts") FAULTS("syscall")
+	FAULTS("mov $0x10, %eax; mov %eax, %ss")
+	"movq $0, 0x3040; int $0x33; " LOOK "int3; cli; pushf; pop %r8; sti; " LOOK
+	"xor %eax, %eax; cpuid; mov $0x5678, %edx; out %al, %dx; in %dx, %eax; out %al, $0xfe");
+
 /* No table is of use: a fault, a double fault, the end. */
 GUEST(shutdown, 64, "lidt 0x20000; " LOOK "ud2");
 
@@ -181,18 +223,25 @@ static void print_state(const char *name, struct vm *vm)
 	       sum(vm->mem + GPA_DATA, SUMMED));
 }
 
+static bool ended(struct vm *vm, int exit)
+{
+	return exit == KVM_EXIT_HLT || exit == KVM_EXIT_SHUTDOWN ||
+	       (exit == KVM_EXIT_IO && vm->vcpu.run->io.port == 0xfe);
+}
+
 /* Run it to its end; false if it has none. */
 static bool run_program(const struct program *p)
 {
 	struct vm vm;
 	int exit = -1, exits = 0;
+	bool ok;
 
 	answer = 0;
 	vm_create(&vm);
 	set_cpuid(&vm);
 	vm_mode(&vm, &vm.vcpu, p->mode);
 	vm_load(&vm, GPA_CODE, p->start, p->end);
-	while (exit != KVM_EXIT_HLT && exit != KVM_EXIT_SHUTDOWN && exits++ < MAX_EXITS) {
+	while (!ended(&vm, exit) && exits++ < MAX_EXITS) {
 		exit = vm_run(&vm);
 		print_exit(p->name, exit, vm.vcpu.run);
 		/* after a triple fault the registers are anyone's */
@@ -202,8 +251,9 @@ static bool run_program(const struct program *p)
 			exits = MAX_EXITS;
 	}
 	fflush(stdout);
+	ok = ended(&vm, exit);
 	vm_destroy(&vm);
-	return exit == KVM_EXIT_HLT || exit == KVM_EXIT_SHUTDOWN;
+	return ok;
 }
 
 TEST(trace)
@@ -211,7 +261,8 @@ TEST(trace)
 	static const struct program programs[] = {
 		PROGRAM(ports, LONG), PROGRAM(mmio, LONG), PROGRAM(faults, LONG),
 		PROGRAM(system, LONG), PROGRAM(strings, LONG), PROGRAM(real, REAL),
-		PROGRAM(prot, PROT), PROGRAM(shutdown, LONG),
+		PROGRAM(prot, PROT), PROGRAM(pae, PAE), PROGRAM(pg32, PG32),
+		PROGRAM(user, LONG), PROGRAM(shutdown, LONG),
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
