@@ -291,13 +291,10 @@ static bool present(const struct vmx_seg *s, u32 system)
 	       (VMX_AR_P_MASK | (system ? 0 : VMX_AR_S_MASK));
 }
 
-static bool cs_allowed(struct vcpu_vmx *vmx, const struct vmx_seg *cs, const struct vmx_seg *ss)
+/* L and D at once are no state of a guest's own making: the entry is to fail. */
+static bool cs_allowed(const struct vmx_seg *cs, const struct vmx_seg *ss)
 {
-	const u32 both = VMX_AR_L_MASK | VMX_AR_DB_MASK;
-
 	if ((cs->ar & VMX_AR_UNUSABLE_MASK) || !present(cs, false) || (u64)cs->base >> 32)
-		return false;
-	if (is_long_mode(&vmx->vcpu) && (cs->ar & both) == both)
 		return false;
 	switch (cs->ar & VMX_AR_TYPE_MASK) {
 	case 9:
@@ -361,7 +358,7 @@ static bool protected_state_allowed(struct vcpu_vmx *vmx)
 
 	vmx_read_seg(vmx, VCPU_SREG_CS, &cs);
 	vmx_read_seg(vmx, VCPU_SREG_SS, &ss);
-	if (!cs_allowed(vmx, &cs, &ss) || !ss_allowed(&ss, &cs) || !system_allowed(vmx))
+	if (!cs_allowed(&cs, &ss) || !ss_allowed(&ss, &cs) || !system_allowed(vmx))
 		return false;
 	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_GS; seg++) {
 		if (seg == VCPU_SREG_CS || seg == VCPU_SREG_SS)
