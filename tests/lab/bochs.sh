@@ -34,6 +34,8 @@ emulator_options() {
 	if [ "$icount" = 1 ]; then
 		smp=1 append="$append nokaslr"
 	fi
+	# with several processors it wakes a halted one late, by seconds at times
+	[ "$smp" = 1 ] || append=" idle=poll$append"
 }
 
 make_base_list() {	# FILE
