@@ -91,7 +91,7 @@ deb:
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-peer check-emulate fuzz-emulate demo bench bench-vm bench-irq debug-kernel
+.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate demo bench bench-vm bench-irq debug-kernel
 tests:
 	$(MAKE) -C tests
 
@@ -107,6 +107,9 @@ fuzz-emulate:
 
 check-peer:
 	+@MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/peer/check
+
+check-guests:
+	+@MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' ROWS='$(ROWS)' LIST='$(LIST)' tests/guests/check
 
 demo:
 	+@MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' \
@@ -150,6 +153,8 @@ help:
 	@echo '  make check            all tests; ends with "N passed, N failed, N skipped";'
 	@echo '                        VENDOR=amd or VENDOR=intel: only that vendor in the lab'
 	@echo '  make check-peer       the kernel'"'"'s own KVM selftests on our modules; STOCK=1'
+	@echo '  make check-guests     systems, firmware and a memory test under QEMU, a line for'
+	@echo '                        each; ROWS=REGEX, LIST=1, STOCK=1'
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock;'
