@@ -51,6 +51,7 @@ struct kvm_emulate {
 	/* An MSR that userspace answers for: at its turn, or answered. */
 	bool msr_asked, msr_done;
 	struct insn_memo memo[INSN_MEMOS];
+	struct fxregs_state fx;		/* scratch, under the FPU's lock; aligned by its type */
 };
 
 static struct kvm_vcpu *to_vcpu(struct x86_emulate_ctxt *ctxt)
@@ -513,6 +514,12 @@ static bool emul_has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_feature
 		[X86EMUL_FEAT_LAHF_LM] = X86_FEATURE_LAHF_LM,
 		[X86EMUL_FEAT_ADX] = X86_FEATURE_ADX,
 		[X86EMUL_FEAT_SSE42] = X86_FEATURE_XMM4_2,
+		[X86EMUL_FEAT_BMI1] = X86_FEATURE_BMI1,
+		[X86EMUL_FEAT_BMI2] = X86_FEATURE_BMI2,
+		[X86EMUL_FEAT_AVX] = X86_FEATURE_AVX,
+		[X86EMUL_FEAT_AVX2] = X86_FEATURE_AVX2,
+		[X86EMUL_FEAT_MOVDIRI] = X86_FEATURE_MOVDIRI,
+		[X86EMUL_FEAT_MOVDIR64B] = X86_FEATURE_MOVDIR64B,
 	};
 
 	return f < ARRAY_SIZE(features) && kvm_guest_has(to_vcpu(ctxt), features[f]);
@@ -552,9 +559,12 @@ static void emul_unblock_nmi(struct x86_emulate_ctxt *ctxt)
 	case 10: insn(10); break; case 11: insn(11); break;		\
 	case 12: insn(12); break; case 13: insn(13); break;		\
 	case 14: insn(14); break; case 15: insn(15); break;
-#ifndef CONFIG_X86_64
+#ifdef CONFIG_X86_64
+#define FX_INSN(name)	name "64"
+#else
 #undef VEC_CASES_HIGH
 #define VEC_CASES_HIGH(insn)
+#define FX_INSN(name)	name
 #endif
 
 static void guest_fpu_get(void)
@@ -566,23 +576,55 @@ static void guest_fpu_get(void)
 
 #define READ_XMM(n)	asm volatile("movdqu %%xmm" #n ", %0" : "=m"(*buf))
 #define WRITE_XMM(n)	asm volatile("movdqu %0, %%xmm" #n : : "m"(*buf))
+#define READ_YMM(n)	asm volatile("vmovdqu %%ymm" #n ", %0" : "=m"(*buf))
+#define WRITE_YMM(n)	asm volatile("vmovdqu %0, %%ymm" #n : : "m"(*buf))
 #define READ_MMX(n)	asm volatile("movq %%mm" #n ", %0" : "=m"(*val))
 #define WRITE_MMX(n)	asm volatile("movq %0, %%mm" #n : : "m"(val))
 
 typedef struct { u8 b[16]; } vec128;
+typedef struct { u8 b[32]; } vec256;
 
-static int emul_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *val,
-			unsigned int bytes)
+static void read_xmm(unsigned int nr, vec128 *buf)
 {
-	vec128 *buf = val;
-
-	if (bytes != sizeof(*buf))
-		return X86EMUL_UNHANDLEABLE;
-	guest_fpu_get();
 	switch (nr) {
 	VEC_CASES(READ_XMM)
 	VEC_CASES_HIGH(READ_XMM)
 	}
+}
+
+static void read_ymm(unsigned int nr, vec256 *buf)
+{
+	switch (nr) {
+	VEC_CASES(READ_YMM)
+	VEC_CASES_HIGH(READ_YMM)
+	}
+}
+
+static void write_xmm(unsigned int nr, const vec128 *buf)
+{
+	switch (nr) {
+	VEC_CASES(WRITE_XMM)
+	VEC_CASES_HIGH(WRITE_XMM)
+	}
+}
+
+static void write_ymm(unsigned int nr, const vec256 *buf)
+{
+	switch (nr) {
+	VEC_CASES(WRITE_YMM)
+	VEC_CASES_HIGH(WRITE_YMM)
+	}
+}
+
+/* 32 bytes only where the guest has AVX, and so the host. */
+static int emul_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *val,
+			unsigned int bytes)
+{
+	guest_fpu_get();
+	if (bytes == sizeof(vec128))
+		read_xmm(nr, val);
+	else
+		read_ymm(nr, val);
 	fpregs_unlock();
 	return X86EMUL_CONTINUE;
 }
@@ -590,15 +632,11 @@ static int emul_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *va
 static int emul_put_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, const void *val,
 			unsigned int bytes)
 {
-	const vec128 *buf = val;
-
-	if (bytes != sizeof(*buf))
-		return X86EMUL_UNHANDLEABLE;
 	guest_fpu_get();
-	switch (nr) {
-	VEC_CASES(WRITE_XMM)
-	VEC_CASES_HIGH(WRITE_XMM)
-	}
+	if (bytes == sizeof(vec128))
+		write_xmm(nr, val);
+	else
+		write_ymm(nr, val);
 	fpregs_unlock();
 	return X86EMUL_CONTINUE;
 }
@@ -620,6 +658,88 @@ static int emul_put_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
 	VEC_CASES(WRITE_MMX)
 	}
 	fpregs_unlock();
+	return X86EMUL_CONTINUE;
+}
+
+/* One for each x87 opcode and ModRM.reg, with the address in a register. */
+#define X87_INSN(i)							\
+	case i:								\
+		asm volatile(".byte %c1, %c2" : : "D"(mem), "i"(0xd8 + (i) / 8), \
+			     "i"((i) % 8 * 8 + 7) : "memory");		\
+		break;
+#define X87_ROW(o)							\
+	X87_INSN(8 * o) X87_INSN(8 * o + 1) X87_INSN(8 * o + 2) X87_INSN(8 * o + 3) \
+	X87_INSN(8 * o + 4) X87_INSN(8 * o + 5) X87_INSN(8 * o + 6) X87_INSN(8 * o + 7)
+
+/*
+ * No exception is waiting when an instruction comes here that would look for it,
+ * and what it raises itself waits for the guest's next.
+ */
+static void x87_execute(unsigned int insn, void *mem)
+{
+	switch (insn) {
+	X87_ROW(0) X87_ROW(1) X87_ROW(2) X87_ROW(3)
+	X87_ROW(4) X87_ROW(5) X87_ROW(6) X87_ROW(7)
+	}
+}
+
+static int emul_x87(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem)
+{
+	struct kvm_emulate *e = to_emul(ctxt);
+
+	guest_fpu_get();
+	if (mem)
+		x87_execute((opcode & 7) * 8 + (modrm >> 3 & 7), mem);
+	else
+		asm volatile("fninit");
+	/* The guest shall find its own pointers there, and nothing of ours. */
+	asm volatile(FX_INSN("fxsave") " %0" : "=m"(e->fx));
+	e->fx.rip = ctxt->rip;
+	e->fx.rdp = ctxt->d.ea;
+	asm volatile(FX_INSN("fxrstor") " %0" : : "m"(e->fx));
+	fpregs_unlock();
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_fxsave(struct x86_emulate_ctxt *ctxt, void *image, bool rex_w)
+{
+	struct fxregs_state *fx = image;
+
+	guest_fpu_get();
+	if (rex_w)
+		asm volatile(FX_INSN("fxsave") " %0" : "=m"(*fx));
+	else
+		asm volatile("fxsave %0" : "=m"(*fx));
+	fpregs_unlock();
+	return X86EMUL_CONTINUE;
+}
+
+/* MXCSR is one that the CPU takes. */
+static int emul_fxrstor(struct x86_emulate_ctxt *ctxt, const void *image, bool rex_w)
+{
+	const struct fxregs_state *fx = image;
+
+	guest_fpu_get();
+	if (rex_w)
+		asm volatile(FX_INSN("fxrstor") " %0" : : "m"(*fx));
+	else
+		asm volatile("fxrstor %0" : : "m"(*fx));
+	fpregs_unlock();
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_get_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 *val)
+{
+	if (nr)
+		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
+	*val = to_vcpu(ctxt)->xcr0;
+	return X86EMUL_CONTINUE;
+}
+
+static int emul_set_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 val)
+{
+	if (kvm_set_xcr(to_vcpu(ctxt), nr, val))
+		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
 	return X86EMUL_CONTINUE;
 }
 
@@ -654,6 +774,11 @@ static const struct x86_emulate_ops kvm_emulate_ops = {
 	.put_vec = emul_put_vec,
 	.get_mmx = emul_get_mmx,
 	.put_mmx = emul_put_mmx,
+	.x87 = emul_x87,
+	.fxsave = emul_fxsave,
+	.fxrstor = emul_fxrstor,
+	.get_xcr = emul_get_xcr,
+	.set_xcr = emul_set_xcr,
 };
 
 /*

@@ -165,6 +165,11 @@ static const struct x86_opcode group7_rm1[8] = {
 	[3] = I0(em_stac, 0),
 };
 
+static const struct x86_opcode group7_rm2[8] = {
+	[0] = I0(em_xgetbv, 0),
+	[1] = I0(em_xsetbv, 0),
+};
+
 static const struct x86_opcode group7_rm3[8] = {
 	[1] = I0(em_hypercall, 0),		/* VMMCALL */
 };
@@ -177,7 +182,7 @@ static const struct x86_opcode group7_rm7[8] = {
 static const struct x86_opcode group7_reg[8] = {
 	[0] = BY_RM(group7_rm0),
 	[1] = BY_RM(group7_rm1),
-	[2] = NI_M,
+	[2] = BY_RM(group7_rm2),
 	[3] = BY_RM(group7_rm3),
 	[4] = I1(em_smsw, Ev, F_W0),
 	[5] = NI_M,
@@ -236,8 +241,40 @@ static const struct x86_opcode clflush[4] = {
 	[2] = UD, UD,
 };
 
+static const struct x86_opcode fxsave[4] = {
+	[0] = I1(em_fxsave, M, F_N0),
+	[1] = NI_M, NI_M, NI_M,
+};
+
+static const struct x86_opcode fxrstor[4] = {
+	[0] = I1(em_fxrstor, M, F_N0),
+	[1] = NI_M, NI_M, NI_M,
+};
+
+static const struct x86_opcode ldmxcsr[4] = {
+	[0] = I1(em_ldmxcsr, Md, F_N0 | F_SSE),
+	[1] = NI_M, NI_M, NI_M,
+};
+
+static const struct x86_opcode stmxcsr[4] = {
+	[0] = I1(em_stmxcsr, Md, F_N0 | F_SSE),
+	[1] = NI_M, NI_M, NI_M,
+};
+
+static const struct x86_opcode clwb[4] = {
+	[0] = NI_M,				/* XSAVEOPT */
+	[1] = I1(em_clflush, M, F_N0),
+	[2] = NI_M, NI_M,
+};
+
 static const struct x86_opcode group15_mem[8] = {
-	[0] = NI_M, NI_M, NI_M, NI_M, NI_M, NI_M, NI_M,
+	[0] = BY_PFX(fxsave),
+	[1] = BY_PFX(fxrstor),
+	[2] = BY_PFX(ldmxcsr),
+	[3] = BY_PFX(stmxcsr),
+	[4] = NI_M,				/* XSAVE */
+	[5] = NI_M,				/* XRSTOR */
+	[6] = BY_PFX(clwb),
 	[7] = BY_PFX(clflush),
 };
 
@@ -281,15 +318,64 @@ static const struct x86_opcode group15_mod[2] = {
 	[1] = BY_REG(group15_reg),
 };
 
-/* x87: only what finds out whether there is an FPU */
+/* x87: what touches memory, environments excepted; of the others, FNINIT and FNSTSW */
+static const struct x86_opcode x87_d8_mem[8] = {
+	[0] = I1(em_farith, Md, F_N0),		/* FADD */
+	[1] = I1(em_farith, Md, F_N0),		/* FMUL */
+	[2] = I1(em_farith, Md, F_N0),		/* FCOM */
+	[3] = I1(em_farith, Md, F_N0),		/* FCOMP */
+	[4] = I1(em_farith, Md, F_N0),		/* FSUB */
+	[5] = I1(em_farith, Md, F_N0),		/* FSUBR */
+	[6] = I1(em_farith, Md, F_N0),		/* FDIV */
+	[7] = I1(em_farith, Md, F_N0),		/* FDIVR */
+};
+
+static const struct x86_opcode x87_d8[2] = {
+	[0] = BY_REG(x87_d8_mem),
+	[1] = NI_M,
+};
+
 static const struct x86_opcode x87_d9_mem[8] = {
-	[0] = NI_M, NI_M, NI_M, NI_M, NI_M, NI_M, NI_M,
+	[0] = I1(em_fld, Md, F_N0),		/* FLD */
+	[1] = UD,
+	[2] = I1(em_fst, Md, F_N0),		/* FST */
+	[3] = I1(em_fst, Md, F_N0),		/* FSTP */
+	[4] = NI_M	,		/* FLDENV */
+	[5] = I1(em_fldcw, Mw, F_N0),
+	[6] = NI_M	,		/* FNSTENV */
 	[7] = I1(em_fnstcw, Mw, F_W0),
 };
 
 static const struct x86_opcode x87_d9[2] = {
 	[0] = BY_REG(x87_d9_mem),
 	[1] = NI_M,
+};
+
+static const struct x86_opcode x87_da_mem[8] = {
+	[0] = I1(em_farith, Md, F_N0),		/* FIADD */
+	[1] = I1(em_farith, Md, F_N0),		/* FIMUL */
+	[2] = I1(em_farith, Md, F_N0),		/* FICOM */
+	[3] = I1(em_farith, Md, F_N0),		/* FICOMP */
+	[4] = I1(em_farith, Md, F_N0),		/* FISUB */
+	[5] = I1(em_farith, Md, F_N0),		/* FISUBR */
+	[6] = I1(em_farith, Md, F_N0),		/* FIDIV */
+	[7] = I1(em_farith, Md, F_N0),		/* FIDIVR */
+};
+
+static const struct x86_opcode x87_da[2] = {
+	[0] = BY_REG(x87_da_mem),
+	[1] = NI_M,
+};
+
+static const struct x86_opcode x87_db_mem[8] = {
+	[0] = I1(em_fld, Md, F_N0),		/* FILD */
+	[1] = I1(em_fst, Md, F_N0),		/* FISTTP */
+	[2] = I1(em_fst, Md, F_N0),		/* FIST */
+	[3] = I1(em_fst, Md, F_N0),		/* FISTP */
+	[4] = UD,
+	[5] = I1(em_fld, Mt, F_N0),		/* FLD */
+	[6] = UD,
+	[7] = I1(em_fst, Mt, F_N0),		/* FSTP */
 };
 
 static const struct x86_opcode x87_db_rm[8] = {
@@ -303,12 +389,34 @@ static const struct x86_opcode x87_db_reg[8] = {
 };
 
 static const struct x86_opcode x87_db[2] = {
-	[0] = NI_M,
+	[0] = BY_REG(x87_db_mem),
 	[1] = BY_REG(x87_db_reg),
 };
 
+static const struct x86_opcode x87_dc_mem[8] = {
+	[0] = I1(em_farith, Mq, F_N0),		/* FADD */
+	[1] = I1(em_farith, Mq, F_N0),		/* FMUL */
+	[2] = I1(em_farith, Mq, F_N0),		/* FCOM */
+	[3] = I1(em_farith, Mq, F_N0),		/* FCOMP */
+	[4] = I1(em_farith, Mq, F_N0),		/* FSUB */
+	[5] = I1(em_farith, Mq, F_N0),		/* FSUBR */
+	[6] = I1(em_farith, Mq, F_N0),		/* FDIV */
+	[7] = I1(em_farith, Mq, F_N0),		/* FDIVR */
+};
+
+static const struct x86_opcode x87_dc[2] = {
+	[0] = BY_REG(x87_dc_mem),
+	[1] = NI_M,
+};
+
 static const struct x86_opcode x87_dd_mem[8] = {
-	[0] = NI_M, NI_M, NI_M, NI_M, NI_M, NI_M, NI_M,
+	[0] = I1(em_fld, Mq, F_N0),		/* FLD */
+	[1] = I1(em_fst, Mq, F_N0),		/* FISTTP */
+	[2] = I1(em_fst, Mq, F_N0),		/* FST */
+	[3] = I1(em_fst, Mq, F_N0),		/* FSTP */
+	[4] = NI_M	,		/* FRSTOR */
+	[5] = UD,
+	[6] = NI_M	,		/* FNSAVE */
 	[7] = I1(em_fnstsw, Mw, F_W0),
 };
 
@@ -317,8 +425,35 @@ static const struct x86_opcode x87_dd[2] = {
 	[1] = NI_M,
 };
 
+static const struct x86_opcode x87_de_mem[8] = {
+	[0] = I1(em_farith, Mw, F_N0),		/* FIADD */
+	[1] = I1(em_farith, Mw, F_N0),		/* FIMUL */
+	[2] = I1(em_farith, Mw, F_N0),		/* FICOM */
+	[3] = I1(em_farith, Mw, F_N0),		/* FICOMP */
+	[4] = I1(em_farith, Mw, F_N0),		/* FISUB */
+	[5] = I1(em_farith, Mw, F_N0),		/* FISUBR */
+	[6] = I1(em_farith, Mw, F_N0),		/* FIDIV */
+	[7] = I1(em_farith, Mw, F_N0),		/* FIDIVR */
+};
+
+static const struct x86_opcode x87_de[2] = {
+	[0] = BY_REG(x87_de_mem),
+	[1] = NI_M,
+};
+
+static const struct x86_opcode x87_df_mem[8] = {
+	[0] = I1(em_fld, Mw, F_N0),		/* FILD */
+	[1] = I1(em_fst, Mw, F_N0),		/* FISTTP */
+	[2] = I1(em_fst, Mw, F_N0),		/* FIST */
+	[3] = I1(em_fst, Mw, F_N0),		/* FISTP */
+	[4] = I1(em_fld, Mt, F_N0),		/* FBLD */
+	[5] = I1(em_fld, Mq, F_N0),		/* FILD */
+	[6] = I1(em_fst, Mt, F_N0),		/* FBSTP */
+	[7] = I1(em_fst, Mq, F_N0),		/* FISTP */
+};
+
 static const struct x86_opcode x87_df_rm[8] = {
-	[0] = I1(em_fnstsw, Ew, F_W0),
+	[0] = I1(em_fnstsw, AX, F_W0),
 };
 
 static const struct x86_opcode x87_df_reg[8] = {
@@ -328,7 +463,7 @@ static const struct x86_opcode x87_df_reg[8] = {
 };
 
 static const struct x86_opcode x87_df[2] = {
-	[0] = NI_M,
+	[0] = BY_REG(x87_df_mem),
 	[1] = BY_REG(x87_df_reg),
 };
 
@@ -350,12 +485,7 @@ static const struct x86_opcode mode_63[2] = {
 
 static const struct x86_opcode mod_c4[2] = {
 	[0] = I2(em_load_far, Gv, M, F_N0 | F_N1),
-	[1] = NI_M,				/* VEX */
-};
-
-static const struct x86_opcode mode_c4[2] = {
-	[0] = BY_MOD(mod_c4),
-	[1] = { .flags = K_LACKING },		/* VEX */
+	[1] = UD,				/* where there is no VEX */
 };
 
 static const struct x86_opcode map0[256] = {
@@ -556,8 +686,8 @@ static const struct x86_opcode map0[256] = {
 	[0xc1] = BY_REG2(group2, Ev, Ib),
 	[0xc2] = I1(em_ret, Iw, F_R0 | F_F64),
 	[0xc3] = I0(em_ret, F_F64),
-	[0xc4] = BY_MODE(mode_c4),
-	[0xc5] = BY_MODE(mode_c4),
+	[0xc4] = BY_MOD(mod_c4),
+	[0xc5] = BY_MOD(mod_c4),
 	[0xc6] = BY_REG2(group11, Eb, Ib),
 	[0xc7] = BY_REG2(group11, Ev, Iz),
 	[0xc8] = I2(em_enter, Iw, Ib, F_R0 | F_D64),
@@ -576,13 +706,13 @@ static const struct x86_opcode map0[256] = {
 	[0xd5] = I1(em_aad, Ib, F_R0 | F_NO64),
 	[0xd6] = I0(em_salc, F_NO64),
 	[0xd7] = I0(em_xlat, 0),
-	[0xd8] = NI_M,
+	[0xd8] = BY_MOD(x87_d8),
 	[0xd9] = BY_MOD(x87_d9),
-	[0xda] = NI_M,
+	[0xda] = BY_MOD(x87_da),
 	[0xdb] = BY_MOD(x87_db),
-	[0xdc] = NI_M,
+	[0xdc] = BY_MOD(x87_dc),
 	[0xdd] = BY_MOD(x87_dd),
-	[0xde] = NI_M,
+	[0xde] = BY_MOD(x87_de),
 	[0xdf] = BY_MOD(x87_df),
 	[0xe0] = I1(em_loop, Jb, F_F64),
 	[0xe1] = I1(em_loop, Jb, F_F64),
@@ -646,7 +776,8 @@ static const struct x86_opcode mod_0f12_66[2] = {	/* MOVLPD */
 static const struct x86_opcode pfx_0f12[4] = {
 	[0] = BY_MOD(mod_0f12),
 	[1] = BY_MOD(mod_0f12_66),
-	[2] = NI_M, NI_M,
+	[2] = I2(em_movsldup, Vdq, Wdq, F_N0 | F_N1 | F_SSE | F_ALIGN),
+	[3] = I2(em_movddup, Vdq, Wq, F_N0 | F_N1 | F_SSE),
 };
 
 static const struct x86_opcode mod_0f13[2] = {	/* stores of half a register */
@@ -663,7 +794,8 @@ static const struct x86_opcode pfx_0f13[4] = {
 static const struct x86_opcode pfx_0f16[4] = {	/* MOVHPS, MOVLHPS, MOVHPD */
 	[0] = BY_MOD(mod_0f12),
 	[1] = BY_MOD(mod_0f12_66),
-	[2] = NI_M, NI_M,
+	[2] = I2(em_movshdup, Vdq, Wdq, F_N0 | F_N1 | F_SSE | F_ALIGN),
+	[3] = UD,
 };
 
 static const struct x86_opcode pfx_0f28[4] = {	/* MOVAPS MOVAPD */
@@ -700,6 +832,11 @@ static const struct x86_opcode pfx_0f6f[4] = {	/* MOVQ MOVDQA MOVDQU */
 	[1] = I2(em_movv, Vdq, Wdq, F_N0 | F_N1 | F_SSE | F_ALIGN),
 	[2] = I2(em_movv, Vdq, Wdq, F_N0 | F_N1 | F_SSE),
 	[3] = UD,
+};
+
+static const struct x86_opcode pfx_0f77[4] = {
+	[0] = I0(em_emms, F_MMX),
+	[1] = UD, UD, UD,
 };
 
 static const struct x86_opcode pfx_0f7e[4] = {
@@ -886,7 +1023,7 @@ static const struct x86_opcode map1[256] = {
 	[0x6e] = BY_PFX(pfx_0f6e),
 	[0x6f] = BY_PFX(pfx_0f6f),
 	[0x70] = NI_MB, NI_MB, NI_MB, NI_MB, NI_M, NI_M, NI_M,
-	[0x77] = { .flags = K_LACKING },	/* EMMS */
+	[0x77] = BY_PFX_BARE(pfx_0f77),
 	[0x78] = NI_M,
 	[0x79] = NI_M,
 	[0x7c] = NI_M,
@@ -1027,17 +1164,370 @@ static const struct x86_opcode pfx_0f38f6[4] = {
 	[3] = UD,
 };
 
+static const struct x86_opcode mod_movdiri[2] = {
+	[0] = I2(em_movdiri, My, Gy, F_W0),
+	[1] = UD,
+};
+
+static const struct x86_opcode pfx_0f38f9[4] = {
+	[0] = BY_MOD(mod_movdiri),
+	[1] = UD, UD, UD,
+};
+
+static const struct x86_opcode pfx_0f38f8[4] = {
+	[0] = UD,
+	[1] = I2(em_movdir64b, Gv, M, F_N0 | F_N1),
+	[2] = NI_M, NI_M,			/* ENQCMDS, ENQCMD */
+};
+
 /* 0F 38: all have a ModRM byte, the missing rows too. */
 static const struct x86_opcode map2[256] = {
 	[0x2a] = BY_PFX(pfx_0f382a),
 	[0xf0] = BY_PFX(pfx_0f38f0),
 	[0xf1] = BY_PFX(pfx_0f38f1),
 	[0xf6] = BY_PFX(pfx_0f38f6),
+	[0xf8] = BY_PFX(pfx_0f38f8),
+	[0xf9] = BY_PFX(pfx_0f38f9),
 };
 
 /* All of 0F 3A have a ModRM byte and an immediate byte, and none is covered. */
 static const struct x86_opcode row_0f3a = NI_MB;
 static const struct x86_opcode row_0f38 = NI_M;
+
+/* ---- VEX: the maps by VEX.mmmmm, and VEX.pp as the prefix ---- */
+
+#define V_MOVE (F_N0 | F_N1 | F_AVX)
+
+static const struct x86_opcode vmod_10_f3[2] = {	/* VMOVSS */
+	[0] = I2(em_movv_low, Vd, Wd, V_MOVE),
+	[1] = I(em_movv_low, Vd, Hdq, Wd, V_MOVE),
+};
+
+static const struct x86_opcode vmod_10_f2[2] = {	/* VMOVSD */
+	[0] = I2(em_movv_low, Vq, Wq, V_MOVE),
+	[1] = I(em_movv_low, Vq, Hdq, Wq, V_MOVE),
+};
+
+static const struct x86_opcode vpfx_10[4] = {
+	[0] = I2(em_movv, Vx, Wx, V_MOVE),	/* VMOVUPS */
+	[1] = I2(em_movv, Vx, Wx, V_MOVE),	/* VMOVUPD */
+	[2] = BY_MOD(vmod_10_f3),
+	[3] = BY_MOD(vmod_10_f2),
+};
+
+static const struct x86_opcode vmod_11_f3[2] = {
+	[0] = I2(em_movv_low, Wd, Vd, V_MOVE),
+	[1] = I(em_movv_low, Wd, Hdq, Vd, V_MOVE),
+};
+
+static const struct x86_opcode vmod_11_f2[2] = {
+	[0] = I2(em_movv_low, Wq, Vq, V_MOVE),
+	[1] = I(em_movv_low, Wq, Hdq, Vq, V_MOVE),
+};
+
+static const struct x86_opcode vpfx_11[4] = {
+	[0] = I2(em_movv, Wx, Vx, V_MOVE),
+	[1] = I2(em_movv, Wx, Vx, V_MOVE),
+	[2] = BY_MOD(vmod_11_f3),
+	[3] = BY_MOD(vmod_11_f2),
+};
+
+static const struct x86_opcode vmod_12[2] = {	/* VMOVLPS, VMOVHLPS; 16: VMOVHPS, VMOVLHPS */
+	[0] = I(em_movv_high, Vq, Hdq, Wq, V_MOVE | F_L0),
+	[1] = I(em_movhl, Vq, Hdq, Wq, V_MOVE | F_L0),
+};
+
+static const struct x86_opcode vmod_12_66[2] = {	/* VMOVLPD, VMOVHPD */
+	[0] = I(em_movv_high, Vq, Hdq, Wq, V_MOVE | F_L0),
+	[1] = UD,
+};
+
+static const struct x86_opcode vpfx_12[4] = {
+	[0] = BY_MOD(vmod_12),
+	[1] = BY_MOD(vmod_12_66),
+	[2] = I2(em_movsldup, Vx, Wx, V_MOVE),
+	[3] = I2(em_movddup, Vx, Wx, V_MOVE),
+};
+
+static const struct x86_opcode vmod_13[2] = {
+	[0] = I2(em_movv_high, Wq, Vq, V_MOVE | F_L0),
+	[1] = UD,
+};
+
+static const struct x86_opcode vpfx_13[4] = {	/* and 17 */
+	[0] = BY_MOD(vmod_13),
+	[1] = BY_MOD(vmod_13),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_16[4] = {
+	[0] = BY_MOD(vmod_12),
+	[1] = BY_MOD(vmod_12_66),
+	[2] = I2(em_movshdup, Vx, Wx, V_MOVE),
+	[3] = UD,
+};
+
+static const struct x86_opcode vpfx_28[4] = {	/* VMOVAPS, VMOVAPD */
+	[0] = I2(em_movv, Vx, Wx, V_MOVE | F_ALIGN),
+	[1] = I2(em_movv, Vx, Wx, V_MOVE | F_ALIGN),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_29[4] = {
+	[0] = I2(em_movv, Wx, Vx, V_MOVE | F_ALIGN),
+	[1] = I2(em_movv, Wx, Vx, V_MOVE | F_ALIGN),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vmod_2b[2] = {	/* VMOVNTPS, VMOVNTPD */
+	[0] = I2(em_movv, Wx, Vx, V_MOVE | F_ALIGN),
+	[1] = UD,
+};
+
+static const struct x86_opcode vpfx_2b[4] = {
+	[0] = BY_MOD(vmod_2b),
+	[1] = BY_MOD(vmod_2b),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_6e[4] = {
+	[0] = UD,
+	[1] = I2(em_movd_to, Vdq, Ey, F_N0 | F_AVX | F_L0),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_6f[4] = {	/* VMOVDQA, VMOVDQU */
+	[0] = UD,
+	[1] = I2(em_movv, Vx, Wx, V_MOVE | F_ALIGN),
+	[2] = I2(em_movv, Vx, Wx, V_MOVE),
+	[3] = UD,
+};
+
+static const struct x86_opcode vpfx_77[4] = {
+	[0] = I0(em_vzeroupper, F_AVX),		/* and VZEROALL */
+	[1] = UD, UD, UD,
+};
+
+static const struct x86_opcode vpfx_7e[4] = {
+	[0] = UD,
+	[1] = I2(em_movd_from, Ey, Vdq, F_W0 | F_N1 | F_AVX | F_L0),
+	[2] = I2(em_movv_low, Vq, Wq, V_MOVE | F_L0),	/* VMOVQ */
+	[3] = UD,
+};
+
+static const struct x86_opcode vpfx_7f[4] = {
+	[0] = UD,
+	[1] = I2(em_movv, Wx, Vx, V_MOVE | F_ALIGN),
+	[2] = I2(em_movv, Wx, Vx, V_MOVE),
+	[3] = UD,
+};
+
+static const struct x86_opcode vldmxcsr[4] = {
+	[0] = I1(em_ldmxcsr, Md, F_N0 | F_AVX | F_L0),
+	[1] = UD, UD, UD,
+};
+
+static const struct x86_opcode vstmxcsr[4] = {
+	[0] = I1(em_stmxcsr, Md, F_N0 | F_AVX | F_L0),
+	[1] = UD, UD, UD,
+};
+
+static const struct x86_opcode vgroup15[8] = {
+	[0] = UD, UD,
+	[2] = BY_PFX(vldmxcsr),
+	[3] = BY_PFX(vstmxcsr),
+	[4] = UD, UD, UD, UD,
+};
+
+static const struct x86_opcode vpfx_d6[4] = {
+	[0] = UD,
+	[1] = I2(em_movv_low, Wq, Vq, V_MOVE | F_L0),	/* VMOVQ */
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_e7[4] = {	/* VMOVNTDQ */
+	[0] = UD,
+	[1] = BY_MOD(vmod_2b),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vmod_f0[2] = {	/* VLDDQU */
+	[0] = I2(em_movv, Vx, Wx, V_MOVE),
+	[1] = UD,
+};
+
+static const struct x86_opcode vpfx_f0[4] = {
+	[0] = UD, UD, UD,
+	[3] = BY_MOD(vmod_f0),
+};
+
+static const struct x86_opcode vmod_f7[2] = {	/* VMASKMOVDQU */
+	[0] = UD,
+	[1] = I2(em_maskmov, Vdq, Wdq, V_MOVE | F_L0),
+};
+
+static const struct x86_opcode vpfx_f7[4] = {
+	[0] = UD,
+	[1] = BY_MOD(vmod_f7),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vex_map1[256] = {
+	[0x10] = BY_PFX(vpfx_10),
+	[0x11] = BY_PFX(vpfx_11),
+	[0x12] = BY_PFX(vpfx_12),
+	[0x13] = BY_PFX(vpfx_13),
+	[0x16] = BY_PFX(vpfx_16),
+	[0x17] = BY_PFX(vpfx_13),
+	[0x28] = BY_PFX(vpfx_28),
+	[0x29] = BY_PFX(vpfx_29),
+	[0x2b] = BY_PFX(vpfx_2b),
+	[0x6e] = BY_PFX(vpfx_6e),
+	[0x6f] = BY_PFX(vpfx_6f),
+	[0x77] = BY_PFX_BARE(vpfx_77),
+	[0x7e] = BY_PFX(vpfx_7e),
+	[0x7f] = BY_PFX(vpfx_7f),
+	[0xae] = BY_REG(vgroup15),
+	[0xd6] = BY_PFX(vpfx_d6),
+	[0xe7] = BY_PFX(vpfx_e7),
+	[0xf0] = BY_PFX(vpfx_f0),
+	[0xf7] = BY_PFX(vpfx_f7),
+};
+
+#define VBROADCAST(name, src, fl) \
+static const struct x86_opcode name[4] = { \
+	[0] = UD, \
+	[1] = I2(em_vbroadcast, Vx, src, V_MOVE | F_VW0 | (fl)), \
+	[2] = UD, UD, \
+}
+
+VBROADCAST(vpfx_3818, Wd, 0);			/* VBROADCASTSS */
+VBROADCAST(vpfx_3819, Wq, F_L1);		/* VBROADCASTSD */
+VBROADCAST(vpfx_381a, Mdq, F_L1);		/* VBROADCASTF128 */
+VBROADCAST(vpfx_3858, Wd, F_AVX2);		/* VPBROADCASTD */
+VBROADCAST(vpfx_3859, Wq, F_AVX2);		/* VPBROADCASTQ */
+VBROADCAST(vpfx_385a, Mdq, F_AVX2 | F_L1);	/* VBROADCASTI128 */
+VBROADCAST(vpfx_3878, Wb, F_AVX2);		/* VPBROADCASTB */
+VBROADCAST(vpfx_3879, Ww, F_AVX2);		/* VPBROADCASTW */
+
+static const struct x86_opcode vmod_382a[2] = {	/* VMOVNTDQA */
+	[0] = I2(em_movv, Vx, Wx, V_MOVE | F_ALIGN),
+	[1] = UD,
+};
+
+static const struct x86_opcode vpfx_382a[4] = {
+	[0] = UD,
+	[1] = BY_MOD(vmod_382a),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_maskload[4] = {	/* VMASKMOVPS, VMASKMOVPD */
+	[0] = UD,
+	[1] = I(em_vmaskmov, Vx, Hx, Mx, V_MOVE | F_VW0),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_maskstore[4] = {
+	[0] = UD,
+	[1] = I(em_vmaskmov, Mx, Hx, Vx, V_MOVE | F_VW0),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_388c[4] = {	/* VPMASKMOVD, VPMASKMOVQ */
+	[0] = UD,
+	[1] = I(em_vmaskmov, Vx, Hx, Mx, V_MOVE | F_AVX2),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_388e[4] = {
+	[0] = UD,
+	[1] = I(em_vmaskmov, Mx, Hx, Vx, V_MOVE | F_AVX2),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_38f2[4] = {
+	[0] = I(em_andn, Gy, By, Ey, F_W0 | F_L0),
+	[1] = UD, UD, UD,
+};
+
+static const struct x86_opcode vgroup17[8] = {
+	[0] = UD,
+	[1] = I2(em_blsr, By, Ey, F_W0 | F_L0),
+	[2] = I2(em_blsmsk, By, Ey, F_W0 | F_L0),
+	[3] = I2(em_blsi, By, Ey, F_W0 | F_L0),
+	[4] = UD, UD, UD, UD,
+};
+
+static const struct x86_opcode vpfx_38f3[4] = {
+	[0] = BY_REG(vgroup17),
+	[1] = UD, UD, UD,
+};
+
+static const struct x86_opcode vpfx_38f5[4] = {
+	[0] = I(em_bzhi, Gy, Ey, By, F_W0 | F_L0),
+	[1] = UD,
+	[2] = I(em_pext, Gy, By, Ey, F_W0 | F_L0),
+	[3] = I(em_pdep, Gy, By, Ey, F_W0 | F_L0),
+};
+
+static const struct x86_opcode vpfx_38f6[4] = {
+	[0] = UD, UD, UD,
+	[3] = I(em_mulx, Gy, By, Ey, F_W0 | F_L0),
+};
+
+static const struct x86_opcode vpfx_38f7[4] = {
+	[0] = I(em_bextr, Gy, Ey, By, F_W0 | F_L0),
+	[1] = I(em_shlx, Gy, Ey, By, F_W0 | F_L0),
+	[2] = I(em_sarx, Gy, Ey, By, F_W0 | F_L0),
+	[3] = I(em_shrx, Gy, Ey, By, F_W0 | F_L0),
+};
+
+static const struct x86_opcode vex_map2[256] = {
+	[0x18] = BY_PFX(vpfx_3818),
+	[0x19] = BY_PFX(vpfx_3819),
+	[0x1a] = BY_PFX(vpfx_381a),
+	[0x2a] = BY_PFX(vpfx_382a),
+	[0x2c] = BY_PFX(vpfx_maskload),
+	[0x2d] = BY_PFX(vpfx_maskload),
+	[0x2e] = BY_PFX(vpfx_maskstore),
+	[0x2f] = BY_PFX(vpfx_maskstore),
+	[0x58] = BY_PFX(vpfx_3858),
+	[0x59] = BY_PFX(vpfx_3859),
+	[0x5a] = BY_PFX(vpfx_385a),
+	[0x78] = BY_PFX(vpfx_3878),
+	[0x79] = BY_PFX(vpfx_3879),
+	[0x8c] = BY_PFX(vpfx_388c),
+	[0x8e] = BY_PFX(vpfx_388e),
+	[0xf2] = BY_PFX(vpfx_38f2),
+	[0xf3] = BY_PFX(vpfx_38f3),
+	[0xf5] = BY_PFX(vpfx_38f5),
+	[0xf6] = BY_PFX(vpfx_38f6),
+	[0xf7] = BY_PFX(vpfx_38f7),
+};
+
+/* All of map 3 have a ModRM byte and an immediate byte, the missing rows too. */
+static const struct x86_opcode vpfx_3a19[4] = {	/* VEXTRACTF128 */
+	[0] = UD,
+	[1] = I(em_vextract128, Wdq, Vx, Ib, V_MOVE | F_VW0 | F_L1),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_3a39[4] = {	/* VEXTRACTI128 */
+	[0] = UD,
+	[1] = I(em_vextract128, Wdq, Vx, Ib, V_MOVE | F_VW0 | F_L1 | F_AVX2),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode vpfx_3af0[4] = {
+	[0] = UD, UD, UD,
+	[3] = I(em_rorx, Gy, Ey, Ib, F_W0 | F_L0),
+};
+
+static const struct x86_opcode vex_map3[256] = {
+	[0x19] = BY_PFX(vpfx_3a19),
+	[0x39] = BY_PFX(vpfx_3a39),
+	[0xf0] = BY_PFX(vpfx_3af0),
+};
 
 /* The default operand size, and the address size with and without 67. */
 static const u8 mode_op_bytes[] = {
@@ -1185,6 +1675,53 @@ static const struct x86_opcode *mode_row(const struct x86_opcode *row,
 	return row;
 }
 
+/*
+ * SDM 2A "VEX Prefix": p is at C4 or C5, and its two or three bytes are there.
+ * The row that its map has; NULL where there is no such map.
+ */
+static const struct x86_opcode *vex_maps(unsigned int map)
+{
+	switch (map) {
+	case 1:
+		return vex_map1;
+	case 2:
+		return vex_map2;
+	case 3:
+		return vex_map3;
+	default:
+		return NULL;
+	}
+}
+
+static void take_vex(struct x86_decode *d, const u8 *p, bool long_mode)
+{
+	static const u8 reps[] = { 0, 0, 0xf3, 0xf2 };
+	u8 last = *p == 0xc5 ? p[1] : p[2];
+
+	d->vex = 1;
+	d->map = *p == 0xc5 ? 1 : p[1] & 31;
+	/* R, X and B are there inverted; W is REX.W in the place of R. */
+	d->rex = 0x40;
+	if (*p == 0xc5)
+		d->rex |= p[1] & 0x80 ? 0 : 4;
+	else
+		d->rex |= (~p[1] >> 5 & 7) | (p[2] >> 4 & 8);
+	d->vvvv = ~last >> 3 & 15;
+	if (!long_mode) {
+		d->rex &= 0x48;
+		d->vvvv &= 7;
+	}
+	d->vex_l = last >> 2 & 1;
+	d->opsize = (last & 3) == 1;
+	d->rep = reps[last & 3];
+}
+
+/* Is C4 or C5 a VEX prefix?  next is the byte behind it. */
+static bool is_vex(enum x86emul_mode mode, u8 next)
+{
+	return mode == X86EMUL_MODE_PROT64 || (mode >= X86EMUL_MODE_PROT16 && next >= 0xc0);
+}
+
 static const struct x86_opcode *escape38_row(u8 opcode)
 {
 	const struct x86_opcode *row = &map2[opcode];
@@ -1328,10 +1865,11 @@ static inline unsigned int operand_bytes(const struct x86_emulate_ctxt *ctxt,
 {
 	static const u8 fixed[] = {
 		[SZ_b] = 1, [SZ_w] = 2, [SZ_d] = 4, [SZ_q] = 8, [SZ_dq] = 16,
+		[SZ_t] = 10,
 	};
 	unsigned int op_bytes = ctxt->d.op_bytes;
 
-	if (size <= SZ_dq)
+	if (size <= SZ_t)
 		return fixed[size];
 	switch (size) {
 	case SZ_v:
@@ -1340,6 +1878,8 @@ static inline unsigned int operand_bytes(const struct x86_emulate_ctxt *ctxt,
 		return op_bytes == 8 ? 4 : op_bytes;
 	case SZ_y:
 		return op_bytes == 8 ? 8 : 4;
+	case SZ_x:
+		return ctxt->d.vex_l ? 32 : 16;
 	default:
 		return ctxt->mode == X86EMUL_MODE_PROT64 ? 8 : 4;
 	}
@@ -1445,8 +1985,12 @@ static int decode_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
 		d->has_mem = 1;
 		d->seg = d->seg_override ? d->seg_override - 1 : X86_SEG_DS;
 		return take(ctxt, d->ad_bytes, &d->ea);
-	case C_FIX:
+	case C_NONE:
 		return decode_fixed(ctxt, op);
+	case C_H:
+		op->kind = code == O_By ? OPK_REG : OPK_XMM;
+		op->reg = d->vvvv;
+		break;
 	case C_SYS:
 		op->kind = OPK_SYS;
 		op->reg = d->modrm >> 3 & 7;
@@ -1491,6 +2035,48 @@ static void operand_size(struct x86_emulate_ctxt *ctxt, u32 flags)
 	d->op_bytes = bytes;
 }
 
+/* C4 or C5 has been taken; LOCK, 66, F2, F3 and REX before it are undefined. */
+static int decode_vex(struct x86_emulate_ctxt *ctxt, const struct x86_opcode **prow)
+{
+	struct x86_decode *d = &ctxt->d;
+	unsigned int first = ctxt->fetch_pos - 1, n = ctxt->fetch[first] == 0xc5 ? 2 : 3;
+	bool bad = d->lock || d->opsize || d->rep || d->rex;
+	const struct x86_opcode *map;
+	int rc;
+
+	*prow = NULL;
+
+	/* Its other bytes, and the opcode. */
+	rc = need(ctxt, n);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	take_vex(d, ctxt->fetch + first, ctxt->mode == X86EMUL_MODE_PROT64);
+	ctxt->fetch_pos += n;
+	map = vex_maps(d->map);
+	if (bad || !map)
+		return x86_emulate_fault(ctxt, EXC_UD);
+	d->opcode = ctxt->fetch[ctxt->fetch_pos - 1];
+	*prow = &map[d->opcode];
+	if (!((*prow)->flags & K_MASK))
+		return X86EMUL_UNHANDLEABLE;
+	return X86EMUL_CONTINUE;
+}
+
+/* What of VEX an instruction does without must be as for none. */
+static bool vex_allowed(const struct x86_decode *d, const struct x86_opcode *opnds)
+{
+	u32 flags = d->row->flags;
+	unsigned int i;
+
+	if ((flags & F_L0 && d->vex_l) || (flags & F_L1 && !d->vex_l) ||
+	    (flags & F_VW0 && d->rex & 8))
+		return false;
+	for (i = 0; i < 3; i++)
+		if (opnds->op[i] >> 4 == C_H)
+			return true;
+	return d->vvvv == 0;
+}
+
 static int decode_opcode(struct x86_emulate_ctxt *ctxt,
 			 const struct x86_opcode **prow)
 {
@@ -1508,6 +2094,13 @@ static int decode_opcode(struct x86_emulate_ctxt *ctxt,
 	} while (take_prefix(d, b, long_mode));
 
 	row = &map0[b];
+	if ((b & 0xfe) == 0xc4) {
+		rc = need(ctxt, 1);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+		if (is_vex(ctxt->mode, ctxt->fetch[ctxt->fetch_pos]))
+			return decode_vex(ctxt, prow);
+	}
 	if (b == 0x0f) {
 		rc = need(ctxt, 1);
 		if (rc != X86EMUL_CONTINUE)
@@ -1625,6 +2218,8 @@ int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
 	}
 	if ((row->flags & F_NO64) && ctxt->mode == X86EMUL_MODE_PROT64)
 		return x86_emulate_fault(ctxt, EXC_UD);
+	if (d->vex && !vex_allowed(d, opnds))
+		return x86_emulate_fault(ctxt, EXC_UD);
 
 	operand_size(ctxt, row->flags);
 	d->ad_bytes = mode_ad_bytes[ctxt->mode][d->adsize];
@@ -1686,6 +2281,36 @@ static unsigned int immediate_length(const struct x86_opcode *opnds, u32 flags,
 	return n;
 }
 
+/* The length of what has a VEX prefix at p[pos]; behind it, no form has exceptions. */
+static int vex_length(enum x86emul_mode mode, const u8 *p, unsigned int pos, unsigned int len)
+{
+	unsigned int behind = pos + (p[pos] == 0xc5 ? 3 : 4), map, i, n;
+	bool ad16 = mode_ad_bytes[mode][0] == 2;
+
+	for (i = 0; i < pos; i++)
+		if (p[i] == 0x67)
+			ad16 = mode_ad_bytes[mode][1] == 2;
+	if (behind > len)
+		goto short_of_bytes;
+	map = p[pos] == 0xc5 ? 1 : p[pos + 1] & 31;
+	if (!vex_maps(map))
+		return -EINVAL;
+	if (map == 1 && p[behind - 1] == 0x77)
+		return behind;
+	n = modrm_length(p + behind, len - behind, ad16);
+	if (!n)
+		goto short_of_bytes;
+	n += behind + (map == 3);
+	/* 0F 70 to 73, C2, C4 to C6: an immediate byte */
+	if (map == 1 && ((p[behind - 1] & 0xfc) == 0x70 || p[behind - 1] == 0xc2 ||
+			 (p[behind - 1] >= 0xc4 && p[behind - 1] <= 0xc6)))
+		n++;
+	if (n <= len)
+		return n;
+short_of_bytes:
+	return len < X86_MAX_INSN_LEN ? -ENODATA : -EINVAL;
+}
+
 int x86_insn_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 {
 	bool long_mode = mode == X86EMUL_MODE_PROT64;
@@ -1705,7 +2330,12 @@ int x86_insn_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 	} while (take_prefix(&d, b, long_mode));
 
 	row = &map0[b];
-	if (b == 0x0f) {
+	if ((b & 0xfe) == 0xc4) {
+		if (pos >= len)
+			goto short_of_bytes;
+		if (is_vex(mode, p[pos]))
+			return vex_length(mode, p, pos - 1, len);
+	} else if (b == 0x0f) {
 		if (pos >= len)
 			goto short_of_bytes;
 		b = p[pos++];

@@ -11,7 +11,7 @@
 #include "x86_emulate.h"
 
 enum operand_class {
-	C_NONE,
+	C_NONE,		/* with a size: see O_CL and following */
 	C_E,		/* ModRM.rm: general register or memory */
 	C_M,		/* ModRM.rm: memory only */
 	C_G,		/* ModRM.reg: general register */
@@ -21,17 +21,19 @@ enum operand_class {
 	C_J,		/* immediate, relative to the next instruction */
 	C_O,		/* memory at an immediate offset */
 	C_A,		/* the accumulator */
-	C_FIX,		/* see O_CL and following */
 	C_SYS,		/* ModRM.reg: segment, control or debug register */
 	C_P,		/* ModRM.reg: MMX */
 	C_Q,		/* ModRM.rm: MMX or memory */
 	C_V,		/* ModRM.reg: XMM */
 	C_W,		/* ModRM.rm: XMM or memory */
+	C_H,		/* VEX.vvvv: XMM; with size y, general register */
 };
 
 enum operand_size {
 	SZ_0,
 	SZ_b, SZ_w, SZ_d, SZ_q, SZ_dq,
+	SZ_t,		/* 10 */
+	SZ_x,		/* 16 or, by VEX.L, 32 */
 	SZ_v,		/* the operand size: 2, 4, 8 */
 	SZ_z,		/* 2, 4, 4 */
 	SZ_y,		/* 4, 4, 8 */
@@ -46,6 +48,7 @@ enum operand_code {
 	O_Ev = OPND(E, v), O_Ey = OPND(E, y), O_En = OPND(E, n), O_Eq = OPND(E, q),
 	O_M = OPND(M, 0), O_Mb = OPND(M, b), O_Mw = OPND(M, w), O_Md = OPND(M, d),
 	O_Mq = OPND(M, q), O_Mv = OPND(M, v), O_My = OPND(M, y), O_Mdq = OPND(M, dq),
+	O_Mt = OPND(M, t), O_Mx = OPND(M, x),
 	O_Gb = OPND(G, b), O_Gw = OPND(G, w), O_Gd = OPND(G, d),
 	O_Gv = OPND(G, v), O_Gy = OPND(G, y), O_Gn = OPND(G, n),
 	O_Zb = OPND(Z, b), O_Zv = OPND(Z, v),
@@ -53,13 +56,16 @@ enum operand_code {
 	O_Sb = OPND(S, b),
 	O_Jb = OPND(J, b), O_Jz = OPND(J, z),
 	O_Ob = OPND(O, b), O_Ov = OPND(O, v),
-	O_AL = OPND(A, b), O_rAX = OPND(A, v), O_eAX = OPND(A, z),
-	O_CL = OPND(FIX, b), O_DX = OPND(FIX, w), O_1 = OPND(FIX, d),
-	O_Ap = OPND(FIX, z),	/* far pointer in the instruction */
+	O_AL = OPND(A, b), O_AX = OPND(A, w), O_rAX = OPND(A, v), O_eAX = OPND(A, z),
+	O_CL = OPND(NONE, b), O_DX = OPND(NONE, w), O_1 = OPND(NONE, d),
+	O_Ap = OPND(NONE, z),	/* far pointer in the instruction */
 	O_Sw = OPND(SYS, w), O_Cn = OPND(SYS, n), O_Dn = OPND(SYS, q),
 	O_Pd = OPND(P, d), O_Pq = OPND(P, q), O_Qq = OPND(Q, q),
 	O_Vd = OPND(V, d), O_Vq = OPND(V, q), O_Vdq = OPND(V, dq),
-	O_Wd = OPND(W, d), O_Wq = OPND(W, q), O_Wdq = OPND(W, dq),
+	O_Vx = OPND(V, x),
+	O_Wb = OPND(W, b), O_Ww = OPND(W, w),
+	O_Wd = OPND(W, d), O_Wq = OPND(W, q), O_Wdq = OPND(W, dq), O_Wx = OPND(W, x),
+	O_Hdq = OPND(H, dq), O_Hx = OPND(H, x), O_By = OPND(H, y),
 };
 
 enum operand_kind {
@@ -99,7 +105,7 @@ enum {
 	F_W0 = 1 << 5,		/* operand 0 is written, not read */
 	F_R0 = 1 << 6,		/* operand 0 is read, not written */
 	F_N0 = F_W0 | F_R0,	/* operand 0 is the executor's own business */
-	F_N1 = 1 << 7,		/* so is operand 1 */
+	F_N1 = 1 << 7,		/* so are operands 1 and 2 */
 	F_D64 = 1 << 8,		/* 64-bit mode: operand size 64 or, by 66, 16 */
 	F_F64 = 1 << 9,		/* 64-bit mode: 64 always (66: see near_branch) */
 	F_NO64 = 1 << 10,	/* #UD in 64-bit mode */
@@ -110,6 +116,11 @@ enum {
 	F_SSE = 1 << 15,	/* #UD and #NM by CR0.EM, CR0.TS, CR4.OSFXSR */
 	F_MMX = 1 << 16,
 	F_ALIGN = 1 << 17,	/* #GP(0) unless the memory operand is aligned */
+	F_AVX = 1 << 18,	/* #UD and #NM by CR4.OSXSAVE, XCR0, CR0.TS */
+	F_L0 = 1 << 19,		/* #UD unless VEX.L is 0 */
+	F_L1 = 1 << 20,		/* ... 1 */
+	F_VW0 = 1 << 21,	/* #UD unless VEX.W is 0 */
+	F_AVX2 = 1 << 22,	/* of AVX2, not of AVX */
 };
 
 struct x86_opcode {
@@ -146,7 +157,7 @@ struct x86_opcode {
 enum {
 	EXC_DE = 0, EXC_DB = 1, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6,
 	EXC_NM = 7, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13,
-	EXC_PF = 14,
+	EXC_PF = 14, EXC_MF = 16,
 };
 
 static inline u64 x86_mask(unsigned int bytes)
@@ -192,9 +203,15 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(rdmsr) X(wrmsr) X(rdtsc) X(rdtscp) X(rdpid) X(rdpmc) X(cpuid) \
 	X(hypercall) X(swapgs) X(clac) X(stac) \
 	X(rdfsbase) X(rdgsbase) X(wrfsbase) X(wrgsbase) \
-	X(fninit) X(fnstcw) X(fnstsw) \
+	X(xgetbv) X(xsetbv) X(movdiri) X(movdir64b) \
+	X(andn) X(bextr) X(blsr) X(blsmsk) X(blsi) X(bzhi) X(mulx) X(pdep) X(pext) \
+	X(rorx) X(sarx) X(shlx) X(shrx) \
+	X(fld) X(fst) X(farith) X(fldcw) X(fninit) X(fnstcw) X(fnstsw) \
+	X(emms) X(fxsave) X(fxrstor) X(ldmxcsr) X(stmxcsr) \
 	X(movv) X(movv_low) X(movv_high) X(movhl) X(movd_to) X(movd_from) \
-	X(movm) X(movmd_to) X(movmd_from) X(maskmov)
+	X(movddup) X(movsldup) X(movshdup) \
+	X(movm) X(movmd_to) X(movmd_from) X(maskmov) \
+	X(vbroadcast) X(vmaskmov) X(vextract128) X(vzeroupper)
 
 #define X(name) int em_##name(struct x86_emulate_ctxt *ctxt);
 EXECUTORS(X)

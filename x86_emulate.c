@@ -1189,6 +1189,33 @@ int em_movbe(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
+int em_movdiri(struct x86_emulate_ctxt *ctxt)
+{
+	if (!has_feature(ctxt, X86EMUL_FEAT_MOVDIRI))
+		return fault_ud(ctxt);
+	return em_mov(ctxt);
+}
+
+/* 64 bytes, to where the register points to in ES */
+int em_movdir64b(struct x86_emulate_ctxt *ctxt)
+{
+	u64 to = get_reg(ctxt, OP0.reg, ctxt->d.ad_bytes), linear;
+	int rc;
+
+	if (!has_feature(ctxt, X86EMUL_FEAT_MOVDIR64B))
+		return fault_ud(ctxt);
+	rc = x86em_read_ea(ctxt, 0, ctxt->vec, 64);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_linearize(ctxt, X86_SEG_ES, to, 64, true, &linear);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_probe_write(ctxt, linear, 64);
+	if (rc == X86EMUL_CONTINUE && (linear & 63))
+		rc = fault_gp(ctxt, 0);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_mem_write(ctxt, linear, ctxt->vec, 64, 0);
+	return rc;
+}
+
 /* SDM 2A "CRC32": the polynomial 11EDC6F41, reflected */
 int em_crc32(struct x86_emulate_ctxt *ctxt)
 {
@@ -1202,6 +1229,138 @@ int em_crc32(struct x86_emulate_ctxt *ctxt)
 	OP0.val = crc;
 	return X86EMUL_CONTINUE;
 }
+
+/* ---- BMI1 and BMI2: operands by VEX ---- */
+
+static int bmi1(struct x86_emulate_ctxt *ctxt, u64 res, bool cf)
+{
+	if (!has_feature(ctxt, X86EMUL_FEAT_BMI1))
+		return fault_ud(ctxt);
+	OP0.val = res;
+	/* AF and PF are undefined; the processors we know clear them. */
+	set_flags(ctxt, X86_FLAGS_STATUS, (flags_zsp(res, OP0.bytes) & ~X86_FLAG_PF) |
+		  (cf ? X86_FLAG_CF : 0));
+	return X86EMUL_CONTINUE;
+}
+
+int em_andn(struct x86_emulate_ctxt *ctxt)
+{
+	return bmi1(ctxt, ~OP1.val & OP2.val, false);
+}
+
+int em_blsr(struct x86_emulate_ctxt *ctxt)
+{
+	return bmi1(ctxt, OP1.val & (OP1.val - 1), !OP1.val);
+}
+
+int em_blsmsk(struct x86_emulate_ctxt *ctxt)
+{
+	return bmi1(ctxt, OP1.val ^ (OP1.val - 1), !OP1.val);
+}
+
+int em_blsi(struct x86_emulate_ctxt *ctxt)
+{
+	return bmi1(ctxt, OP1.val & (0 - OP1.val), OP1.val);
+}
+
+static u64 low_bits(unsigned int n)
+{
+	return n > 63 ? ~0ull : (1ull << n) - 1;
+}
+
+int em_bextr(struct x86_emulate_ctxt *ctxt)
+{
+	unsigned int start = OP2.val & 0xff, n = OP2.val >> 8 & 0xff;
+	u64 res = start > 63 ? 0 : OP1.val >> start & low_bits(n);
+	int rc;
+
+	rc = bmi1(ctxt, res, false);
+	/* SF is undefined, and cleared. */
+	if (rc == X86EMUL_CONTINUE)
+		set_flags(ctxt, X86_FLAG_SF, 0);
+	return rc;
+}
+
+int em_bzhi(struct x86_emulate_ctxt *ctxt)
+{
+	unsigned int n = OP2.val & 0xff;
+
+	if (!has_feature(ctxt, X86EMUL_FEAT_BMI2))
+		return fault_ud(ctxt);
+	OP0.val = OP1.val & low_bits(n);
+	set_flags(ctxt, X86_FLAGS_STATUS, (flags_zsp(OP0.val, OP0.bytes) & ~X86_FLAG_PF) |
+		  (n >= OP0.bytes * 8u ? X86_FLAG_CF : 0));
+	return X86EMUL_CONTINUE;
+}
+
+/* The rest of BMI2 leaves the flags alone. */
+static int bmi2(struct x86_emulate_ctxt *ctxt, u64 res)
+{
+	if (!has_feature(ctxt, X86EMUL_FEAT_BMI2))
+		return fault_ud(ctxt);
+	OP0.val = res;
+	return X86EMUL_CONTINUE;
+}
+
+/* The high half goes to operand 0, last, the low one to operand 1. */
+int em_mulx(struct x86_emulate_ctxt *ctxt)
+{
+	unsigned int bytes = OP0.bytes;
+	u64 hi, lo;
+
+	if (!has_feature(ctxt, X86EMUL_FEAT_BMI2))
+		return fault_ud(ctxt);
+	multiply(get_reg(ctxt, X86_RDX, bytes), OP2.val, &hi, &lo);
+	put_reg(ctxt, OP1.reg, lo, bytes);
+	OP0.val = bytes == 8 ? hi : lo >> 32;
+	return X86EMUL_CONTINUE;
+}
+
+int em_pdep(struct x86_emulate_ctxt *ctxt)
+{
+	u64 src = OP1.val, mask = OP2.val, res = 0;
+
+	for (; mask; mask &= mask - 1, src >>= 1)
+		if (src & 1)
+			res |= mask & (0 - mask);
+	return bmi2(ctxt, res);
+}
+
+int em_pext(struct x86_emulate_ctxt *ctxt)
+{
+	u64 mask = OP2.val, res = 0, bit = 1;
+
+	for (; mask; mask &= mask - 1, bit <<= 1)
+		if (OP1.val & mask & (0 - mask))
+			res |= bit;
+	return bmi2(ctxt, res);
+}
+
+int em_rorx(struct x86_emulate_ctxt *ctxt)
+{
+	unsigned int bits = OP0.bytes * 8, n = OP2.val & (bits - 1);
+
+	return bmi2(ctxt, n ? OP1.val >> n | OP1.val << (bits - n) : OP1.val);
+}
+
+int em_sarx(struct x86_emulate_ctxt *ctxt)
+{
+	s64 val = (s64)x86_sext(OP1.val, OP1.bytes);
+
+	return bmi2(ctxt, (u64)(val >> shift_count(&OP0, OP2.val)));
+}
+
+int em_shlx(struct x86_emulate_ctxt *ctxt)
+{
+	return bmi2(ctxt, OP1.val << shift_count(&OP0, OP2.val));
+}
+
+int em_shrx(struct x86_emulate_ctxt *ctxt)
+{
+	return bmi2(ctxt, OP1.val >> shift_count(&OP0, OP2.val));
+}
+
+/* ---- conditions and addresses ---- */
 
 int em_setcc(struct x86_emulate_ctxt *ctxt)
 {
@@ -2004,7 +2163,7 @@ static int check_privilege(struct x86_emulate_ctxt *ctxt, u32 flags)
 		return fault_ud(ctxt);
 	if ((flags & F_CPL0) && cpl(ctxt))
 		return fault_gp(ctxt, 0);
-	if (flags & (F_SSE | F_MMX))
+	if (flags & (F_SSE | F_MMX | F_AVX))
 		return x86em_check_media(ctxt, flags);
 	return X86EMUL_CONTINUE;
 }
@@ -2015,7 +2174,7 @@ static int load_operands(struct x86_emulate_ctxt *ctxt, u32 flags)
 	int rc = X86EMUL_CONTINUE;
 
 	/* Sources first: none of them is what a locked operation waits for. */
-	if (d->op[2].kind != OPK_NONE)
+	if (d->op[2].kind != OPK_NONE && !(flags & F_N1))
 		rc = x86em_load_operand(ctxt, &d->op[2], false);
 	if (rc == X86EMUL_CONTINUE && d->op[1].kind != OPK_NONE && !(flags & F_N1))
 		rc = x86em_load_operand(ctxt, &d->op[1], false);
@@ -2048,7 +2207,7 @@ static int execute(struct x86_emulate_ctxt *ctxt)
 	u32 flags = row->flags;
 	int rc;
 
-	if (flags & (F_PROT | F_CPL0 | F_SSE | F_MMX)) {
+	if (flags & (F_PROT | F_CPL0 | F_SSE | F_MMX | F_AVX)) {
 		rc = check_privilege(ctxt, flags);
 		if (rc != X86EMUL_CONTINUE)
 			return rc;

@@ -135,8 +135,6 @@ enum {
 	X86EMUL_ACC_WRITE = 2,	/* read: will be written too, so fault as a write does */
 };
 
-enum x86emul_x87 { X86EMUL_FNINIT, X86EMUL_FNSTCW, X86EMUL_FNSTSW };
-
 enum x86emul_dtable { X86EMUL_GDT, X86EMUL_IDT };
 
 /* What a guest's CPUID decides about an opcode's meaning. */
@@ -154,6 +152,12 @@ enum x86emul_feature {
 	X86EMUL_FEAT_LAHF_LM,
 	X86EMUL_FEAT_ADX,
 	X86EMUL_FEAT_SSE42,	/* CRC32 */
+	X86EMUL_FEAT_BMI1,
+	X86EMUL_FEAT_BMI2,
+	X86EMUL_FEAT_AVX,
+	X86EMUL_FEAT_AVX2,
+	X86EMUL_FEAT_MOVDIRI,
+	X86EMUL_FEAT_MOVDIR64B,
 };
 
 /*
@@ -233,8 +237,9 @@ struct x86_emulate_ops {
 	void (*unblock_nmi)(struct x86_emulate_ctxt *ctxt);
 
 	/*
-	 * Media registers, optional.  get/put_vec: bytes is 16 (the rest of the
-	 * register is kept); get/put_mmx also leave MMX state as MMX does.
+	 * Media registers, optional.  get/put_vec: bytes is 16 (XMM; the rest of
+	 * the register is kept) or 32 (YMM; the rest is cleared); get/put_mmx also
+	 * leave MMX state as MMX does.
 	 */
 	int (*get_vec)(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *val,
 		       unsigned int bytes);
@@ -242,8 +247,18 @@ struct x86_emulate_ops {
 		       const void *val, unsigned int bytes);
 	int (*get_mmx)(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 *val);
 	int (*put_mmx)(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val);
-	/* Optional: what boot code asks to find an FPU; val for the stores. */
-	int (*x87)(struct x86_emulate_ctxt *ctxt, enum x86emul_x87 what, u16 *val);
+	/*
+	 * Optional: execute an x87 instruction as it stands, but with mem as its
+	 * memory operand.  opcode is D8 to DF; those of memory (ModRM.mod 0 to 2),
+	 * environments excepted, and FNINIT (DB E3) are asked for.
+	 */
+	int (*x87)(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem);
+	/* Optional: FXSAVE and FXRSTOR of 512 bytes, aligned; rex_w: 64-bit pointers */
+	int (*fxsave)(struct x86_emulate_ctxt *ctxt, void *image, bool rex_w);
+	int (*fxrstor)(struct x86_emulate_ctxt *ctxt, const void *image, bool rex_w);
+	/* Extended control registers; optional: without, no AVX. */
+	int (*get_xcr)(struct x86_emulate_ctxt *ctxt, u32 nr, u64 *val);
+	int (*set_xcr)(struct x86_emulate_ctxt *ctxt, u32 nr, u64 val);
 };
 
 #define X86_MAX_INSN_LEN	15
@@ -273,8 +288,10 @@ struct x86_decode {
 	u8 seg_override;	/* segment + 1 */
 	u8 has_modrm;
 	u8 has_mem;
-	u8 sib_index_none;
 	u8 map;			/* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
+	u8 vex;			/* by a VEX prefix; rex, opsize and rep are its too */
+	u8 vex_l;		/* 256 bits */
+	u8 vvvv;
 	u8 opcode;
 	u8 modrm;
 
@@ -338,7 +355,8 @@ struct x86_emulate_ctxt {
 	bool skip_write;	/* the executor wants operand 0 left alone */
 	u16 ins_count;		/* units the pending pio_in was asked for */
 	u8 vec[64];		/* a media operand */
-	u8 batch[X86EMUL_BATCH_BYTES];	/* REP INS and OUTS */
+	/* REP INS and OUTS; FXSAVE's image */
+	u8 batch[X86EMUL_BATCH_BYTES] __attribute__((aligned(64)));
 };
 
 /* Clears what must be clear once; ops, priv, va_bits, amd are set after it. */

@@ -21,6 +21,8 @@
 #define CR4_OSFXSR (1u << 9)
 #define CR4_UMIP (1u << 11)
 #define CR4_FSGSBASE (1u << 16)
+#define CR4_OSXSAVE (1u << 18)
+#define CR0_NE (1u << 5)
 
 #define MSR_SYSENTER_CS 0x174
 #define MSR_SYSENTER_ESP 0x175

@@ -2098,6 +2098,39 @@ int em_cpuid(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
+static int check_xcr(struct x86_emulate_ctxt *ctxt)
+{
+	if (!ctxt->ops->get_xcr || !ctxt->ops->set_xcr)
+		return X86EMUL_UNHANDLEABLE;
+	if (!(ctxt->ops->get_cr(ctxt, 4) & CR4_OSXSAVE))
+		return fault_ud(ctxt);
+	return X86EMUL_CONTINUE;
+}
+
+int em_xgetbv(struct x86_emulate_ctxt *ctxt)
+{
+	u64 val;
+	int rc;
+
+	rc = check_xcr(ctxt);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->get_xcr(ctxt, ctxt->regs[X86_RCX], &val);
+	if (rc == X86EMUL_CONTINUE)
+		put_edx_eax(ctxt, val);
+	return rc;
+}
+
+int em_xsetbv(struct x86_emulate_ctxt *ctxt)
+{
+	u64 val = get_reg(ctxt, X86_RDX, 4) << 32 | get_reg(ctxt, X86_RAX, 4);
+	int rc;
+
+	rc = check_xcr(ctxt);
+	if (rc == X86EMUL_CONTINUE && cpl(ctxt))
+		rc = fault_gp(ctxt, 0);
+	return rc == X86EMUL_CONTINUE ? ctxt->ops->set_xcr(ctxt, ctxt->regs[X86_RCX], val) : rc;
+}
+
 int em_swapgs(struct x86_emulate_ctxt *ctxt)
 {
 	u64 gs, kernel_gs;

@@ -1,10 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The emulator's x87, MMX and SSE instructions: moves, loads and stores.
+ * The emulator's x87, MMX, SSE and AVX instructions: moves, loads and stores.
+ * What a value means is the processor's business: x87 instructions are executed
+ * by ops->x87, on a copy of their memory operand.
  */
 #include "x86_emulate_priv.h"
 
-/* ---- x87 and media moves ---- */
+/* ---- x87 ---- */
+
+#define X87_DD_STSW 0x3f	/* FNSTSW m16, with DD; FNSTCW m16, with D9 */
+#define X87_SW_ES 0x80
+/* What, unmasked, keeps a store from being made: invalid, overflow, underflow */
+#define X87_NO_STORE 0x19
+
+static int x87_word(struct x86_emulate_ctxt *ctxt, u8 opcode, u16 *val)
+{
+	return ctxt->ops->x87(ctxt, opcode, X87_DD_STSW, val);
+}
+
+/* Is an exception waiting for this, the next instruction that looks?  SDM 1 "x87 FPU" */
+static int check_pending(struct x86_emulate_ctxt *ctxt)
+{
+	u16 sw;
+	int rc;
+
+	rc = x87_word(ctxt, 0xdd, &sw);
+	if (rc != X86EMUL_CONTINUE || !(sw & X87_SW_ES))
+		return rc;
+	/* Without CR0.NE it is an interrupt of the board's. */
+	if (!(ctxt->ops->get_cr(ctxt, 0) & CR0_NE))
+		return X86EMUL_UNHANDLEABLE;
+	return x86_emulate_fault(ctxt, EXC_MF);
+}
+
+static int check_x87(struct x86_emulate_ctxt *ctxt, bool waits)
+{
+	if (!ctxt->ops->x87)
+		return X86EMUL_UNHANDLEABLE;
+	if (ctxt->ops->get_cr(ctxt, 0) & (CR0_EM | CR0_TS))
+		return x86_emulate_fault(ctxt, EXC_NM);
+	return waits ? check_pending(ctxt) : X86EMUL_CONTINUE;
+}
 
 int em_wait(struct x86_emulate_ctxt *ctxt)
 {
@@ -12,37 +48,246 @@ int em_wait(struct x86_emulate_ctxt *ctxt)
 
 	if ((cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS))
 		return x86_emulate_fault(ctxt, EXC_NM);
-	/* Whether an x87 exception is pending, we cannot tell. */
-	return X86EMUL_UNHANDLEABLE;
+	return ctxt->ops->x87 ? check_pending(ctxt) : X86EMUL_UNHANDLEABLE;
 }
 
-static int x87(struct x86_emulate_ctxt *ctxt, enum x86emul_x87 what)
+/* FLD, FILD, FBLD, FLDCW and arithmetic with memory */
+static int x87_load(struct x86_emulate_ctxt *ctxt)
 {
-	u16 val = 0;
+	u8 val[16];
 	int rc;
 
-	if (!ctxt->ops->x87)
-		return X86EMUL_UNHANDLEABLE;
-	if (ctxt->ops->get_cr(ctxt, 0) & (CR0_EM | CR0_TS))
-		return x86_emulate_fault(ctxt, EXC_NM);
-	rc = ctxt->ops->x87(ctxt, what, &val);
-	OP0.val = val;
+	rc = check_x87(ctxt, true);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_read_ea(ctxt, 0, val, OP0.bytes);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, val);
 	return rc;
+}
+
+int em_fld(struct x86_emulate_ctxt *ctxt)
+{
+	return x87_load(ctxt);
+}
+
+int em_farith(struct x86_emulate_ctxt *ctxt)
+{
+	return x87_load(ctxt);
+}
+
+int em_fldcw(struct x86_emulate_ctxt *ctxt)
+{
+	return x87_load(ctxt);
+}
+
+/*
+ * FST, FSTP, FIST, FISTP, FISTTP, FBSTP.  The value is popped before it is
+ * written, so memory is asked first.
+ */
+int em_fst(struct x86_emulate_ctxt *ctxt)
+{
+	u16 cw, sw;
+	u8 val[16];
+	u64 linear;
+	int rc;
+
+	rc = check_x87(ctxt, true);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, OP0.bytes, true, &linear);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_probe_write(ctxt, linear, OP0.bytes);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, val);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x87_word(ctxt, 0xd9, &cw);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x87_word(ctxt, 0xdd, &sw);
+	if (rc != X86EMUL_CONTINUE || (sw & ~cw & X87_NO_STORE))
+		return rc;
+	return x86em_mem_write(ctxt, linear, val, OP0.bytes, 0);
 }
 
 int em_fninit(struct x86_emulate_ctxt *ctxt)
 {
-	return x87(ctxt, X86EMUL_FNINIT);
+	int rc;
+
+	rc = check_x87(ctxt, false);
+	return rc == X86EMUL_CONTINUE ? ctxt->ops->x87(ctxt, 0xdb, 0xe3, NULL) : rc;
+}
+
+static int store_word(struct x86_emulate_ctxt *ctxt, u8 opcode)
+{
+	u16 val = 0;
+	int rc;
+
+	rc = check_x87(ctxt, false);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x87_word(ctxt, opcode, &val);
+	OP0.val = val;
+	return rc;
 }
 
 int em_fnstcw(struct x86_emulate_ctxt *ctxt)
 {
-	return x87(ctxt, X86EMUL_FNSTCW);
+	return store_word(ctxt, 0xd9);
 }
 
 int em_fnstsw(struct x86_emulate_ctxt *ctxt)
 {
-	return x87(ctxt, X86EMUL_FNSTSW);
+	return store_word(ctxt, 0xdd);
+}
+
+/* ---- FXSAVE's image ---- */
+
+#define FX_MXCSR 24
+#define FX_MXCSR_MASK 28
+#define FX_TAGS 4
+#define FX_BYTES 512
+
+static bool rex_w(const struct x86_emulate_ctxt *ctxt)
+{
+	return mode64(ctxt) && ctxt->d.rex & 8;
+}
+
+static int check_fx(struct x86_emulate_ctxt *ctxt, u64 *linear, bool write)
+{
+	int rc;
+
+	if (!ctxt->ops->fxsave || !ctxt->ops->fxrstor)
+		return X86EMUL_UNHANDLEABLE;
+	if (ctxt->ops->get_cr(ctxt, 0) & (CR0_EM | CR0_TS))
+		return x86_emulate_fault(ctxt, EXC_NM);
+	rc = x86em_check_aligned(ctxt, 16);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, FX_BYTES, write, linear);
+	return rc;
+}
+
+/* What is behind XMM7, or XMM15 in 64-bit mode, is not written. */
+int em_fxsave(struct x86_emulate_ctxt *ctxt)
+{
+	unsigned int bytes = mode64(ctxt) ? 416 : 288, n, i;
+	u64 linear;
+	int rc;
+
+	rc = check_fx(ctxt, &linear, true);
+	/* Of each page once, before the first is written. */
+	for (i = 0; rc == X86EMUL_CONTINUE && i < bytes; i += 32)
+		rc = x86em_probe_write(ctxt, linear + i, 32);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->fxsave(ctxt, ctxt->batch, rex_w(ctxt));
+	for (i = 0; rc == X86EMUL_CONTINUE && i < bytes; i += n) {
+		n = bytes - i < 64 ? bytes - i : 64;
+		rc = x86em_mem_write(ctxt, linear + i, ctxt->batch + i, n, 0);
+	}
+	return rc;
+}
+
+/* A bit of MXCSR that the processor lacks is #GP. */
+static int check_mxcsr(struct x86_emulate_ctxt *ctxt, const u8 *image, u32 mxcsr)
+{
+	u32 mask;
+
+	memcpy(&mask, image + FX_MXCSR_MASK, 4);
+	if (!mask)
+		mask = 0xffbf;
+	return mxcsr & ~mask ? fault_gp(ctxt, 0) : X86EMUL_CONTINUE;
+}
+
+int em_fxrstor(struct x86_emulate_ctxt *ctxt)
+{
+	u8 *now = ctxt->batch, *image = ctxt->batch + FX_BYTES;
+	unsigned int used = mode64(ctxt) ? 416 : 288, i;
+	u64 linear;
+	u32 mxcsr;
+	int rc;
+
+	rc = check_fx(ctxt, &linear, false);
+	for (i = 0; rc == X86EMUL_CONTINUE && i < FX_BYTES; i += 64)
+		rc = x86em_mem_read(ctxt, linear + i, image + i, 64, 0);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->fxsave(ctxt, now, rex_w(ctxt));
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	memcpy(&mxcsr, image + FX_MXCSR, 4);
+	rc = check_mxcsr(ctxt, now, mxcsr);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	memcpy(image + used, now + used, FX_BYTES - used);
+	return ctxt->ops->fxrstor(ctxt, image, rex_w(ctxt));
+}
+
+/* The state's image, to look at or to change; with 64-bit pointers, so nothing is lost. */
+static int get_image(struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->ops->fxsave ? ctxt->ops->fxsave(ctxt, ctxt->batch, true) :
+				   X86EMUL_UNHANDLEABLE;
+}
+
+static int put_image(struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->ops->fxrstor ? ctxt->ops->fxrstor(ctxt, ctxt->batch, true) :
+				    X86EMUL_UNHANDLEABLE;
+}
+
+int em_ldmxcsr(struct x86_emulate_ctxt *ctxt)
+{
+	u32 val = 0;
+	int rc;
+
+	rc = x86em_read_ea(ctxt, 0, &val, 4);
+	if (rc == X86EMUL_CONTINUE)
+		rc = get_image(ctxt);
+	if (rc == X86EMUL_CONTINUE)
+		rc = check_mxcsr(ctxt, ctxt->batch, val);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	memcpy(ctxt->batch + FX_MXCSR, &val, 4);
+	return put_image(ctxt);
+}
+
+int em_stmxcsr(struct x86_emulate_ctxt *ctxt)
+{
+	int rc;
+
+	rc = get_image(ctxt);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_write_seg(ctxt, ctxt->d.seg, ctxt->d.ea, ctxt->batch + FX_MXCSR, 4);
+	return rc;
+}
+
+/* The top goes to 0, as by all of MMX, and the tags to empty. */
+int em_emms(struct x86_emulate_ctxt *ctxt)
+{
+	u64 mm;
+	int rc;
+
+	rc = ctxt->ops->fxsave ? ctxt->ops->get_mmx(ctxt, 0, &mm) : X86EMUL_UNHANDLEABLE;
+	if (rc == X86EMUL_CONTINUE)
+		rc = get_image(ctxt);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	ctxt->batch[FX_TAGS] = 0;
+	return put_image(ctxt);
+}
+
+/* ---- media operands ---- */
+
+/* VEX is undefined in real and virtual-8086 mode: the decoder has seen to that. */
+static int check_avx(struct x86_emulate_ctxt *ctxt, u32 flags)
+{
+	u64 xcr0;
+	int rc;
+
+	if (!ctxt->ops->get_xcr)
+		return X86EMUL_UNHANDLEABLE;
+	if (!has_feature(ctxt, flags & F_AVX2 ? X86EMUL_FEAT_AVX2 : X86EMUL_FEAT_AVX) ||
+	    !(ctxt->ops->get_cr(ctxt, 4) & CR4_OSXSAVE))
+		return fault_ud(ctxt);
+	rc = ctxt->ops->get_xcr(ctxt, 0, &xcr0);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	return (xcr0 & 6) == 6 ? X86EMUL_CONTINUE : fault_ud(ctxt);
 }
 
 /* SDM 2A "Exception Conditions of SIMD instructions" and MMX's, as far as CR0 and CR4 */
@@ -50,18 +295,24 @@ int x86em_check_media(struct x86_emulate_ctxt *ctxt, u32 flags)
 {
 	const struct x86_emulate_ops *ops = ctxt->ops;
 	u64 cr0;
+	int rc;
 
 	if (flags & F_MMX ? !ops->get_mmx || !ops->put_mmx :
 	    !ops->get_vec || !ops->put_vec)
 		return X86EMUL_UNHANDLEABLE;
 	cr0 = ops->get_cr(ctxt, 0);
-	if (cr0 & CR0_EM)
+	if (flags & F_AVX) {
+		rc = check_avx(ctxt, flags);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+	} else if (cr0 & CR0_EM) {
 		return fault_ud(ctxt);
+	}
 	if ((flags & F_SSE) && !(ops->get_cr(ctxt, 4) & CR4_OSFXSR))
 		return fault_ud(ctxt);
 	if (cr0 & CR0_TS)
 		return x86_emulate_fault(ctxt, EXC_NM);
-	return X86EMUL_CONTINUE;
+	return flags & F_MMX && ops->x87 ? check_pending(ctxt) : X86EMUL_CONTINUE;
 }
 
 static int media_address(struct x86_emulate_ctxt *ctxt, unsigned int bytes,
@@ -69,6 +320,7 @@ static int media_address(struct x86_emulate_ctxt *ctxt, unsigned int bytes,
 {
 	int rc;
 
+	/* VEX lets all but the aligned moves be unaligned. */
 	if (ctxt->d.row->flags & F_ALIGN) {
 		rc = x86em_check_aligned(ctxt, bytes);
 		if (rc != X86EMUL_CONTINUE)
@@ -77,7 +329,7 @@ static int media_address(struct x86_emulate_ctxt *ctxt, unsigned int bytes,
 	return x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, write, linear);
 }
 
-/* To or from val: bytes of memory, or a whole register (16 bytes for XMM) */
+/* To or from val: bytes of memory, or a whole register (16 or 32 bytes, or MMX's 8) */
 static int media_load(struct x86_emulate_ctxt *ctxt, const struct x86_operand *op,
 		      void *val, unsigned int bytes)
 {
@@ -86,7 +338,7 @@ static int media_load(struct x86_emulate_ctxt *ctxt, const struct x86_operand *o
 
 	switch (op->kind) {
 	case OPK_XMM:
-		return ctxt->ops->get_vec(ctxt, op->reg, val, 16);
+		return ctxt->ops->get_vec(ctxt, op->reg, val, bytes > 16 ? 32 : 16);
 	case OPK_MMX:
 		rc = ctxt->ops->get_mmx(ctxt, op->reg, &mm);
 		memcpy(val, &mm, 8);
@@ -99,6 +351,18 @@ static int media_load(struct x86_emulate_ctxt *ctxt, const struct x86_operand *o
 	}
 }
 
+/* With VEX, what is above the register's bytes is cleared. */
+static int put_xmm(struct x86_emulate_ctxt *ctxt, unsigned int nr, const void *val,
+		   unsigned int bytes)
+{
+	u8 whole[32] = { 0 };
+
+	if (!ctxt->d.vex)
+		return ctxt->ops->put_vec(ctxt, nr, val, 16);
+	memcpy(whole, val, bytes > 16 ? 32 : 16);
+	return ctxt->ops->put_vec(ctxt, nr, whole, 32);
+}
+
 static int media_store(struct x86_emulate_ctxt *ctxt, const struct x86_operand *op,
 		       const void *val, unsigned int bytes)
 {
@@ -107,7 +371,7 @@ static int media_store(struct x86_emulate_ctxt *ctxt, const struct x86_operand *
 
 	switch (op->kind) {
 	case OPK_XMM:
-		return ctxt->ops->put_vec(ctxt, op->reg, val, 16);
+		return put_xmm(ctxt, op->reg, val, bytes);
 	case OPK_MMX:
 		memcpy(&mm, val, 8);
 		return ctxt->ops->put_mmx(ctxt, op->reg, mm);
@@ -119,14 +383,28 @@ static int media_store(struct x86_emulate_ctxt *ctxt, const struct x86_operand *
 	}
 }
 
+/* A VEX form has, between destination and source, what the rest is taken from. */
+static const struct x86_operand *media_source(struct x86_emulate_ctxt *ctxt)
+{
+	return OP2.kind == OPK_NONE ? &OP1 : &OP2;
+}
+
+static const struct x86_operand *media_rest(struct x86_emulate_ctxt *ctxt)
+{
+	return OP2.kind == OPK_NONE ? &OP0 : &OP1;
+}
+
+/* ---- moves ---- */
+
 /* MOVUPS, MOVAPS, MOVDQA, MOVDQU, LDDQU, MOVNTxx: a whole register */
 int em_movv(struct x86_emulate_ctxt *ctxt)
 {
+	unsigned int bytes = OP0.bytes;
 	int rc;
 
-	rc = media_load(ctxt, &OP1, ctxt->vec, 16);
+	rc = media_load(ctxt, &OP1, ctxt->vec, bytes);
 	if (rc == X86EMUL_CONTINUE)
-		rc = media_store(ctxt, &OP0, ctxt->vec, 16);
+		rc = media_store(ctxt, &OP0, ctxt->vec, bytes);
 	return rc;
 }
 
@@ -135,15 +413,16 @@ int em_movv_low(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = OP0.bytes;
 	bool movq = ctxt->d.opcode == 0x7e || ctxt->d.opcode == 0xd6;
+	const struct x86_operand *src = media_source(ctxt);
 	u8 low[16];
 	int rc;
 
-	rc = media_load(ctxt, &OP1, low, bytes);
+	rc = media_load(ctxt, src, low, bytes);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
 	memset(ctxt->vec, 0, 16);
-	if (OP0.kind == OPK_XMM && OP1.kind == OPK_XMM && !movq) {
-		rc = media_load(ctxt, &OP0, ctxt->vec, 16);
+	if (OP0.kind == OPK_XMM && src->kind == OPK_XMM && !movq) {
+		rc = media_load(ctxt, media_rest(ctxt), ctxt->vec, 16);
 		if (rc != X86EMUL_CONTINUE)
 			return rc;
 	}
@@ -164,9 +443,9 @@ int em_movv_high(struct x86_emulate_ctxt *ctxt)
 			rc = media_store(ctxt, &OP0, ctxt->vec + half, 8);
 		return rc;
 	}
-	rc = media_load(ctxt, &OP1, data, 8);
+	rc = media_load(ctxt, media_source(ctxt), data, 8);
 	if (rc == X86EMUL_CONTINUE)
-		rc = media_load(ctxt, &OP0, ctxt->vec, 16);
+		rc = media_load(ctxt, media_rest(ctxt), ctxt->vec, 16);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
 	memcpy(ctxt->vec + half, data, 8);
@@ -180,13 +459,45 @@ int em_movhl(struct x86_emulate_ctxt *ctxt)
 	u8 src[16];
 	int rc;
 
-	rc = media_load(ctxt, &OP1, src, 16);
+	rc = media_load(ctxt, media_source(ctxt), src, 16);
 	if (rc == X86EMUL_CONTINUE)
-		rc = media_load(ctxt, &OP0, ctxt->vec, 16);
+		rc = media_load(ctxt, media_rest(ctxt), ctxt->vec, 16);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
 	memcpy(ctxt->vec + to, src + (8 - to), 8);
 	return media_store(ctxt, &OP0, ctxt->vec, 16);
+}
+
+/* Element from of each group of n elements of size bytes, n times. */
+static int spread(struct x86_emulate_ctxt *ctxt, unsigned int load, unsigned int size,
+		  unsigned int from)
+{
+	unsigned int bytes = OP0.bytes, i;
+	u8 src[32];
+	int rc;
+
+	rc = media_load(ctxt, &OP1, src, load);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	for (i = 0; i < bytes; i += size)
+		memcpy(ctxt->vec + i, src + (i & ~(2 * size - 1)) + from, size);
+	return media_store(ctxt, &OP0, ctxt->vec, bytes);
+}
+
+/* Of memory, 128-bit ones read the low half only. */
+int em_movddup(struct x86_emulate_ctxt *ctxt)
+{
+	return spread(ctxt, OP0.bytes == 32 ? 32 : 8, 8, 0);
+}
+
+int em_movsldup(struct x86_emulate_ctxt *ctxt)
+{
+	return spread(ctxt, OP0.bytes, 4, 0);
+}
+
+int em_movshdup(struct x86_emulate_ctxt *ctxt)
+{
+	return spread(ctxt, OP0.bytes, 4, 4);
 }
 
 /* MOVD, MOVQ between XMM and general registers or memory */
@@ -206,12 +517,26 @@ int em_movd_from(struct x86_emulate_ctxt *ctxt)
 	return rc;
 }
 
+/* To look at an MMX register changes x87 state, so what may fault comes before. */
+static int probe_op0(struct x86_emulate_ctxt *ctxt)
+{
+	u64 linear;
+	int rc;
+
+	if (OP0.kind != OPK_MEM)
+		return X86EMUL_CONTINUE;
+	rc = media_address(ctxt, OP0.bytes, true, &linear);
+	return rc == X86EMUL_CONTINUE ? x86em_probe_write(ctxt, linear, OP0.bytes) : rc;
+}
+
 /* MMX's MOVQ and MOVNTQ, and MOVD */
 int em_movm(struct x86_emulate_ctxt *ctxt)
 {
 	int rc;
 
-	rc = media_load(ctxt, &OP1, ctxt->vec, 8);
+	rc = probe_op0(ctxt);
+	if (rc == X86EMUL_CONTINUE)
+		rc = media_load(ctxt, &OP1, ctxt->vec, 8);
 	if (rc == X86EMUL_CONTINUE)
 		rc = media_store(ctxt, &OP0, ctxt->vec, 8);
 	return rc;
@@ -224,7 +549,10 @@ int em_movmd_to(struct x86_emulate_ctxt *ctxt)
 
 int em_movmd_from(struct x86_emulate_ctxt *ctxt)
 {
-	return ctxt->ops->get_mmx(ctxt, OP1.reg, &OP0.val);
+	int rc;
+
+	rc = probe_op0(ctxt);
+	return rc == X86EMUL_CONTINUE ? ctxt->ops->get_mmx(ctxt, OP1.reg, &OP0.val) : rc;
 }
 
 /*
@@ -257,6 +585,114 @@ int em_maskmov(struct x86_emulate_ctxt *ctxt)
 		if (run)
 			rc = x86em_mem_write(ctxt, linear[i / 8] + i % 8, ctxt->vec + i,
 					     run, 0);
+	}
+	return rc;
+}
+
+/* ---- AVX's own ---- */
+
+/* VBROADCASTx, VPBROADCASTx; AVX has those of registers since AVX2 only. */
+int em_vbroadcast(struct x86_emulate_ctxt *ctxt)
+{
+	unsigned int size = OP1.bytes, i;
+	u8 src[16];
+	int rc;
+
+	if (OP1.kind == OPK_XMM && !has_feature(ctxt, X86EMUL_FEAT_AVX2))
+		return fault_ud(ctxt);
+	rc = media_load(ctxt, &OP1, src, size);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	for (i = 0; i < OP0.bytes; i += size)
+		memcpy(ctxt->vec + i, src, size);
+	return media_store(ctxt, &OP0, ctxt->vec, OP0.bytes);
+}
+
+/* The linear address of the element of size bytes at offset. */
+static int element_address(struct x86_emulate_ctxt *ctxt, unsigned int offset,
+			   unsigned int size, bool write, u64 *linear)
+{
+	u64 ea = (ctxt->d.ea + offset) & x86_mask(ctxt->d.ad_bytes);
+
+	return x86em_linearize(ctxt, ctxt->d.seg, ea, size, write, linear);
+}
+
+static int mask_load(struct x86_emulate_ctxt *ctxt, const u8 *mask, unsigned int size)
+{
+	unsigned int i;
+	u64 linear;
+	int rc;
+
+	memset(ctxt->vec, 0, 32);
+	for (i = 0; i < OP0.bytes; i += size) {
+		if (!(mask[i + size - 1] & 0x80))
+			continue;
+		rc = element_address(ctxt, i, size, false, &linear);
+		if (rc == X86EMUL_CONTINUE)
+			rc = x86em_mem_read(ctxt, linear, ctxt->vec + i, size, 0);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+	}
+	return media_store(ctxt, &OP0, ctxt->vec, OP0.bytes);
+}
+
+/* All of the elements are asked for before the first is written. */
+static int mask_store(struct x86_emulate_ctxt *ctxt, const u8 *mask, unsigned int size)
+{
+	unsigned int i, pass;
+	u64 linear;
+	int rc;
+
+	rc = media_load(ctxt, &OP2, ctxt->vec, OP0.bytes);
+	for (pass = 0; pass < 2; pass++)
+		for (i = 0; i < OP0.bytes && rc == X86EMUL_CONTINUE; i += size) {
+			if (!(mask[i + size - 1] & 0x80))
+				continue;
+			rc = element_address(ctxt, i, size, true, &linear);
+			if (rc == X86EMUL_CONTINUE)
+				rc = pass ? x86em_mem_write(ctxt, linear, ctxt->vec + i, size, 0) :
+					    x86em_probe_write(ctxt, linear, size);
+		}
+	return rc;
+}
+
+/* VMASKMOVPS, VMASKMOVPD (2C to 2F), VPMASKMOVD, VPMASKMOVQ (8C, 8E) */
+int em_vmaskmov(struct x86_emulate_ctxt *ctxt)
+{
+	u8 opcode = ctxt->d.opcode;
+	unsigned int size = opcode < 0x80 ? (opcode & 1 ? 8 : 4) : (ctxt->d.rex & 8 ? 8 : 4);
+	u8 mask[32];
+	int rc;
+
+	rc = media_load(ctxt, &OP1, mask, OP0.bytes);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	return OP0.kind == OPK_MEM ? mask_store(ctxt, mask, size) : mask_load(ctxt, mask, size);
+}
+
+/* VEXTRACTF128, VEXTRACTI128 */
+int em_vextract128(struct x86_emulate_ctxt *ctxt)
+{
+	int rc;
+
+	rc = media_load(ctxt, &OP1, ctxt->vec, 32);
+	if (rc == X86EMUL_CONTINUE)
+		rc = media_store(ctxt, &OP0, ctxt->vec + (OP2.val & 1 ? 16 : 0), 16);
+	return rc;
+}
+
+/* VZEROUPPER, and with VEX.L VZEROALL; outside of 64-bit mode there are eight. */
+int em_vzeroupper(struct x86_emulate_ctxt *ctxt)
+{
+	unsigned int n = mode64(ctxt) ? 16 : 8, i;
+	int rc = X86EMUL_CONTINUE;
+
+	for (i = 0; i < n && rc == X86EMUL_CONTINUE; i++) {
+		memset(ctxt->vec, 0, 32);
+		if (!ctxt->d.vex_l)
+			rc = ctxt->ops->get_vec(ctxt, i, ctxt->vec, 16);
+		if (rc == X86EMUL_CONTINUE)
+			rc = ctxt->ops->put_vec(ctxt, i, ctxt->vec, 32);
 	}
 	return rc;
 }

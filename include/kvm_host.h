@@ -388,7 +388,8 @@ struct kvm_vcpu {
 	struct {
 		int nr, cur;		/* fragments, the one at userspace */
 		bool is_write;
-		struct kvm_mmio_fragment { gpa_t gpa; unsigned int len; u8 data[8]; } frag[8];
+		/* FXSAVE, the longest store, has 52 */
+		struct kvm_mmio_fragment { gpa_t gpa; unsigned int len; u8 data[8]; } frag[56];
 	} mmio;
 	int (*complete_userspace_io)(struct kvm_vcpu *vcpu);
 

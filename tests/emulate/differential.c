@@ -35,12 +35,24 @@
 #define GS_BASE (DATA + 0x800)
 #define LDT_LIMIT 0x1bff		/* of 16-bit data segments: less than DATA_SIZE */
 
+/*
+ * x87, SSE and AVX state is an XSAVE image of the standard form: the CPU takes it
+ * from there, and a signal's frame holds one.
+ */
+#define XSAVE_BYTES 832
+#define IMAGE_SW 2
+#define IMAGE_TAGS 4
+#define IMAGE_MXCSR 24
+#define IMAGE_ST(n) (32 + 16 * (n))
+#define IMAGE_XMM(n) (160 + 16 * (n))
+#define IMAGE_XSTATE_BV 512
+#define IMAGE_YMM_HIGH(n) (576 + 16 * (n))
+
 struct state {
 	u64 regs[16];
 	u64 rip;
 	u64 rflags;
-	u8 xmm[16][16];
-	u64 mm[8];
+	u8 media[XSAVE_BYTES] __attribute__((aligned(64)));
 };
 
 /* A case as regressions.h has it: memory and media registers by pattern. */
@@ -96,8 +108,8 @@ struct entry {
 	u64 ds_es, ss;
 	u32 eip, cs;
 	u64 rip;
-	u8 xmm[16][16];
-	u64 mm[8];
+	u8 pad[16];
+	u8 media[XSAVE_BYTES];
 } __attribute__((packed));
 
 struct entry native __attribute__((aligned(64)));
@@ -110,19 +122,7 @@ void native_exit(void);
 	".globl " name "\n" name ":\n" \
 	"	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n" \
 	"	mov %rsp, native+136(%rip)\n" \
-	"	lea native+176(%rip), %rax\n" \
-	"	movups 0(%rax), %xmm0; movups 16(%rax), %xmm1\n" \
-	"	movups 32(%rax), %xmm2; movups 48(%rax), %xmm3\n" \
-	"	movups 64(%rax), %xmm4; movups 80(%rax), %xmm5\n" \
-	"	movups 96(%rax), %xmm6; movups 112(%rax), %xmm7\n" \
-	"	movups 128(%rax), %xmm8; movups 144(%rax), %xmm9\n" \
-	"	movups 160(%rax), %xmm10; movups 176(%rax), %xmm11\n" \
-	"	movups 192(%rax), %xmm12; movups 208(%rax), %xmm13\n" \
-	"	movups 224(%rax), %xmm14; movups 240(%rax), %xmm15\n" \
-	"	movq 256(%rax), %mm0; movq 264(%rax), %mm1\n" \
-	"	movq 272(%rax), %mm2; movq 280(%rax), %mm3\n" \
-	"	movq 288(%rax), %mm4; movq 296(%rax), %mm5\n" \
-	"	movq 304(%rax), %mm6; movq 312(%rax), %mm7\n" \
+	"	mov $7, %eax; xor %edx, %edx; xrstor64 native+192(%rip)\n" \
 	"	mov native+144(%rip), %rax\n" \
 	"	mov %eax, %ds; mov %eax, %es\n" \
 	"	pushq native+128(%rip); popfq\n" \
@@ -172,9 +172,10 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	cpu.trap = g[REG_TRAPNO];
 	cpu.error = g[REG_ERR];
 	cpu.cr2 = g[REG_CR2];
-	memcpy(cpu.s.xmm, uc->uc_mcontext.fpregs->_xmm, sizeof(cpu.s.xmm));
-	for (i = 0; i < 8; i++)
-		memcpy(&cpu.s.mm[i], &uc->uc_mcontext.fpregs->_st[i], 8);
+	memcpy(cpu.s.media, uc->uc_mcontext.fpregs, XSAVE_BYTES);
+	/* Nothing is pending when it returns from here. */
+	uc->uc_mcontext.fpregs->cwd = 0x37f;
+	uc->uc_mcontext.fpregs->swd = 0;
 	g[REG_RIP] = (greg_t)native_exit;
 	g[REG_EFL] = 0x202;
 	g[REG_CSGSFS] = (g[REG_CSGSFS] & 0x0000ffffffff0000ll) | 0x33 | 0x2bll << 48;
@@ -355,7 +356,7 @@ static unsigned int op_get_cpl(struct x86_emulate_ctxt *c)
 static u64 op_get_cr(struct x86_emulate_ctxt *c, unsigned int nr)
 {
 	(void)c;
-	return nr == 0 ? 0x80050033 : nr == 4 ? 0x200 : 0;
+	return nr == 0 ? 0x80050033 : nr == 4 ? 0x40200 : 0;
 }
 
 static int op_get_msr(struct x86_emulate_ctxt *c, u32 msr, u64 *val)
@@ -370,7 +371,9 @@ static int op_get_vec(struct x86_emulate_ctxt *c, unsigned int nr, void *val,
 		      unsigned int bytes)
 {
 	(void)c;
-	memcpy(val, emu.s.xmm[nr], bytes);
+	memcpy(val, emu.s.media + IMAGE_XMM(nr), 16);
+	if (bytes == 32)
+		memcpy((u8 *)val + 16, emu.s.media + IMAGE_YMM_HIGH(nr), 16);
 	return X86EMUL_CONTINUE;
 }
 
@@ -378,22 +381,106 @@ static int op_put_vec(struct x86_emulate_ctxt *c, unsigned int nr, const void *v
 		      unsigned int bytes)
 {
 	(void)c;
-	memcpy(emu.s.xmm[nr], val, bytes);
+	memcpy(emu.s.media + IMAGE_XMM(nr), val, 16);
+	if (bytes == 32)
+		memcpy(emu.s.media + IMAGE_YMM_HIGH(nr), (const u8 *)val + 16, 16);
 	return X86EMUL_CONTINUE;
+}
+
+/* An MMX register is a physical one; all become valid, and the top is 0. */
+static u8 *mmx_image(unsigned int nr)
+{
+	unsigned int top = emu.s.media[IMAGE_SW + 1] >> 3 & 7, i;
+	u8 st[8][16];
+
+	for (i = 0; i < 8; i++)
+		memcpy(st[i], emu.s.media + IMAGE_ST((i - top) & 7), 16);
+	memcpy(emu.s.media + IMAGE_ST(0), st, sizeof(st));
+	emu.s.media[IMAGE_SW + 1] &= ~0x38;
+	emu.s.media[IMAGE_TAGS] = 0xff;
+	return emu.s.media + IMAGE_ST(nr);
 }
 
 static int op_get_mmx(struct x86_emulate_ctxt *c, unsigned int nr, u64 *val)
 {
 	(void)c;
-	*val = emu.s.mm[nr];
+	memcpy(val, mmx_image(nr), 8);
 	return X86EMUL_CONTINUE;
 }
 
 static int op_put_mmx(struct x86_emulate_ctxt *c, unsigned int nr, u64 val)
 {
+	u8 *st = mmx_image(nr);
+
 	(void)c;
-	emu.s.mm[nr] = val;
+	memcpy(st, &val, 8);
+	memset(st + 8, 0xff, 2);
 	return X86EMUL_CONTINUE;
+}
+
+/* One for each x87 opcode and ModRM.reg, with RDI as the address. */
+#define X87_INSN(i) \
+	case i: \
+		__asm__ volatile("fxrstor64 %0\n .byte %c2, %c3\n fxsave64 %0\n fninit" \
+				 : "+m"(image) : "D"(mem), "i"(0xd8 + (i) / 8), \
+				   "i"((i) % 8 * 8 + 7) : "memory"); \
+		break;
+#define X87_ROW(o) \
+	X87_INSN(8 * o) X87_INSN(8 * o + 1) X87_INSN(8 * o + 2) X87_INSN(8 * o + 3) \
+	X87_INSN(8 * o + 4) X87_INSN(8 * o + 5) X87_INSN(8 * o + 6) X87_INSN(8 * o + 7)
+
+static int op_x87(struct x86_emulate_ctxt *c, u8 opcode, u8 modrm, void *mem)
+{
+	static struct { u8 bytes[512]; } image __attribute__((aligned(64)));
+
+	(void)c;
+	memcpy(&image, emu.s.media, 512);
+	if (opcode == 0xdb && modrm == 0xe3) {
+		__asm__ volatile("fxrstor64 %0\n fninit\n fxsave64 %0" : "+m"(image));
+	} else {
+		switch ((opcode & 7) * 8 + (modrm >> 3 & 7)) {
+		X87_ROW(0) X87_ROW(1) X87_ROW(2) X87_ROW(3)
+		X87_ROW(4) X87_ROW(5) X87_ROW(6) X87_ROW(7)
+		}
+	}
+	/* Where the instruction was is compared nowhere. */
+	memcpy(emu.s.media, &image, 5);
+	memcpy(emu.s.media + IMAGE_ST(0), image.bytes + IMAGE_ST(0), 128);
+	return X86EMUL_CONTINUE;
+}
+
+static int op_fxsave(struct x86_emulate_ctxt *c, void *image, bool rex_w)
+{
+	(void)c;
+	(void)rex_w;
+	memcpy(image, emu.s.media, 512);
+	return X86EMUL_CONTINUE;
+}
+
+static int op_fxrstor(struct x86_emulate_ctxt *c, const void *image, bool rex_w)
+{
+	(void)c;
+	(void)rex_w;
+	memcpy(emu.s.media, image, 416);
+	emu.s.media[5] = 0;
+	return X86EMUL_CONTINUE;
+}
+
+static int op_get_xcr(struct x86_emulate_ctxt *c, u32 nr, u64 *val)
+{
+	(void)c;
+	(void)nr;
+	*val = 7;
+	return X86EMUL_CONTINUE;
+}
+
+/* What of it the CPU has that this stands on. */
+static bool features[X86EMUL_FEAT_MOVDIR64B + 1];
+
+static bool op_has_feature(struct x86_emulate_ctxt *c, enum x86emul_feature f)
+{
+	(void)c;
+	return features[f];
 }
 
 static const struct x86_emulate_ops ops = {
@@ -410,6 +497,11 @@ static const struct x86_emulate_ops ops = {
 	.put_vec = op_put_vec,
 	.get_mmx = op_get_mmx,
 	.put_mmx = op_put_mmx,
+	.x87 = op_x87,
+	.fxsave = op_fxsave,
+	.fxrstor = op_fxrstor,
+	.get_xcr = op_get_xcr,
+	.has_feature = op_has_feature,
 };
 
 /* ---- one case ---- */
@@ -427,7 +519,7 @@ static bool is_dangerous(void)
 		em_rdtsc, em_rdtscp, em_rdpid, em_rdpmc, em_cpuid, em_hypercall,
 		em_lar, em_lsl, em_verr, em_verw, em_sldt, em_str, em_sgdt, em_sidt,
 		em_smsw, em_rdfsbase, em_rdgsbase, em_wrfsbase, em_wrgsbase, em_lldt,
-		em_ltr, em_wait, em_fninit, em_fnstcw, em_fnstsw,
+		em_ltr, em_fxsave, em_fxrstor,
 	};
 	unsigned int i;
 
@@ -472,6 +564,10 @@ static u32 undefined_flags(void)
 		n = op[1].val & (bits == 64 ? 63 : 31);
 		return n > 1 ? X86_FLAG_OF : 0;
 	}
+	if (IS(andn) || IS(blsr) || IS(blsmsk) || IS(blsi) || IS(bzhi))
+		return X86_FLAG_AF | X86_FLAG_PF;
+	if (IS(bextr))
+		return X86_FLAG_AF | X86_FLAG_PF | X86_FLAG_SF;
 	if (IS(shl) || IS(shr) || IS(sar)) {
 		n = op[1].val & (bits == 64 ? 63 : 31);
 		return (n ? X86_FLAG_AF : 0) | (n > 1 ? X86_FLAG_OF : 0) |
@@ -534,8 +630,7 @@ static void run_cpu(const struct state *in)
 {
 	memcpy(native.regs, in->regs, sizeof(native.regs));
 	native.rflags = in->rflags;
-	memcpy(native.xmm, in->xmm, sizeof(native.xmm));
-	memcpy(native.mm, in->mm, sizeof(native.mm));
+	memcpy(native.media, in->media, sizeof(native.media));
 	native.ds_es = machine->ds;
 	native.ss = machine->ss;
 	native.rip = in->rip;
@@ -563,6 +658,35 @@ static void run_cpu(const struct state *in)
 
 static u32 ignored_flags;
 
+static bool same_media(void)
+{
+	const u8 *a = cpu.s.media, *b = emu.s.media;
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)
+		if (memcmp(a + IMAGE_ST(i), b + IMAGE_ST(i), 10))
+			return false;
+	return !memcmp(a, b, IMAGE_TAGS + 1) &&
+	       !memcmp(a + IMAGE_MXCSR, b + IMAGE_MXCSR, 4) &&
+	       !memcmp(a + IMAGE_XMM(0), b + IMAGE_XMM(0), 256) &&
+	       !memcmp(a + IMAGE_YMM_HIGH(0), b + IMAGE_YMM_HIGH(0), 256);
+}
+
+static void report_media(const struct state *in)
+{
+	unsigned int i;
+
+	for (i = 0; i < XSAVE_BYTES; i += 16)
+		if (memcmp(cpu.s.media + i, emu.s.media + i, 16))
+			printf("#   media[%u]: was %016llx%016llx, cpu %016llx%016llx emulator %016llx%016llx\n",
+			       i, *(const unsigned long long *)(in->media + i + 8),
+			       *(const unsigned long long *)(in->media + i),
+			       *(const unsigned long long *)(cpu.s.media + i + 8),
+			       *(const unsigned long long *)(cpu.s.media + i),
+			       *(const unsigned long long *)(emu.s.media + i + 8),
+			       *(const unsigned long long *)(emu.s.media + i));
+}
+
 static bool same(void)
 {
 	u32 ignore = ignored_flags | X86_FLAG_RF;
@@ -576,8 +700,7 @@ static bool same(void)
 		return false;
 	if (cpu.s.rip != emu.s.rip || ((cpu.s.rflags ^ emu.s.rflags) & ~(u64)ignore))
 		return false;
-	if (memcmp(cpu.s.xmm, emu.s.xmm, sizeof(cpu.s.xmm)) ||
-	    memcmp(cpu.s.mm, emu.s.mm, sizeof(cpu.s.mm)))
+	if (!same_media())
 		return false;
 	return !memcmp(cpu.data, emu.data, DATA_SIZE);
 }
@@ -608,10 +731,8 @@ static void report(const struct state *in)
 	       (unsigned long long)in->rip, (unsigned long long)cpu.s.rip,
 	       (unsigned long long)emu.s.rip, (unsigned long long)in->rflags,
 	       (unsigned long long)cpu.s.rflags, (unsigned long long)emu.s.rflags);
-	if (memcmp(cpu.s.xmm, emu.s.xmm, sizeof(cpu.s.xmm)))
-		printf("#   xmm differ\n");
-	if (memcmp(cpu.s.mm, emu.s.mm, sizeof(cpu.s.mm)))
-		printf("#   mm differ\n");
+	if (!same_media())
+		report_media(in);
 	for (i = 0; i < DATA_SIZE && shown < 8; i++)
 		if (cpu.data[i] != emu.data[i]) {
 			printf("#   data[%x]: was %02x, cpu %02x emulator %02x\n", i,
@@ -676,13 +797,53 @@ static void random_state(struct state *s)
 	s->rip = start_rip;
 }
 
+static u32 mxcsr_mask;
+
 /* What registers the pattern fills. */
 static void media_state(struct state *s)
 {
-	memcpy(s->xmm, pattern + 0x100, sizeof(s->xmm));
-	memcpy(s->mm, pattern + 0x200, sizeof(s->mm));
-	if (machine->mode != X86EMUL_MODE_PROT64)
-		memset(s->xmm[8], 0, 128);
+	const u8 *p = pattern + 0x100;
+	u16 cw = 0x37f, sw = 0;
+	u64 bv = 7;
+
+	memset(s->media, 0, sizeof(s->media));
+	memcpy(s->media + IMAGE_ST(0), p, IMAGE_XMM(16) - IMAGE_ST(0));
+	memcpy(s->media + IMAGE_YMM_HIGH(0), p + 0x200, 256);
+	if (machine->mode != X86EMUL_MODE_PROT64) {
+		memset(s->media + IMAGE_XMM(8), 0, 128);
+		memset(s->media + IMAGE_YMM_HIGH(8), 0, 128);
+	}
+	/* Sometimes exceptions are unmasked, or waiting, or the top is elsewhere. */
+	if (p[0x300] < 64)
+		cw = 0x40 | (p[0x301] >> 3 & 0x1f) | (p[0x308] & 0x20) | (p[0x302] >> 3 & 15) << 8;
+	if (p[0x303] < 64)
+		sw = p[0x304] >> 3 | (p[0x308] & 0x60) | (p[0x305] >> 3) << 8 | (p[0x309] & 0x60) << 8;
+	if (p[0x303] >= 16)
+		sw &= ~(0x3f & ~cw);
+	if (sw & ~cw & 0x3f)
+		sw |= 0x8080;
+	memcpy(s->media, &cw, 2);
+	memcpy(s->media + IMAGE_SW, &sw, 2);
+	s->media[IMAGE_TAGS] = p[0x306] < 64 ? 0xff : p[0x306] < 128 ? 0 : p[0x307];
+	s->media[IMAGE_MXCSR] = 0x80;
+	s->media[IMAGE_MXCSR + 1] = 0x1f;
+	memcpy(s->media + IMAGE_MXCSR + 4, &mxcsr_mask, 4);
+	memcpy(s->media + IMAGE_XSTATE_BV, &bv, 8);
+}
+
+/* Values that x87 makes something of: floating-point ones of middling size. */
+static void tame_x87(void)
+{
+	unsigned int i, exponent;
+
+	for (i = 0; i < 8; i++) {
+		exponent = 0x3fff - 40 + rnd() % 80;
+		if (chance(3))
+			continue;
+		pattern[0x100 + i * 16 + 7] |= 0x80;
+		pattern[0x100 + i * 16 + 8] = exponent;
+		pattern[0x100 + i * 16 + 9] = exponent >> 8 | (rnd() & 0x80);
+	}
 }
 
 static const u8 choosing[] = { 0, 0x66, 0xf3, 0xf2, 0x48 };
@@ -701,6 +862,38 @@ static unsigned int enumerated_insn(unsigned long nr)
 		insn[n++] = 0x0f;
 	insn[n++] = nr >> 8;
 	insn[n++] = nr;
+	return n;
+}
+
+/* Opcodes of VEX that are covered, in the maps from 1 on. */
+static const u8 vex_opcodes[3][26] = {
+	{ 0x10, 0x11, 0x12, 0x13, 0x16, 0x17, 0x28, 0x29, 0x2b, 0x6e, 0x6f, 0x77, 0x7e,
+	  0x7f, 0xae, 0xd6, 0xe7, 0xf0, 0xf7 },
+	{ 0x18, 0x19, 0x1a, 0x2a, 0x2c, 0x2d, 0x2e, 0x2f, 0x58, 0x59, 0x5a, 0x78, 0x79,
+	  0x8c, 0x8e, 0xf2, 0xf3, 0xf3, 0xf5, 0xf5, 0xf5, 0xf6, 0xf7, 0xf7, 0xf7, 0xf7 },
+	{ 0x19, 0x39, 0xf0 },
+};
+
+static unsigned int random_vex(unsigned int n)
+{
+	static const u8 counts[3] = { 19, 26, 3 };
+	bool mode64 = machine->mode == X86EMUL_MODE_PROT64, two = chance(3);
+	unsigned int map = two ? 0 : rnd() % 3;
+	/* Often without other prefixes, without vvvv, and of 128 bits. */
+	u8 last = rnd() & 3;
+
+	if (!chance(8))
+		n = 0;
+	last |= (chance(2) ? 15 : rnd() & 15) << 3 | (chance(3) ? 4 : 0);
+	if (two) {
+		insn[n++] = 0xc5;
+		insn[n++] = last | (mode64 ? rnd() & 0x80 : 0xc0);
+	} else {
+		insn[n++] = 0xc4;
+		insn[n++] = (map + 1) | (mode64 ? rnd() & 0xe0 : 0xc0 | (rnd() & 0x20));
+		insn[n++] = last | (rnd() & 0x80);
+	}
+	insn[n++] = chance(64) ? rnd() : vex_opcodes[map][rnd() % counts[map]];
 	return n;
 }
 
@@ -723,15 +916,21 @@ static unsigned int random_prefixes(void)
 	if (machine->mode == X86EMUL_MODE_PROT64 && chance(2))
 		insn[n++] = 0x40 | (rnd() & 15);
 	switch (rnd() % 16) {
-	case 0 ... 6:
+	case 0 ... 5:
 		break;
-	case 7 ... 14:
+	case 6 ... 12:
 		insn[n++] = 0x0f;
 		break;
-	default:
+	case 13:
 		insn[n++] = 0x0f;
 		insn[n++] = 0x38;
 		insn[n++] = 0xf0 | (rnd() & 7);
+		break;
+	case 14:
+		n = random_vex(n);
+		break;
+	default:
+		insn[n++] = 0xd8 | (rnd() & 7);
 		break;
 	}
 	return n;
@@ -774,6 +973,7 @@ static void fill_pattern(u64 from)
 			val = START - machine->code_base + rnd() % 64 + 16;
 		memcpy(pattern + i, &val, 8);
 	}
+	tame_x87();
 	/* POPF would take AC from the stack, and signal handlers would then fault. */
 	for (i = 2; i < DATA_SIZE; i++)
 		pattern[i] &= ~4;
@@ -782,7 +982,7 @@ static void fill_pattern(u64 from)
 
 struct stats {
 	unsigned long compared, lacking, faults, skipped, diverged;
-	unsigned char rows[4][256];
+	unsigned char rows[8][256];		/* map; 4 + map by VEX */
 };
 
 static struct stats stats;
@@ -849,7 +1049,7 @@ static void one_case(struct state *in)
 	memcpy(cpu.data, (void *)DATA, DATA_SIZE);
 	stats.compared++;
 	stats.faults += rc != X86EMUL_CONTINUE;
-	stats.rows[ctxt.d.map][ctxt.d.opcode] = 1;
+	stats.rows[(ctxt.d.map & 3) | (ctxt.d.vex ? 4 : 0)][ctxt.d.opcode] = 1;
 	if (same())
 		return;
 	if (stats.diverged++ < 10)
@@ -926,12 +1126,31 @@ static int set_up(void)
 	return 0;
 }
 
+/* A hypervisor may hide from CPUID what the CPU executes all the same. */
+static bool cpu_executes(const char *bytes, unsigned int n)
+{
+	static struct state in;
+
+	machine = &machines[0];
+	in.rip = START;
+	in.rflags = 0x202;
+	in.regs[X86_RAX] = in.regs[X86_RSP] = DATA;
+	fill_pattern(1);
+	media_state(&in);
+	memcpy(code_alias + (START - CODE), bytes, n);
+	run_cpu(&in);
+	memset(code_alias, 0xcc, CODE_SIZE);
+	return cpu.trap == 3;
+}
+
 static int work(unsigned long cases, unsigned int worker, unsigned int workers)
 {
 	unsigned int i;
 
 	if (set_up())
 		return 2;
+	features[X86EMUL_FEAT_MOVDIRI] = cpu_executes("\x0f\x38\xf9\x00", 4);
+	features[X86EMUL_FEAT_MOVDIR64B] = cpu_executes("\x66\x0f\x38\xf8\x00", 5);
 	seed += (u64)worker << 32;
 	for (i = 0; i < 3; i++) {
 		machine = &machines[i];
@@ -967,6 +1186,19 @@ static void print_results(const struct machine *m, const struct stats *all,
 	       sum.lacking, sum.skipped);
 }
 
+static void find_features(void)
+{
+	static u8 image[512] __attribute__((aligned(16)));
+
+	__asm__ volatile("fxsave64 %0" : "=m"(image));
+	memcpy(&mxcsr_mask, image + IMAGE_MXCSR + 4, 4);
+	memset(features, true, sizeof(features));
+	features[X86EMUL_FEAT_BMI1] = __builtin_cpu_supports("bmi");
+	features[X86EMUL_FEAT_BMI2] = __builtin_cpu_supports("bmi2");
+	features[X86EMUL_FEAT_AVX] = __builtin_cpu_supports("avx");
+	features[X86EMUL_FEAT_AVX2] = __builtin_cpu_supports("avx2");
+}
+
 static bool is_amd(void)
 {
 	u32 a = 0, b, c, d;
@@ -985,6 +1217,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
 	amd = is_amd();
+	find_features();
 	if (workers < 1 || workers > MAX_WORKERS)
 		workers = workers < 1 ? 1 : MAX_WORKERS;
 	results = mmap(NULL, 3 * sizeof(*results), PROT_READ | PROT_WRITE,
@@ -995,10 +1228,12 @@ int main(int argc, char **argv)
 		if (fork() == 0)
 			_exit(work(cases, i, workers));
 	while (wait(&status) > 0) {
-		if (WIFEXITED(status) && WEXITSTATUS(status) == 3)
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 3) {
 			no_ldt++;
-		else if (status)
+		} else if (status) {
+			printf("# a process ended with status %x\n", status);
 			broken++;
+		}
 	}
 	tap_ok(!broken, "%ld processes, %d of them broken", workers, broken);
 	for (i = 0; i < 3; i++) {

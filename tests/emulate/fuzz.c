@@ -275,11 +275,25 @@ static int op_put_vec(struct x86_emulate_ctxt *c, unsigned int nr, const void *v
 	return op_write(c, nr, val, bytes, 0);
 }
 
-static int op_x87(struct x86_emulate_ctxt *c, enum x86emul_x87 what, u16 *val)
+static int op_x87(struct x86_emulate_ctxt *c, u8 opcode, u8 modrm, void *mem)
 {
-	(void)what;
-	*val = rnd();
+	if ((opcode & 0xf8) != 0xd8 || (!mem && (opcode != 0xdb || modrm != 0xe3)))
+		abort();
+	if (mem)
+		fill(mem, (modrm & 0x38) == 0x38 ? 2 : 10);
 	return op_action(c);
+}
+
+static int op_fxsave(struct x86_emulate_ctxt *c, void *image, bool rex_w)
+{
+	(void)rex_w;
+	fill(image, 512);
+	return verdict(c);
+}
+
+static int op_fxrstor(struct x86_emulate_ctxt *c, const void *image, bool rex_w)
+{
+	return op_write(c, rex_w, image, 512, 0);
 }
 
 static const struct x86_emulate_ops ops = {
@@ -293,7 +307,8 @@ static const struct x86_emulate_ops ops = {
 	.rdtsc = op_rdtsc, .cpuid = op_cpuid, .has_feature = op_has_feature,
 	.wbinvd = op_action, .halt = op_action, .hypercall = op_action,
 	.get_vec = op_get_vec, .put_vec = op_put_vec, .get_mmx = op_get_u64,
-	.put_mmx = op_set_u64, .x87 = op_x87,
+	.put_mmx = op_set_u64, .x87 = op_x87, .fxsave = op_fxsave,
+	.fxrstor = op_fxrstor, .get_xcr = op_get_u64, .set_xcr = op_set_u64,
 };
 
 static struct {
@@ -346,6 +361,9 @@ static void one_case(void)
 		code[0] = 0x0f;
 		if (rnd() % 8 == 0)
 			code[1] = rnd() & 1 ? 0x38 : 0x00 | (rnd() & 1);
+	} else if (rnd() % 8 == 0) {
+		code[0] = 0xc4;
+		code[1] = 0xe0 | (1 + rnd() % 3);
 	}
 	fill(ctxt.regs, sizeof(ctxt.regs));
 	for (i = 0; i < 16; i++)
