@@ -626,10 +626,10 @@ static const struct x86_opcode map0[256] = {
 	[0x85] = I2(em_test, Ev, Gv, F_R0),
 	[0x86] = I2(em_xchg, Eb, Gb, F_LOCKABLE),
 	[0x87] = I2(em_xchg, Ev, Gv, F_LOCKABLE),
-	[0x88] = I2(em_mov, Eb, Gb, F_W0),
-	[0x89] = I2(em_mov, Ev, Gv, F_W0),
-	[0x8a] = I2(em_mov, Gb, Eb, F_W0),
-	[0x8b] = I2(em_mov, Gv, Ev, F_W0),
+	[0x88] = I2(em_mov, Eb, Gb, F_W0 | F_QUICK),
+	[0x89] = I2(em_mov, Ev, Gv, F_W0 | F_QUICK),
+	[0x8a] = I2(em_mov, Gb, Eb, F_W0 | F_QUICK),
+	[0x8b] = I2(em_mov, Gv, Ev, F_W0 | F_QUICK),
 	[0x8c] = I2(em_mov_from_seg, Ev, Sw, F_W0),
 	[0x8d] = I2(em_lea, Gv, M, F_W0 | F_N1),
 	[0x8e] = I2(em_mov_to_seg, Sw, Ew, F_N0),
@@ -1529,6 +1529,9 @@ static const struct x86_opcode vex_map3[256] = {
 	[0xf0] = BY_PFX(vpfx_3af0),
 };
 
+/* REX, opcode, ModRM and a displacement, at most. */
+#define QUICK_BYTES 7
+
 /* The default operand size, and the address size with and without 67. */
 static const u8 mode_op_bytes[] = {
 	[X86EMUL_MODE_REAL] = 2,
@@ -1581,7 +1584,7 @@ static int fetch_more(struct x86_emulate_ctxt *ctxt)
 	return rc;
 }
 
-static inline int need(struct x86_emulate_ctxt *ctxt, unsigned int n)
+static x86_inline int need(struct x86_emulate_ctxt *ctxt, unsigned int n)
 {
 	int rc;
 
@@ -1623,15 +1626,8 @@ static int take(struct x86_emulate_ctxt *ctxt, unsigned int n, u64 *val)
 	return X86EMUL_CONTINUE;
 }
 
-/* Does b change the next byte's meaning?  Notes it if so. */
-static bool take_prefix(struct x86_decode *d, u8 b, bool long_mode)
+static void note_prefix(struct x86_decode *d, u8 b, bool long_mode)
 {
-	if (long_mode && (b & 0xf0) == 0x40) {
-		d->rex = b;
-		return true;
-	}
-	if ((map0[b].flags & K_MASK) != K_PREFIX)
-		return false;
 	/* REX counts only right before the opcode. */
 	d->rex = 0;
 	switch (b) {
@@ -1660,6 +1656,18 @@ static bool take_prefix(struct x86_decode *d, u8 b, bool long_mode)
 			d->seg_override = (b >> 3 & 3) + 1;
 		break;
 	}
+}
+
+/* Does b change the next byte's meaning?  Notes it if so. */
+static x86_inline bool take_prefix(struct x86_decode *d, u8 b, bool long_mode)
+{
+	if (long_mode && (b & 0xf0) == 0x40) {
+		d->rex = b;
+		return true;
+	}
+	if ((map0[b].flags & K_MASK) != K_PREFIX)
+		return false;
+	note_prefix(d, b, long_mode);
 	return true;
 }
 
@@ -1733,7 +1741,7 @@ static const struct x86_opcode *escape38_row(u8 opcode)
  * Follow the tables to the instruction's own row.  *opnds is the row whose
  * operands hold.
  */
-static inline const struct x86_opcode *
+static x86_inline const struct x86_opcode *
 resolve(const struct x86_opcode *row, u8 modrm, unsigned int rep,
 	unsigned int opsize, const struct x86_opcode **opnds)
 {
@@ -1826,7 +1834,7 @@ static int decode_sib(struct x86_emulate_ctxt *ctxt, unsigned int mod, u64 *ea,
  * SDM 2A "32-Bit Addressing Forms with the ModR/M Byte", APM 1 "Effective
  * Addresses".  *rip_relative: next_rip has to be added once it is known.
  */
-static int decode_mem32(struct x86_emulate_ctxt *ctxt, unsigned int pop_bytes,
+static x86_inline int decode_mem32(struct x86_emulate_ctxt *ctxt, unsigned int pop_bytes,
 			bool *rip_relative)
 {
 	struct x86_decode *d = &ctxt->d;
@@ -1860,32 +1868,26 @@ static int decode_mem32(struct x86_emulate_ctxt *ctxt, unsigned int pop_bytes,
 	return rc;
 }
 
-static inline unsigned int operand_bytes(const struct x86_emulate_ctxt *ctxt,
-					 unsigned int size)
-{
-	static const u8 fixed[] = {
-		[SZ_b] = 1, [SZ_w] = 2, [SZ_d] = 4, [SZ_q] = 8, [SZ_dq] = 16,
-		[SZ_t] = 10,
-	};
-	unsigned int op_bytes = ctxt->d.op_bytes;
+/* By operand size (2, 4, 8 bytes: index 0 to 2) and size code; n is 8 in 64-bit mode. */
+static const u8 size_bytes[3][SZ_n + 1] = {
+	{ 0, 1, 2, 4, 8, 16, 10, 16, 2, 2, 4, 4 },
+	{ 0, 1, 2, 4, 8, 16, 10, 16, 4, 4, 4, 4 },
+	{ 0, 1, 2, 4, 8, 16, 10, 16, 8, 4, 8, 4 },
+};
 
-	if (size <= SZ_t)
-		return fixed[size];
-	switch (size) {
-	case SZ_v:
-		return op_bytes;
-	case SZ_z:
-		return op_bytes == 8 ? 4 : op_bytes;
-	case SZ_y:
-		return op_bytes == 8 ? 8 : 4;
-	case SZ_x:
-		return ctxt->d.vex_l ? 32 : 16;
-	default:
-		return ctxt->mode == X86EMUL_MODE_PROT64 ? 8 : 4;
+static x86_inline unsigned int operand_bytes(const struct x86_emulate_ctxt *ctxt,
+					     unsigned int size)
+{
+	if (size == SZ_n || size == SZ_x) {
+		if (size == SZ_n && ctxt->mode == X86EMUL_MODE_PROT64)
+			return 8;
+		if (size == SZ_x && ctxt->d.vex_l)
+			return 32;
 	}
+	return size_bytes[ctxt->d.op_bytes >> 2][size];
 }
 
-static inline void operand_reg(struct x86_emulate_ctxt *ctxt,
+static x86_inline void operand_reg(struct x86_emulate_ctxt *ctxt,
 			       struct x86_operand *op, unsigned int reg)
 {
 	op->kind = OPK_REG;
@@ -1946,29 +1948,17 @@ static int decode_fixed(struct x86_emulate_ctxt *ctxt, struct x86_operand *op)
 	return rc;
 }
 
-static int decode_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
-			  unsigned int code)
+static int decode_other_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
+				unsigned int code)
 {
 	struct x86_decode *d = &ctxt->d;
 	unsigned int class = code >> 4;
 
-	op->code = code;
-	op->high = 0;
-	op->bytes = operand_bytes(ctxt, code & 15);
 	switch (class) {
-	case C_E:
-		if (d->has_mem)
-			op->kind = OPK_MEM;
-		else
-			operand_reg(ctxt, op, (d->modrm & 7) | (d->rex & 1) << 3);
-		break;
 	case C_M:
 		if (!d->has_mem)
 			return x86_emulate_fault(ctxt, EXC_UD);
 		op->kind = OPK_MEM;
-		break;
-	case C_G:
-		operand_reg(ctxt, op, (d->modrm >> 3 & 7) | (d->rex & 4) << 1);
 		break;
 	case C_Z:
 		operand_reg(ctxt, op, (d->opcode & 7) | (d->rex & 1) << 3);
@@ -2015,24 +2005,44 @@ static int decode_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
 	return X86EMUL_CONTINUE;
 }
 
-/* APM 3 "Operand-Size Override Prefix", "Near Branches in 64-Bit Mode" */
-static void operand_size(struct x86_emulate_ctxt *ctxt, u32 flags)
+/* The two most frequent classes here, the others above. */
+static x86_inline int decode_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
+				     unsigned int code)
 {
 	struct x86_decode *d = &ctxt->d;
+
+	op->code = code;
+	op->high = 0;
+	op->bytes = operand_bytes(ctxt, code & 15);
+	if (code >> 4 == C_G)
+		operand_reg(ctxt, op, (d->modrm >> 3 & 7) | (d->rex & 4) << 1);
+	else if (code >> 4 != C_E)
+		return decode_other_operand(ctxt, op, code);
+	else if (d->has_mem)
+		op->kind = OPK_MEM;
+	else
+		operand_reg(ctxt, op, (d->modrm & 7) | (d->rex & 1) << 3);
+	return X86EMUL_CONTINUE;
+}
+
+/* APM 3 "Operand-Size Override Prefix", "Near Branches in 64-Bit Mode" */
+static x86_inline unsigned int operand_size(const struct x86_emulate_ctxt *ctxt, u32 flags)
+{
+	const struct x86_decode *d = &ctxt->d;
 	unsigned int bytes = mode_op_bytes[ctxt->mode];
 
 	if (d->opsize)
 		bytes ^= 6;		/* 2 and 4 change places */
-	if (ctxt->mode == X86EMUL_MODE_PROT64) {
-		/* Near branches: to Intel, 66 is without effect; to AMD it is not. */
-		if ((flags & F_F64) && (!ctxt->amd || !d->opsize || d->rex & 8))
-			bytes = 8;
-		else if ((flags & F_D64) && !d->opsize)
-			bytes = 8;
-		else if (d->rex & 8)
-			bytes = 8;
-	}
-	d->op_bytes = bytes;
+	if (ctxt->mode != X86EMUL_MODE_PROT64)
+		return bytes;
+	if (d->rex & 8)
+		return 8;
+	if (!(flags & (F_F64 | F_D64)))
+		return bytes;
+	/* Near branches: to Intel, 66 is without effect; to AMD it is not. */
+	if (!d->opsize || ((flags & F_F64) && !ctxt->amd))
+		return 8;
+	return bytes;
 }
 
 /* C4 or C5 has been taken; LOCK, 66, F2, F3 and REX before it are undefined. */
@@ -2077,8 +2087,8 @@ static bool vex_allowed(const struct x86_decode *d, const struct x86_opcode *opn
 	return d->vvvv == 0;
 }
 
-static int decode_opcode(struct x86_emulate_ctxt *ctxt,
-			 const struct x86_opcode **prow)
+static x86_inline int decode_opcode(struct x86_emulate_ctxt *ctxt,
+				    const struct x86_opcode **prow)
 {
 	struct x86_decode *d = &ctxt->d;
 	bool long_mode = ctxt->mode == X86EMUL_MODE_PROT64;
@@ -2122,7 +2132,7 @@ static int decode_opcode(struct x86_emulate_ctxt *ctxt,
 	return X86EMUL_CONTINUE;
 }
 
-static int decode_operands(struct x86_emulate_ctxt *ctxt,
+static x86_inline int decode_operands(struct x86_emulate_ctxt *ctxt,
 			   const struct x86_opcode *opnds)
 {
 	struct x86_decode *d = &ctxt->d;
@@ -2143,10 +2153,9 @@ static int decode_operands(struct x86_emulate_ctxt *ctxt,
 		if (d->seg_override)
 			d->seg = d->seg_override - 1;
 	}
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 3; i++)
 		d->op[i].kind = OPK_NONE;
-		if (!opnds->op[i])
-			continue;
+	for (i = 0; i < 3 && opnds->op[i]; i++) {
 		rc = decode_operand(ctxt, &d->op[i], opnds->op[i]);
 		if (rc != X86EMUL_CONTINUE)
 			return rc;
@@ -2177,24 +2186,97 @@ static bool lock_allowed(struct x86_emulate_ctxt *ctxt)
 	return true;
 }
 
+/*
+ * The way of nearly all that accesses a device: MOV between a register and memory
+ * at a register and a displacement, no prefix but REX, 32- or 64-bit mode, fetched
+ * at once.  It comes to what decode_long() would.  The tests run both.
+ */
+static x86_inline bool decode_quick(struct x86_emulate_ctxt *ctxt)
+{
+	struct x86_decode *d = &ctxt->d;
+	struct x86_operand *reg, *mem;
+	const u8 *p = ctxt->fetch;
+	unsigned int bytes, nr;
+	u64 disp = 0;
+	u8 modrm;
+
+	if (ctxt->mode < X86EMUL_MODE_PROT32 || ctxt->fetch_len < QUICK_BYTES)
+		return false;
+	if (ctxt->mode == X86EMUL_MODE_PROT64 && (*p & 0xf0) == 0x40)
+		d->rex = *p++;
+	d->row = &map0[*p];
+	modrm = p[1];
+	nr = modrm & 7;
+	if (!(d->row->flags & F_QUICK) || modrm >= 0xc0 || nr == X86_RSP ||
+	    (modrm & 0xc7) == 5) {
+		d->rex = 0;
+		return false;
+	}
+	d->opcode = *p;
+	d->modrm = modrm;
+	d->has_modrm = d->has_mem = 1;
+	p += 2;
+	if (modrm & 0x80) {
+		disp = (u64)(s64)(s32)(p[0] | p[1] << 8 | p[2] << 16 | (u32)p[3] << 24);
+		p += 4;
+	} else if (modrm & 0x40) {
+		disp = (u64)(s64)(s8)*p++;
+	}
+	d->len = p - ctxt->fetch;
+	d->op_bytes = d->rex & 8 ? 8 : 4;
+	d->ad_bytes = 4;
+	nr |= (d->rex & 1) << 3;
+	d->ea = ctxt->regs[nr] + disp;
+	if (ctxt->mode == X86EMUL_MODE_PROT64)
+		d->ad_bytes = 8;
+	else
+		d->ea = (u32)d->ea;
+	d->seg = nr == X86_RBP ? X86_SEG_SS : X86_SEG_DS;
+
+	mem = &d->op[d->opcode >> 1 & 1];
+	reg = &d->op[!(d->opcode >> 1 & 1)];
+	bytes = d->opcode & 1 ? d->op_bytes : 1;
+	d->op[2].kind = OPK_NONE;
+	mem->kind = OPK_MEM;
+	mem->bytes = reg->bytes = bytes;
+	mem->high = reg->high = 0;
+	operand_reg(ctxt, reg, (modrm >> 3 & 7) | (d->rex & 4) << 1);
+	return true;
+}
+
+static int decode_long(struct x86_emulate_ctxt *ctxt);
+
 int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
 		    unsigned int len)
 {
 	struct x86_decode *d = &ctxt->d;
-	const struct x86_opcode *row, *opnds;
 	int rc;
 
 	memset(d, 0, offsetof(struct x86_decode, op_bytes));
 	ctxt->exception.valid = false;
-	ctxt->rc.pos = 0;
-	ctxt->rc.end = 0;
-	ctxt->rc.pending = 0;
+	memset(&ctxt->rc, 0, offsetof(struct x86_read_cache, pending_addr));
 	ctxt->ins_count = 0;
 	ctxt->regs_dirty = 0;
 	ctxt->fetch_pos = 0;
-	ctxt->fetch_len = len < X86_MAX_INSN_LEN ? len : X86_MAX_INSN_LEN;
-	if (ctxt->fetch_len)
-		memcpy(ctxt->fetch, insn, ctxt->fetch_len);
+	if (len >= X86_MAX_INSN_LEN) {
+		memcpy(ctxt->fetch, insn, X86_MAX_INSN_LEN);
+		ctxt->fetch_len = X86_MAX_INSN_LEN;
+	} else {
+		ctxt->fetch_len = len;
+		if (len)
+			memcpy(ctxt->fetch, insn, len);
+		rc = need(ctxt, 1);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+	}
+	return decode_quick(ctxt) ? X86EMUL_CONTINUE : decode_long(ctxt);
+}
+
+static __attribute__((noinline)) int decode_long(struct x86_emulate_ctxt *ctxt)
+{
+	struct x86_decode *d = &ctxt->d;
+	const struct x86_opcode *row, *opnds;
+	int rc;
 
 	rc = decode_opcode(ctxt, &row);
 	if (rc != X86EMUL_CONTINUE)
@@ -2221,7 +2303,7 @@ int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
 	if (d->vex && !vex_allowed(d, opnds))
 		return x86_emulate_fault(ctxt, EXC_UD);
 
-	operand_size(ctxt, row->flags);
+	d->op_bytes = operand_size(ctxt, row->flags);
 	d->ad_bytes = mode_ad_bytes[ctxt->mode][d->adsize];
 	rc = decode_operands(ctxt, opnds);
 	if (rc != X86EMUL_CONTINUE)
@@ -2311,7 +2393,38 @@ short_of_bytes:
 	return len < X86_MAX_INSN_LEN ? -ENODATA : -EINVAL;
 }
 
+/*
+ * Nearly all that exits has neither prefix nor ModRM byte: its row's form is its
+ * length.  0: it takes the long way.
+ */
+static x86_inline unsigned int quick_length(const u8 *p, unsigned int len)
+{
+	const struct x86_opcode *row = &map0[*p];
+	unsigned int n = 1;
+
+	/* 40 to 4F are REX in 64-bit mode. */
+	if ((*p & 0xf0) == 0x40)
+		return 0;
+	if (*p == 0x0f && len > 1) {
+		row = &map1[p[1]];
+		n = 2;
+	}
+	if ((row->flags & (K_MASK | F_NO64)) != K_INSN || (row->form & ~FM_BYTES))
+		return 0;
+	n += row->form & FM_BYTES;
+	return n <= len ? n : 0;
+}
+
+static __attribute__((noinline)) int long_length(enum x86emul_mode mode, const void *bytes, unsigned int len);
+
 int x86_insn_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
+{
+	unsigned int n = len ? quick_length(bytes, len) : 0;
+
+	return n ? (int)n : long_length(mode, bytes, len);
+}
+
+static __attribute__((noinline)) int long_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 {
 	bool long_mode = mode == X86EMUL_MODE_PROT64;
 	const struct x86_opcode *row, *opnds;

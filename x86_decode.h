@@ -10,6 +10,9 @@
 
 #include "x86_emulate.h"
 
+/* On the way of each instruction: the compiler shall not weigh size against it. */
+#define x86_inline inline __attribute__((always_inline))
+
 enum operand_class {
 	C_NONE,		/* with a size: see O_CL and following */
 	C_E,		/* ModRM.rm: general register or memory */
@@ -37,7 +40,7 @@ enum operand_size {
 	SZ_v,		/* the operand size: 2, 4, 8 */
 	SZ_z,		/* 2, 4, 4 */
 	SZ_y,		/* 4, 4, 8 */
-	SZ_n,		/* 8 in 64-bit mode, else 4 */
+	SZ_n,		/* 8 in 64-bit mode, else 4; the last one */
 };
 
 #define OPND(class, size) ((C_##class) << 4 | (SZ_##size))
@@ -121,6 +124,7 @@ enum {
 	F_L1 = 1 << 20,		/* ... 1 */
 	F_VW0 = 1 << 21,	/* #UD unless VEX.W is 0 */
 	F_AVX2 = 1 << 22,	/* of AVX2, not of AVX */
+	F_QUICK = 1 << 23,	/* a register and memory, see decode_quick() */
 };
 
 struct x86_opcode {

@@ -107,13 +107,8 @@ u64 x86em_segment_base(struct x86_emulate_ctxt *ctxt, unsigned int seg)
 	return s.base;
 }
 
-/*
- * The linear address of bytes at seg:ea.  seg is SS for references by rSP and
- * rBP, whose faults are #SS in 64-bit mode too, where limits are not checked:
- * SDM 1 "Canonical Addressing".
- */
-int x86em_linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
-		    unsigned int bytes, bool write, u64 *linear)
+static int linearize_all(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
+			 unsigned int bytes, bool write, u64 *linear)
 {
 	struct x86_seg s;
 
@@ -140,12 +135,53 @@ int x86em_linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
 	return X86EMUL_CONTINUE;
 }
 
+/*
+ * The linear address of bytes at seg:ea.  seg is SS for references by rSP and
+ * rBP, whose faults are #SS in 64-bit mode too, where limits are not checked:
+ * SDM 1 "Canonical Addressing".
+ */
+static x86_inline int linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
+				unsigned int bytes, bool write, u64 *linear)
+{
+	u64 last = ea + bytes - 1;
+
+	/* Low addresses, of the segments without a base: the common case. */
+	if (mode64(ctxt) && seg < X86_SEG_FS && !((ea | last) >> 47)) {
+		*linear = ea;
+		return X86EMUL_CONTINUE;
+	}
+	return linearize_all(ctxt, seg, ea, bytes, write, linear);
+}
+
+int x86em_linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
+		    unsigned int bytes, bool write, u64 *linear)
+{
+	return linearize(ctxt, seg, ea, bytes, write, linear);
+}
+
 /* MOVAPS and CMPXCHG16B find this out before they look at limits. */
 int x86em_check_aligned(struct x86_emulate_ctxt *ctxt, unsigned int bytes)
 {
 	if ((x86em_segment_base(ctxt, ctxt->d.seg) + ctxt->d.ea) & (bytes - 1))
 		return fault_gp(ctxt, 0);
 	return X86EMUL_CONTINUE;
+}
+
+/* A read that was done before the restart. */
+static int replay_read(struct x86_read_cache *rc, void *val, unsigned int bytes)
+{
+	if (bytes > (unsigned int)(rc->end - rc->pos))
+		return X86EMUL_UNHANDLEABLE;
+	memcpy(val, rc->data + rc->pos, bytes);
+	rc->pos += bytes;
+	return X86EMUL_CONTINUE;
+}
+
+static void remember_read(struct x86_read_cache *rc, const void *val, unsigned int bytes)
+{
+	memcpy(rc->data + rc->pos, val, bytes);
+	rc->pos += bytes;
+	rc->end = rc->pos;
 }
 
 /* A read that is replayed on a restart: see x86_emulate.h. */
@@ -157,18 +193,32 @@ int x86em_mem_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val,
 
 	if (bytes > sizeof(rc->data) - rc->pos)
 		return X86EMUL_UNHANDLEABLE;
-	if (rc->pos < rc->end) {
-		if (bytes > (unsigned int)(rc->end - rc->pos))
-			return X86EMUL_UNHANDLEABLE;
-		memcpy(val, rc->data + rc->pos, bytes);
-		rc->pos += bytes;
-		return X86EMUL_CONTINUE;
-	}
+	if (rc->pos < rc->end)
+		return replay_read(rc, val, bytes);
 	ret = ctxt->ops->read(ctxt, linear, val, bytes, access);
 	if (ret == X86EMUL_CONTINUE) {
-		memcpy(rc->data + rc->pos, val, bytes);
-		rc->pos += bytes;
-		rc->end = rc->pos;
+		remember_read(rc, val, bytes);
+	} else if (ret == X86EMUL_IO_NEEDED) {
+		rc->pending = bytes;
+		rc->pending_addr = linear;
+	}
+	return ret;
+}
+
+/* Up to 8 bytes, zero-extended; the first read of an instruction, as a rule. */
+static x86_inline int read_small(struct x86_emulate_ctxt *ctxt, u64 linear, u64 *val,
+				 unsigned int bytes, unsigned int access)
+{
+	struct x86_read_cache *rc = &ctxt->rc;
+	int ret;
+
+	*val = 0;
+	if (rc->end)
+		return x86em_mem_read(ctxt, linear, val, bytes, access);
+	ret = ctxt->ops->read(ctxt, linear, val, bytes, access);
+	if (ret == X86EMUL_CONTINUE) {
+		memcpy(rc->data, val, 8);
+		rc->pos = rc->end = bytes;
 	} else if (ret == X86EMUL_IO_NEEDED) {
 		rc->pending = bytes;
 		rc->pending_addr = linear;
@@ -850,30 +900,38 @@ int em_shrd(struct x86_emulate_ctxt *ctxt)
 
 /* ---- operands ---- */
 
-/* A general register or memory; modify: it will be stored to as well. */
-int x86em_load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
-		       bool modify)
+/* Memory; modify: it will be stored to as well. */
+static x86_inline int load_memory(struct x86_emulate_ctxt *ctxt, struct x86_operand *op, bool modify)
 {
 	u64 linear;
 	int rc;
 
-	if (op->kind == OPK_REG) {
-		op->val = ctxt->regs[op->reg] >> (op->high * 8) & x86_mask(op->bytes);
-		return X86EMUL_CONTINUE;
-	}
-	if (op->kind != OPK_MEM)
-		return X86EMUL_CONTINUE;
-	rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, op->bytes, modify, &linear);
+	rc = linearize(ctxt, ctxt->d.seg, ctxt->d.ea, op->bytes, modify, &linear);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
-	op->val = 0;
-	rc = x86em_mem_read(ctxt, linear, &op->val, op->bytes,
-			    modify ? X86EMUL_ACC_WRITE : 0);
+	rc = read_small(ctxt, linear, &op->val, op->bytes, modify ? X86EMUL_ACC_WRITE : 0);
 	if (modify) {
 		ctxt->op0_linear = linear;
 		ctxt->op0_old = op->val;
 	}
 	return rc;
+}
+
+static x86_inline int load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
+				   bool modify)
+{
+	if (op->kind == OPK_MEM)
+		return load_memory(ctxt, op, modify);
+	if (op->kind == OPK_REG)
+		op->val = ctxt->regs[op->reg] >> (op->high * 8) & x86_mask(op->bytes);
+	return X86EMUL_CONTINUE;
+}
+
+/* A general register or memory, unless it is an immediate that is there already. */
+int x86em_load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
+		       bool modify)
+{
+	return load_operand(ctxt, op, modify);
 }
 
 static int store_op0(struct x86_emulate_ctxt *ctxt, u64 linear, u64 old, bool locked)
@@ -1072,8 +1130,8 @@ int em_cwd(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-static void put_operand(struct x86_emulate_ctxt *ctxt,
-			const struct x86_operand *op, u64 val)
+static x86_inline void put_operand(struct x86_emulate_ctxt *ctxt,
+				   const struct x86_operand *op, u64 val)
 {
 	if (op->high)
 		set_reg(ctxt, op->reg, (ctxt->regs[op->reg] & ~0xff00ull) |
@@ -2168,30 +2226,32 @@ static int check_privilege(struct x86_emulate_ctxt *ctxt, u32 flags)
 	return X86EMUL_CONTINUE;
 }
 
-static int load_operands(struct x86_emulate_ctxt *ctxt, u32 flags)
+/* Sources first: none of them is what a locked operation waits for. */
+static x86_inline int load_operands(struct x86_emulate_ctxt *ctxt, u32 flags)
 {
 	struct x86_decode *d = &ctxt->d;
-	int rc = X86EMUL_CONTINUE;
+	int rc;
 
-	/* Sources first: none of them is what a locked operation waits for. */
-	if (d->op[2].kind != OPK_NONE && !(flags & F_N1))
-		rc = x86em_load_operand(ctxt, &d->op[2], false);
-	if (rc == X86EMUL_CONTINUE && d->op[1].kind != OPK_NONE && !(flags & F_N1))
-		rc = x86em_load_operand(ctxt, &d->op[1], false);
-	if (rc == X86EMUL_CONTINUE && !(flags & F_W0))
-		rc = x86em_load_operand(ctxt, &d->op[0], !(flags & F_R0));
-	return rc;
+	if (!(flags & F_N1)) {
+		if (d->op[2].kind != OPK_NONE) {
+			rc = x86em_load_operand(ctxt, &d->op[2], false);
+			if (rc != X86EMUL_CONTINUE)
+				return rc;
+		}
+		rc = load_operand(ctxt, &d->op[1], false);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+	}
+	if (flags & F_W0)
+		return X86EMUL_CONTINUE;
+	return x86em_load_operand(ctxt, &d->op[0], !(flags & F_R0));
 }
 
-static int store_operand(struct x86_emulate_ctxt *ctxt, u32 flags)
+static int store_memory(struct x86_emulate_ctxt *ctxt, u32 flags)
 {
 	const struct x86_decode *d = &ctxt->d;
 	const struct x86_operand *op = &d->op[0];
 
-	if (op->kind == OPK_REG) {
-		put_operand(ctxt, op, op->val);
-		return X86EMUL_CONTINUE;
-	}
 	if (op->kind != OPK_MEM)
 		return X86EMUL_CONTINUE;
 	if (flags & F_W0)
@@ -2201,7 +2261,26 @@ static int store_operand(struct x86_emulate_ctxt *ctxt, u32 flags)
 			 d->lock || d->row->exec == em_xchg);
 }
 
-static int execute(struct x86_emulate_ctxt *ctxt)
+/* MOV between a register and memory: see decode_quick(). */
+static x86_inline int execute_quick(struct x86_emulate_ctxt *ctxt)
+{
+	u64 linear;
+	int rc;
+
+	if (OP0.kind == OPK_REG) {
+		rc = load_memory(ctxt, &OP1, false);
+		if (rc == X86EMUL_CONTINUE)
+			put_operand(ctxt, &OP0, OP1.val);
+		return rc;
+	}
+	OP0.val = ctxt->regs[OP1.reg] >> (OP1.high * 8);
+	rc = linearize(ctxt, ctxt->d.seg, ctxt->d.ea, OP0.bytes, true, &linear);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	return ctxt->ops->write(ctxt, linear, &OP0.val, OP0.bytes, 0);
+}
+
+static __attribute__((noinline)) int execute(struct x86_emulate_ctxt *ctxt)
 {
 	const struct x86_opcode *row = ctxt->d.row;
 	u32 flags = row->flags;
@@ -2216,10 +2295,11 @@ static int execute(struct x86_emulate_ctxt *ctxt)
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
 	rc = row->exec(ctxt);
-	if (rc != X86EMUL_CONTINUE)
+	if (rc != X86EMUL_CONTINUE || (flags & F_R0) || ctxt->skip_write)
 		return rc;
-	if (!(flags & F_R0) && !ctxt->skip_write)
-		return store_operand(ctxt, flags);
+	if (OP0.kind != OPK_REG)
+		return store_memory(ctxt, flags);
+	put_operand(ctxt, &OP0, OP0.val);
 	return X86EMUL_CONTINUE;
 }
 
@@ -2240,12 +2320,8 @@ static void undo(struct x86_emulate_ctxt *ctxt)
 void x86em_begin(struct x86_emulate_ctxt *ctxt)
 {
 	ctxt->old_rflags = ctxt->rflags;
-	ctxt->undo = 0;
-	ctxt->interruptibility = 0;
-	ctxt->more = false;
-	ctxt->switched = false;
-	ctxt->posted = false;
-	ctxt->skip_write = false;
+	memset(&ctxt->undo, 0, offsetof(struct x86_emulate_ctxt, skip_write) + 1 -
+	       offsetof(struct x86_emulate_ctxt, undo));
 	ctxt->exception.valid = false;
 	ctxt->rc.pos = 0;
 }
@@ -2265,5 +2341,7 @@ int x86_emulate_insn(struct x86_emulate_ctxt *ctxt)
 	if (!mode64(ctxt))
 		ctxt->next_rip = (u32)ctxt->next_rip;
 	x86em_begin(ctxt);
+	if ((ctxt->d.row->flags & F_QUICK) && OP0.kind != OP1.kind)
+		return x86em_end(ctxt, execute_quick(ctxt));
 	return x86em_end(ctxt, execute(ctxt));
 }

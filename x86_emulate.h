@@ -334,10 +334,13 @@ struct x86_emulate_ctxt {
 
 	/* Out only. */
 	u32 regs_dirty;		/* a bit for each register the instruction wrote */
+	/* From here to skip_write, all is cleared at once. */
+	u32 undo;		/* the emulator's own: whose old value is kept */
 	u8 interruptibility;
 	bool more;		/* REP not finished, rip unchanged */
 	bool switched;		/* to another task, which a fault then belongs to */
 	bool posted;		/* set by ops: userspace must be visited */
+	bool skip_write;	/* the executor wants operand 0 left alone */
 	struct x86_exception exception;
 
 	/* The emulator's own. */
@@ -346,13 +349,11 @@ struct x86_emulate_ctxt {
 	u64 op0_old;		/* its value then */
 	u64 old_rflags;
 	u64 old_regs[X86_NR_GPR];	/* of those in undo */
-	u32 undo;
 	u8 fetch_len;		/* bytes in fetch[] */
 	u8 fetch_pos;
 	u8 fetch[X86_MAX_INSN_LEN + 1];
 	struct x86_decode d;
 	struct x86_read_cache rc;
-	bool skip_write;	/* the executor wants operand 0 left alone */
 	u16 ins_count;		/* units the pending pio_in was asked for */
 	u8 vec[64];		/* a media operand */
 	/* REP INS and OUTS; FXSAVE's image */

@@ -1039,6 +1039,12 @@ static void one_case(struct state *in)
 		stats.skipped++;
 		return;
 	}
+	/* Ten bytes that wrap at 4 GiB: the CPU at hand looks at eight of them first. */
+	if (rc != X86EMUL_CONTINUE && ctxt.d.len && ctxt.d.op[0].bytes == 10 &&
+	    emu.trap != 14) {
+		stats.skipped++;
+		return;
+	}
 	if (emu.trap == 14 && (mapped_here(emu.cr2) || mapped_here(emu.cr2 + 63))) {
 		stats.skipped++;
 		return;
