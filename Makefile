@@ -91,7 +91,7 @@ deb:
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate demo bench bench-vm bench-irq debug-kernel
+.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate demo bench bench-vm bench-irq bench-emulate debug-kernel
 tests:
 	$(MAKE) -C tests
 
@@ -123,6 +123,9 @@ bench-vm:
 
 bench-irq:
 	+@KERNEL='$(KERNEL)' tests/lab/bench-irq
+
+bench-emulate:
+	+@KERNEL='$(KERNEL)' tests/lab/bench-emulate
 
 debug-kernel:
 	+@tests/lab/debug-kernel

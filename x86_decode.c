@@ -2272,7 +2272,7 @@ int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
 	return decode_quick(ctxt) ? X86EMUL_CONTINUE : decode_long(ctxt);
 }
 
-static __attribute__((noinline)) int decode_long(struct x86_emulate_ctxt *ctxt)
+static __attribute__((__noinline__)) int decode_long(struct x86_emulate_ctxt *ctxt)
 {
 	struct x86_decode *d = &ctxt->d;
 	const struct x86_opcode *row, *opnds;
@@ -2415,7 +2415,7 @@ static x86_inline unsigned int quick_length(const u8 *p, unsigned int len)
 	return n <= len ? n : 0;
 }
 
-static __attribute__((noinline)) int long_length(enum x86emul_mode mode, const void *bytes, unsigned int len);
+static __attribute__((__noinline__)) int long_length(enum x86emul_mode mode, const void *bytes, unsigned int len);
 
 int x86_insn_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 {
@@ -2424,7 +2424,7 @@ int x86_insn_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 	return n ? (int)n : long_length(mode, bytes, len);
 }
 
-static __attribute__((noinline)) int long_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
+static __attribute__((__noinline__)) int long_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 {
 	bool long_mode = mode == X86EMUL_MODE_PROT64;
 	const struct x86_opcode *row, *opnds;

@@ -11,7 +11,7 @@
 #include "x86_emulate.h"
 
 /* On the way of each instruction: the compiler shall not weigh size against it. */
-#define x86_inline inline __attribute__((always_inline))
+#define x86_inline inline __attribute__((__always_inline__))
 
 enum operand_class {
 	C_NONE,		/* with a size: see O_CL and following */

@@ -2280,7 +2280,7 @@ static x86_inline int execute_quick(struct x86_emulate_ctxt *ctxt)
 	return ctxt->ops->write(ctxt, linear, &OP0.val, OP0.bytes, 0);
 }
 
-static __attribute__((noinline)) int execute(struct x86_emulate_ctxt *ctxt)
+static __attribute__((__noinline__)) int execute(struct x86_emulate_ctxt *ctxt)
 {
 	const struct x86_opcode *row = ctxt->d.row;
 	u32 flags = row->flags;
@@ -2320,8 +2320,12 @@ static void undo(struct x86_emulate_ctxt *ctxt)
 void x86em_begin(struct x86_emulate_ctxt *ctxt)
 {
 	ctxt->old_rflags = ctxt->rflags;
-	memset(&ctxt->undo, 0, offsetof(struct x86_emulate_ctxt, skip_write) + 1 -
-	       offsetof(struct x86_emulate_ctxt, undo));
+	ctxt->undo = 0;
+	ctxt->interruptibility = 0;
+	ctxt->more = false;
+	ctxt->switched = false;
+	ctxt->posted = false;
+	ctxt->skip_write = false;
 	ctxt->exception.valid = false;
 	ctxt->rc.pos = 0;
 }

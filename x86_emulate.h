@@ -334,7 +334,7 @@ struct x86_emulate_ctxt {
 
 	/* Out only. */
 	u32 regs_dirty;		/* a bit for each register the instruction wrote */
-	/* From here to skip_write, all is cleared at once. */
+	/* In this order: the compiler clears from here to skip_write in one go. */
 	u32 undo;		/* the emulator's own: whose old value is kept */
 	u8 interruptibility;
 	bool more;		/* REP not finished, rip unchanged */

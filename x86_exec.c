@@ -550,28 +550,36 @@ int em_jmp_far_mem(struct x86_emulate_ctxt *ctxt)
 	return far_mem(ctxt, false);
 }
 
-/* The code segment of a far return or IRET, checked and marked, not yet loaded. */
+/* The code segment of a far return or IRET, checked, not yet marked or loaded. */
 static int check_return_cs(struct x86_emulate_ctxt *ctxt, u16 selector, u64 offset,
-			   struct x86_seg *cs)
+			   struct descriptor *desc, struct x86_seg *cs)
 {
 	unsigned int rpl = selector & 3;
-	struct descriptor desc;
 	int rc;
 
 	if (!(selector & 0xfffc))
 		return fault_gp(ctxt, 0);
-	rc = read_descriptor(ctxt, selector, EXC_GP, &desc);
+	rc = read_descriptor(ctxt, selector, EXC_GP, desc);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
-	if (!desc_s(&desc) || !(desc_type(&desc) & 8) || rpl < cpl(ctxt))
+	if (!desc_s(desc) || !(desc_type(desc) & 8) || rpl < cpl(ctxt))
 		return fault_gp(ctxt, selector & 0xfffc);
-	if (desc_type(&desc) & 4 ? desc_dpl(&desc) > rpl : desc_dpl(&desc) != rpl)
+	if (desc_type(desc) & 4 ? desc_dpl(desc) > rpl : desc_dpl(desc) != rpl)
 		return fault_gp(ctxt, selector & 0xfffc);
-	rc = check_cs_common(ctxt, &desc, selector, offset, cs);
-	if (rc == X86EMUL_CONTINUE)
-		rc = write_desc_type(ctxt, &desc, 1);
+	return check_cs_common(ctxt, desc, selector, offset, cs);
+}
+
+static int load_return_cs(struct x86_emulate_ctxt *ctxt, struct descriptor *desc,
+			  struct x86_seg *cs)
+{
+	int rc;
+
+	rc = write_desc_type(ctxt, desc, 1);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
 	cs->type |= 1;
-	return rc;
+	ctxt->ops->set_segment(ctxt, X86_SEG_CS, cs);
+	return X86EMUL_CONTINUE;
 }
 
 /*
@@ -591,21 +599,25 @@ static void drop_data_segments(struct x86_emulate_ctxt *ctxt, unsigned int level
 	}
 }
 
-/* Load SS:rSP popped by a return to level, then CS: nothing faults after SS. */
-static int return_with_stack(struct x86_emulate_ctxt *ctxt, const struct x86_seg *cs,
-			     u16 ss_selector, u64 sp, unsigned int from_level)
+/* Load CS, and SS:rSP popped by a return: nothing faults after CS. */
+static int return_with_stack(struct x86_emulate_ctxt *ctxt, struct descriptor *desc,
+			     struct x86_seg *cs, u16 ss_selector, u64 sp,
+			     unsigned int from_level)
 {
 	unsigned int level = cs->selector & 3;
+	struct x86_seg ss;
 	int rc;
 
-	rc = load_ss(ctxt, ss_selector, level, cs->l, EXC_GP);
+	rc = check_ss(ctxt, ss_selector, level, cs->l, EXC_GP, &ss);
+	if (rc == X86EMUL_CONTINUE)
+		rc = load_return_cs(ctxt, desc, cs);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
+	ctxt->ops->set_segment(ctxt, X86_SEG_SS, &ss);
 	if (cs->l)
 		set_reg(ctxt, X86_RSP, sp);
 	else
 		x86em_add_rsp(ctxt, sp - ctxt->regs[X86_RSP]);
-	ctxt->ops->set_segment(ctxt, X86_SEG_CS, cs);
 	if (level > from_level)
 		drop_data_segments(ctxt, level);
 	return X86EMUL_CONTINUE;
@@ -615,6 +627,7 @@ int em_ret_far(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.op_bytes, level;
 	u64 offset, selector, sp, ss, extra = OP0.kind == OPK_IMM ? OP0.val : 0;
+	struct descriptor desc;
 	struct x86_seg cs;
 	int rc;
 
@@ -633,7 +646,7 @@ int em_ret_far(struct x86_emulate_ctxt *ctxt)
 		return X86EMUL_CONTINUE;
 	}
 	level = cpl(ctxt);
-	rc = check_return_cs(ctxt, selector, offset, &cs);
+	rc = check_return_cs(ctxt, selector, offset, &desc, &cs);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
 	if ((selector & 3) > level) {
@@ -641,11 +654,13 @@ int em_ret_far(struct x86_emulate_ctxt *ctxt)
 		if (rc == X86EMUL_CONTINUE)
 			rc = x86em_pop(ctxt, &ss, bytes);
 		if (rc == X86EMUL_CONTINUE)
-			rc = return_with_stack(ctxt, &cs, ss, sp + extra, level);
+			rc = return_with_stack(ctxt, &desc, &cs, ss, sp + extra, level);
 		if (rc != X86EMUL_CONTINUE)
 			return rc;
 	} else {
-		ctxt->ops->set_segment(ctxt, X86_SEG_CS, &cs);
+		rc = load_return_cs(ctxt, &desc, &cs);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
 	}
 	ctxt->next_rip = offset;
 	return X86EMUL_CONTINUE;
@@ -1429,6 +1444,7 @@ static int iret_prot(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.op_bytes, level = cpl(ctxt);
 	u64 ip, cs_selector, flags, sp, ss;
+	struct descriptor desc;
 	struct x86_seg cs;
 	u32 mask;
 	bool lm;
@@ -1444,7 +1460,7 @@ static int iret_prot(struct x86_emulate_ctxt *ctxt)
 		return rc;
 	if (!lm && bytes > 2 && (flags & X86_FLAG_VM) && level == 0)
 		return iret_to_vm86(ctxt, ip, cs_selector, flags);
-	rc = check_return_cs(ctxt, cs_selector, ip, &cs);
+	rc = check_return_cs(ctxt, cs_selector, ip, &desc, &cs);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
 	mask = x86em_popf_mask(ctxt, bytes);
@@ -1458,11 +1474,13 @@ static int iret_prot(struct x86_emulate_ctxt *ctxt)
 		if (rc == X86EMUL_CONTINUE)
 			rc = x86em_pop(ctxt, &ss, bytes);
 		if (rc == X86EMUL_CONTINUE)
-			rc = return_with_stack(ctxt, &cs, ss, sp, level);
+			rc = return_with_stack(ctxt, &desc, &cs, ss, sp, level);
 		if (rc != X86EMUL_CONTINUE)
 			return rc;
 	} else {
-		ctxt->ops->set_segment(ctxt, X86_SEG_CS, &cs);
+		rc = load_return_cs(ctxt, &desc, &cs);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
 	}
 	set_flags(ctxt, mask, flags);
 	ctxt->next_rip = ip;
