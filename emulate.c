@@ -18,7 +18,7 @@
  * by is kept: the entries of the guest's page tables that lead to it, and its
  * bytes.  As long as all of them read the same, so is the length.
  */
-#define INSN_MEMOS	16
+#define INSN_MEMOS	32
 #define MEMO_BYTES	8
 
 struct insn_memo {
@@ -38,6 +38,9 @@ struct kvm_emulate {
 	bool tpr_lowered;	/* CR8 went down: userspace's APIC must hear of it */
 	bool no_error;
 	unsigned long rip;	/* at the start: userspace may have moved it */
+	/* The hardware has walked for the one access that the instruction makes. */
+	bool gpa_known;
+	gpa_t gpa;
 	/* A read that userspace answers, fragment by fragment. */
 	struct {
 		u64 linear;
@@ -84,8 +87,14 @@ static u64 walk_access(struct kvm_vcpu *vcpu, unsigned int access)
 /* linear -> gpa, or the page fault in ctxt->exception. */
 static int translate(struct x86_emulate_ctxt *ctxt, u64 linear, u64 access, gpa_t *gpa)
 {
+	struct kvm_emulate *e = to_emul(ctxt);
 	struct kvm_exception ex = {};
 
+	if (e->gpa_known && offset_in_page(linear) == offset_in_page(e->gpa) &&
+	    !(access & PFERR_FETCH_MASK)) {
+		*gpa = e->gpa;
+		return X86EMUL_CONTINUE;
+	}
 	*gpa = kvm_mmu_gva_to_gpa(to_vcpu(ctxt), linear, access, &ex);
 	if (*gpa != INVALID_GPA)
 		return X86EMUL_CONTINUE;
@@ -817,6 +826,7 @@ static void load_ctxt(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 	ctxt->mode = emulation_mode(vcpu);
 	ctxt->amd = vcpu->guest_caps & KVM_GUEST_IS_AMD;
 	ctxt->va_bits = vcpu_virt_bits(vcpu);
+	e->gpa_known = false;
 	e->halted = false;
 	e->tpr_lowered = false;
 	e->msr_asked = e->msr_done = false;
@@ -876,6 +886,9 @@ static void propagate_fault(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 }
 
 static int resume_emulation(struct kvm_vcpu *vcpu);
+static struct insn_memo *find_memo(struct kvm_vcpu *vcpu);
+static bool memo_holds(struct kvm_vcpu *vcpu, const struct insn_memo *m);
+static void fill_memo(struct kvm_vcpu *vcpu, struct insn_memo *m, u64 access, int len);
 
 /* IO_NEEDED: the read, IN or MSR that userspace is to answer. */
 static int visit_userspace_for_input(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
@@ -1005,6 +1018,23 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 	return emulate_decoded(vcpu, e);
 }
 
+/* By the bytes that the last exit of this instruction has left, if they hold. */
+static int decode_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, const u8 *insn, int insn_len)
+{
+	struct insn_memo *m = find_memo(vcpu);
+	int r;
+
+	if (insn || e->ctxt.mode != X86EMUL_MODE_PROT64)
+		return x86_decode_insn(&e->ctxt, insn, insn ? insn_len : 0);
+	/* What follows the instruction may have changed, but is not looked at. */
+	if (memo_holds(vcpu, m))
+		return x86_decode_insn(&e->ctxt, &m->code, MEMO_BYTES);
+	r = x86_decode_insn(&e->ctxt, NULL, 0);
+	if (r == X86EMUL_CONTINUE && x86_emulate_one_access(&e->ctxt))
+		fill_memo(vcpu, m, walk_access(vcpu, 0) | PFERR_FETCH_MASK, e->ctxt.d.len);
+	return r;
+}
+
 /**
  * kvm_emulate_insn - emulate the instruction at RIP
  * @vcpu: the vcpu, loaded
@@ -1023,7 +1053,7 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 	vcpu->stat.insn_emulation++;
 	load_ctxt(vcpu, e);
 	e->no_error = type & EMULTYPE_NO_ERROR;
-	switch (x86_decode_insn(&e->ctxt, insn, insn ? insn_len : 0)) {
+	switch (decode_insn(vcpu, e, insn, insn_len)) {
 	case X86EMUL_CONTINUE:
 		break;
 	case X86EMUL_PROPAGATE_FAULT:
@@ -1036,6 +1066,8 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 		kvm_rip_write(vcpu, e->rip + e->ctxt.d.len);
 		return 1;
 	}
+	e->gpa_known = type & EMULTYPE_GPA && x86_emulate_one_access(&e->ctxt);
+	e->gpa = addr;
 	return emulate_decoded(vcpu, e);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_insn);

@@ -1698,6 +1698,14 @@ static int emulate_table_write(struct kvm_vcpu *vcpu, const struct kvm_fault *fa
 	return PF_RESUME;
 }
 
+/* Nested paging tells the gpa of the access, unless it was one to a page table. */
+static int emulation_type(const struct kvm_mmu *mmu, const struct kvm_fault *fault)
+{
+	if (mmu->direct && fault->error_code & PFERR_GUEST_FINAL_MASK)
+		return EMULTYPE_PF | EMULTYPE_GPA;
+	return EMULTYPE_PF;
+}
+
 /**
  * kvm_mmu_page_fault - a fault that the vendor intercepted
  * @vcpu: the vcpu, loaded
@@ -1722,8 +1730,8 @@ int kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 
 	switch (r) {
 	case PF_EMULATE:
-		return kvm_emulate_insn(vcpu, fault->addr, EMULTYPE_PF, fault->insn,
-					fault->insn_len);
+		return kvm_emulate_insn(vcpu, fault->addr, emulation_type(mmu, fault),
+					fault->insn, fault->insn_len);
 	case PF_EMULATE_TABLE:
 		return emulate_table_write(vcpu, fault, gfn);
 	default:

@@ -2349,3 +2349,8 @@ int x86_emulate_insn(struct x86_emulate_ctxt *ctxt)
 		return x86em_end(ctxt, execute_quick(ctxt));
 	return x86em_end(ctxt, execute(ctxt));
 }
+
+bool x86_emulate_one_access(const struct x86_emulate_ctxt *ctxt)
+{
+	return (ctxt->d.row->flags & F_QUICK) && ctxt->d.has_mem;
+}

@@ -372,6 +372,9 @@ int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
 		    unsigned int len);
 int x86_emulate_insn(struct x86_emulate_ctxt *ctxt);
 
+/* Is what has been decoded a MOV, whose one access to memory is all there is? */
+bool x86_emulate_one_access(const struct x86_emulate_ctxt *ctxt);
+
 /* Who switches tasks. */
 enum x86emul_task { X86EMUL_TASK_CALL, X86EMUL_TASK_JMP, X86EMUL_TASK_IRET, X86EMUL_TASK_GATE };
 

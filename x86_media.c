@@ -149,18 +149,25 @@ static bool rex_w(const struct x86_emulate_ctxt *ctxt)
 	return mode64(ctxt) && ctxt->d.rex & 8;
 }
 
+/* The processor at hand looks at the last byte first, then at the alignment. */
 static int check_fx(struct x86_emulate_ctxt *ctxt, u64 *linear, bool write)
 {
+	u64 last = (ctxt->d.ea + FX_BYTES - 1) & x86_mask(ctxt->d.ad_bytes);
 	int rc;
 
 	if (!ctxt->ops->fxsave || !ctxt->ops->fxrstor)
 		return X86EMUL_UNHANDLEABLE;
 	if (ctxt->ops->get_cr(ctxt, 0) & (CR0_EM | CR0_TS))
 		return x86_emulate_fault(ctxt, EXC_NM);
-	rc = x86em_check_aligned(ctxt, 16);
+	rc = x86em_linearize(ctxt, ctxt->d.seg, last, 1, write, &last);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_check_aligned(ctxt, 16);
 	if (rc == X86EMUL_CONTINUE)
 		rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, FX_BYTES, write, linear);
-	return rc;
+	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
+		return rc;
+	rc = ctxt->ops->probe(ctxt, last, 1, write ? X86EMUL_ACC_WRITE : 0);
+	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
 }
 
 /* What is behind XMM7, or XMM15 in 64-bit mode, is not written. */

@@ -941,6 +941,7 @@ int  kvm_emulate_irq_window(struct kvm_vcpu *vcpu);
 #define EMULTYPE_UD		BIT(2)	/* after #UD: else reinject it */
 /* An instruction that the emulator lacks: -EOPNOTSUPP and nothing changed, no exit. */
 #define EMULTYPE_NO_ERROR	BIT(3)
+#define EMULTYPE_GPA		BIT(4)	/* with PF: addr is the gpa of the access itself */
 int  kvm_emulate_create(struct kvm_vcpu *vcpu);
 void kvm_emulate_destroy(struct kvm_vcpu *vcpu);
 int  kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, int insn_len);

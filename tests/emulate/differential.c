@@ -519,7 +519,7 @@ static bool is_dangerous(void)
 		em_rdtsc, em_rdtscp, em_rdpid, em_rdpmc, em_cpuid, em_hypercall,
 		em_lar, em_lsl, em_verr, em_verw, em_sldt, em_str, em_sgdt, em_sidt,
 		em_smsw, em_rdfsbase, em_rdgsbase, em_wrfsbase, em_wrgsbase, em_lldt,
-		em_ltr, em_fxsave, em_fxrstor,
+		em_ltr,
 	};
 	unsigned int i;
 
@@ -804,11 +804,14 @@ static void media_state(struct state *s)
 {
 	const u8 *p = pattern + 0x100;
 	u16 cw = 0x37f, sw = 0;
+	unsigned int i;
 	u64 bv = 7;
 
 	memset(s->media, 0, sizeof(s->media));
 	memcpy(s->media + IMAGE_ST(0), p, IMAGE_XMM(16) - IMAGE_ST(0));
 	memcpy(s->media + IMAGE_YMM_HIGH(0), p + 0x200, 256);
+	for (i = 0; i < 8; i++)
+		memset(s->media + IMAGE_ST(i) + 10, 0, 6);
 	if (machine->mode != X86EMUL_MODE_PROT64) {
 		memset(s->media + IMAGE_XMM(8), 0, 128);
 		memset(s->media + IMAGE_YMM_HIGH(8), 0, 128);
@@ -1045,6 +1048,12 @@ static void one_case(struct state *in)
 		stats.skipped++;
 		return;
 	}
+	/* In which order FXSAVE's microcode looks at its image's ends and alignment. */
+	if (rc != X86EMUL_CONTINUE && (emu.trap == 12 || emu.trap == 13) && ctxt.d.len &&
+	    (ctxt.d.row->exec == em_fxsave || ctxt.d.row->exec == em_fxrstor)) {
+		stats.skipped++;
+		return;
+	}
 	if (emu.trap == 14 && (mapped_here(emu.cr2) || mapped_here(emu.cr2 + 63))) {
 		stats.skipped++;
 		return;
@@ -1232,7 +1241,7 @@ int main(int argc, char **argv)
 		return 2;
 	for (i = 0; i < (unsigned int)workers; i++)
 		if (fork() == 0)
-			_exit(work(cases, i, workers));
+			exit(work(cases, i, workers));	/* not _exit(): gcov has its say */
 	while (wait(&status) > 0) {
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 3) {
 			no_ldt++;

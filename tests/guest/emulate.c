@@ -495,6 +495,7 @@ TEST_F(emulate, as_the_processor)
 		}
 	}
 	printf("# %d instructions, %d cases, %d divergences\n", instructions, cases, bad);
+	fflush(stdout);
 	EXPECT_EQ(0, bad);
 	EXPECT_GT(cases, 1000);
 }
