@@ -164,6 +164,7 @@ help:
 	@echo '                        VENDOR=intel: and for exits'
 	@echo '  make bench-vm         instructions for a VM'"'"'s making and end, ours against stock'
 	@echo '  make bench-irq        instructions for interrupts, timers and eventfds, ours against stock'
+	@echo '  make bench-emulate    instructions for an emulated access, ours against stock'
 	@echo '  make tests            only build the test programs, in build/tests/'
 	@echo '  make debug-kernel     build the lab'"'"'s KASAN and lockdep kernel'
 	@echo

@@ -175,6 +175,9 @@ static int emul_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val,
 
 	if (r != X86EMUL_CONTINUE)
 		return r;
+	/* What faulted is no memory, as a rule: do not look for any. */
+	if (e->gpa_known && !s.len[1] && kernel_mmio_read(e->vcpu, s.gpa[0], bytes, val))
+		return X86EMUL_CONTINUE;
 	/* Ordinary memory, the whole of it: straight, up to a page. */
 	if (!s.len[1] && !kvm_read_guest(e->vcpu, s.gpa[0], val, bytes))
 		return X86EMUL_CONTINUE;
@@ -810,8 +813,13 @@ static enum x86emul_mode emulation_mode(struct kvm_vcpu *vcpu)
 
 static void load_gprs(struct kvm_vcpu *vcpu, struct x86_emulate_ctxt *ctxt)
 {
+	const u32 all = BIT(X86_NR_GPR) - 1;
 	int i;
 
+	if (sizeof(vcpu->regs[0]) == sizeof(ctxt->regs[0]) && (vcpu->regs_avail & all) == all) {
+		memcpy(ctxt->regs, vcpu->regs, sizeof(ctxt->regs));
+		return;
+	}
 	for (i = 0; i < X86_NR_GPR; i++)
 		ctxt->regs[i] = kvm_reg_read(vcpu, i);
 }
