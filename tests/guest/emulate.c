@@ -2,11 +2,13 @@
 /*
  * The instruction emulator under the module, against the processor: an
  * instruction with a memory operand runs once on ordinary memory, natively, and
- * once on a device that userspace plays and that holds the same bytes.  Registers,
+ * once, at the same address, on a device that userspace plays and that holds the
+ * same bytes.  Registers,
  * defined flags, x87 and vector state, memory and exceptions must come out the
  * same.  Each row of the table below is one instruction; what else there is of
  * operand sizes, registers and values is random, from a fixed seed.
  */
+#include <sys/mman.h>
 #include "vm.h"
 #include "kselftest_harness.h"
 
@@ -19,9 +21,10 @@
 #define OF	BIT(11)
 #define STATUS	(CF | PF | AF | ZF | SF | OF)
 
-#define GPA_RAM		GPA_FREE	/* what is memory in the one, a device in the other */
 #define AREA		4096
 #define AT		0x800		/* of the operand there */
+#define PER_ROW		12
+#define MAX_CASES	4096
 
 enum feature {
 	NONE, SSE3, CX16, SSE42, MOVBE, POPCNT, AVX, LZCNT, BMI1, AVX2, BMI2, ADX, NFEATURES,
@@ -223,9 +226,18 @@ static u64 rnd(void)
 	return z ^ z >> 31;
 }
 
+struct outcome {
+	int exit;
+	struct kvm_regs regs;
+	struct kvm_xsave media;
+	u64 vector, error, rip;
+	u8 area[AREA];
+};
+
 FIXTURE(emulate) {
 	struct vm vm;
-	u8 pattern[AREA], dev[AREA];
+	u8 *area;		/* what is memory in the one, a device in the other */
+	struct outcome *native;
 	bool avx;
 };
 
@@ -247,6 +259,8 @@ FIXTURE_SETUP(emulate)
 	struct kvm_sregs s;
 
 	seed = 1;
+	self->area = xmmap(AREA, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	self->native = calloc(MAX_CASES, sizeof(*self->native));
 	vm_create(&self->vm);
 	vm_mode(&self->vm, &self->vm.vcpu, variant->mode);
 	self->avx = has_xsave(self->vm.sys) && has(self->vm.sys, AVX);
@@ -260,22 +274,14 @@ FIXTURE_SETUP(emulate)
 FIXTURE_TEARDOWN(emulate)
 {
 	vm_destroy(&self->vm);
+	free(self->native);
 }
-
-struct outcome {
-	int exit;
-	struct kvm_regs regs;
-	struct kvm_xsave media;
-	u64 vector, error, rip;
-	u8 area[AREA];
-};
 
 struct test_case {
 	u8 code[24];
 	int len;
 	struct kvm_regs regs;
 	struct kvm_fpu fpu;
-	u64 base;
 };
 
 /* The instruction of a row, at random; HLT behind it. */
@@ -369,7 +375,31 @@ static void answer_mmio(struct vm *vm, u8 *dev)
 		memcpy(run->mmio.data, dev + at, run->mmio.len);
 }
 
-static void run_case(struct vm *vm, const struct test_case *c, u64 base, u8 *dev, bool avx,
+/* x87 and SSE state as the case has it, and of AVX's upper halves what XMM has. */
+static void set_media(struct vm *vm, const struct kvm_fpu *fpu, bool avx)
+{
+	struct kvm_xsave xsave = { };
+	u8 *image = (u8 *)&xsave;
+	u64 xstate_bv = 7;
+
+	if (!avx) {
+		if (ioctl(vm->vcpu.fd, KVM_SET_FPU, fpu))
+			die("KVM_SET_FPU");
+		return;
+	}
+	memcpy(image, &fpu->fcw, 2);
+	memcpy(image + 2, &fpu->fsw, 2);
+	image[4] = fpu->ftwx;
+	memcpy(image + 24, &fpu->mxcsr, 4);
+	memcpy(image + 32, fpu->fpr, 128);
+	memcpy(image + 160, fpu->xmm, 256);
+	memcpy(image + 512, &xstate_bv, 8);
+	memcpy(image + 576, fpu->xmm, 256);
+	if (ioctl(vm->vcpu.fd, KVM_SET_XSAVE, &xsave))
+		die("KVM_SET_XSAVE");
+}
+
+static void run_case(struct vm *vm, const struct test_case *c, u8 *area, bool avx,
 		     struct outcome *o)
 {
 	struct kvm_regs regs = c->regs;
@@ -377,14 +407,13 @@ static void run_case(struct vm *vm, const struct test_case *c, u64 base, u8 *dev
 	memcpy(vm->mem + GPA_CODE, c->code, sizeof(c->code));
 	memset(vm->mem + GPA_STACK - 256, 0, 256);
 	memset((void *)trap(vm), 0, sizeof(struct trap));
-	regs.rbx = regs.rsi = regs.rdi = base + AT;
+	regs.rbx = regs.rsi = regs.rdi = GPA_MMIO + AT;
 	regs.rdi += 0x40;
 	vcpu_set_regs(&vm->vcpu, &regs);
-	if (ioctl(vm->vcpu.fd, KVM_SET_FPU, &c->fpu))
-		die("KVM_SET_FPU");
+	set_media(vm, &c->fpu, avx);
 	do
 		o->exit = vm_run(vm);
-	while (o->exit == KVM_EXIT_MMIO && (answer_mmio(vm, dev), true));
+	while (o->exit == KVM_EXIT_MMIO && (answer_mmio(vm, area), true));
 	o->regs = vcpu_regs(&vm->vcpu);
 	o->vector = o->error = o->rip = 0;
 	if (o->exit == KVM_EXIT_IO) {
@@ -392,15 +421,10 @@ static void run_case(struct vm *vm, const struct test_case *c, u64 base, u8 *dev
 		o->error = trap(vm)->error;
 		o->rip = trap(vm)->rip;
 	}
+	memcpy(o->area, area, AREA);
 	memset(&o->media, 0, sizeof(o->media));
 	if (ioctl(vm->vcpu.fd, avx ? KVM_GET_XSAVE : KVM_GET_FPU, &o->media))
 		die("KVM_GET_XSAVE");
-}
-
-/* A register may hold the address, and what was counted from it. */
-static bool same_register(u64 a, u64 b)
-{
-	return a == b || (u32)(a - GPA_RAM) == (u32)(b - GPA_MMIO);
 }
 
 static const char *differ(const struct outcome *a, const struct outcome *b, u64 undefined, bool avx)
@@ -415,7 +439,7 @@ static const char *differ(const struct outcome *a, const struct outcome *b, u64 
 	if (a->exit == KVM_EXIT_IO)
 		return a->vector != b->vector || a->error != b->error || a->rip != b->rip ? "exception" : NULL;
 	for (int i = 0; i < 16; i++)
-		if (!same_register(ga[i], gb[i]))
+		if (ga[i] != gb[i])
 			return "register";
 	if (a->regs.rip != b->regs.rip)
 		return "rip";
@@ -459,42 +483,66 @@ static void explain(const struct row *r, const struct test_case *c, const struct
 			printf("#   media %d: %02x/%02x\n", i, ((u8 *)&a->media)[i], ((u8 *)&b->media)[i]);
 }
 
-TEST_F(emulate, as_the_processor)
+/* All cases, the same ones each time: one by one, with what came of them, to check(). */
+static int run_all(struct vm *vm, u8 *area, bool lm, bool avx,
+		   void (*check)(const struct row *r, const struct test_case *c, int n,
+				 const struct outcome *o))
 {
-	static struct outcome native, emulated;
-	bool lm = variant->mode == LONG;
-	struct vm *vm = &self->vm;
+	static struct outcome o;
 	struct test_case c;
-	int cases = 0, instructions = 0, bad = 0;
+	int cases = 0;
 
+	seed = 1;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct row *r = &rows[i];
 
 		if ((r->kind & ONLY64 && !lm) || !has(vm->sys, r->feature) ||
-		    ((r->feature == AVX || r->feature == AVX2) && !self->avx))
+		    ((r->feature == AVX || r->feature == AVX2) && !avx))
 			continue;
-		instructions++;
-		for (int n = 0; n < 12; n++, cases++) {
-			const char *what;
-
+		for (int n = 0; n < PER_ROW; n++) {
 			random_case(&c, r, lm);
 			for (int j = 0; j < AREA; j += 8) {
 				u64 val = rnd() >> (rnd() & 63);
 
-				memcpy(self->pattern + j, &val, 8);
+				memcpy(area + j, &val, 8);
 			}
-			memcpy(vm->mem + GPA_RAM, self->pattern, AREA);
-			memcpy(self->dev, self->pattern, AREA);
-			run_case(vm, &c, GPA_RAM, NULL, self->avx, &native);
-			memcpy(native.area, vm->mem + GPA_RAM, AREA);
-			run_case(vm, &c, GPA_MMIO, self->dev, self->avx, &emulated);
-			memcpy(emulated.area, self->dev, AREA);
-			what = differ(&native, &emulated, r->undefined, self->avx);
-			if (what && bad++ < 10)
-				explain(r, &c, &native, &emulated, what);
+			run_case(vm, &c, area, avx, &o);
+			check(r, &c, cases++, &o);
 		}
 	}
-	printf("# %d instructions, %d cases, %d divergences\n", instructions, cases, bad);
+	return cases;
+}
+
+static struct outcome *natives;
+static int bad;
+static bool compare_avx;
+
+static void keep(const struct row *r, const struct test_case *c, int n, const struct outcome *o)
+{
+	natives[n] = *o;
+}
+
+static void compare(const struct row *r, const struct test_case *c, int n, const struct outcome *o)
+{
+	const char *what = differ(&natives[n], o, r->undefined, compare_avx);
+
+	if (what && bad++ < 10)
+		explain(r, c, &natives[n], o, what);
+}
+
+TEST_F(emulate, as_the_processor)
+{
+	bool lm = variant->mode == LONG;
+	struct vm *vm = &self->vm;
+	int cases;
+
+	natives = self->native;
+	compare_avx = self->avx;
+	ASSERT_EQ(0, vm_slot(vm, 1, 0, GPA_MMIO, AREA, self->area));
+	cases = run_all(vm, self->area, lm, self->avx, keep);
+	ASSERT_EQ(0, vm_slot(vm, 1, 0, GPA_MMIO, 0, self->area));
+	EXPECT_EQ(cases, run_all(vm, self->area, lm, self->avx, compare));
+	printf("# %d cases, %d divergences\n", cases, bad);
 	fflush(stdout);
 	EXPECT_EQ(0, bad);
 	EXPECT_GT(cases, 1000);
