@@ -1715,10 +1715,8 @@ static void take_vex(struct x86_decode *d, const u8 *p, bool long_mode)
 	else
 		d->rex |= (~p[1] >> 5 & 7) | (p[2] >> 4 & 8);
 	d->vvvv = ~last >> 3 & 15;
-	if (!long_mode) {
+	if (!long_mode)
 		d->rex &= 0x48;
-		d->vvvv &= 7;
-	}
 	d->vex_l = last >> 2 & 1;
 	d->opsize = (last & 3) == 1;
 	d->rep = reps[last & 3];
@@ -1979,7 +1977,7 @@ static int decode_other_operand(struct x86_emulate_ctxt *ctxt, struct x86_operan
 		return decode_fixed(ctxt, op);
 	case C_H:
 		op->kind = code == O_By ? OPK_REG : OPK_XMM;
-		op->reg = d->vvvv;
+		op->reg = d->vvvv & (ctxt->mode == X86EMUL_MODE_PROT64 ? 15 : 7);
 		break;
 	case C_SYS:
 		op->kind = OPK_SYS;
@@ -2063,12 +2061,14 @@ static int decode_vex(struct x86_emulate_ctxt *ctxt, const struct x86_opcode **p
 	take_vex(d, ctxt->fetch + first, ctxt->mode == X86EMUL_MODE_PROT64);
 	ctxt->fetch_pos += n;
 	map = vex_maps(d->map);
-	if (bad || !map)
+	if (!map)
 		return x86_emulate_fault(ctxt, EXC_UD);
 	d->opcode = ctxt->fetch[ctxt->fetch_pos - 1];
 	*prow = &map[d->opcode];
 	if (!((*prow)->flags & K_MASK))
-		return X86EMUL_UNHANDLEABLE;
+		return bad ? x86_emulate_fault(ctxt, EXC_UD) : X86EMUL_UNHANDLEABLE;
+	/* Undefined as LOCK is, but the length comes first. */
+	d->lock = bad;
 	return X86EMUL_CONTINUE;
 }
 
@@ -2084,6 +2084,7 @@ static bool vex_allowed(const struct x86_decode *d, const struct x86_opcode *opn
 	for (i = 0; i < 3; i++)
 		if (opnds->op[i] >> 4 == C_H)
 			return true;
+	/* All four bits, even where there are eight registers. */
 	return d->vvvv == 0;
 }
 

@@ -615,13 +615,11 @@ int em_vbroadcast(struct x86_emulate_ctxt *ctxt)
 	return media_store(ctxt, &OP0, ctxt->vec, OP0.bytes);
 }
 
-/* The linear address of the element of size bytes at offset. */
+/* The linear address of the element of size bytes at offset, which is not one that wraps. */
 static int element_address(struct x86_emulate_ctxt *ctxt, unsigned int offset,
 			   unsigned int size, bool write, u64 *linear)
 {
-	u64 ea = (ctxt->d.ea + offset) & x86_mask(ctxt->d.ad_bytes);
-
-	return x86em_linearize(ctxt, ctxt->d.seg, ea, size, write, linear);
+	return x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea + offset, size, write, linear);
 }
 
 static int mask_load(struct x86_emulate_ctxt *ctxt, const u8 *mask, unsigned int size)

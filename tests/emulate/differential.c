@@ -459,9 +459,15 @@ static int op_fxsave(struct x86_emulate_ctxt *c, void *image, bool rex_w)
 
 static int op_fxrstor(struct x86_emulate_ctxt *c, const void *image, bool rex_w)
 {
+	static struct { u8 bytes[512]; } __attribute__((aligned(64))) mine, its;
+
 	(void)c;
 	(void)rex_w;
-	memcpy(emu.s.media, image, 416);
+	/* Reserved bits do not come back, and the status word's summaries follow. */
+	memcpy(&its, image, 512);
+	__asm__ volatile("fxsave64 %0\n fxrstor64 %1\n fxsave64 %1\n fxrstor64 %0"
+			 : "+m"(mine), "+m"(its));
+	memcpy(emu.s.media, &its, 416);
 	emu.s.media[5] = 0;
 	return X86EMUL_CONTINUE;
 }
