@@ -338,12 +338,12 @@ TEST_F(run, exit_tpr_access)
 /* An instruction that is not emulated, on memory that is not there. */
 TEST_F(run, exit_internal_error)
 {
-	static const u8 fild[] = { 0xdf, 0x2b };	/* fildq (%rbx) */
+	static const u8 fldenv[] = { 0xd9, 0x23 };	/* fldenv (%rbx) */
 	struct kvm_regs r = vcpu_regs(&self->vm.vcpu);
 
 	r.rbx = GPA_MMIO;
 	vcpu_set_regs(&self->vm.vcpu, &r);
-	memcpy(self->vm.mem + GPA_CODE, fild, sizeof(fild));
+	memcpy(self->vm.mem + GPA_CODE, fldenv, sizeof(fldenv));
 	ASSERT_EQ(KVM_EXIT_INTERNAL_ERROR, vm_run(&self->vm));
 	EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION, self->run->internal.suberror);
 	EXPECT_EQ(GPA_CODE, vcpu_regs(&self->vm.vcpu).rip);

@@ -454,13 +454,18 @@ TEST_F(apic, ipi_to_many)
 		{ HALT }, { WRITE, REG_EOI, 0 }, { STORE, FLAG(2), 1 },
 		{ HALT }, { WRITE, REG_EOI, 0 }, { STORE, FLAG(3), 1 }, { END },
 	};
+	/*
+	 * Before each, some time for the other to halt: between its STI and HLT the
+	 * software emulation may take an interrupt (lab.rst), and halts behind it.
+	 */
 	u64 logical = variant->x2 ? 3ULL << 32 : 0;
 	struct second s;
 
 	second_begin(&self->vm, &s, other, ARRAY_LEN(other), variant->x2);
 	RUN({ variant->x2 ? NOP : WRITE, REG_LDR, 1 << 24 },
-	    { WAIT, FLAG(0), 1 }, { WRITE, REG_ICR, 0xc4041 }, { WAIT, FLAG(1), 1 },
+	    { WAIT, FLAG(0), 1 }, { SPIN, 0, 100 }, { WRITE, REG_ICR, 0xc4041 }, { WAIT, FLAG(1), 1 }, { SPIN, 0, 100 },
 	    { WRITE, REG_ICR, 0x84042 }, { WINDOW }, { WRITE, REG_EOI, 0 }, { WAIT, FLAG(2), 1 },
+	    { SPIN, 0, 100 },
 	    { variant->x2 ? NOP : WRITE, 0x310, 3 << 24 },
 	    { WRITE, REG_ICR, 0x4843 | logical }, { WINDOW }, { WRITE, REG_EOI, 0 },
 	    { WAIT, FLAG(3), 1 },
