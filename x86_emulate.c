@@ -1265,8 +1265,6 @@ int em_movdir64b(struct x86_emulate_ctxt *ctxt)
 	rc = x86em_read_ea(ctxt, 0, ctxt->vec, 64);
 	if (rc == X86EMUL_CONTINUE)
 		rc = x86em_linearize(ctxt, X86_SEG_ES, to, 64, true, &linear);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_probe_write(ctxt, linear, 64);
 	if (rc == X86EMUL_CONTINUE && (linear & 63))
 		rc = fault_gp(ctxt, 0);
 	if (rc == X86EMUL_CONTINUE)
