@@ -345,11 +345,16 @@ TEST_F(apic, timer_periodic)
 /* A period of a nanosecond costs the host no more than its shortest. */
 TEST_F(apic, timer_of_a_nanosecond)
 {
+	/*
+	 * The software emulation may take the interrupt between STI and HLT (lab.rst);
+	 * the guest then halts with EOI still to come, and so for good.
+	 */
+	const struct op wait = { on_tcg() ? SPIN : HALT, 0, 100000 };
 	double t = now();
 
 	RUN({ WRITE, REG_TDCR, 0xb }, { WRITE, REG_LVTT, 0x20040 }, { WRITE, REG_TMICT, 1 },
-	    { HALT }, { WRITE, REG_EOI, 0 }, { HALT }, { WRITE, REG_EOI, 0 },
-	    { HALT }, { WRITE, REG_EOI, 0 }, { HALT }, { WRITE, REG_EOI, 0 },
+	    wait, { WRITE, REG_EOI, 0 }, wait, { WRITE, REG_EOI, 0 },
+	    wait, { WRITE, REG_EOI, 0 }, wait, { WRITE, REG_EOI, 0 },
 	    { WRITE, REG_TMICT, 0 });
 	EXPECT_LE(4, taken(&self->vm));
 	EXPECT_LE(0.0006, now() - t);
