@@ -532,7 +532,7 @@ static void compare(const struct row *r, const struct test_case *c, int n, const
 		explain(r, c, &natives[n], o, what);
 }
 
-TEST_F(emulate, as_the_processor)
+TEST_F_TIMEOUT(emulate, as_the_processor, 300)
 {
 	bool lm = variant->mode == LONG;
 	struct vm *vm = &self->vm;
