@@ -213,7 +213,8 @@ TEST_F(real, interrupt_window)
 	ASSERT_EQ(KVM_EXIT_HLT, run_from(vm, 0, 0));
 	EXPECT_EQ(1, self->trap->count);
 	EXPECT_EQ(0x21, self->trap->vector);
-	EXPECT_EQ(6, self->trap->ip);		/* before the last INC */
+	/* before the last INC, or one early where VMRUN forgets STI's shadow */
+	EXPECT_TRUE(self->trap->ip == 6 || (on_tcg() && self->trap->ip == 5));
 	EXPECT_EQ(3, vcpu_regs(&vm->vcpu).rcx & 0xffff);
 }
 

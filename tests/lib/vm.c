@@ -382,6 +382,7 @@ void vm_mode(struct vm *vm, struct vcpu *vcpu, enum vm_mode mode)
 
 	vm->mode = mode;
 	memset(vm->mem + GPA_TRAP, 0, sizeof(struct trap));
+	trap(vm)->sti_hlt = on_tcg();	/* where VMRUN forgets STI's shadow */
 	s.cr0 = CR0_ET | CR0_NE;
 	s.cr4 = 0;
 	s.efer = 0;
@@ -467,12 +468,21 @@ asm(".pushsection .rodata\n"
 	"iretq\n"
 "1:	mov 8(%rbx), %rax\n"
 	"cmp $32, %eax\n"
-	"jae 2b\n"
+	"jae 3f\n"
 	"dec %eax\n"
 	"cmp $3, %eax\n"			/* 1, 2, 3 */
 	"jb 2b\n"
 	"out %al, $" STR(PORT_TRAP) "\n"
 	"jmp 1b\n"
+"3:	cmpq $0, 72(%rbx)\n"
+	"je 2b\n"
+	"mov 24(%rbx), %rax\n"
+	"cmpb $0xf4, (%rax)\n"			/* HLT */
+	"jne 2b\n"
+	"cmpb $0xfb, -1(%rax)\n"		/* STI */
+	"jne 2b\n"
+	"incq 32(%rsp)\n"
+	"jmp 2b\n"
 "stubs64_end:\n"
 	".code32\n"
 	".balign 16\n"

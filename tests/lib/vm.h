@@ -111,6 +111,7 @@ struct trap {
 	u64 count;
 	u64 vector, error, rip, cs, rflags, rsp, cr2;
 	u64 resume;
+	u64 sti_hlt;			/* an interrupt between STI and HLT returns behind HLT */
 };
 
 #define PORT_TRAP	0xf4
