@@ -648,14 +648,15 @@ void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
  * It stays when memory slots change. Pages above it go now, but for roots in
  * use; the limit is soft as ever. Takes mmu_lock.
  *
- * Returns -EINVAL for fewer than KVM_MIN_MMU_PAGES.
+ * Returns -EINVAL for fewer than KVM_MIN_MMU_PAGES, or more than
+ * KVM_GET_NR_MMU_PAGES can return.
  */
 int kvm_mmu_ask_limit(struct kvm *kvm, unsigned long npages)
 {
 	unsigned long before;
 	bool more;
 
-	if (npages < KVM_MIN_MMU_PAGES)
+	if (npages < KVM_MIN_MMU_PAGES || npages > INT_MAX)
 		return -EINVAL;
 	spin_lock(&kvm->mmu_lock);
 	kvm->n_asked_pages = npages;

@@ -209,6 +209,7 @@ TEST_F(mem, nr_mmu_pages)
 	EXPECT_LE(1, check_cap(self->vm.fd, KVM_CAP_MMU_SHADOW_CACHE_CONTROL));
 	EXPECT_LT(64, before);
 	EXPECT_EQ(EINVAL, err(ioctl(self->vm.fd, KVM_SET_NR_MMU_PAGES, 63L)));
+	EXPECT_EQ(EINVAL, err(ioctl(self->vm.fd, KVM_SET_NR_MMU_PAGES, 1L << 31)));
 	EXPECT_EQ(before, ioctl(self->vm.fd, KVM_GET_NR_MMU_PAGES));
 	for (int limited = 0; limited < 2; limited++) {
 		ASSERT_EQ(0, vm_slot(&self->vm, 5, 0, AT, n * step, p));
