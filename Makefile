@@ -154,7 +154,7 @@ help:
 	@echo '                        SHELL_IN_GUEST=1, STOCK=1, KERNEL=6.12, VENDOR=intel,'
 	@echo '                        CPU=core2_penryn_t9600'
 	@echo '  make check            all tests; ends with "N passed, N failed, N skipped";'
-	@echo '                        in the AMD lab, or with VENDOR=intel in the Intel one'
+	@echo '                        on both vendors, or with VENDOR=amd or intel on one'
 	@echo '  make check-peer       the kernel'"'"'s own KVM selftests on our modules; STOCK=1'
 	@echo '  make check-guests     systems, firmware and a memory test under QEMU, a line for'
 	@echo '                        each; ROWS=REGEX, LIST=1, STOCK=1'

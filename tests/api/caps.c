@@ -18,6 +18,7 @@ GUEST(access, 64,
       "1: test %edi, %edi\n jnz 2f\n rdmsr\n hlt\n jmp 1b\n"
       "2: wrmsr\n hlt\n jmp 1b\n");
 GUEST(halt, 64, "1: hlt; jmp 1b");
+GUEST(halt_open, 64, "sti; 1: hlt; jmp 1b");
 GUEST(mwait, 64, "xor %ecx, %ecx\n xor %edx, %edx\n mov $0x20000, %eax\n monitor\n hlt\n mwait\n hlt\n");
 
 FIXTURE(cap) {
@@ -356,7 +357,7 @@ TEST_F(cap, disable_exits)
 	vcpu_create(&vm, &vm.vcpu, 0);
 	ASSERT_EQ(0, ioctl(vm.vcpu.fd, KVM_SET_CPUID2, c));
 	vm_mode(&vm, &vm.vcpu, LONG);
-	GUEST_LOAD(&vm, halt);
+	GUEST_LOAD(&vm, halt_open);
 	/* The guest halts, and only the signal ends that. */
 	sigaction(SIGALRM, &sa, NULL);
 	setitimer(ITIMER_REAL, &in_50_ms, NULL);
