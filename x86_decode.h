@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the decoder's tables and the executors share; private to both.
+ * What the opcode tables, the decoder and the executors share; private to them.
  *
  * An operand code is the manual's letter pair, as in SDM 2D "Opcode Map" and
  * APM 3 "Opcode and Operand Encodings": a class (where it is) and a size.
@@ -136,6 +136,12 @@ struct x86_opcode {
 	u8 form;
 	u32 flags;
 };
+
+/* x86_opcodes.c: one byte, 0F, 0F 38, and those of VEX.mmmmm */
+extern const struct x86_opcode x86_map0[256], x86_map1[256], x86_map2[256];
+extern const struct x86_opcode x86_vex_map1[256], x86_vex_map2[256], x86_vex_map3[256];
+/* What 0F 38 has where its map has none, and all of 0F 3A. */
+extern const struct x86_opcode x86_row_0f38, x86_row_0f3a;
 
 #define X86_FLAG_CF (1u << 0)
 #define X86_FLAG_FIXED (1u << 1)

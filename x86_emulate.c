@@ -2,7 +2,7 @@
 /*
  * The emulator: one executor for each mnemonic (em_xxx), and what they stand
  * on.  x86_emulate_insn(), at the end, loads the operands that the tables in
- * x86_decode.c name, calls the executor, and stores operand 0.
+ * x86_opcodes.c name, calls the executor, and stores operand 0.
  *
  * Executors change registers through set_reg(), which can be undone, and
  * segments, control registers and memory, which cannot, only after everything
