@@ -127,6 +127,11 @@ enum {
 	F_QUICK = 1 << 23,	/* a register and memory, see decode_quick() */
 };
 
+/* Behind the flags: what the guest's CPUID must have, lest it be #UD. */
+#define FEATURE_SHIFT 24
+#define FEATURE(name) ((u32)X86EMUL_FEAT_##name << FEATURE_SHIFT)
+#define FEATURES (~0u << FEATURE_SHIFT)
+
 struct x86_opcode {
 	union {
 		int (*exec)(struct x86_emulate_ctxt *ctxt);
@@ -213,7 +218,7 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(rdmsr) X(wrmsr) X(rdtsc) X(rdtscp) X(rdpid) X(rdpmc) X(cpuid) \
 	X(hypercall) X(swapgs) X(clac) X(stac) \
 	X(rdfsbase) X(rdgsbase) X(wrfsbase) X(wrgsbase) \
-	X(xgetbv) X(xsetbv) X(movdiri) X(movdir64b) \
+	X(xgetbv) X(xsetbv) X(movdir64b) \
 	X(andn) X(bextr) X(blsr) X(blsmsk) X(blsi) X(bzhi) X(mulx) X(pdep) X(pext) \
 	X(rorx) X(sarx) X(shlx) X(shrx) \
 	X(fld) X(fst) X(farith) X(fldcw) X(fninit) X(fnstcw) X(fnstsw) \

@@ -543,8 +543,6 @@ static int add_with(struct x86_emulate_ctxt *ctxt, u32 flag_bit)
 	u64 a = OP0.val, b = OP1.val, res = a + b + carry;
 	u64 out = (a & b) | ((a | b) & ~res);
 
-	if (!has_feature(ctxt, X86EMUL_FEAT_ADX))
-		return fault_ud(ctxt);
 	OP0.val = res;
 	set_flags(ctxt, flag_bit, out & msb(OP0.bytes) ? flag_bit : 0);
 	return X86EMUL_CONTINUE;
@@ -1092,8 +1090,6 @@ int em_popcnt(struct x86_emulate_ctxt *ctxt)
 {
 	u64 val = OP1.val;
 
-	if (!has_feature(ctxt, X86EMUL_FEAT_POPCNT))
-		return fault_ud(ctxt);
 	for (OP0.val = 0; val; val &= val - 1)
 		OP0.val++;
 	set_flags(ctxt, X86_FLAGS_STATUS, OP0.val ? 0 : X86_FLAG_ZF);
@@ -1241,17 +1237,8 @@ int em_bswap(struct x86_emulate_ctxt *ctxt)
 
 int em_movbe(struct x86_emulate_ctxt *ctxt)
 {
-	if (!has_feature(ctxt, X86EMUL_FEAT_MOVBE))
-		return fault_ud(ctxt);
 	OP0.val = swap_bytes(OP1.val, OP0.bytes);
 	return X86EMUL_CONTINUE;
-}
-
-int em_movdiri(struct x86_emulate_ctxt *ctxt)
-{
-	if (!has_feature(ctxt, X86EMUL_FEAT_MOVDIRI))
-		return fault_ud(ctxt);
-	return em_mov(ctxt);
 }
 
 /* 64 bytes, to where the register points to in ES */
@@ -1260,8 +1247,6 @@ int em_movdir64b(struct x86_emulate_ctxt *ctxt)
 	u64 to = get_reg(ctxt, OP0.reg, ctxt->d.ad_bytes), linear;
 	int rc;
 
-	if (!has_feature(ctxt, X86EMUL_FEAT_MOVDIR64B))
-		return fault_ud(ctxt);
 	rc = x86em_read_ea(ctxt, 0, ctxt->vec, 64);
 	if (rc == X86EMUL_CONTINUE)
 		rc = x86em_linearize(ctxt, X86_SEG_ES, to, 64, true, &linear);
@@ -1278,8 +1263,6 @@ int em_crc32(struct x86_emulate_ctxt *ctxt)
 	u32 crc = OP0.val;
 	unsigned int i;
 
-	if (!has_feature(ctxt, X86EMUL_FEAT_SSE42))
-		return fault_ud(ctxt);
 	for (i = 0; i < OP1.bytes * 8; i++)
 		crc = crc >> 1 ^ (((crc ^ OP1.val >> i) & 1) ? 0x82f63b78 : 0);
 	OP0.val = crc;
@@ -1290,8 +1273,6 @@ int em_crc32(struct x86_emulate_ctxt *ctxt)
 
 static int bmi1(struct x86_emulate_ctxt *ctxt, u64 res, bool cf)
 {
-	if (!has_feature(ctxt, X86EMUL_FEAT_BMI1))
-		return fault_ud(ctxt);
 	OP0.val = res;
 	/* AF and PF are undefined; the processors we know clear them. */
 	set_flags(ctxt, X86_FLAGS_STATUS, (flags_zsp(res, OP0.bytes) & ~X86_FLAG_PF) |
@@ -1328,21 +1309,17 @@ int em_bextr(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int start = OP2.val & 0xff, n = OP2.val >> 8 & 0xff;
 	u64 res = start > 63 ? 0 : OP1.val >> start & low_bits(n);
-	int rc;
 
-	rc = bmi1(ctxt, res, false);
+	bmi1(ctxt, res, false);
 	/* SF is undefined, and cleared. */
-	if (rc == X86EMUL_CONTINUE)
-		set_flags(ctxt, X86_FLAG_SF, 0);
-	return rc;
+	set_flags(ctxt, X86_FLAG_SF, 0);
+	return X86EMUL_CONTINUE;
 }
 
 int em_bzhi(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int n = OP2.val & 0xff;
 
-	if (!has_feature(ctxt, X86EMUL_FEAT_BMI2))
-		return fault_ud(ctxt);
 	OP0.val = OP1.val & low_bits(n);
 	set_flags(ctxt, X86_FLAGS_STATUS, (flags_zsp(OP0.val, OP0.bytes) & ~X86_FLAG_PF) |
 		  (n >= OP0.bytes * 8u ? X86_FLAG_CF : 0));
@@ -1352,8 +1329,6 @@ int em_bzhi(struct x86_emulate_ctxt *ctxt)
 /* The rest of BMI2 leaves the flags alone. */
 static int bmi2(struct x86_emulate_ctxt *ctxt, u64 res)
 {
-	if (!has_feature(ctxt, X86EMUL_FEAT_BMI2))
-		return fault_ud(ctxt);
 	OP0.val = res;
 	return X86EMUL_CONTINUE;
 }
@@ -1364,8 +1339,6 @@ int em_mulx(struct x86_emulate_ctxt *ctxt)
 	unsigned int bytes = OP0.bytes;
 	u64 hi, lo;
 
-	if (!has_feature(ctxt, X86EMUL_FEAT_BMI2))
-		return fault_ud(ctxt);
 	multiply(get_reg(ctxt, X86_RDX, bytes), OP2.val, &hi, &lo);
 	put_reg(ctxt, OP1.reg, lo, bytes);
 	OP0.val = bytes == 8 ? hi : lo >> 32;
@@ -2215,6 +2188,8 @@ void x86_emulate_init(struct x86_emulate_ctxt *ctxt)
 
 static int check_privilege(struct x86_emulate_ctxt *ctxt, u32 flags)
 {
+	if ((flags & FEATURES) && !has_feature(ctxt, flags >> FEATURE_SHIFT))
+		return fault_ud(ctxt);
 	if ((flags & F_PROT) && !prot_mode(ctxt))
 		return fault_ud(ctxt);
 	if ((flags & F_CPL0) && cpl(ctxt))
@@ -2284,7 +2259,7 @@ static __attribute__((__noinline__)) int execute(struct x86_emulate_ctxt *ctxt)
 	u32 flags = row->flags;
 	int rc;
 
-	if (flags & (F_PROT | F_CPL0 | F_SSE | F_MMX | F_AVX)) {
+	if (flags & (F_PROT | F_CPL0 | F_SSE | F_MMX | F_AVX | FEATURES)) {
 		rc = check_privilege(ctxt, flags);
 		if (rc != X86EMUL_CONTINUE)
 			return rc;

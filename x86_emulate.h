@@ -139,7 +139,7 @@ enum x86emul_dtable { X86EMUL_GDT, X86EMUL_IDT };
 
 /* What a guest's CPUID decides about an opcode's meaning. */
 enum x86emul_feature {
-	X86EMUL_FEAT_LZCNT,	/* without: F3 0F BD is BSR */
+	X86EMUL_FEAT_LZCNT = 1,	/* without: F3 0F BD is BSR */
 	X86EMUL_FEAT_TZCNT,	/* without: F3 0F BC is BSF */
 	X86EMUL_FEAT_POPCNT,
 	X86EMUL_FEAT_MOVBE,

@@ -2071,8 +2071,6 @@ int em_rdtscp(struct x86_emulate_ctxt *ctxt)
 	u64 aux;
 	int rc;
 
-	if (!has_feature(ctxt, X86EMUL_FEAT_RDTSCP))
-		return fault_ud(ctxt);
 	rc = em_rdtsc(ctxt);
 	if (rc == X86EMUL_CONTINUE)
 		rc = ctxt->ops->get_msr(ctxt, MSR_TSC_AUX_NR, &aux);
@@ -2083,8 +2081,6 @@ int em_rdtscp(struct x86_emulate_ctxt *ctxt)
 
 int em_rdpid(struct x86_emulate_ctxt *ctxt)
 {
-	if (!has_feature(ctxt, X86EMUL_FEAT_RDPID))
-		return fault_ud(ctxt);
 	return ctxt->ops->get_msr(ctxt, MSR_TSC_AUX_NR, &OP0.val);
 }
 
@@ -2170,8 +2166,7 @@ int em_swapgs(struct x86_emulate_ctxt *ctxt)
 
 static int check_fsgsbase(struct x86_emulate_ctxt *ctxt)
 {
-	if (!mode64(ctxt) || !has_feature(ctxt, X86EMUL_FEAT_FSGSBASE) ||
-	    !(ctxt->ops->get_cr(ctxt, 4) & CR4_FSGSBASE))
+	if (!mode64(ctxt) || !(ctxt->ops->get_cr(ctxt, 4) & CR4_FSGSBASE))
 		return fault_ud(ctxt);
 	return X86EMUL_CONTINUE;
 }

@@ -176,7 +176,7 @@ static const struct x86_opcode group7_rm3[8] = {
 
 static const struct x86_opcode group7_rm7[8] = {
 	[0] = I0(em_swapgs, 0),
-	[1] = I0(em_rdtscp, 0),
+	[1] = I0(em_rdtscp, FEATURE(RDTSCP)),
 };
 
 static const struct x86_opcode group7_reg[8] = {
@@ -213,7 +213,7 @@ static const struct x86_opcode group9_mem[8] = {
 };
 
 static const struct x86_opcode group9_reg7_pfx[4] = {
-	[2] = I1(em_rdpid, En, F_W0),
+	[2] = I1(em_rdpid, En, F_W0 | FEATURE(RDPID)),
 };
 
 static const struct x86_opcode group9_reg[8] = {
@@ -280,22 +280,22 @@ static const struct x86_opcode group15_mem[8] = {
 
 static const struct x86_opcode group15_r0[4] = {
 	[0] = UD, UD,
-	[2] = I1(em_rdfsbase, Ey, F_W0),
+	[2] = I1(em_rdfsbase, Ey, F_W0 | FEATURE(FSGSBASE)),
 };
 
 static const struct x86_opcode group15_r1[4] = {
 	[0] = UD, UD,
-	[2] = I1(em_rdgsbase, Ey, F_W0),
+	[2] = I1(em_rdgsbase, Ey, F_W0 | FEATURE(FSGSBASE)),
 };
 
 static const struct x86_opcode group15_r2[4] = {
 	[0] = UD, UD,
-	[2] = I1(em_wrfsbase, Ey, F_R0),
+	[2] = I1(em_wrfsbase, Ey, F_R0 | FEATURE(FSGSBASE)),
 };
 
 static const struct x86_opcode group15_r3[4] = {
 	[0] = UD, UD,
-	[2] = I1(em_wrgsbase, Ey, F_R0),
+	[2] = I1(em_wrgsbase, Ey, F_R0 | FEATURE(FSGSBASE)),
 };
 
 static const struct x86_opcode fence[4] = {
@@ -855,7 +855,7 @@ static const struct x86_opcode pfx_0f7f[4] = {
 
 static const struct x86_opcode pfx_0fb8[4] = {
 	[0] = UD, UD,
-	[2] = I2(em_popcnt, Gv, Ev, F_W0),
+	[2] = I2(em_popcnt, Gv, Ev, F_W0 | FEATURE(POPCNT)),
 	[3] = UD,
 };
 
@@ -1134,7 +1134,7 @@ static const struct x86_opcode pfx_0f382a[4] = {
 };
 
 static const struct x86_opcode mod_0f38f0[2] = {
-	[0] = I2(em_movbe, Gv, Mv, F_W0),
+	[0] = I2(em_movbe, Gv, Mv, F_W0 | FEATURE(MOVBE)),
 	[1] = UD,
 };
 
@@ -1142,11 +1142,11 @@ static const struct x86_opcode pfx_0f38f0[4] = {
 	[0] = BY_MOD(mod_0f38f0),
 	[1] = BY_MOD(mod_0f38f0),
 	[2] = UD,
-	[3] = I2(em_crc32, Gy, Eb, 0),
+	[3] = I2(em_crc32, Gy, Eb, FEATURE(SSE42)),
 };
 
 static const struct x86_opcode mod_0f38f1[2] = {
-	[0] = I2(em_movbe, Mv, Gv, F_W0),
+	[0] = I2(em_movbe, Mv, Gv, F_W0 | FEATURE(MOVBE)),
 	[1] = UD,
 };
 
@@ -1154,18 +1154,18 @@ static const struct x86_opcode pfx_0f38f1[4] = {
 	[0] = BY_MOD(mod_0f38f1),
 	[1] = BY_MOD(mod_0f38f1),
 	[2] = UD,
-	[3] = I2(em_crc32, Gy, Ev, 0),
+	[3] = I2(em_crc32, Gy, Ev, FEATURE(SSE42)),
 };
 
 static const struct x86_opcode pfx_0f38f6[4] = {
 	[0] = NI_M,				/* WRSS */
-	[1] = I2(em_adcx, Gy, Ey, 0),
-	[2] = I2(em_adox, Gy, Ey, 0),
+	[1] = I2(em_adcx, Gy, Ey, FEATURE(ADX)),
+	[2] = I2(em_adox, Gy, Ey, FEATURE(ADX)),
 	[3] = UD,
 };
 
 static const struct x86_opcode mod_movdiri[2] = {
-	[0] = I2(em_movdiri, My, Gy, F_W0),
+	[0] = I2(em_mov, My, Gy, F_W0 | FEATURE(MOVDIRI)),
 	[1] = UD,
 };
 
@@ -1176,7 +1176,7 @@ static const struct x86_opcode pfx_0f38f9[4] = {
 
 static const struct x86_opcode pfx_0f38f8[4] = {
 	[0] = UD,
-	[1] = I2(em_movdir64b, Gv, M, F_N0 | F_N1),
+	[1] = I2(em_movdir64b, Gv, M, F_N0 | F_N1 | FEATURE(MOVDIR64B)),
 	[2] = NI_M, NI_M,			/* ENQCMDS, ENQCMD */
 };
 
@@ -1447,15 +1447,15 @@ static const struct x86_opcode vpfx_388e[4] = {
 };
 
 static const struct x86_opcode vpfx_38f2[4] = {
-	[0] = I(em_andn, Gy, By, Ey, F_W0 | F_L0),
+	[0] = I(em_andn, Gy, By, Ey, F_W0 | F_L0 | FEATURE(BMI1)),
 	[1] = UD, UD, UD,
 };
 
 static const struct x86_opcode vgroup17[8] = {
 	[0] = UD,
-	[1] = I2(em_blsr, By, Ey, F_W0 | F_L0),
-	[2] = I2(em_blsmsk, By, Ey, F_W0 | F_L0),
-	[3] = I2(em_blsi, By, Ey, F_W0 | F_L0),
+	[1] = I2(em_blsr, By, Ey, F_W0 | F_L0 | FEATURE(BMI1)),
+	[2] = I2(em_blsmsk, By, Ey, F_W0 | F_L0 | FEATURE(BMI1)),
+	[3] = I2(em_blsi, By, Ey, F_W0 | F_L0 | FEATURE(BMI1)),
 	[4] = UD, UD, UD, UD,
 };
 
@@ -1465,22 +1465,22 @@ static const struct x86_opcode vpfx_38f3[4] = {
 };
 
 static const struct x86_opcode vpfx_38f5[4] = {
-	[0] = I(em_bzhi, Gy, Ey, By, F_W0 | F_L0),
+	[0] = I(em_bzhi, Gy, Ey, By, F_W0 | F_L0 | FEATURE(BMI2)),
 	[1] = UD,
-	[2] = I(em_pext, Gy, By, Ey, F_W0 | F_L0),
-	[3] = I(em_pdep, Gy, By, Ey, F_W0 | F_L0),
+	[2] = I(em_pext, Gy, By, Ey, F_W0 | F_L0 | FEATURE(BMI2)),
+	[3] = I(em_pdep, Gy, By, Ey, F_W0 | F_L0 | FEATURE(BMI2)),
 };
 
 static const struct x86_opcode vpfx_38f6[4] = {
 	[0] = UD, UD, UD,
-	[3] = I(em_mulx, Gy, By, Ey, F_W0 | F_L0),
+	[3] = I(em_mulx, Gy, By, Ey, F_W0 | F_L0 | FEATURE(BMI2)),
 };
 
 static const struct x86_opcode vpfx_38f7[4] = {
-	[0] = I(em_bextr, Gy, Ey, By, F_W0 | F_L0),
-	[1] = I(em_shlx, Gy, Ey, By, F_W0 | F_L0),
-	[2] = I(em_sarx, Gy, Ey, By, F_W0 | F_L0),
-	[3] = I(em_shrx, Gy, Ey, By, F_W0 | F_L0),
+	[0] = I(em_bextr, Gy, Ey, By, F_W0 | F_L0 | FEATURE(BMI1)),
+	[1] = I(em_shlx, Gy, Ey, By, F_W0 | F_L0 | FEATURE(BMI2)),
+	[2] = I(em_sarx, Gy, Ey, By, F_W0 | F_L0 | FEATURE(BMI2)),
+	[3] = I(em_shrx, Gy, Ey, By, F_W0 | F_L0 | FEATURE(BMI2)),
 };
 
 const struct x86_opcode x86_vex_map2[256] = {
@@ -1521,7 +1521,7 @@ static const struct x86_opcode vpfx_3a39[4] = {	/* VEXTRACTI128 */
 
 static const struct x86_opcode vpfx_3af0[4] = {
 	[0] = UD, UD, UD,
-	[3] = I(em_rorx, Gy, Ey, Ib, F_W0 | F_L0),
+	[3] = I(em_rorx, Gy, Ey, Ib, F_W0 | F_L0 | FEATURE(BMI2)),
 };
 
 const struct x86_opcode x86_vex_map3[256] = {
