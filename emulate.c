@@ -695,20 +695,71 @@ static void x87_execute(unsigned int insn, void *mem)
 	}
 }
 
-static int emul_x87(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem)
+/* SDM 1 "Protected Mode x87 FPU State Image in Memory" */
+struct x87_pointers {
+	u32 cw, sw, tags;
+	u32 ip;
+	u16 cs, opcode;
+	u32 dp, ds;
+};
+
+static void guest_x87_pointers(struct x86_emulate_ctxt *ctxt, struct x87_pointers *p)
+{
+	struct x86_seg cs, ds;
+
+	p->ip = ctxt->rip;
+	p->dp = ctxt->d.ea;
+	p->opcode = (ctxt->d.opcode & 7) << 8 | ctxt->d.modrm;
+	emul_get_segment(ctxt, X86_SEG_CS, &cs);
+	emul_get_segment(ctxt, ctxt->d.seg, &ds);
+	p->cs = cs.selector;
+	p->ds = ds.selector;
+}
+
+/*
+ * The guest shall find its own pointers there, and nothing of ours.  AMD's FXRSTOR
+ * may leave them as they are, FLDENV does not; but it has no more than 32 bits.
+ */
+static void set_x87_pointers(struct x86_emulate_ctxt *ctxt, const struct x87_pointers *p)
 {
 	struct kvm_emulate *e = to_emul(ctxt);
+	struct x87_pointers now;
 
+	asm volatile("fnstenv %0" : "=m"(now));
+	now.ip = p->ip;
+	now.cs = p->cs;
+	now.opcode = p->opcode;
+	now.dp = p->dp;
+	now.ds = p->ds;
+	asm volatile("fldenv %0" : : "m"(now));
+	if (ctxt->mode != X86EMUL_MODE_PROT64)
+		return;
+	asm volatile(FX_INSN("fxsave") " %0" : "=m"(e->fx));
+	e->fx.rip = ctxt->rip;
+	e->fx.rdp = ctxt->d.ea;
+	asm volatile(FX_INSN("fxrstor") " %0" : : "m"(e->fx));
+}
+
+/* FLDENV to FNSTCW, FRSTOR to FNSTSW: who control leave the pointers alone. */
+static bool x87_controls(u8 opcode, u8 modrm)
+{
+	return (opcode == 0xd9 || opcode == 0xdd) && (modrm >> 3 & 7) >= 4;
+}
+
+static int emul_x87(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem)
+{
+	bool computes = mem && !x87_controls(opcode, modrm);
+	struct x87_pointers p;
+
+	if (computes)
+		guest_x87_pointers(ctxt, &p);
 	guest_fpu_get();
 	if (mem)
 		x87_execute((opcode & 7) * 8 + (modrm >> 3 & 7), mem);
 	else
 		asm volatile("fninit");
-	/* The guest shall find its own pointers there, and nothing of ours. */
-	asm volatile(FX_INSN("fxsave") " %0" : "=m"(e->fx));
-	e->fx.rip = ctxt->rip;
-	e->fx.rdp = ctxt->d.ea;
-	asm volatile(FX_INSN("fxrstor") " %0" : : "m"(e->fx));
+	if (computes)
+		set_x87_pointers(ctxt, &p);
 	fpregs_unlock();
 	return X86EMUL_CONTINUE;
 }
