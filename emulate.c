@@ -5,13 +5,16 @@
  */
 #define pr_fmt(fmt) "kvm: " fmt
 
+#include "compat/regs.h"
 #include "kvm_host.h"
 #include "kvm_lapic.h"
 #include "trace.h"
 #include "x86_emulate.h"
 
 #include <linux/module.h>
+#include <asm/archrandom.h>
 #include <asm/fpu/api.h>
+#include <asm/fpu/xcr.h>
 
 /*
  * An instruction that exits does so again and again.  What its length was found
@@ -294,6 +297,11 @@ static void emul_invlpg(struct x86_emulate_ctxt *ctxt, u64 linear)
 	kvm_mmu_invlpg(to_vcpu(ctxt), linear);
 }
 
+static void emul_flush_tlb(struct x86_emulate_ctxt *ctxt)
+{
+	kvm_mmu_guest_tlb_flush(to_vcpu(ctxt));
+}
+
 /*
  * ---- ports ----
  */
@@ -510,6 +518,26 @@ static int emul_cpuid(struct x86_emulate_ctxt *ctxt, u32 *eax, u32 *ebx, u32 *ec
 	return X86EMUL_CONTINUE;
 }
 
+/* A guest may have been told of what the processor lacks. */
+static bool processor_random(bool seed, unsigned long *val)
+{
+	if (seed)
+		return boot_cpu_has(X86_FEATURE_RDSEED) && rdseed_long(val);
+	return boot_cpu_has(X86_FEATURE_RDRAND) && rdrand_long(val);
+}
+
+static bool emul_random(struct x86_emulate_ctxt *ctxt, bool seed, u64 *val)
+{
+	unsigned long part[sizeof(u64) / sizeof(unsigned long)];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(part); i++)
+		if (!processor_random(seed, &part[i]))
+			return false;
+	memcpy(val, part, sizeof(part));
+	return true;
+}
+
 static bool emul_has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_feature f)
 {
 	static const unsigned int features[] = {
@@ -532,9 +560,24 @@ static bool emul_has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_feature
 		[X86EMUL_FEAT_AVX2] = X86_FEATURE_AVX2,
 		[X86EMUL_FEAT_MOVDIRI] = X86_FEATURE_MOVDIRI,
 		[X86EMUL_FEAT_MOVDIR64B] = X86_FEATURE_MOVDIR64B,
+		[X86EMUL_FEAT_RDRAND] = X86_FEATURE_RDRAND,
+		[X86EMUL_FEAT_RDSEED] = X86_FEATURE_RDSEED,
+		[X86EMUL_FEAT_INVPCID] = X86_FEATURE_INVPCID,
+		[X86EMUL_FEAT_CLFLUSHOPT] = X86_FEATURE_CLFLUSHOPT,
+		[X86EMUL_FEAT_CLWB] = X86_FEATURE_CLWB,
+		[X86EMUL_FEAT_CLZERO] = X86_FEATURE_CLZERO,
+		[X86EMUL_FEAT_SERIALIZE] = X86_FEATURE_SERIALIZE,
+		[X86EMUL_FEAT_RTM] = X86_FEATURE_RTM,
+		[X86EMUL_FEAT_CMPCCXADD] = X86_FEATURE_CMPCCXADD,
+		[X86EMUL_FEAT_3DNOW] = X86_FEATURE_3DNOW,
 	};
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
 
-	return f < ARRAY_SIZE(features) && kvm_guest_has(to_vcpu(ctxt), features[f]);
+	/* As kvm_emulate_mwait() has it. */
+	if (f == X86EMUL_FEAT_MWAIT)
+		return !(vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) ||
+		       kvm_guest_has_mwait(vcpu);
+	return f < ARRAY_SIZE(features) && kvm_guest_has(vcpu, features[f]);
 }
 
 /*
@@ -793,9 +836,17 @@ static int emul_fxrstor(struct x86_emulate_ctxt *ctxt, const void *image, bool r
 
 static int emul_get_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 *val)
 {
-	if (nr)
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
+
+	if (nr > 1 || (nr && !kvm_guest_has(vcpu, X86_FEATURE_XGETBV1)))
 		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
-	*val = to_vcpu(ctxt)->xcr0;
+	*val = vcpu->xcr0;
+	/* SDM 1 "XGETBV": with ECX 1, which of them are in use */
+	if (nr && boot_cpu_has(X86_FEATURE_XGETBV1)) {
+		guest_fpu_get();
+		*val &= xgetbv(1);
+		fpregs_unlock();
+	}
 	return X86EMUL_CONTINUE;
 }
 
@@ -813,6 +864,7 @@ static const struct x86_emulate_ops kvm_emulate_ops = {
 	.probe = emul_probe,
 	.cmpxchg = emul_cmpxchg,
 	.invlpg = emul_invlpg,
+	.flush_tlb = emul_flush_tlb,
 	.pio_in = emul_pio_in,
 	.pio_out = emul_pio_out,
 	.get_segment = emul_get_segment,
@@ -829,6 +881,7 @@ static const struct x86_emulate_ops kvm_emulate_ops = {
 	.rdpmc = emul_rdpmc,
 	.rdtsc = emul_rdtsc,
 	.cpuid = emul_cpuid,
+	.random = emul_random,
 	.has_feature = emul_has_feature,
 	.wbinvd = emul_wbinvd,
 	.halt = emul_halt,

@@ -1269,7 +1269,30 @@ int em_crc32(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-/* ---- BMI1 and BMI2: operands by VEX ---- */
+static int random_number(struct x86_emulate_ctxt *ctxt, bool seed)
+{
+	u64 val = 0;
+	bool good;
+
+	if (!ctxt->ops->random)
+		return X86EMUL_UNHANDLEABLE;
+	good = ctxt->ops->random(ctxt, seed, &val);
+	OP0.val = good ? val : 0;
+	set_flags(ctxt, X86_FLAGS_STATUS, good ? X86_FLAG_CF : 0);
+	return X86EMUL_CONTINUE;
+}
+
+int em_rdrand(struct x86_emulate_ctxt *ctxt)
+{
+	return random_number(ctxt, false);
+}
+
+int em_rdseed(struct x86_emulate_ctxt *ctxt)
+{
+	return random_number(ctxt, true);
+}
+
+/* ---- BMI1 and BMI2, CMPccXADD: operands by VEX ---- */
 
 static int bmi1(struct x86_emulate_ctxt *ctxt, u64 res, bool cf)
 {
@@ -1389,6 +1412,26 @@ int em_shrx(struct x86_emulate_ctxt *ctxt)
 	return bmi2(ctxt, OP1.val >> shift_count(&OP0, OP2.val));
 }
 
+/* It is locked without saying so, and writes in each case. */
+int em_cmpccxadd(struct x86_emulate_ctxt *ctxt)
+{
+	unsigned int bytes = OP0.bytes;
+	u64 linear, old = 0, new;
+	int rc;
+
+	if (!mode64(ctxt))
+		return fault_ud(ctxt);
+	rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, true, &linear);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_mem_read(ctxt, linear, &old, bytes, X86EMUL_ACC_WRITE);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	flags_sub(ctxt, old, OP1.val, old - OP1.val, bytes, X86_FLAGS_STATUS);
+	new = x86em_condition(ctxt, ctxt->d.opcode) ? old + OP2.val : old;
+	put_operand(ctxt, &OP1, old);
+	return ctxt->ops->cmpxchg(ctxt, linear, &old, &new, bytes);
+}
+
 /* ---- conditions and addresses ---- */
 
 int em_setcc(struct x86_emulate_ctxt *ctxt)
@@ -1413,7 +1456,7 @@ int em_lea(struct x86_emulate_ctxt *ctxt)
 
 int em_xlat(struct x86_emulate_ctxt *ctxt)
 {
-	unsigned int seg = ctxt->d.seg_override ? ctxt->d.seg_override - 1 : X86_SEG_DS;
+	unsigned int seg = data_seg(&ctxt->d);
 	u64 ea = (ctxt->regs[X86_RBX] + (ctxt->regs[X86_RAX] & 0xff)) &
 		 x86_mask(ctxt->d.ad_bytes);
 	u8 val;
@@ -1889,11 +1932,6 @@ static unsigned int string_bytes(const struct x86_decode *d)
 	return d->opcode & 1 ? d->op_bytes : 1;
 }
 
-static unsigned int string_seg(const struct x86_decode *d)
-{
-	return d->seg_override ? d->seg_override - 1 : X86_SEG_DS;
-}
-
 static u64 string_ea(const struct x86_emulate_ctxt *ctxt, unsigned int nr)
 {
 	return get_reg(ctxt, nr, ctxt->d.ad_bytes);
@@ -1965,7 +2003,7 @@ static int movs_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 	int rc;
 
 	*units = 1;
-	rc = x86em_read_seg(ctxt, string_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &val, bytes);
+	rc = x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &val, bytes);
 	if (rc == X86EMUL_CONTINUE)
 		rc = x86em_write_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &val, bytes);
 	if (rc != X86EMUL_CONTINUE)
@@ -1995,7 +2033,7 @@ static int lods_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 	int rc;
 
 	*units = 1;
-	rc = x86em_read_seg(ctxt, string_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &val, bytes);
+	rc = x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &val, bytes);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
 	put_reg(ctxt, X86_RAX, val, bytes);
@@ -2025,7 +2063,7 @@ static int cmps_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 	int rc;
 
 	*units = 1;
-	rc = x86em_read_seg(ctxt, string_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &a, bytes);
+	rc = x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &a, bytes);
 	if (rc == X86EMUL_CONTINUE)
 		rc = x86em_read_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &b, bytes);
 	if (rc != X86EMUL_CONTINUE)
@@ -2141,7 +2179,7 @@ static int outs_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 	u64 linear;
 	int rc;
 
-	rc = io_batch(ctxt, string_seg(&ctxt->d), string_ea(ctxt, X86_RSI), size, 0,
+	rc = io_batch(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), size, 0,
 		      units, &linear);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;

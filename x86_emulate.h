@@ -158,6 +158,18 @@ enum x86emul_feature {
 	X86EMUL_FEAT_AVX2,
 	X86EMUL_FEAT_MOVDIRI,
 	X86EMUL_FEAT_MOVDIR64B,
+	X86EMUL_FEAT_RDRAND,
+	X86EMUL_FEAT_RDSEED,
+	X86EMUL_FEAT_INVPCID,
+	X86EMUL_FEAT_MWAIT,
+	X86EMUL_FEAT_CLFLUSHOPT,
+	X86EMUL_FEAT_CLWB,
+	X86EMUL_FEAT_CLZERO,
+	X86EMUL_FEAT_SERIALIZE,
+	X86EMUL_FEAT_RTM,
+	X86EMUL_FEAT_CMPCCXADD,
+	X86EMUL_FEAT_3DNOW,
+	X86EMUL_NR_FEATS,
 };
 
 /*
@@ -192,6 +204,8 @@ struct x86_emulate_ops {
 	int (*cmpxchg)(struct x86_emulate_ctxt *ctxt, u64 linear, const void *old,
 		       const void *new, unsigned int bytes);
 	void (*invlpg)(struct x86_emulate_ctxt *ctxt, u64 linear);
+	/* Optional: all of them, which is what is done for INVPCID of any type. */
+	void (*flush_tlb)(struct x86_emulate_ctxt *ctxt);
 
 	/* Ports: count units of size (1, 2, 4) bytes; permission is checked before. */
 	int (*pio_in)(struct x86_emulate_ctxt *ctxt, unsigned int size, u16 port,
@@ -225,6 +239,8 @@ struct x86_emulate_ops {
 	/* In: eax and ecx; out: all four. */
 	int (*cpuid)(struct x86_emulate_ctxt *ctxt, u32 *eax, u32 *ebx,
 		     u32 *ecx, u32 *edx);
+	/* Optional: RDRAND or, with seed, RDSEED.  False: there is none just now. */
+	bool (*random)(struct x86_emulate_ctxt *ctxt, bool seed, u64 *val);
 	/* Optional: a guest without it; absent: the guest has everything. */
 	bool (*has_feature)(struct x86_emulate_ctxt *ctxt, enum x86emul_feature f);
 
@@ -249,8 +265,9 @@ struct x86_emulate_ops {
 	int (*put_mmx)(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val);
 	/*
 	 * Optional: execute an x87 instruction as it stands, but with mem as its
-	 * memory operand.  opcode is D8 to DF; those of memory (ModRM.mod 0 to 2),
-	 * environments excepted, and FNINIT (DB E3) are asked for.
+	 * memory operand.  opcode is D8 to DF; those of memory (ModRM.mod 0 to 2) and
+	 * FNINIT (DB E3) are asked for.  Environments (FNSTENV, FLDENV, FNSAVE, FRSTOR)
+	 * are of protected mode and 4-byte fields, 28 or 108 bytes, whatever the mode.
 	 */
 	int (*x87)(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem);
 	/* Optional: FXSAVE and FXRSTOR of 512 bytes, aligned; rex_w: 64-bit pointers */

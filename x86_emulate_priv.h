@@ -21,6 +21,7 @@
 #define CR4_OSFXSR (1u << 9)
 #define CR4_UMIP (1u << 11)
 #define CR4_FSGSBASE (1u << 16)
+#define CR4_PCIDE (1u << 17)
 #define CR4_OSXSAVE (1u << 18)
 #define CR0_NE (1u << 5)
 
@@ -132,6 +133,12 @@ static inline bool has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_featu
 static inline int get_efer(struct x86_emulate_ctxt *ctxt, u64 *efer)
 {
 	return ctxt->ops->get_msr(ctxt, MSR_EFER_NR, efer);
+}
+
+/* The segment of an operand that is in DS unless a prefix names another. */
+static inline unsigned int data_seg(const struct x86_decode *d)
+{
+	return d->seg_override ? d->seg_override - 1 : X86_SEG_DS;
 }
 
 static inline u64 msb(unsigned int bytes)

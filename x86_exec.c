@@ -1853,6 +1853,27 @@ int em_invlpg(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
+/* SDM 2A "INVPCID": of its descriptor, the PCID and the address. */
+int em_invpcid(struct x86_emulate_ctxt *ctxt)
+{
+	bool pcide = ctxt->ops->get_cr(ctxt, 4) & CR4_PCIDE;
+	u64 type = get_reg(ctxt, OP0.reg, OP0.bytes), desc[2];
+	int rc;
+
+	if (cpl(ctxt) || type > 3)
+		return fault_gp(ctxt, 0);
+	if (!ctxt->ops->flush_tlb)
+		return X86EMUL_UNHANDLEABLE;
+	rc = x86em_read_ea(ctxt, 0, desc, 16);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (desc[0] >> 12 || (type < 2 && desc[0] && !pcide) ||
+	    (type == 0 && !x86_canonical(ctxt, desc[1])))
+		return fault_gp(ctxt, 0);
+	ctxt->ops->flush_tlb(ctxt);
+	return X86EMUL_CONTINUE;
+}
+
 int em_wbinvd(struct x86_emulate_ctxt *ctxt)
 {
 	return ctxt->ops->wbinvd ? ctxt->ops->wbinvd(ctxt) : X86EMUL_UNHANDLEABLE;
@@ -2109,6 +2130,71 @@ int em_cpuid(struct x86_emulate_ctxt *ctxt)
 	put_reg(ctxt, X86_RBX, b, 4);
 	put_reg(ctxt, X86_RCX, c, 4);
 	put_reg(ctxt, X86_RDX, d, 4);
+	return X86EMUL_CONTINUE;
+}
+
+/* What is monitored is looked at as by a load, without one. */
+int em_monitor(struct x86_emulate_ctxt *ctxt)
+{
+	u64 linear;
+	int rc;
+
+	if (cpl(ctxt))
+		return fault_ud(ctxt);
+	if (get_reg(ctxt, X86_RCX, mode64(ctxt) ? 8 : 4))
+		return fault_gp(ctxt, 0);
+	rc = x86em_linearize(ctxt, data_seg(&ctxt->d),
+			     get_reg(ctxt, X86_RAX, ctxt->d.ad_bytes), 1, false, &linear);
+	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
+		return rc;
+	rc = ctxt->ops->probe(ctxt, linear, 1, 0);
+	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
+}
+
+/* The store that it waits for may have come already.  ECX bit 0: interrupts wake it too */
+int em_mwait(struct x86_emulate_ctxt *ctxt)
+{
+	if (cpl(ctxt))
+		return fault_ud(ctxt);
+	return get_reg(ctxt, X86_RCX, mode64(ctxt) ? 8 : 4) > 1 ? fault_gp(ctxt, 0) :
+								  X86EMUL_CONTINUE;
+}
+
+/* The cache line, of 64 bytes, that has the byte at rAX */
+int em_clzero(struct x86_emulate_ctxt *ctxt)
+{
+	u64 linear;
+	int rc;
+
+	rc = x86em_linearize(ctxt, data_seg(&ctxt->d),
+			     get_reg(ctxt, X86_RAX, ctxt->d.ad_bytes), 1, true, &linear);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	memset(ctxt->vec, 0, 64);
+	return x86em_mem_write(ctxt, linear & ~63ull, ctxt->vec, 64, 0);
+}
+
+/*
+ * A transaction may abort at once, without a reason: EAX 0.  So there is never one
+ * for XEND, XTEST and XABORT.
+ */
+int em_xbegin(struct x86_emulate_ctxt *ctxt)
+{
+	/* The immediate's size; RIP is cut to it outside of 64-bit mode only. */
+	if (mode64(ctxt))
+		ctxt->d.op_bytes = 8;
+	put_reg(ctxt, X86_RAX, 0, 4);
+	return em_jmp_rel(ctxt);
+}
+
+int em_xend(struct x86_emulate_ctxt *ctxt)
+{
+	return fault_gp(ctxt, 0);
+}
+
+int em_xtest(struct x86_emulate_ctxt *ctxt)
+{
+	set_flags(ctxt, X86_FLAGS_STATUS, X86_FLAG_ZF);
 	return X86EMUL_CONTINUE;
 }
 

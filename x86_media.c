@@ -170,23 +170,58 @@ static int check_fx(struct x86_emulate_ctxt *ctxt, u64 *linear, bool write)
 	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
 }
 
+/* All pages before the first is written; bytes are many, and even. */
+static int probe_all(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned int bytes)
+{
+	int rc = X86EMUL_CONTINUE;
+	unsigned int n;
+
+	for (; rc == X86EMUL_CONTINUE && bytes; bytes -= n, linear += n) {
+		n = bytes < 32 ? bytes : 32;
+		rc = x86em_probe_write(ctxt, linear, n);
+	}
+	return rc;
+}
+
+static int write_all(struct x86_emulate_ctxt *ctxt, u64 linear, const u8 *image,
+		     unsigned int bytes)
+{
+	int rc = X86EMUL_CONTINUE;
+	unsigned int n;
+
+	for (; rc == X86EMUL_CONTINUE && bytes; bytes -= n, linear += n, image += n) {
+		n = bytes < 64 ? bytes : 64;
+		rc = x86em_mem_write(ctxt, linear, image, n, 0);
+	}
+	return rc;
+}
+
+static int read_all(struct x86_emulate_ctxt *ctxt, u64 linear, u8 *image, unsigned int bytes)
+{
+	int rc = X86EMUL_CONTINUE;
+	unsigned int n;
+
+	for (; rc == X86EMUL_CONTINUE && bytes; bytes -= n, linear += n, image += n) {
+		n = bytes < 64 ? bytes : 64;
+		rc = x86em_mem_read(ctxt, linear, image, n, 0);
+	}
+	return rc;
+}
+
 /* What is behind XMM7, or XMM15 in 64-bit mode, is not written. */
 int em_fxsave(struct x86_emulate_ctxt *ctxt)
 {
-	unsigned int bytes = mode64(ctxt) ? 416 : 288, n, i;
+	unsigned int bytes = mode64(ctxt) ? 416 : 288;
 	u64 linear;
 	int rc;
 
 	rc = check_fx(ctxt, &linear, true);
-	/* Of each page once, before the first is written. */
-	for (i = 0; rc == X86EMUL_CONTINUE && i < bytes; i += 32)
-		rc = x86em_probe_write(ctxt, linear + i, 32);
+	if (rc == X86EMUL_CONTINUE)
+		rc = probe_all(ctxt, linear, bytes);
 	if (rc == X86EMUL_CONTINUE)
 		rc = ctxt->ops->fxsave(ctxt, ctxt->batch, rex_w(ctxt));
-	for (i = 0; rc == X86EMUL_CONTINUE && i < bytes; i += n) {
-		n = bytes - i < 64 ? bytes - i : 64;
-		rc = x86em_mem_write(ctxt, linear + i, ctxt->batch + i, n, 0);
-	}
+	if (rc == X86EMUL_CONTINUE)
+		rc = write_all(ctxt, linear, ctxt->batch, bytes);
 	return rc;
 }
 
@@ -204,14 +239,14 @@ static int check_mxcsr(struct x86_emulate_ctxt *ctxt, const u8 *image, u32 mxcsr
 int em_fxrstor(struct x86_emulate_ctxt *ctxt)
 {
 	u8 *now = ctxt->batch, *image = ctxt->batch + FX_BYTES;
-	unsigned int used = mode64(ctxt) ? 416 : 288, i;
+	unsigned int used = mode64(ctxt) ? 416 : 288;
 	u64 linear;
 	u32 mxcsr;
 	int rc;
 
 	rc = check_fx(ctxt, &linear, false);
-	for (i = 0; rc == X86EMUL_CONTINUE && i < FX_BYTES; i += 64)
-		rc = x86em_mem_read(ctxt, linear + i, image + i, 64, 0);
+	if (rc == X86EMUL_CONTINUE)
+		rc = read_all(ctxt, linear, image, FX_BYTES);
 	if (rc == X86EMUL_CONTINUE)
 		rc = ctxt->ops->fxsave(ctxt, now, rex_w(ctxt));
 	if (rc != X86EMUL_CONTINUE)
@@ -276,6 +311,125 @@ int em_emms(struct x86_emulate_ctxt *ctxt)
 		return rc;
 	ctxt->batch[FX_TAGS] = 0;
 	return put_image(ctxt);
+}
+
+/* ---- the environment that x87 had before there was FXSAVE ---- */
+
+/*
+ * SDM 1 "Protected Mode x87 FPU State Image in Memory" and its kin: seven fields of
+ * 4 or 2 bytes, and with FNSAVE and FRSTOR eight registers behind them.  ops->x87 has
+ * protected mode's, of 4 bytes.
+ */
+enum { ENV_CW, ENV_SW, ENV_TAGS, ENV_IP, ENV_CS, ENV_DP, ENV_DS, ENV_FIELDS };
+
+#define ENV_REGISTERS 80
+
+struct x87_env {
+	u32 field[ENV_FIELDS];
+	u8 registers[ENV_REGISTERS];
+};
+
+/* Real and virtual-8086 mode: linear addresses, whose upper part is beside the opcode. */
+static void env_to_real(u32 *field)
+{
+	u32 ip = field[ENV_IP] + ((field[ENV_CS] & 0xffff) << 4);
+	u32 dp = field[ENV_DP] + ((field[ENV_DS] & 0xffff) << 4);
+	u32 opcode = field[ENV_CS] >> 16 & 0x7ff;
+
+	field[ENV_IP] = 0xffff0000 | (ip & 0xffff);
+	field[ENV_CS] = ip >> 16 << 12 | opcode;
+	field[ENV_DP] = 0xffff0000 | (dp & 0xffff);
+	field[ENV_DS] = dp >> 16 << 12;
+}
+
+static void env_from_real(u32 *field)
+{
+	field[ENV_IP] = (field[ENV_IP] & 0xffff) | field[ENV_CS] >> 12 << 16;
+	field[ENV_CS] = (field[ENV_CS] & 0x7ff) << 16;
+	field[ENV_DP] = (field[ENV_DP] & 0xffff) | field[ENV_DS] >> 12 << 16;
+	field[ENV_DS] = 0;
+}
+
+static unsigned int env_field_bytes(const struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->d.op_bytes == 2 ? 2 : 4;
+}
+
+/* It is in two pages at most; the processor at hand looks at its first and last byte. */
+static int begin_env(struct x86_emulate_ctxt *ctxt, unsigned int bytes, bool write, u64 *linear)
+{
+	unsigned int access = write ? X86EMUL_ACC_WRITE : 0;
+	int rc;
+
+	rc = check_x87(ctxt, !write);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, write, linear);
+	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
+		return rc;
+	rc = ctxt->ops->probe(ctxt, *linear, 1, access);
+	if (rc == X86EMUL_CONTINUE || rc == X86EMUL_IO_NEEDED)
+		rc = ctxt->ops->probe(ctxt, *linear + bytes - 1, 1, access);
+	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
+}
+
+static int store_env(struct x86_emulate_ctxt *ctxt, unsigned int registers)
+{
+	unsigned int size = env_field_bytes(ctxt), bytes = ENV_FIELDS * size, i;
+	struct x87_env env;
+	u64 linear;
+	int rc;
+
+	rc = begin_env(ctxt, bytes + registers, true, &linear);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, &env);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (!prot_mode(ctxt))
+		env_to_real(env.field);
+	for (i = 0; i < ENV_FIELDS; i++)
+		memcpy(ctxt->batch + i * size, &env.field[i], size);
+	memcpy(ctxt->batch + bytes, env.registers, registers);
+	return write_all(ctxt, linear, ctxt->batch, bytes + registers);
+}
+
+int em_fnstenv(struct x86_emulate_ctxt *ctxt)
+{
+	return store_env(ctxt, 0);
+}
+
+int em_fnsave(struct x86_emulate_ctxt *ctxt)
+{
+	return store_env(ctxt, ENV_REGISTERS);
+}
+
+static int load_env(struct x86_emulate_ctxt *ctxt, unsigned int registers)
+{
+	unsigned int size = env_field_bytes(ctxt), bytes = ENV_FIELDS * size, i;
+	struct x87_env env = { .field = { 0 } };
+	u64 linear;
+	int rc;
+
+	rc = begin_env(ctxt, bytes + registers, false, &linear);
+	if (rc == X86EMUL_CONTINUE)
+		rc = read_all(ctxt, linear, ctxt->batch, bytes + registers);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	for (i = 0; i < ENV_FIELDS; i++)
+		memcpy(&env.field[i], ctxt->batch + i * size, size);
+	memcpy(env.registers, ctxt->batch + bytes, registers);
+	if (!prot_mode(ctxt))
+		env_from_real(env.field);
+	return ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, &env);
+}
+
+int em_fldenv(struct x86_emulate_ctxt *ctxt)
+{
+	return load_env(ctxt, 0);
+}
+
+int em_frstor(struct x86_emulate_ctxt *ctxt)
+{
+	return load_env(ctxt, ENV_REGISTERS);
 }
 
 /* ---- media operands ---- */
@@ -570,7 +724,7 @@ int em_movmd_from(struct x86_emulate_ctxt *ctxt)
 int em_maskmov(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int n = OP0.kind == OPK_MMX ? 1 : 2, i, j, run;
-	unsigned int seg = ctxt->d.seg_override ? ctxt->d.seg_override - 1 : X86_SEG_DS;
+	unsigned int seg = data_seg(&ctxt->d);
 	u64 ea = get_reg(ctxt, X86_RDI, ctxt->d.ad_bytes), linear[2];
 	u8 mask[16];
 	int rc;

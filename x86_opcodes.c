@@ -6,7 +6,8 @@
  *
  * A row's parts are its executor, its operands and its flags.  A row without
  * executor (NI) gives the form for its length's sake; it is not covered, and
- * neither is an opcode without row.
+ * neither is an opcode without row.  UD is also what no guest can enable: VMX, SVM,
+ * SMX, SMM, SGX, CET, protection keys, user interrupts.
  */
 #include "x86_decode.h"
 
@@ -149,34 +150,94 @@ static const struct x86_opcode group7_mem[8] = {
 	[2] = I1(em_lgdt, M, F_N0 | F_CPL0),
 	[3] = I1(em_lidt, M, F_N0 | F_CPL0),
 	[4] = I1(em_smsw, Ev, F_W0),
-	[5] = NI_M,
+	[5] = UD,				/* RSTORSSP */
 	[6] = I1(em_lmsw, Ew, F_R0 | F_CPL0),
 	[7] = I1(em_invlpg, M, F_N0 | F_CPL0),
 };
 
 static const struct x86_opcode group7_rm0[8] = {
+	[0] = UD,				/* ENCLV */
 	[1] = I0(em_hypercall, 0),		/* VMCALL */
+	[2] = UD, UD, UD,			/* VMLAUNCH, VMRESUME, VMXOFF */
+	[5] = NI_M, NI_M,			/* PCONFIG, WRMSRNS */
+	[7] = UD,
 };
 
 static const struct x86_opcode group7_rm1[8] = {
-	[0] = NI_M,				/* MONITOR, MWAIT: only to skip them */
-	[1] = NI_M,
+	[0] = I0(em_monitor, FEATURE(MWAIT)),
+	[1] = I0(em_mwait, FEATURE(MWAIT)),
 	[2] = I0(em_clac, 0),
 	[3] = I0(em_stac, 0),
+	[4] = UD, UD, UD, UD,			/* TDCALL, SEAMRET, SEAMOPS; ENCLS */
+};
+
+static const struct x86_opcode xgetbv[4] = {
+	[0] = I0(em_xgetbv, 0),
+	[1] = UD, UD, UD,
+};
+
+static const struct x86_opcode xsetbv[4] = {
+	[0] = I0(em_xsetbv, 0),
+	[1] = UD, UD, UD,
+};
+
+static const struct x86_opcode xend[4] = {
+	[0] = I0(em_xend, FEATURE(RTM)),
+	[1] = UD, UD, UD,
+};
+
+static const struct x86_opcode xtest[4] = {
+	[0] = I0(em_xtest, FEATURE(RTM)),
+	[1] = UD, UD, UD,
 };
 
 static const struct x86_opcode group7_rm2[8] = {
-	[0] = I0(em_xgetbv, 0),
-	[1] = I0(em_xsetbv, 0),
+	[0] = BY_PFX(xgetbv),
+	[1] = BY_PFX(xsetbv),
+	[2] = UD, UD,
+	[4] = UD,				/* VMFUNC */
+	[5] = BY_PFX(xend),
+	[6] = BY_PFX(xtest),
+	[7] = UD,				/* ENCLU */
 };
 
 static const struct x86_opcode group7_rm3[8] = {
+	[0] = UD,				/* VMRUN */
 	[1] = I0(em_hypercall, 0),		/* VMMCALL */
+	[2] = UD, UD, UD, UD, UD, UD,		/* VMLOAD, VMSAVE, STGI, CLGI, SKINIT, INVLPGA */
+};
+
+static const struct x86_opcode serialize[4] = {
+	[0] = I0(em_nop, FEATURE(SERIALIZE)),
+	[1] = UD,
+	[2] = UD,				/* SETSSBSY */
+	[3] = NI_M,				/* XSUSLDTRK */
+};
+
+static const struct x86_opcode xresldtrk[4] = {
+	[0] = UD, UD, UD,
+	[3] = NI_M,
+};
+
+static const struct x86_opcode group7_rm5[8] = {
+	[0] = BY_PFX(serialize),
+	[1] = BY_PFX(xresldtrk),
+	[2] = UD, UD, UD, UD,			/* SAVEPREVSSP; UIRET, TESTUI */
+	[6] = UD, UD,				/* RDPKRU, WRPKRU, CLUI, STUI */
+};
+
+static const struct x86_opcode clzero[4] = {
+	[0] = I0(em_clzero, FEATURE(CLZERO)),
+	[1] = I0(em_clzero, FEATURE(CLZERO)),
+	[2] = UD, UD,
 };
 
 static const struct x86_opcode group7_rm7[8] = {
 	[0] = I0(em_swapgs, 0),
 	[1] = I0(em_rdtscp, FEATURE(RDTSCP)),
+	[2] = NI_M, NI_M,			/* MONITORX, MCOMMIT, MWAITX */
+	[4] = BY_PFX(clzero),
+	[5] = NI_M, NI_M, NI_M,			/* RDPRU, INVLPGB, TLBSYNC */
 };
 
 static const struct x86_opcode group7_reg[8] = {
@@ -185,7 +246,7 @@ static const struct x86_opcode group7_reg[8] = {
 	[2] = BY_RM(group7_rm2),
 	[3] = BY_RM(group7_rm3),
 	[4] = I1(em_smsw, Ev, F_W0),
-	[5] = NI_M,
+	[5] = BY_RM(group7_rm5),
 	[6] = I1(em_lmsw, Ew, F_R0 | F_CPL0),
 	[7] = BY_RM(group7_rm7),
 };
@@ -209,17 +270,27 @@ static const struct x86_opcode group9_mem[8] = {
 	[0] = UD,
 	[1] = I1(em_cmpxchg8b, M, F_N0 | F_LOCKABLE),
 	[2] = UD,
-	[3] = NI_M, NI_M, NI_M, NI_M, NI_M,
+	[3] = NI_M, NI_M, NI_M,			/* XRSTORS, XSAVEC, XSAVES */
+	[6] = UD, UD,				/* VMPTRLD, VMCLEAR, VMXON; VMPTRST */
 };
 
-static const struct x86_opcode group9_reg7_pfx[4] = {
+static const struct x86_opcode rdrand[4] = {
+	[0] = I1(em_rdrand, Ev, F_W0 | FEATURE(RDRAND)),
+	[1] = I1(em_rdrand, Ev, F_W0 | FEATURE(RDRAND)),
+	[2] = UD, UD,				/* SENDUIPI */
+};
+
+static const struct x86_opcode rdseed[4] = {
+	[0] = I1(em_rdseed, Ev, F_W0 | FEATURE(RDSEED)),
+	[1] = I1(em_rdseed, Ev, F_W0 | FEATURE(RDSEED)),
 	[2] = I1(em_rdpid, En, F_W0 | FEATURE(RDPID)),
+	[3] = UD,
 };
 
 static const struct x86_opcode group9_reg[8] = {
 	[0] = UD, UD, UD, UD, UD, UD,
-	[6] = NI_M,
-	[7] = BY_PFX(group9_reg7_pfx),
+	[6] = BY_PFX(rdrand),
+	[7] = BY_PFX(rdseed),
 };
 
 static const struct x86_opcode group9_mod[2] = {
@@ -228,43 +299,81 @@ static const struct x86_opcode group9_mod[2] = {
 };
 
 /* Group 11: C6, C7 */
-static const struct x86_opcode group11[8] = {
-	[0] = I0(em_mov, F_W0),
+static const struct x86_opcode xabort[8] = {
+	[0] = I1(em_nop, Ib, F_R0 | FEATURE(RTM)),
+	[1] = UD, UD, UD, UD, UD, UD, UD,
+};
+
+static const struct x86_opcode xbegin[8] = {
+	[0] = I1(em_xbegin, Jz, F_R0 | FEATURE(RTM)),
+	[1] = UD, UD, UD, UD, UD, UD, UD,
+};
+
+static const struct x86_opcode xabort_mod[2] = {
+	[0] = UD,
+	[1] = BY_RM(xabort),
+};
+
+static const struct x86_opcode xbegin_mod[2] = {
+	[0] = UD,
+	[1] = BY_RM(xbegin),
+};
+
+static const struct x86_opcode group11b[8] = {
+	[0] = I2(em_mov, Eb, Ib, F_W0),
 	[1] = UD, UD, UD, UD, UD, UD,
-	[7] = { .flags = K_LACKING },		/* XABORT, XBEGIN */
+	[7] = BY_MOD(xabort_mod),
+};
+
+static const struct x86_opcode group11v[8] = {
+	[0] = I2(em_mov, Ev, Iz, F_W0),
+	[1] = UD, UD, UD, UD, UD, UD,
+	[7] = BY_MOD(xbegin_mod),
 };
 
 /* Group 15: 0F AE */
 static const struct x86_opcode clflush[4] = {
 	[0] = I1(em_clflush, M, F_N0),
-	[1] = I1(em_clflush, M, F_N0),		/* CLFLUSHOPT */
+	[1] = I1(em_clflush, M, F_N0 | FEATURE(CLFLUSHOPT)),
 	[2] = UD, UD,
 };
 
 static const struct x86_opcode fxsave[4] = {
 	[0] = I1(em_fxsave, M, F_N0),
-	[1] = NI_M, NI_M, NI_M,
+	[1] = UD, UD, UD,
 };
 
 static const struct x86_opcode fxrstor[4] = {
 	[0] = I1(em_fxrstor, M, F_N0),
-	[1] = NI_M, NI_M, NI_M,
+	[1] = UD, UD, UD,
 };
 
 static const struct x86_opcode ldmxcsr[4] = {
 	[0] = I1(em_ldmxcsr, Md, F_N0 | F_SSE),
-	[1] = NI_M, NI_M, NI_M,
+	[1] = UD, UD, UD,
 };
 
 static const struct x86_opcode stmxcsr[4] = {
 	[0] = I1(em_stmxcsr, Md, F_N0 | F_SSE),
-	[1] = NI_M, NI_M, NI_M,
+	[1] = UD, UD, UD,
+};
+
+static const struct x86_opcode xsave[4] = {
+	[0] = NI_M,
+	[1] = UD,
+	[2] = NI_M,				/* PTWRITE */
+	[3] = UD,
+};
+
+static const struct x86_opcode xrstor[4] = {
+	[0] = NI_M,
+	[1] = UD, UD, UD,
 };
 
 static const struct x86_opcode clwb[4] = {
 	[0] = NI_M,				/* XSAVEOPT */
-	[1] = I1(em_clflush, M, F_N0),
-	[2] = NI_M, NI_M,
+	[1] = I1(em_clflush, M, F_N0 | FEATURE(CLWB)),
+	[2] = UD, UD,				/* CLRSSBSY */
 };
 
 static const struct x86_opcode group15_mem[8] = {
@@ -272,8 +381,8 @@ static const struct x86_opcode group15_mem[8] = {
 	[1] = BY_PFX(fxrstor),
 	[2] = BY_PFX(ldmxcsr),
 	[3] = BY_PFX(stmxcsr),
-	[4] = NI_M,				/* XSAVE */
-	[5] = NI_M,				/* XRSTOR */
+	[4] = BY_PFX(xsave),
+	[5] = BY_PFX(xrstor),
 	[6] = BY_PFX(clwb),
 	[7] = BY_PFX(clflush),
 };
@@ -281,25 +390,43 @@ static const struct x86_opcode group15_mem[8] = {
 static const struct x86_opcode group15_r0[4] = {
 	[0] = UD, UD,
 	[2] = I1(em_rdfsbase, Ey, F_W0 | FEATURE(FSGSBASE)),
+	[3] = UD,
 };
 
 static const struct x86_opcode group15_r1[4] = {
 	[0] = UD, UD,
 	[2] = I1(em_rdgsbase, Ey, F_W0 | FEATURE(FSGSBASE)),
+	[3] = UD,
 };
 
 static const struct x86_opcode group15_r2[4] = {
 	[0] = UD, UD,
 	[2] = I1(em_wrfsbase, Ey, F_R0 | FEATURE(FSGSBASE)),
+	[3] = UD,
 };
 
 static const struct x86_opcode group15_r3[4] = {
 	[0] = UD, UD,
 	[2] = I1(em_wrgsbase, Ey, F_R0 | FEATURE(FSGSBASE)),
+	[3] = UD,
+};
+
+static const struct x86_opcode ptwrite[4] = {
+	[0] = UD, UD,
+	[2] = NI_M,
+	[3] = UD,
 };
 
 static const struct x86_opcode fence[4] = {
 	[0] = I0(em_nop, 0),
+	[1] = UD,
+	[2] = UD,				/* INCSSP */
+	[3] = UD,
+};
+
+static const struct x86_opcode mfence[4] = {
+	[0] = I0(em_nop, 0),
+	[1] = NI_M, NI_M, NI_M,			/* TPAUSE, UMONITOR, UMWAIT */
 };
 
 static const struct x86_opcode group15_reg[8] = {
@@ -307,9 +434,9 @@ static const struct x86_opcode group15_reg[8] = {
 	[1] = BY_PFX(group15_r1),
 	[2] = BY_PFX(group15_r2),
 	[3] = BY_PFX(group15_r3),
-	[4] = NI_M,
+	[4] = BY_PFX(ptwrite),
 	[5] = BY_PFX(fence),			/* LFENCE */
-	[6] = BY_PFX(fence),			/* MFENCE */
+	[6] = BY_PFX(mfence),
 	[7] = BY_PFX(fence),			/* SFENCE */
 };
 
@@ -318,7 +445,7 @@ static const struct x86_opcode group15_mod[2] = {
 	[1] = BY_REG(group15_reg),
 };
 
-/* x87: what touches memory, environments excepted; of the others, FNINIT and FNSTSW */
+/* x87: what touches memory; of the others, FNINIT and FNSTSW */
 static const struct x86_opcode x87_d8_mem[8] = {
 	[0] = I1(em_farith, Md, F_N0),		/* FADD */
 	[1] = I1(em_farith, Md, F_N0),		/* FMUL */
@@ -340,9 +467,9 @@ static const struct x86_opcode x87_d9_mem[8] = {
 	[1] = UD,
 	[2] = I1(em_fst, Md, F_N0),		/* FST */
 	[3] = I1(em_fst, Md, F_N0),		/* FSTP */
-	[4] = NI_M	,		/* FLDENV */
+	[4] = I1(em_fldenv, M, F_N0),
 	[5] = I1(em_fldcw, Mw, F_N0),
-	[6] = NI_M	,		/* FNSTENV */
+	[6] = I1(em_fnstenv, M, F_N0),
 	[7] = I1(em_fnstcw, Mw, F_W0),
 };
 
@@ -414,9 +541,9 @@ static const struct x86_opcode x87_dd_mem[8] = {
 	[1] = I1(em_fst, Mq, F_N0),		/* FISTTP */
 	[2] = I1(em_fst, Mq, F_N0),		/* FST */
 	[3] = I1(em_fst, Mq, F_N0),		/* FSTP */
-	[4] = NI_M	,		/* FRSTOR */
+	[4] = I1(em_frstor, M, F_N0),
 	[5] = UD,
-	[6] = NI_M	,		/* FNSAVE */
+	[6] = I1(em_fnsave, M, F_N0),
 	[7] = I1(em_fnstsw, Mw, F_W0),
 };
 
@@ -688,8 +815,8 @@ const struct x86_opcode x86_map0[256] = {
 	[0xc3] = I0(em_ret, F_F64),
 	[0xc4] = BY_MOD(mod_c4),
 	[0xc5] = BY_MOD(mod_c4),
-	[0xc6] = BY_REG2(group11, Eb, Ib),
-	[0xc7] = BY_REG2(group11, Ev, Iz),
+	[0xc6] = BY_REG(group11b),
+	[0xc7] = BY_REG(group11v),
 	[0xc8] = I2(em_enter, Iw, Ib, F_R0 | F_D64),
 	[0xc9] = I0(em_leave, F_D64),
 	[0xca] = I1(em_ret_far, Iw, F_R0),
@@ -839,6 +966,20 @@ static const struct x86_opcode pfx_0f77[4] = {
 	[1] = UD, UD, UD,
 };
 
+static const struct x86_opcode pfx_0f78[4] = {
+	[0] = UD,				/* VMREAD */
+	[1] = { .flags = K_LACKING },		/* EXTRQ, with two immediate bytes */
+	[2] = UD,
+	[3] = { .flags = K_LACKING },		/* INSERTQ, the same */
+};
+
+static const struct x86_opcode pfx_0f79[4] = {
+	[0] = UD,				/* VMWRITE */
+	[1] = NI_M,				/* EXTRQ */
+	[2] = UD,
+	[3] = NI_M,				/* INSERTQ */
+};
+
 static const struct x86_opcode pfx_0f7e[4] = {
 	[0] = I2(em_movmd_from, Ey, Pq, F_W0 | F_N1 | F_MMX),
 	[1] = I2(em_movd_from, Ey, Vdq, F_W0 | F_N1 | F_SSE),
@@ -941,6 +1082,7 @@ const struct x86_opcode x86_map1[256] = {
 	[0x01] = BY_MOD(group7_mod),
 	[0x02] = I2(em_lar, Gv, Ew, F_W0 | F_PROT),
 	[0x03] = I2(em_lsl, Gv, Ew, F_W0 | F_PROT),
+	[0x04] = UD,
 	[0x05] = I0(em_syscall, 0),
 	[0x06] = I0(em_clts, F_CPL0),
 	[0x07] = I0(em_sysret, 0),
@@ -950,7 +1092,7 @@ const struct x86_opcode x86_map1[256] = {
 	[0x0b] = UD,				/* UD2 */
 	[0x0c] = UD,
 	[0x0d] = I1(em_prefetchw, Ev, F_N0),
-	[0x0e] = { .flags = K_LACKING },	/* FEMMS */
+	[0x0e] = I0(em_emms, F_MMX | FEATURE(3DNOW)),	/* FEMMS */
 	[0x0f] = NI_MB,				/* 3DNow! */
 	[0x10] = BY_PFX(pfx_0f10),
 	[0x11] = BY_PFX(pfx_0f11),
@@ -991,7 +1133,7 @@ const struct x86_opcode x86_map1[256] = {
 	[0x34] = I0(em_sysenter, 0),
 	[0x35] = I0(em_sysexit, 0),
 	[0x36] = UD,
-	[0x37] = { .flags = K_LACKING },	/* GETSEC */
+	[0x37] = UD,				/* GETSEC */
 	[0x38] = ESCAPE,
 	[0x39] = UD,
 	[0x3a] = ESCAPE,
@@ -1024,8 +1166,10 @@ const struct x86_opcode x86_map1[256] = {
 	[0x6f] = BY_PFX(pfx_0f6f),
 	[0x70] = NI_MB, NI_MB, NI_MB, NI_MB, NI_M, NI_M, NI_M,
 	[0x77] = BY_PFX_BARE(pfx_0f77),
-	[0x78] = NI_M,
-	[0x79] = NI_M,
+	[0x78] = BY_PFX(pfx_0f78),
+	[0x79] = BY_PFX(pfx_0f79),
+	[0x7a] = UDM,
+	[0x7b] = UDM,
 	[0x7c] = NI_M,
 	[0x7d] = NI_M,
 	[0x7e] = BY_PFX(pfx_0f7e),
@@ -1072,7 +1216,7 @@ const struct x86_opcode x86_map1[256] = {
 	[0xa7] = UD,
 	[0xa8] = I0(em_push_seg, F_D64),
 	[0xa9] = I0(em_pop_seg, F_D64),
-	[0xaa] = { .flags = K_LACKING },	/* RSM */
+	[0xaa] = UD,				/* RSM */
 	[0xab] = I2(em_bts, Ev, Gv, F_N0 | F_LOCKABLE),
 	[0xac] = I(em_shrd, Ev, Gv, Ib, 0),
 	[0xad] = I(em_shrd, Ev, Gv, CL, 0),
@@ -1133,6 +1277,20 @@ static const struct x86_opcode pfx_0f382a[4] = {
 	[2] = UD, UD,
 };
 
+static const struct x86_opcode pfx_vmx[4] = {	/* INVEPT, INVVPID */
+	[0] = UD, UD, UD, UD,
+};
+
+static const struct x86_opcode pfx_0f3882[4] = {
+	[0] = UD,
+	[1] = I2(em_invpcid, Gn, Mdq, F_N0 | F_N1 | FEATURE(INVPCID)),
+	[2] = UD, UD,
+};
+
+static const struct x86_opcode pfx_0f38f5[4] = {	/* WRUSS */
+	[0] = UD, UD, UD, UD,
+};
+
 static const struct x86_opcode mod_0f38f0[2] = {
 	[0] = I2(em_movbe, Gv, Mv, F_W0 | FEATURE(MOVBE)),
 	[1] = UD,
@@ -1158,7 +1316,7 @@ static const struct x86_opcode pfx_0f38f1[4] = {
 };
 
 static const struct x86_opcode pfx_0f38f6[4] = {
-	[0] = NI_M,				/* WRSS */
+	[0] = UD,				/* WRSS */
 	[1] = I2(em_adcx, Gy, Ey, FEATURE(ADX)),
 	[2] = I2(em_adox, Gy, Ey, FEATURE(ADX)),
 	[3] = UD,
@@ -1183,8 +1341,12 @@ static const struct x86_opcode pfx_0f38f8[4] = {
 /* 0F 38: all have a ModRM byte, the missing rows too. */
 const struct x86_opcode x86_map2[256] = {
 	[0x2a] = BY_PFX(pfx_0f382a),
+	[0x80] = BY_PFX(pfx_vmx),
+	[0x81] = BY_PFX(pfx_vmx),
+	[0x82] = BY_PFX(pfx_0f3882),
 	[0xf0] = BY_PFX(pfx_0f38f0),
 	[0xf1] = BY_PFX(pfx_0f38f1),
+	[0xf5] = BY_PFX(pfx_0f38f5),
 	[0xf6] = BY_PFX(pfx_0f38f6),
 	[0xf8] = BY_PFX(pfx_0f38f8),
 	[0xf9] = BY_PFX(pfx_0f38f9),
@@ -1446,6 +1608,12 @@ static const struct x86_opcode vpfx_388e[4] = {
 	[2] = UD, UD,
 };
 
+static const struct x86_opcode vpfx_cmpccxadd[4] = {
+	[0] = UD,
+	[1] = I(em_cmpccxadd, My, Gy, By, F_N0 | F_L0 | FEATURE(CMPCCXADD)),
+	[2] = UD, UD,
+};
+
 static const struct x86_opcode vpfx_38f2[4] = {
 	[0] = I(em_andn, Gy, By, Ey, F_W0 | F_L0 | FEATURE(BMI1)),
 	[1] = UD, UD, UD,
@@ -1499,6 +1667,22 @@ const struct x86_opcode x86_vex_map2[256] = {
 	[0x79] = BY_PFX(vpfx_3879),
 	[0x8c] = BY_PFX(vpfx_388c),
 	[0x8e] = BY_PFX(vpfx_388e),
+	[0xe0] = BY_PFX(vpfx_cmpccxadd),
+	[0xe1] = BY_PFX(vpfx_cmpccxadd),
+	[0xe2] = BY_PFX(vpfx_cmpccxadd),
+	[0xe3] = BY_PFX(vpfx_cmpccxadd),
+	[0xe4] = BY_PFX(vpfx_cmpccxadd),
+	[0xe5] = BY_PFX(vpfx_cmpccxadd),
+	[0xe6] = BY_PFX(vpfx_cmpccxadd),
+	[0xe7] = BY_PFX(vpfx_cmpccxadd),
+	[0xe8] = BY_PFX(vpfx_cmpccxadd),
+	[0xe9] = BY_PFX(vpfx_cmpccxadd),
+	[0xea] = BY_PFX(vpfx_cmpccxadd),
+	[0xeb] = BY_PFX(vpfx_cmpccxadd),
+	[0xec] = BY_PFX(vpfx_cmpccxadd),
+	[0xed] = BY_PFX(vpfx_cmpccxadd),
+	[0xee] = BY_PFX(vpfx_cmpccxadd),
+	[0xef] = BY_PFX(vpfx_cmpccxadd),
 	[0xf2] = BY_PFX(vpfx_38f2),
 	[0xf3] = BY_PFX(vpfx_38f3),
 	[0xf5] = BY_PFX(vpfx_38f5),

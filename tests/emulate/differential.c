@@ -42,6 +42,9 @@
 #define XSAVE_BYTES 832
 #define IMAGE_SW 2
 #define IMAGE_TAGS 4
+#define IMAGE_OPCODE 6
+#define IMAGE_IP 8
+#define IMAGE_DP 16
 #define IMAGE_MXCSR 24
 #define IMAGE_ST(n) (32 + 16 * (n))
 #define IMAGE_XMM(n) (160 + 16 * (n))
@@ -421,9 +424,9 @@ static int op_put_mmx(struct x86_emulate_ctxt *c, unsigned int nr, u64 val)
 /* One for each x87 opcode and ModRM.reg, with RDI as the address. */
 #define X87_INSN(i) \
 	case i: \
-		__asm__ volatile("fxrstor64 %0\n .byte %c2, %c3\n fxsave64 %0\n fninit" \
+		__asm__ volatile("xrstor64 %0\n .byte %c2, %c3\n fxsave64 %0\n fninit" \
 				 : "+m"(image) : "D"(mem), "i"(0xd8 + (i) / 8), \
-				   "i"((i) % 8 * 8 + 7) : "memory"); \
+				   "i"((i) % 8 * 8 + 7), "a"(1), "d"(0) : "memory"); \
 		break;
 #define X87_ROW(o) \
 	X87_INSN(8 * o) X87_INSN(8 * o + 1) X87_INSN(8 * o + 2) X87_INSN(8 * o + 3) \
@@ -431,10 +434,11 @@ static int op_put_mmx(struct x86_emulate_ctxt *c, unsigned int nr, u64 val)
 
 static int op_x87(struct x86_emulate_ctxt *c, u8 opcode, u8 modrm, void *mem)
 {
-	static struct { u8 bytes[512]; } image __attribute__((aligned(64)));
+	static struct { u8 bytes[XSAVE_BYTES]; } image __attribute__((aligned(64)));
 
 	(void)c;
-	memcpy(&image, emu.s.media, 512);
+	/* By XRSTOR: FXRSTOR need not load where the last instruction was. */
+	memcpy(&image, emu.s.media, XSAVE_BYTES);
 	if (opcode == 0xdb && modrm == 0xe3) {
 		__asm__ volatile("fxrstor64 %0\n fninit\n fxsave64 %0" : "+m"(image));
 	} else {
@@ -451,9 +455,16 @@ static int op_x87(struct x86_emulate_ctxt *c, u8 opcode, u8 modrm, void *mem)
 
 static int op_fxsave(struct x86_emulate_ctxt *c, void *image, bool rex_w)
 {
+	static struct { u8 bytes[XSAVE_BYTES]; } state __attribute__((aligned(64)));
+	static struct { u8 bytes[512]; } __attribute__((aligned(64))) mine, its;
+
 	(void)c;
 	(void)rex_w;
-	memcpy(image, emu.s.media, 512);
+	/* Nor need FXSAVE store that. */
+	memcpy(&state, emu.s.media, XSAVE_BYTES);
+	__asm__ volatile("fxsave64 %0\n xrstor64 %2\n fxsave64 %1\n fxrstor64 %0"
+			 : "+m"(mine), "=m"(its) : "m"(state), "a"(3), "d"(0));
+	memcpy(image, &its, 512);
 	return X86EMUL_CONTINUE;
 }
 
@@ -472,16 +483,36 @@ static int op_fxrstor(struct x86_emulate_ctxt *c, const void *image, bool rex_w)
 	return X86EMUL_CONTINUE;
 }
 
+static u64 xcr0;
+
+/* XCR1 is what XGETBV has of the state in use, whatever that is just then. */
 static int op_get_xcr(struct x86_emulate_ctxt *c, u32 nr, u64 *val)
+{
+	*val = xcr0;
+	if (nr > 1)
+		return x86_emulate_fault_code(c, EXC_GP, 0);
+	return nr ? X86EMUL_UNHANDLEABLE : X86EMUL_CONTINUE;
+}
+
+static int op_set_xcr(struct x86_emulate_ctxt *c, u32 nr, u64 val)
 {
 	(void)c;
 	(void)nr;
-	*val = 7;
-	return X86EMUL_CONTINUE;
+	(void)val;
+	return X86EMUL_UNHANDLEABLE;
+}
+
+/* Taken from the CPU afterwards: see same_random(). */
+static bool op_random(struct x86_emulate_ctxt *c, bool from_seed, u64 *val)
+{
+	(void)c;
+	(void)from_seed;
+	*val = 0;
+	return true;
 }
 
 /* What of it the CPU has that this stands on. */
-static bool features[X86EMUL_FEAT_MOVDIR64B + 1];
+static bool features[X86EMUL_NR_FEATS];
 
 static bool op_has_feature(struct x86_emulate_ctxt *c, enum x86emul_feature f)
 {
@@ -507,6 +538,8 @@ static const struct x86_emulate_ops ops = {
 	.fxsave = op_fxsave,
 	.fxrstor = op_fxrstor,
 	.get_xcr = op_get_xcr,
+	.set_xcr = op_set_xcr,
+	.random = op_random,
 	.has_feature = op_has_feature,
 };
 
@@ -693,6 +726,17 @@ static void report_media(const struct state *in)
 			       *(const unsigned long long *)(emu.s.media + i));
 }
 
+/* Only the CPU knows what it came to: the emulator's bits of it are made the same. */
+static void same_random(void)
+{
+	const struct x86_operand *op = &ctxt.d.op[0];
+	u64 mask = x86_mask(op->bytes), val = cpu.s.regs[op->reg] & mask;
+
+	emu.s.regs[op->reg] = (emu.s.regs[op->reg] & ~mask) | val;
+	if (!val)
+		emu.s.rflags ^= (emu.s.rflags ^ cpu.s.rflags) & X86_FLAG_CF;
+}
+
 static bool same(void)
 {
 	u32 ignore = ignored_flags | X86_FLAG_RF;
@@ -833,6 +877,10 @@ static void media_state(struct state *s)
 		sw |= 0x8080;
 	memcpy(s->media, &cw, 2);
 	memcpy(s->media + IMAGE_SW, &sw, 2);
+	memcpy(s->media + IMAGE_IP, p + 0x310, 4);
+	memcpy(s->media + IMAGE_DP, p + 0x318, 4);
+	s->media[IMAGE_OPCODE] = p[0x314];
+	s->media[IMAGE_OPCODE + 1] = p[0x315] & 7;
 	s->media[IMAGE_TAGS] = p[0x306] < 64 ? 0xff : p[0x306] < 128 ? 0 : p[0x307];
 	s->media[IMAGE_MXCSR] = 0x80;
 	s->media[IMAGE_MXCSR + 1] = 0x1f;
@@ -857,18 +905,21 @@ static void tame_x87(void)
 
 static const u8 choosing[] = { 0, 0x66, 0xf3, 0xf2, 0x48 };
 
-#define ENUMERATED (sizeof(choosing) * 2 * 65536ul)
+#define ENUMERATED (sizeof(choosing) * 3 * 65536ul)
 
-/* All of one-byte and 0F opcode, ModRM and choosing prefix; returns the length. */
+/* All of one-byte, 0F and 0F 38 opcode, ModRM and choosing prefix; returns the length. */
 static unsigned int enumerated_insn(unsigned long nr)
 {
-	unsigned int n = 0, which = nr / 131072;
+	unsigned int n = 0, map = nr >> 16, which = map / 3;
 
+	map %= 3;
 	if (choosing[which] && !(choosing[which] == 0x48 &&
 				 machine->mode != X86EMUL_MODE_PROT64))
 		insn[n++] = choosing[which];
-	if (nr >> 16 & 1)
+	if (map)
 		insn[n++] = 0x0f;
+	if (map == 2)
+		insn[n++] = 0x38;
 	insn[n++] = nr >> 8;
 	insn[n++] = nr;
 	return n;
@@ -1008,6 +1059,13 @@ static bool mapped_here(u64 addr)
 	       mincore((void *)(addr & ~0xfffull), 1, &present) == 0;
 }
 
+static bool is_environment(void)
+{
+	int (*exec)(struct x86_emulate_ctxt *) = ctxt.d.row->exec;
+
+	return IS(fnstenv) || IS(fldenv) || IS(fnsave) || IS(frstor);
+}
+
 /* The case in insn, in and start_rip, with memory from the pattern. */
 static void one_case(struct state *in)
 {
@@ -1048,6 +1106,12 @@ static void one_case(struct state *in)
 		stats.skipped++;
 		return;
 	}
+	/* EFER.SVME is set where there are virtual machines in virtual machines. */
+	if (ctxt.d.map == 1 && ctxt.d.opcode == 1 && ctxt.d.modrm >= 0xd8 &&
+	    ctxt.d.modrm <= 0xdf) {
+		stats.skipped++;
+		return;
+	}
 	/* Ten bytes that wrap at 4 GiB: the CPU at hand looks at eight of them first. */
 	if (rc != X86EMUL_CONTINUE && ctxt.d.len && ctxt.d.op[0].bytes == 10 &&
 	    emu.trap != 14) {
@@ -1060,6 +1124,12 @@ static void one_case(struct state *in)
 		stats.skipped++;
 		return;
 	}
+	/* x87's environment is many accesses to the CPU, and one to us. */
+	if (rc != X86EMUL_CONTINUE && emu.trap != 14 && ctxt.d.len && is_environment() &&
+	    (u32)(ctxt.d.ea + 107) < (u32)ctxt.d.ea) {
+		stats.skipped++;
+		return;
+	}
 	if (emu.trap == 14 && (mapped_here(emu.cr2) || mapped_here(emu.cr2 + 63))) {
 		stats.skipped++;
 		return;
@@ -1068,6 +1138,9 @@ static void one_case(struct state *in)
 	memcpy((void *)DATA, pattern, DATA_SIZE);
 	run_cpu(in);
 	memcpy(cpu.data, (void *)DATA, DATA_SIZE);
+	if (rc == X86EMUL_CONTINUE &&
+	    (ctxt.d.row->exec == em_rdrand || ctxt.d.row->exec == em_rdseed))
+		same_random();
 	stats.compared++;
 	stats.faults += rc != X86EMUL_CONTINUE;
 	stats.rows[(ctxt.d.map & 3) | (ctxt.d.vex ? 4 : 0)][ctxt.d.opcode] = 1;
@@ -1148,7 +1221,7 @@ static int set_up(void)
 }
 
 /* A hypervisor may hide from CPUID what the CPU executes all the same. */
-static bool cpu_executes(const char *bytes, unsigned int n)
+static bool cpu_has(const char *bytes, unsigned int n)
 {
 	static struct state in;
 
@@ -1161,8 +1234,28 @@ static bool cpu_executes(const char *bytes, unsigned int n)
 	memcpy(code_alias + (START - CODE), bytes, n);
 	run_cpu(&in);
 	memset(code_alias, 0xcc, CODE_SIZE);
-	return cpu.trap == 3;
+	return cpu.trap != EXC_UD;
 }
+
+/* Something of each, with RAX as the address; no #UD: it is there. */
+static const struct {
+	u8 feature, len;
+	const char *bytes;
+} tried[] = {
+	{ X86EMUL_FEAT_MOVDIRI, 4, "\x0f\x38\xf9\x00" },
+	{ X86EMUL_FEAT_MOVDIR64B, 5, "\x66\x0f\x38\xf8\x00" },
+	{ X86EMUL_FEAT_RDRAND, 3, "\x0f\xc7\xf0" },
+	{ X86EMUL_FEAT_RDSEED, 3, "\x0f\xc7\xf8" },
+	{ X86EMUL_FEAT_RDPID, 4, "\xf3\x0f\xc7\xf8" },
+	{ X86EMUL_FEAT_INVPCID, 5, "\x66\x0f\x38\x82\x00" },
+	{ X86EMUL_FEAT_CLFLUSHOPT, 4, "\x66\x0f\xae\x38" },
+	{ X86EMUL_FEAT_CLWB, 4, "\x66\x0f\xae\x30" },
+	{ X86EMUL_FEAT_CLZERO, 3, "\x0f\x01\xfc" },
+	{ X86EMUL_FEAT_SERIALIZE, 3, "\x0f\x01\xe8" },
+	{ X86EMUL_FEAT_RTM, 3, "\x0f\x01\xd6" },
+	{ X86EMUL_FEAT_CMPCCXADD, 5, "\xc4\xe2\x71\xe0\x00" },
+	{ X86EMUL_FEAT_3DNOW, 2, "\x0f\x0e" },
+};
 
 static int work(unsigned long cases, unsigned int worker, unsigned int workers)
 {
@@ -1170,8 +1263,8 @@ static int work(unsigned long cases, unsigned int worker, unsigned int workers)
 
 	if (set_up())
 		return 2;
-	features[X86EMUL_FEAT_MOVDIRI] = cpu_executes("\x0f\x38\xf9\x00", 4);
-	features[X86EMUL_FEAT_MOVDIR64B] = cpu_executes("\x66\x0f\x38\xf8\x00", 5);
+	for (i = 0; i < sizeof(tried) / sizeof(tried[0]); i++)
+		features[tried[i].feature] = cpu_has(tried[i].bytes, tried[i].len);
 	seed += (u64)worker << 32;
 	for (i = 0; i < 3; i++) {
 		machine = &machines[i];
@@ -1210,9 +1303,12 @@ static void print_results(const struct machine *m, const struct stats *all,
 static void find_features(void)
 {
 	static u8 image[512] __attribute__((aligned(16)));
+	u32 low, high;
 
 	__asm__ volatile("fxsave64 %0" : "=m"(image));
 	memcpy(&mxcsr_mask, image + IMAGE_MXCSR + 4, 4);
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	xcr0 = (u64)high << 32 | low;
 	memset(features, true, sizeof(features));
 	features[X86EMUL_FEAT_BMI1] = __builtin_cpu_supports("bmi");
 	features[X86EMUL_FEAT_BMI2] = __builtin_cpu_supports("bmi2");

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "tap.h"
-#include "x86_decode.h"
+#include "x86_emulate_priv.h"
 
 #define MEM_SIZE 0x200000
 #define MMIO 0xd0000
@@ -256,6 +256,52 @@ static int op_put_vec(struct x86_emulate_ctxt *c, unsigned int nr, const void *v
 	return X86EMUL_CONTINUE;
 }
 
+/* x87's environment as the processor has it in protected mode, and its registers. */
+static struct { u32 field[7]; u8 registers[80]; } x87;
+static u16 x87_sw;
+
+static int op_x87(struct x86_emulate_ctxt *c, u8 opcode, u8 modrm, void *mem_operand)
+{
+	unsigned int bytes = opcode == 0xd9 ? 28 : 108;
+
+	(void)c;
+	switch (modrm >> 3 & 7) {
+	case 4:
+		memcpy(&x87, mem_operand, bytes);
+		break;
+	case 6:
+		memcpy(mem_operand, &x87, bytes);
+		break;
+	default:
+		memcpy(mem_operand, &x87_sw, 2);
+		break;
+	}
+	return X86EMUL_CONTINUE;
+}
+
+static unsigned int flushes;
+static bool random_fails;
+static enum x86emul_feature lacking;
+
+static void op_flush_tlb(struct x86_emulate_ctxt *c)
+{
+	(void)c;
+	flushes++;
+}
+
+static bool op_random(struct x86_emulate_ctxt *c, bool seed, u64 *val)
+{
+	(void)c;
+	*val = seed ? 0x5eed5eed5eed5eed : 0x1234567812345678;
+	return !random_fails;
+}
+
+static bool op_has_feature(struct x86_emulate_ctxt *c, enum x86emul_feature f)
+{
+	(void)c;
+	return f != lacking;
+}
+
 static const struct x86_emulate_ops ops = {
 	.read = op_read, .write = op_write, .fetch = op_fetch, .probe = op_probe,
 	.cmpxchg = op_cmpxchg, .pio_in = op_pio_in, .pio_out = op_pio_out,
@@ -264,7 +310,8 @@ static const struct x86_emulate_ops ops = {
 	.get_cpl = op_get_cpl, .get_cr = op_get_cr, .set_cr = op_set_cr,
 	.get_msr = op_get_msr, .set_msr = op_set_msr, .cpuid = op_cpuid,
 	.halt = op_halt, .unblock_nmi = op_unblock_nmi,
-	.get_vec = op_get_vec, .put_vec = op_put_vec,
+	.get_vec = op_get_vec, .put_vec = op_put_vec, .x87 = op_x87,
+	.flush_tlb = op_flush_tlb, .random = op_random, .has_feature = op_has_feature,
 };
 
 /* ---- set-up ---- */
@@ -318,6 +365,10 @@ static void reset(enum x86emul_mode mode)
 	pio_ready = false;
 	nmi_unblocked = halted = 0;
 	cmpxchg_loses = false;
+	x87_sw = 0;
+	flushes = 0;
+	random_fails = false;
+	lacking = 0;
 }
 
 static void put_desc(unsigned int selector, u64 raw)
@@ -1137,6 +1188,264 @@ static void test_io_strings(void)
 	       ctxt.regs[0] == 0x12378086, "in eax, dx by way of userspace");
 }
 
+/* A guest without a feature: #UD, whatever else were wrong. */
+static void test_features(void)
+{
+	static const struct {
+		enum x86emul_feature feature;
+		const char *bytes;
+	} table[] = {
+		{ X86EMUL_FEAT_MOVBE, "\x0f\x38\xf0\x03" },
+		{ X86EMUL_FEAT_MOVDIRI, "\x0f\x38\xf9\x03" },
+		{ X86EMUL_FEAT_MOVDIR64B, "\x66\x0f\x38\xf8\x03" },
+		{ X86EMUL_FEAT_SSE42, "\xf2\x0f\x38\xf1\x03" },
+		{ X86EMUL_FEAT_POPCNT, "\xf3\x0f\xb8\x03" },
+		{ X86EMUL_FEAT_ADX, "\x66\x0f\x38\xf6\x03" },
+		{ X86EMUL_FEAT_BMI1, "\xc4\xe2\x70\xf2\x03" },
+		{ X86EMUL_FEAT_BMI2, "\xc4\xe2\x73\xf6\x03" },
+		{ X86EMUL_FEAT_INVPCID, "\x66\x0f\x38\x82\x03" },
+		{ X86EMUL_FEAT_CMPCCXADD, "\xc4\xe2\x71\xe4\x03" },
+	};
+	unsigned int i, absent = 0, present = 0, n = sizeof(table) / sizeof(table[0]);
+
+	for (i = 0; i < n; i++) {
+		reset(P64);
+		ctxt.regs[X86_RBX] = ctxt.regs[X86_RAX] = MEM_SIZE - 4096;
+		code(table[i].bytes, 5);
+		if (table[i].feature == X86EMUL_FEAT_INVPCID)
+			ctxt.regs[X86_RAX] = 0;
+		present += fault(run(), EXC_PF, table[i].feature == X86EMUL_FEAT_MOVDIRI ||
+				 table[i].feature == X86EMUL_FEAT_CMPCCXADD ? 2 : 0);
+		lacking = table[i].feature;
+		absent += fault(run(), EXC_UD, -1);
+	}
+	tap_ok(present == n && absent == n, "%u features: #UD without, before memory is touched", n);
+}
+
+static void test_random(void)
+{
+	int rc;
+
+	reset(P64);
+	CODE_BYTES("\x48\x0f\xc7\xf0");
+	ctxt.rflags |= X86_FLAGS_STATUS;
+	rc = run();
+	tap_ok(!rc && ctxt.regs[0] == 0x1234567812345678 && ctxt.rflags == (2 | X86_FLAG_CF),
+	       "rdrand rax");
+	reset(P64);
+	CODE_BYTES("\x66\x0f\xc7\xff");
+	ctxt.regs[X86_RDI] = ~0ull;
+	rc = run();
+	tap_ok(!rc && ctxt.regs[X86_RDI] == 0xffffffffffff5eed, "rdseed di");
+	reset(P64);
+	CODE_BYTES("\x0f\xc7\xf7");
+	ctxt.regs[X86_RDI] = ~0ull;
+	random_fails = true;
+	rc = run();
+	tap_ok(!rc && !ctxt.regs[X86_RDI] && ctxt.rflags == 2, "rdrand edi without success: 0");
+	lacking = X86EMUL_FEAT_RDRAND;
+	tap_ok(fault(RUN(P64, "\xf3\x0f\xc7\xf0"), EXC_UD, -1), "rdrand with F3: #UD");
+}
+
+static int invpcid(u64 type, u64 pcid, u64 address)
+{
+	memcpy(mem + DATA, &pcid, 8);
+	memcpy(mem + DATA + 8, &address, 8);
+	ctxt.regs[X86_RBX] = DATA;
+	ctxt.regs[X86_RAX] = type;
+	ctxt.rip = CODE;
+	CODE_BYTES("\x66\x0f\x38\x82\x03");
+	return run();
+}
+
+static void test_invpcid(void)
+{
+	reset(P64);
+	tap_ok(!invpcid(0, 0, 0x1000) && !invpcid(1, 0, 0) && !invpcid(2, 5, 0) &&
+	       !invpcid(3, 0, 1ull << 63) && flushes == 4, "invpcid, all types");
+	tap_ok(fault(invpcid(4, 0, 0), EXC_GP, 0), "another type: #GP(0)");
+	tap_ok(fault(invpcid(2, 0x1000, 0), EXC_GP, 0), "reserved bits: #GP(0)");
+	tap_ok(fault(invpcid(1, 1, 0), EXC_GP, 0), "a PCID without CR4.PCIDE: #GP(0)");
+	crs[4] |= 1 << 17;
+	tap_ok(!invpcid(1, 1, 0), "and with it");
+	tap_ok(fault(invpcid(0, 0, 1ull << 63), EXC_GP, 0), "no canonical address: #GP(0)");
+	level = 3;
+	tap_ok(fault(invpcid(2, 0, 0), EXC_GP, 0), "in CPL 3: #GP(0)");
+	CODE_BYTES("\x66\x0f\x38\x82\xc3");
+	tap_ok(fault(run(), EXC_UD, -1), "with a register: #UD");
+}
+
+static void test_mwait(void)
+{
+	reset(P64);
+	CODE_BYTES("\x0f\x01\xc8");
+	ctxt.regs[X86_RAX] = MMIO;
+	tap_ok(!run() && !mmio_reads && ctxt.rip == CODE + 3, "monitor of a device reads nothing");
+	ctxt.rip = CODE;
+	ctxt.regs[X86_RAX] = MEM_SIZE - 4096;
+	tap_ok(fault(run(), EXC_PF, 0), "of what is not there: #PF");
+	ctxt.regs[X86_RCX] = 1;
+	tap_ok(fault(run(), EXC_GP, 0), "with an extension: #GP(0), before memory is looked at");
+	level = 3;
+	tap_ok(fault(run(), EXC_UD, -1), "in CPL 3: #UD");
+	reset(P64);
+	CODE_BYTES("\x0f\x01\xc9");
+	ctxt.regs[X86_RCX] = 1;
+	tap_ok(!run() && ctxt.rip == CODE + 3, "mwait does not wait");
+	ctxt.rip = CODE;
+	ctxt.regs[X86_RCX] = 2;
+	tap_ok(fault(run(), EXC_GP, 0), "mwait with an extension there is not: #GP(0)");
+	lacking = X86EMUL_FEAT_MWAIT;
+	tap_ok(fault(run(), EXC_UD, -1), "a guest without mwait: #UD");
+}
+
+static void test_transactions(void)
+{
+	int rc;
+
+	reset(P32);
+	CODE_BYTES("\xc7\xf8\x10\x00\x00\x00");
+	ctxt.regs[0] = ~0u;
+	rc = run();
+	tap_ok(!rc && ctxt.rip == CODE + 0x16 && !ctxt.regs[0], "xbegin aborts at once");
+	reset(P64);
+	CODE_BYTES("\x66\xc7\xf8\xf0\xff");
+	rc = run();
+	tap_ok(!rc && ctxt.rip == CODE - 0xb, "64-bit xbegin with 16 bits of offset");
+	tap_ok(!RUN(P64, "\xc6\xf8\x01") && ctxt.rip == CODE + 3, "xabort of none");
+	tap_ok(fault(RUN(P64, "\x0f\x01\xd5"), EXC_GP, 0), "xend of none: #GP(0)");
+	tap_ok(!RUN(P64, "\x0f\x01\xd6") && ctxt.rflags == (2 | X86_FLAG_ZF), "xtest: there is none");
+}
+
+static void test_newer(void)
+{
+	/* What no guest can enable. */
+	static const char *const undefined[] = {
+		"\x0f\xaa\x90\x90", "\x0f\x37\x90\x90", "\x0f\x01\xc2\x90", "\x0f\x01\xd8\x90",
+		"\x0f\x01\xd4\x90", "\x0f\x01\xee\x90", "\xf3\x0f\xc7\x33", "\x0f\x78\xc0\x90",
+		"\x0f\x04\x90\x90", "\xf3\x0f\x01\xe8",
+	};
+	unsigned int i, good = 0, n = sizeof(undefined) / sizeof(undefined[0]);
+	int rc;
+
+	for (i = 0; i < n; i++) {
+		reset(P64);
+		code(undefined[i], 4);
+		good += fault(run(), EXC_UD, -1);
+	}
+	tap_ok(good == n, "%u instructions of SMM, SMX, VMX, SVM, CET and others: #UD", n);
+
+	reset(P64);
+	CODE_BYTES("\x0f\x01\xfc");
+	ctxt.regs[0] = MMIO + 0x7f;
+	rc = run();
+	tap_ok(!rc && mmio_writes == 1 && mmio_log[0].addr == MMIO + 0x40 && mmio_log[0].bytes == 64,
+	       "clzero writes a line");
+	tap_ok(!RUN(P64, "\x0f\x01\xe8"), "serialize");
+
+	/* CMPZXADD [RBX], EAX, ECX */
+	reset(P64);
+	CODE_BYTES("\xc4\xe2\x71\xe4\x03");
+	ctxt.regs[X86_RBX] = DATA;
+	ctxt.regs[X86_RAX] = 7;
+	ctxt.regs[X86_RCX] = 5;
+	put_dword(DATA, 7);
+	rc = run();
+	tap_ok(!rc && dword(DATA) == 12 && ctxt.regs[0] == 7 && (ctxt.rflags & X86_FLAG_ZF),
+	       "cmpzxadd of what is equal");
+	ctxt.rip = CODE;
+	rc = run();
+	tap_ok(!rc && dword(DATA) == 12 && ctxt.regs[0] == 12 && !(ctxt.rflags & X86_FLAG_ZF),
+	       "and of what is not");
+	cmpxchg_loses = true;
+	ctxt.rip = CODE;
+	tap_ok(run() == X86EMUL_RETRY_INSTR && ctxt.regs[0] == 12, "which lost a race: again");
+	tap_ok(fault(RUN(P32, "\xc4\xe2\x71\xe4\x03"), EXC_UD, -1), "outside of 64-bit mode: #UD");
+}
+
+static void put_x87(void)
+{
+	static const u32 field[7] = {
+		0xffff037f, 0xffff3800, 0xffff4fff, 0x00012345, 0x01d90f00, 0x00006789, 0xffff2000,
+	};
+	unsigned int i;
+
+	memcpy(x87.field, field, sizeof(field));
+	for (i = 0; i < sizeof(x87.registers); i++)
+		x87.registers[i] = i;
+}
+
+/* Real mode: CS F00, IP 12345; DS 2000, DP 6789 */
+static const u32 real_env[7] = {
+	0xffff037f, 0xffff3800, 0xffff4fff, 0xffff1345, 0x000021d9, 0xffff6789, 0x00002000,
+};
+
+static void test_environment(void)
+{
+	u16 val;
+	unsigned int i, good;
+	int rc;
+
+	put_x87();
+	reset(P32);
+	CODE_BYTES("\xd9\x33");
+	ctxt.regs[X86_RBX] = DATA;
+	rc = run();
+	tap_ok(!rc && !memcmp(mem + DATA, x87.field, 28) && !dword(DATA + 28),
+	       "fnstenv, 32-bit protected mode");
+	reset(P32);
+	CODE_BYTES("\x66\xdd\x33");
+	ctxt.regs[X86_RBX] = DATA;
+	rc = run();
+	tap_ok(!rc && word(DATA + 6) == 0x2345 && word(DATA + 8) == 0xf00 &&
+	       word(DATA + 10) == 0x6789 && word(DATA + 12) == 0x2000 &&
+	       !memcmp(mem + DATA + 14, x87.registers, 80), "fnsave, 16-bit protected mode");
+	reset(REAL);
+	CODE_BYTES("\x66\xd9\x37");
+	rc = run();
+	tap_ok(!rc && !memcmp(mem + DATA, real_env, 28), "fnstenv, 32-bit real mode");
+	reset(REAL);
+	CODE_BYTES("\xd9\x37");
+	rc = run();
+	for (i = good = 0; i < 7; i++) {
+		val = real_env[i];
+		good += !memcmp(mem + DATA + 2 * i, &val, 2);
+	}
+	tap_ok(!rc && good == 7 && !word(DATA + 14), "fnstenv, 16-bit real mode");
+	CODE_BYTES("\xd9\x27");
+	ctxt.rip = 0;
+	memset(&x87, 0, sizeof(x87));
+	rc = run();
+	tap_ok(!rc && x87.field[0] == 0x37f && x87.field[3] == 0x21345 &&
+	       x87.field[4] == 0x01d90000 && x87.field[5] == 0x26789, "fldenv, 16-bit real mode");
+
+	put_x87();
+	reset(P32);
+	CODE_BYTES("\xdd\x23");
+	ctxt.regs[X86_RBX] = DATA;
+	memset(mem + DATA, 0x77, 108);
+	rc = run();
+	tap_ok(!rc && x87.field[6] == 0x77777777 && x87.registers[79] == 0x77, "frstor");
+	x87_sw = 0x8081;
+	ctxt.rip = CODE;
+	crs[0] |= 1 << 5;
+	tap_ok(fault(run(), EXC_MF, -1), "which looks for exceptions that wait");
+	CODE_BYTES("\xdd\x33");
+	tap_ok(!run(), "as fnsave does not");
+	crs[0] |= CR0_TS;
+	ctxt.rip = CODE;
+	ctxt.regs[X86_RBX] = MEM_SIZE - 4096 - 16;
+	tap_ok(fault(run(), EXC_NM, -1), "with CR0.TS: #NM");
+	crs[0] &= ~(u64)CR0_TS;
+	tap_ok(fault(run(), EXC_PF, 2) && !dword(MEM_SIZE - 4096 - 16),
+	       "into a page that is not there: nothing is stored");
+	reset(P32);
+	CODE_BYTES("\xdd\x33");
+	ctxt.regs[X86_RBX] = MMIO;
+	tap_ok(!run() && mmio_writes == 2 && mmio_log[0].bytes == 64 && mmio_log[1].bytes == 44,
+	       "fnsave to a device");
+}
+
 static void test_canonical(void)
 {
 	reset(P64);
@@ -1200,6 +1509,13 @@ int main(void)
 	test_mmio();
 	test_strings();
 	test_io_strings();
+	test_features();
+	test_random();
+	test_invpcid();
+	test_mwait();
+	test_transactions();
+	test_newer();
+	test_environment();
 	test_canonical();
 	test_fetch();
 	free(mem);

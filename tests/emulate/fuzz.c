@@ -133,6 +133,20 @@ static void op_invlpg(struct x86_emulate_ctxt *c, u64 a)
 	changed = true;
 }
 
+static void op_flush_tlb(struct x86_emulate_ctxt *c)
+{
+	(void)c;
+	changed = true;
+}
+
+static bool op_random(struct x86_emulate_ctxt *c, bool from_seed, u64 *val)
+{
+	(void)c;
+	(void)from_seed;
+	*val = rnd();
+	return rnd() & 1;
+}
+
 static int op_pio_in(struct x86_emulate_ctxt *c, unsigned int size, u16 port, void *buf,
 		     unsigned int count)
 {
@@ -275,12 +289,22 @@ static int op_put_vec(struct x86_emulate_ctxt *c, unsigned int nr, const void *v
 	return op_write(c, nr, val, bytes, 0);
 }
 
+/* What a store may write: an environment, with registers, a word, or ten bytes. */
+static unsigned int x87_store_bytes(u8 opcode, unsigned int reg)
+{
+	if (reg == 6 && opcode == 0xd9)
+		return 28;
+	if (reg == 6 && opcode == 0xdd)
+		return 108;
+	return reg == 7 ? 2 : 10;
+}
+
 static int op_x87(struct x86_emulate_ctxt *c, u8 opcode, u8 modrm, void *mem)
 {
 	if ((opcode & 0xf8) != 0xd8 || (!mem && (opcode != 0xdb || modrm != 0xe3)))
 		abort();
 	if (mem)
-		fill(mem, (modrm & 0x38) == 0x38 ? 2 : 10);
+		fill(mem, x87_store_bytes(opcode, modrm >> 3 & 7));
 	return op_action(c);
 }
 
@@ -298,7 +322,8 @@ static int op_fxrstor(struct x86_emulate_ctxt *c, const void *image, bool rex_w)
 
 static const struct x86_emulate_ops ops = {
 	.read = op_read, .write = op_write, .fetch = op_fetch, .probe = op_probe,
-	.cmpxchg = op_cmpxchg, .invlpg = op_invlpg, .pio_in = op_pio_in,
+	.cmpxchg = op_cmpxchg, .invlpg = op_invlpg, .flush_tlb = op_flush_tlb,
+	.random = op_random, .pio_in = op_pio_in,
 	.pio_out = op_pio_out, .get_segment = op_get_segment,
 	.set_segment = op_set_segment, .get_dtable = op_get_dtable,
 	.set_dtable = op_set_dtable, .get_cpl = op_get_cpl, .get_cr = op_get_cr,
