@@ -892,7 +892,8 @@ static x86_inline unsigned int quick_length(const u8 *p, unsigned int len)
 	return n <= len ? n : 0;
 }
 
-static __attribute__((__noinline__)) int long_length(enum x86emul_mode mode, const void *bytes, unsigned int len);
+static __attribute__((__noinline__)) int
+long_length(enum x86emul_mode mode, const void *bytes, unsigned int len);
 
 int x86_insn_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 {
@@ -901,7 +902,8 @@ int x86_insn_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 	return n ? (int)n : long_length(mode, bytes, len);
 }
 
-static __attribute__((__noinline__)) int long_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
+static __attribute__((__noinline__)) int
+long_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 {
 	bool long_mode = mode == X86EMUL_MODE_PROT64;
 	const struct x86_opcode *row, *opnds;

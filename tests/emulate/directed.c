@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "tap.h"
-#include "x86_emulate_priv.h"
+#include "machine.h"
 
 #define MEM_SIZE 0x200000
 #define MMIO 0xd0000
@@ -20,11 +20,7 @@
 #define TSS 0x3000
 
 static u8 *mem;
-static struct x86_seg segs[8];
-static struct x86_dtable gdt, idt;
-static u64 crs[9];
-static u64 efer, msr_value;
-static unsigned int level;
+static u64 msr_value;
 static struct x86_emulate_ctxt ctxt;
 
 /* The device: values it answers, writes it saw. */
@@ -152,54 +148,6 @@ static int op_pio_out(struct x86_emulate_ctxt *c, unsigned int size, u16 port,
 	return X86EMUL_CONTINUE;
 }
 
-static void op_get_segment(struct x86_emulate_ctxt *c, unsigned int seg, struct x86_seg *s)
-{
-	(void)c;
-	*s = segs[seg];
-}
-
-static void op_set_segment(struct x86_emulate_ctxt *c, unsigned int seg,
-			   const struct x86_seg *s)
-{
-	(void)c;
-	segs[seg] = *s;
-	if (seg == X86_SEG_SS && (crs[0] & 1))
-		level = s->dpl;
-}
-
-static void op_get_dtable(struct x86_emulate_ctxt *c, enum x86emul_dtable which,
-			  struct x86_dtable *val)
-{
-	(void)c;
-	*val = which == X86EMUL_GDT ? gdt : idt;
-}
-
-static void op_set_dtable(struct x86_emulate_ctxt *c, enum x86emul_dtable which,
-			  const struct x86_dtable *val)
-{
-	(void)c;
-	*(which == X86EMUL_GDT ? &gdt : &idt) = *val;
-}
-
-static unsigned int op_get_cpl(struct x86_emulate_ctxt *c)
-{
-	(void)c;
-	return level;
-}
-
-static u64 op_get_cr(struct x86_emulate_ctxt *c, unsigned int nr)
-{
-	(void)c;
-	return crs[nr];
-}
-
-static int op_set_cr(struct x86_emulate_ctxt *c, unsigned int nr, u64 val)
-{
-	(void)c;
-	crs[nr] = val;
-	return X86EMUL_CONTINUE;
-}
-
 static int op_get_msr(struct x86_emulate_ctxt *c, u32 msr, u64 *val)
 {
 	if (msr == 0xdead)
@@ -305,14 +253,17 @@ static bool op_has_feature(struct x86_emulate_ctxt *c, enum x86emul_feature f)
 static const struct x86_emulate_ops ops = {
 	.read = op_read, .write = op_write, .fetch = op_fetch, .probe = op_probe,
 	.cmpxchg = op_cmpxchg, .pio_in = op_pio_in, .pio_out = op_pio_out,
-	.get_segment = op_get_segment, .set_segment = op_set_segment,
-	.get_dtable = op_get_dtable, .set_dtable = op_set_dtable,
-	.get_cpl = op_get_cpl, .get_cr = op_get_cr, .set_cr = op_set_cr,
+	MACHINE_OPS,
 	.get_msr = op_get_msr, .set_msr = op_set_msr, .cpuid = op_cpuid,
 	.halt = op_halt, .unblock_nmi = op_unblock_nmi,
 	.get_vec = op_get_vec, .put_vec = op_put_vec, .x87 = op_x87,
 	.flush_tlb = op_flush_tlb, .random = op_random, .has_feature = op_has_feature,
 };
+
+static unsigned int ring(void)
+{
+	return op_get_cpl(&ctxt);
+}
 
 /* ---- set-up ---- */
 
@@ -342,7 +293,6 @@ static void reset(enum x86emul_mode mode)
 	crs[0] = prot;
 	crs[4] = 0x200;
 	efer = mode == X86EMUL_MODE_PROT64 ? 0x500 : 0;
-	level = 0;
 	for (i = 0; i <= X86_SEG_GS; i++)
 		set_seg(i, prot ? 0x10 : DATA >> 4, prot ? 0 : DATA,
 			prot ? 0xffffffff : 0xffff, 3, wide);
@@ -355,10 +305,10 @@ static void reset(enum x86emul_mode mode)
 	segs[X86_SEG_LDTR].unusable = 1;
 	ctxt.rip = prot ? CODE : 0;
 	ctxt.regs[X86_RSP] = prot ? STACK + 0x1000 : 0x1000;
-	gdt.base = GDT;
-	gdt.limit = 0x7f;
-	idt.base = IDT;
-	idt.limit = 0x3ff;
+	tables[X86EMUL_GDT].base = GDT;
+	tables[X86EMUL_GDT].limit = 0x7f;
+	tables[X86EMUL_IDT].base = IDT;
+	tables[X86EMUL_IDT].limit = 0x3ff;
 	mmio_reads = mmio_writes = device_next = 0;
 	mmio_answered = mmio_answer_by_op = false;
 	pio_calls = 0;
@@ -562,12 +512,13 @@ static void test_mode_switch(void)
 	CODE_BYTES("\x66\x0f\x01\x16\x00\x01");
 	memcpy(mem + DATA + 0x100, "\x27\x00\x00\x20\x03\x12", 6);
 	rc = run();
-	tap_ok(!rc && gdt.limit == 0x27 && gdt.base == 0x12032000, "lgdtd in real mode");
+	tap_ok(!rc && tables[X86EMUL_GDT].limit == 0x27 &&
+	       tables[X86EMUL_GDT].base == 0x12032000, "lgdtd in real mode");
 	reset(REAL);
 	CODE_BYTES("\x0f\x01\x16\x00\x01");
 	memcpy(mem + DATA + 0x100, "\x27\x00\x00\x20\x03\x12", 6);
 	rc = run();
-	tap_ok(!rc && gdt.base == 0x032000, "lgdt with 24 bits of base");
+	tap_ok(!rc && tables[X86EMUL_GDT].base == 0x032000, "lgdt with 24 bits of base");
 
 	reset(REAL);
 	CODE_BYTES("\x0f\x22\xc0");
@@ -653,7 +604,7 @@ static void test_iret(void)
 	memcpy(mem + STACK + 0x1000, outer, sizeof(outer));
 	CODE_BYTES("\xcf");
 	rc = run();
-	tap_ok(!rc && level == 3 && ctxt.rip == 0x400 && ctxt.rflags == 0x3246 &&
+	tap_ok(!rc && ring() == 3 && ctxt.rip == 0x400 && ctxt.rflags == 0x3246 &&
 	       ctxt.regs[X86_RSP] == 0x5000 && segs[X86_SEG_SS].selector == 0x23 &&
 	       segs[X86_SEG_DS].unusable, "iret to ring 3");
 	reset(P64);
@@ -668,10 +619,10 @@ static void test_iret(void)
 static void test_privilege(void)
 {
 	reset(P64);
-	level = 3;
+	segs[X86_SEG_SS].dpl = 3;
 	CODE_BYTES("\xf4");
 	tap_ok(fault(run(), EXC_GP, 0) && !halted, "hlt in ring 3: #GP(0)");
-	level = 0;
+	segs[X86_SEG_SS].dpl = 0;
 	tap_ok(!run() && halted == 1 && ctxt.rip == CODE + 1, "hlt in ring 0");
 	reset(P64);
 	CODE_BYTES("\x0f\x32");
@@ -688,7 +639,7 @@ static void test_privilege(void)
 	tap_ok(!run() && ctxt.regs[X86_RAX] == 1 && ctxt.regs[X86_RCX] == 7 &&
 	       (ctxt.regs_dirty & 0xf) == 0xf, "cpuid");
 	reset(P32);
-	level = 3;
+	segs[X86_SEG_SS].dpl = 3;
 	CODE_BYTES("\xe4\x60");
 	mem[TSS + 0x66] = 0x68;
 	tap_ok(fault(run(), EXC_GP, 0) && !pio_calls, "in without permission map: #GP(0)");
@@ -733,7 +684,7 @@ static void reset_gates(enum x86emul_mode mode, unsigned int from)
 
 	reset(mode);
 	crs[0] = 1;
-	idt.limit = 0xfff;
+	tables[X86EMUL_IDT].limit = 0xfff;
 	put_desc(0x08, lm ? 0x00af9b000000ffffull : 0x00cf9b000000ffffull);
 	put_desc(0x10, 0x00cf93000000ffffull);
 	put_desc(0x18, 0x00008b0030000067ull);
@@ -741,7 +692,7 @@ static void reset_gates(enum x86emul_mode mode, unsigned int from)
 	put_desc(0x28, 0x00cff3000000ffffull);
 	put_dword(TSS + 4, 0x40000);
 	put_dword(TSS + 8, lm ? 0 : 0x10);
-	level = from;
+	segs[X86_SEG_SS].dpl = from;
 	if (from) {
 		segs[X86_SEG_CS].selector = 0x23;
 		segs[X86_SEG_CS].dpl = segs[X86_SEG_SS].dpl = 3;
@@ -768,7 +719,7 @@ static void test_int(void)
 	put_idt(3, 8, gate(0x08, 0x12345, 0xef, 0));
 	ctxt.rflags = 0x202;
 	rc = run();
-	tap_ok(!rc && level == 0 && ctxt.rip == 0x12345 && ctxt.rflags == 0x202 &&
+	tap_ok(!rc && ring() == 0 && ctxt.rip == 0x12345 && ctxt.rflags == 0x202 &&
 	       segs[X86_SEG_CS].selector == 8 && segs[X86_SEG_SS].selector == 0x10 &&
 	       ctxt.regs[X86_RSP] == 0x40000 - 20 && dword(0x40000 - 4) == 0x2b &&
 	       dword(0x40000 - 8) == STACK + 0x1000 && dword(0x40000 - 16) == 0x23,
@@ -776,7 +727,7 @@ static void test_int(void)
 	CODE_BYTES("\xcf");
 	ctxt.rip = CODE;
 	rc = run();
-	tap_ok(!rc && level == 3 && ctxt.rip == CODE + 1 && ctxt.regs[X86_RSP] == STACK + 0x1000,
+	tap_ok(!rc && ring() == 3 && ctxt.rip == CODE + 1 && ctxt.regs[X86_RSP] == STACK + 0x1000,
 	       "and iret, back");
 	put_idt(3, 8, gate(0x08, 0x12345, 0x8f, 0));
 	ctxt.rip = CODE;
@@ -786,23 +737,23 @@ static void test_int(void)
 	tap_ok(fault(run(), EXC_NP, 3 * 8 + 2), "the gate is not present");
 	put_idt(3, 8, gate(0x08, 0x12345, 0xef, 0));
 	put_dword(TSS + 8, 0);
-	tap_ok(fault(run(), EXC_TS, 0) && level == 3, "the inner stack is null: #TS");
+	tap_ok(fault(run(), EXC_TS, 0) && ring() == 3, "the inner stack is null: #TS");
 	put_dword(TSS + 8, 0x2b);
 	tap_ok(fault(run(), EXC_TS, 0x28) && ctxt.regs[X86_RSP] == STACK + 0x1000,
 	       "the inner stack is an outer one: #TS");
-	idt.limit = 20;
+	tables[X86EMUL_IDT].limit = 20;
 	tap_ok(fault(run(), EXC_GP, 3 * 8 + 2), "beyond the IDT");
 	reset_gates(P32, 3);
 	CODE_BYTES("\xf1");
 	put_idt(1, 8, gate(0x08, 0x12345, 0x8e, 0));
-	tap_ok(!run() && ctxt.rip == 0x12345 && level == 0, "int1 needs no DPL");
+	tap_ok(!run() && ctxt.rip == 0x12345 && ring() == 0, "int1 needs no DPL");
 
 	reset_gates(P64, 3);
 	CODE_BYTES("\xcd\x41");
 	put_idt(0x41, 16, gate(0x08, 0x12345, 0xee, 0));
 	ctxt.regs[X86_RSP] = STACK + 0xffc;
 	rc = run();
-	tap_ok(!rc && ctxt.rip == 0x12345 && level == 0 && segs[X86_SEG_SS].unusable &&
+	tap_ok(!rc && ctxt.rip == 0x12345 && ring() == 0 && segs[X86_SEG_SS].unusable &&
 	       ctxt.regs[X86_RSP] == 0x40000 - 40 && dword(0x40000 - 8) == 0x2b &&
 	       dword(0x40000 - 16) == STACK + 0xffc, "64-bit: int n to CPL 0");
 	reset_gates(P64, 0);
@@ -824,7 +775,7 @@ static void test_vm86(void)
 	reset_gates(P32, 0);
 	ctxt.mode = X86EMUL_MODE_VM86;
 	ctxt.rflags = 0x23202;
-	level = 3;
+	segs[X86_SEG_SS].dpl = 3;
 	set_seg(X86_SEG_CS, CODE >> 4, CODE, 0xffff, 3, false);
 	set_seg(X86_SEG_SS, STACK >> 4, STACK, 0xffff, 3, false);
 	segs[X86_SEG_FS].selector = 0x1234;
@@ -833,7 +784,7 @@ static void test_vm86(void)
 	CODE_BYTES("\xcd\x41");
 	put_idt(0x41, 8, gate(0x08, CODE, 0xee, 0));
 	rc = run();
-	tap_ok(!rc && level == 0 && ctxt.rip == CODE && !(ctxt.rflags & 0x20000) &&
+	tap_ok(!rc && ring() == 0 && ctxt.rip == CODE && !(ctxt.rflags & 0x20000) &&
 	       ctxt.regs[X86_RSP] == 0x40000 - 36 && dword(0x40000 - 8) == 0x1234 &&
 	       segs[X86_SEG_FS].unusable && dword(0x40000 - 20) == STACK >> 4,
 	       "int n out of virtual-8086 mode");
@@ -862,20 +813,20 @@ static void test_call_gates(void)
 	put_dword(STACK + 0x1004, 0x2222);
 	CODE_BYTES("\x9a\0\0\0\0\x33\0");
 	rc = run();
-	tap_ok(!rc && ctxt.rip == 0x12345 && level == 0 && ctxt.regs[X86_RSP] == 0x40000 - 24 &&
+	tap_ok(!rc && ctxt.rip == 0x12345 && ring() == 0 && ctxt.regs[X86_RSP] == 0x40000 - 24 &&
 	       dword(0x40000 - 24) == CODE + 7 && dword(0x40000 - 20) == 0x23 &&
 	       dword(0x40000 - 16) == 0x1111 && dword(0x40000 - 12) == 0x2222 &&
 	       dword(0x40000 - 8) == STACK + 0x1000, "call through a gate, with parameters");
 	CODE_BYTES("\xca\x08\x00");
 	ctxt.rip = CODE;
 	rc = run();
-	tap_ok(!rc && level == 3 && ctxt.rip == CODE + 7 && ctxt.regs[X86_RSP] == STACK + 0x1008,
+	tap_ok(!rc && ring() == 3 && ctxt.rip == CODE + 7 && ctxt.regs[X86_RSP] == STACK + 0x1008,
 	       "ret far n to the outer level");
 	ctxt.rip = CODE;
 	CODE_BYTES("\xea\0\0\0\0\x33\0");
 	tap_ok(fault(run(), EXC_GP, 8), "jmp through a gate cannot gain privilege");
 	put_desc(0x30, gate(0x23, 0x12345, 0xec, 0));
-	tap_ok(!run() && ctxt.rip == 0x12345 && level == 3, "but stays at its level");
+	tap_ok(!run() && ctxt.rip == 0x12345 && ring() == 3, "but stays at its level");
 	put_desc(0x30, gate(0x08, 0x12345, 0x8c, 0));
 	ctxt.rip = CODE;
 	tap_ok(fault(run(), EXC_GP, 0x30), "the gate's DPL");
@@ -889,7 +840,7 @@ static void test_call_gates(void)
 	ctxt.regs[X86_RBX] = DATA;
 	memcpy(mem + DATA, "\0\0\0\0\x30\0", 6);
 	rc = run();
-	tap_ok(!rc && level == 0 && ctxt.rip == 0x12345 && ctxt.regs[X86_RSP] == 0x40000 - 32 &&
+	tap_ok(!rc && ring() == 0 && ctxt.rip == 0x12345 && ctxt.regs[X86_RSP] == 0x40000 - 32 &&
 	       segs[X86_SEG_SS].unusable && dword(0x40000 - 32) == CODE + 2,
 	       "64-bit: call through a gate");
 }
@@ -952,7 +903,7 @@ static void test_tasks(void)
 	put_idt(0x41, 8, gate(0x38, 0, 0xe5, 0));
 	CODE_BYTES("\xcd\x41");
 	rc = run();
-	tap_ok(!rc && level == 0 && ctxt.rip == 0x12345 && word(TASK) == 0x18 &&
+	tap_ok(!rc && ring() == 0 && ctxt.rip == 0x12345 && word(TASK) == 0x18 &&
 	       dword(TSS + 32) == CODE + 2 && dword(TSS + 76) == 0x23, "int n through a task gate");
 
 	reset_gates(P32, 0);
@@ -1269,7 +1220,7 @@ static void test_invpcid(void)
 	crs[4] |= 1 << 17;
 	tap_ok(!invpcid(1, 1, 0), "and with it");
 	tap_ok(fault(invpcid(0, 0, 1ull << 63), EXC_GP, 0), "no canonical address: #GP(0)");
-	level = 3;
+	segs[X86_SEG_SS].dpl = 3;
 	tap_ok(fault(invpcid(2, 0, 0), EXC_GP, 0), "in CPL 3: #GP(0)");
 	CODE_BYTES("\x66\x0f\x38\x82\xc3");
 	tap_ok(fault(run(), EXC_UD, -1), "with a register: #UD");
@@ -1286,7 +1237,7 @@ static void test_mwait(void)
 	tap_ok(fault(run(), EXC_PF, 0), "of what is not there: #PF");
 	ctxt.regs[X86_RCX] = 1;
 	tap_ok(fault(run(), EXC_GP, 0), "with an extension: #GP(0), before memory is looked at");
-	level = 3;
+	segs[X86_SEG_SS].dpl = 3;
 	tap_ok(fault(run(), EXC_UD, -1), "in CPL 3: #UD");
 	reset(P64);
 	CODE_BYTES("\x0f\x01\xc9");

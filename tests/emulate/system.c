@@ -11,16 +11,13 @@
 #include <stdlib.h>
 
 #include "../../x86_exec.c"
+#include "machine.h"
 
 #define MEM_SIZE 0x200000
 #define ROM_SIZE 0x10000
 #define STEPS 50000000ul
 
 static u8 mem[MEM_SIZE];
-static struct x86_seg segs[8];
-static struct x86_dtable tables[2];
-static u64 crs[9];
-static u64 efer;
 static struct x86_emulate_ctxt ctxt;
 static FILE *out;
 static bool ended, amd;
@@ -90,51 +87,6 @@ static int op_pio_out(struct x86_emulate_ctxt *c, unsigned int size, u16 port,
 	return X86EMUL_CONTINUE;
 }
 
-static void op_get_segment(struct x86_emulate_ctxt *c, unsigned int seg, struct x86_seg *s)
-{
-	(void)c;
-	*s = segs[seg];
-}
-
-static void op_set_segment(struct x86_emulate_ctxt *c, unsigned int seg, const struct x86_seg *s)
-{
-	(void)c;
-	segs[seg] = *s;
-}
-
-static void op_get_dtable(struct x86_emulate_ctxt *c, enum x86emul_dtable w, struct x86_dtable *val)
-{
-	(void)c;
-	*val = tables[w];
-}
-
-static void op_set_dtable(struct x86_emulate_ctxt *c, enum x86emul_dtable w,
-			  const struct x86_dtable *val)
-{
-	(void)c;
-	tables[w] = *val;
-}
-
-static unsigned int op_get_cpl(struct x86_emulate_ctxt *c)
-{
-	if (!(crs[0] & 1))
-		return 0;
-	return c->rflags & X86_FLAG_VM ? 3 : segs[X86_SEG_SS].dpl;
-}
-
-static u64 op_get_cr(struct x86_emulate_ctxt *c, unsigned int nr)
-{
-	(void)c;
-	return crs[nr];
-}
-
-static int op_set_cr(struct x86_emulate_ctxt *c, unsigned int nr, u64 val)
-{
-	(void)c;
-	crs[nr] = val;
-	return X86EMUL_CONTINUE;
-}
-
 static int op_get_msr(struct x86_emulate_ctxt *c, u32 msr, u64 *val)
 {
 	(void)c;
@@ -145,9 +97,7 @@ static int op_get_msr(struct x86_emulate_ctxt *c, u32 msr, u64 *val)
 static const struct x86_emulate_ops ops = {
 	.read = op_read, .write = op_write, .fetch = op_fetch, .probe = op_probe,
 	.cmpxchg = op_cmpxchg, .pio_in = op_pio_in, .pio_out = op_pio_out,
-	.get_segment = op_get_segment, .set_segment = op_set_segment,
-	.get_dtable = op_get_dtable, .set_dtable = op_set_dtable,
-	.get_cpl = op_get_cpl, .get_cr = op_get_cr, .set_cr = op_set_cr,
+	MACHINE_OPS,
 	.get_msr = op_get_msr,
 };
 
