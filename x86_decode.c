@@ -691,7 +691,7 @@ static x86_inline bool decode_quick(struct x86_emulate_ctxt *ctxt)
 	}
 	d->opcode = *p;
 	d->modrm = modrm;
-	d->has_modrm = d->has_mem = 1;
+	d->has_mem = 1;
 	p += 2;
 	if (modrm & 0x80) {
 		disp = (u64)(s64)(s32)(p[0] | p[1] << 8 | p[2] << 16 | (u32)p[3] << 24);
@@ -713,10 +713,9 @@ static x86_inline bool decode_quick(struct x86_emulate_ctxt *ctxt)
 	mem = &d->op[d->opcode >> 1 & 1];
 	reg = &d->op[!(d->opcode >> 1 & 1)];
 	bytes = d->opcode & 1 ? d->op_bytes : 1;
-	d->op[2].kind = OPK_NONE;
 	mem->kind = OPK_MEM;
 	mem->bytes = reg->bytes = bytes;
-	mem->high = reg->high = 0;
+	reg->high = 0;
 	operand_reg(ctxt, reg, (modrm >> 3 & 7) | (d->rex & 4) << 1);
 	return true;
 }
@@ -763,7 +762,6 @@ static __attribute__((__noinline__)) int decode_long(struct x86_emulate_ctxt *ct
 		if (rc != X86EMUL_CONTINUE)
 			return rc;
 		d->modrm = ctxt->fetch[ctxt->fetch_pos++];
-		d->has_modrm = 1;
 	}
 	row = resolve(row, d->modrm, d->rep, d->opsize, &opnds);
 	d->row = row;

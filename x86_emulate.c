@@ -2272,18 +2272,46 @@ static int store_memory(struct x86_emulate_ctxt *ctxt, u32 flags)
 			 d->lock || d->row->exec == em_xchg);
 }
 
+/*
+ * The register of a MOV from memory.  Behind its one read nothing fails: there is
+ * neither a read to remember for a restart, nor a value to put back.
+ */
+static x86_inline int load_quick(struct x86_emulate_ctxt *ctxt)
+{
+	struct x86_read_cache *cache = &ctxt->rc;
+	u64 linear, val = 0;
+	int rc;
+
+	rc = linearize(ctxt, ctxt->d.seg, ctxt->d.ea, OP1.bytes, false, &linear);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (cache->end)
+		rc = x86em_mem_read(ctxt, linear, &val, OP1.bytes, 0);
+	else
+		rc = ctxt->ops->read(ctxt, linear, &val, OP1.bytes, 0);
+	if (rc == X86EMUL_IO_NEEDED) {
+		cache->pending = OP1.bytes;
+		cache->pending_addr = linear;
+	}
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (OP0.bytes < 4) {
+		put_operand(ctxt, &OP0, val);
+	} else {
+		ctxt->regs_dirty |= 1u << OP0.reg;
+		ctxt->regs[OP0.reg] = val;
+	}
+	return X86EMUL_CONTINUE;
+}
+
 /* MOV between a register and memory: see decode_quick(). */
 static x86_inline int execute_quick(struct x86_emulate_ctxt *ctxt)
 {
 	u64 linear;
 	int rc;
 
-	if (OP0.kind == OPK_REG) {
-		rc = load_memory(ctxt, &OP1, false);
-		if (rc == X86EMUL_CONTINUE)
-			put_operand(ctxt, &OP0, OP1.val);
-		return rc;
-	}
+	if (OP0.kind == OPK_REG)
+		return load_quick(ctxt);
 	OP0.val = ctxt->regs[OP1.reg] >> (OP1.high * 8);
 	rc = linearize(ctxt, ctxt->d.seg, ctxt->d.ea, OP0.bytes, true, &linear);
 	if (rc != X86EMUL_CONTINUE)

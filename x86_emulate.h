@@ -303,7 +303,6 @@ struct x86_decode {
 	u8 opsize;		/* a 66 prefix was there */
 	u8 adsize;
 	u8 seg_override;	/* segment + 1 */
-	u8 has_modrm;
 	u8 has_mem;
 	u8 map;			/* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
 	u8 vex;			/* by a VEX prefix; rex, opsize and rep are its too */

@@ -133,13 +133,13 @@ struct measure {
 };
 
 static const struct measure measures[] = {
-	{ "mov (%rbx), %eax", X86EMUL_MODE_PROT64, "\x8b\x03", 2, 250, true },
-	{ "mov %eax, (%rbx)", X86EMUL_MODE_PROT64, "\x89\x03", 2, 250, true },
-	{ "mov 0x20(%rbx), %eax", X86EMUL_MODE_PROT64, "\x8b\x43\x20", 3, 250, true },
-	{ "mov %r9d, 0x300(%r8)", X86EMUL_MODE_PROT64, "\x45\x89\x88\x00\x03\x00\x00", 7, 250, true },
-	{ "mov (%ebx), %eax, of 32 bits", X86EMUL_MODE_PROT32, "\x8b\x03", 2, 340, true },
-	{ "mov %eax, (%ebx), of 32 bits", X86EMUL_MODE_PROT32, "\x89\x03", 2, 340, true },
-	{ "movl $1, (%rbx)", X86EMUL_MODE_PROT64, "\xc7\x03\x01\x00\x00\x00", 6, 550, true },
+	{ "mov (%rbx), %eax", X86EMUL_MODE_PROT64, "\x8b\x03", 2, 230, true },
+	{ "mov %eax, (%rbx)", X86EMUL_MODE_PROT64, "\x89\x03", 2, 230, true },
+	{ "mov 0x20(%rbx), %eax", X86EMUL_MODE_PROT64, "\x8b\x43\x20", 3, 230, true },
+	{ "mov %r9d, 0x300(%r8)", X86EMUL_MODE_PROT64, "\x45\x89\x88\x00\x03\x00\x00", 7, 230, true },
+	{ "mov (%ebx), %eax, of 32 bits", X86EMUL_MODE_PROT32, "\x8b\x03", 2, 310, true },
+	{ "mov %eax, (%ebx), of 32 bits", X86EMUL_MODE_PROT32, "\x89\x03", 2, 310, true },
+	{ "movl $1, (%rbx)", X86EMUL_MODE_PROT64, "\xc7\x03\x01\x00\x00\x00", 6, 520, true },
 	{ "length of cpuid", X86EMUL_MODE_PROT64, "\x0f\xa2", 2, 60, false },
 	{ "length of rdmsr", X86EMUL_MODE_PROT64, "\x0f\x32", 2, 60, false },
 	{ "length of in %dx, %al", X86EMUL_MODE_PROT64, "\xec", 1, 60, false },
