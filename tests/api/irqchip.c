@@ -209,7 +209,7 @@ TEST_F(irqchip, pic_auto_eoi)
 	EXPECT_EQ(0, RESULT(vm, 6));
 }
 
-TEST_F(irqchip, pic_state)
+TEST_F_TIMEOUT(irqchip, pic_state, 200)
 {
 	struct vm *vm = &self->vm;
 	struct kvm_irqchip c, good = get(vm, 0), back;
