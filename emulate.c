@@ -10,6 +10,7 @@
 #include "kvm_lapic.h"
 #include "trace.h"
 #include "x86_emulate.h"
+#include "x87_insns.h"
 
 #include <linux/module.h>
 #include <asm/archrandom.h>
@@ -716,27 +717,7 @@ static int emul_put_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
 	return X86EMUL_CONTINUE;
 }
 
-/* One for each x87 opcode and ModRM.reg, with the address in a register. */
-#define X87_INSN(i)							\
-	case i:								\
-		asm volatile(".byte %c1, %c2" : : "D"(mem), "i"(0xd8 + (i) / 8), \
-			     "i"((i) % 8 * 8 + 7) : "memory");		\
-		break;
-#define X87_ROW(o)							\
-	X87_INSN(8 * o) X87_INSN(8 * o + 1) X87_INSN(8 * o + 2) X87_INSN(8 * o + 3) \
-	X87_INSN(8 * o + 4) X87_INSN(8 * o + 5) X87_INSN(8 * o + 6) X87_INSN(8 * o + 7)
-
-/*
- * No exception is waiting when an instruction comes here that would look for it,
- * and what it raises itself waits for the guest's next.
- */
-static void x87_execute(unsigned int insn, void *mem)
-{
-	switch (insn) {
-	X87_ROW(0) X87_ROW(1) X87_ROW(2) X87_ROW(3)
-	X87_ROW(4) X87_ROW(5) X87_ROW(6) X87_ROW(7)
-	}
-}
+#define X87_ERROR_SUMMARY 0x80
 
 /* SDM 1 "Protected Mode x87 FPU State Image in Memory" */
 struct x87_pointers {
@@ -754,8 +735,10 @@ static void guest_x87_pointers(struct x86_emulate_ctxt *ctxt, struct x87_pointer
 	p->dp = ctxt->d.ea;
 	p->opcode = (ctxt->d.opcode & 7) << 8 | ctxt->d.modrm;
 	emul_get_segment(ctxt, X86_SEG_CS, &cs);
-	emul_get_segment(ctxt, ctxt->d.seg, &ds);
 	p->cs = cs.selector;
+	if (!ctxt->d.has_mem)
+		return;
+	emul_get_segment(ctxt, ctxt->d.seg, &ds);
 	p->ds = ds.selector;
 }
 
@@ -767,43 +750,68 @@ static void set_x87_pointers(struct x86_emulate_ctxt *ctxt, const struct x87_poi
 {
 	struct kvm_emulate *e = to_emul(ctxt);
 	struct x87_pointers now;
+	bool data;
 
 	asm volatile("fnstenv %0" : "=m"(now));
 	now.ip = p->ip;
 	now.cs = p->cs;
 	now.opcode = p->opcode;
-	now.dp = p->dp;
-	now.ds = p->ds;
+	/*
+	 * What has no memory operand leaves that of the one before; on newer processors
+	 * so does what raises no exception.
+	 */
+	data = ctxt->d.has_mem &&
+	       (now.sw & X87_ERROR_SUMMARY || !boot_cpu_has(X86_FEATURE_FDP_EXCPTN_ONLY));
+	if (data) {
+		now.dp = p->dp;
+		now.ds = p->ds;
+	}
 	asm volatile("fldenv %0" : : "m"(now));
 	if (ctxt->mode != X86EMUL_MODE_PROT64)
 		return;
 	asm volatile(FX_INSN("fxsave") " %0" : "=m"(e->fx));
 	e->fx.rip = ctxt->rip;
-	e->fx.rdp = ctxt->d.ea;
+	if (data)
+		e->fx.rdp = ctxt->d.ea;
 	asm volatile(FX_INSN("fxrstor") " %0" : : "m"(e->fx));
 }
 
-/* FLDENV to FNSTCW, FRSTOR to FNSTSW: who control leave the pointers alone. */
-static bool x87_controls(u8 opcode, u8 modrm)
+/*
+ * FLDENV to FNSTCW, FRSTOR to FNSTSW, FNCLEX and FNINIT: who control leave the
+ * pointers alone.
+ */
+static bool x87_controls(u8 opcode, u8 modrm, bool mem)
 {
+	if (!mem)
+		return opcode == 0xdb && (modrm & 0xf8) == 0xe0;
 	return (opcode == 0xd9 || opcode == 0xdd) && (modrm >> 3 & 7) >= 4;
 }
 
+/*
+ * No exception is waiting when an instruction comes here that would look for it,
+ * and what it raises itself waits for the guest's next.
+ */
 static int emul_x87(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem)
 {
-	bool computes = mem && !x87_controls(opcode, modrm);
+	bool computes = !x87_controls(opcode, modrm, mem);
 	struct x87_pointers p;
+	unsigned int flags = 0;
 
+	/* The first processors with virtualization have no LAHF for 64-bit code. */
+	if (IS_ENABLED(CONFIG_X86_64) && computes && !mem && !boot_cpu_has(X86_FEATURE_LAHF_LM))
+		return X86EMUL_UNHANDLEABLE;
 	if (computes)
 		guest_x87_pointers(ctxt, &p);
 	guest_fpu_get();
 	if (mem)
-		x87_execute((opcode & 7) * 8 + (modrm >> 3 & 7), mem);
+		x87_with_memory(opcode, modrm, mem);
 	else
-		asm volatile("fninit");
+		flags = x87_with_registers(opcode, modrm, ctxt->rflags);
 	if (computes)
 		set_x87_pointers(ctxt, &p);
 	fpregs_unlock();
+	if (!mem)
+		ctxt->rflags = (ctxt->rflags & ~(u64)X87_STATUS_FLAGS) | flags;
 	return X86EMUL_CONTINUE;
 }
 

@@ -145,8 +145,8 @@ struct x86_opcode {
 /* x86_opcodes.c: one byte, 0F, 0F 38, and those of VEX.mmmmm */
 extern const struct x86_opcode x86_map0[256], x86_map1[256], x86_map2[256];
 extern const struct x86_opcode x86_vex_map1[256], x86_vex_map2[256], x86_vex_map3[256];
-/* What 0F 38 has where its map has none, and all of 0F 3A. */
-extern const struct x86_opcode x86_row_0f38, x86_row_0f3a;
+/* What 0F 38 has where its map has none, all of 0F 3A, and VEX without a map. */
+extern const struct x86_opcode x86_row_0f38, x86_row_0f3a, x86_row_vex;
 
 #define X86_FLAG_CF (1u << 0)
 #define X86_FLAG_FIXED (1u << 1)
@@ -221,7 +221,7 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(xgetbv) X(xsetbv) X(xbegin) X(xend) X(xtest) X(movdir64b) \
 	X(andn) X(bextr) X(blsr) X(blsmsk) X(blsi) X(bzhi) X(mulx) X(pdep) X(pext) \
 	X(rorx) X(sarx) X(shlx) X(shrx) \
-	X(fld) X(fst) X(farith) X(fldcw) X(fninit) X(fnstcw) X(fnstsw) \
+	X(fld) X(fst) X(farith) X(freg) X(fldcw) X(fninit) X(fnstcw) X(fnstsw) \
 	X(fnstenv) X(fldenv) X(fnsave) X(frstor) \
 	X(emms) X(fxsave) X(fxrstor) X(ldmxcsr) X(stmxcsr) \
 	X(movv) X(movv_low) X(movv_high) X(movhl) X(movd_to) X(movd_from) \

@@ -265,9 +265,10 @@ struct x86_emulate_ops {
 	int (*put_mmx)(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val);
 	/*
 	 * Optional: execute an x87 instruction as it stands, but with mem as its
-	 * memory operand.  opcode is D8 to DF; those of memory (ModRM.mod 0 to 2) and
-	 * FNINIT (DB E3) are asked for.  Environments (FNSTENV, FLDENV, FNSAVE, FRSTOR)
-	 * are of protected mode and 4-byte fields, 28 or 108 bytes, whatever the mode.
+	 * memory operand; NULL: between registers, with the status flags in
+	 * ctxt->rflags, which FCMOVcc reads and FCOMI writes.  opcode is D8 to DF.
+	 * Environments (FNSTENV, FLDENV, FNSAVE, FRSTOR) are of protected mode and
+	 * 4-byte fields, 28 or 108 bytes, whatever the mode.
 	 */
 	int (*x87)(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem);
 	/* Optional: FXSAVE and FXRSTOR of 512 bytes, aligned; rex_w: 64-bit pointers */

@@ -107,6 +107,17 @@ int em_fst(struct x86_emulate_ctxt *ctxt)
 	return x86em_mem_write(ctxt, linear, val, OP0.bytes, 0);
 }
 
+/* Between registers; E0 to E4 of DB (FNCLEX and others) do not look for exceptions. */
+int em_freg(struct x86_emulate_ctxt *ctxt)
+{
+	int rc;
+
+	rc = check_x87(ctxt, ctxt->d.opcode != 0xdb || (ctxt->d.modrm & 0xf8) != 0xe0);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, NULL);
+	return rc;
+}
+
 int em_fninit(struct x86_emulate_ctxt *ctxt)
 {
 	int rc;
@@ -355,7 +366,7 @@ static unsigned int env_field_bytes(const struct x86_emulate_ctxt *ctxt)
 	return ctxt->d.op_bytes == 2 ? 2 : 4;
 }
 
-/* It is in two pages at most; the processor at hand looks at its first and last byte. */
+/* It is in two pages at most; the processor at hand looks at its first field and last byte. */
 static int begin_env(struct x86_emulate_ctxt *ctxt, unsigned int bytes, bool write, u64 *linear)
 {
 	unsigned int access = write ? X86EMUL_ACC_WRITE : 0;
@@ -366,7 +377,7 @@ static int begin_env(struct x86_emulate_ctxt *ctxt, unsigned int bytes, bool wri
 		rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, write, linear);
 	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
 		return rc;
-	rc = ctxt->ops->probe(ctxt, *linear, 1, access);
+	rc = ctxt->ops->probe(ctxt, *linear, env_field_bytes(ctxt), access);
 	if (rc == X86EMUL_CONTINUE || rc == X86EMUL_IO_NEEDED)
 		rc = ctxt->ops->probe(ctxt, *linear + bytes - 1, 1, access);
 	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;

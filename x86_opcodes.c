@@ -320,13 +320,13 @@ static const struct x86_opcode xbegin_mod[2] = {
 };
 
 static const struct x86_opcode group11b[8] = {
-	[0] = I2(em_mov, Eb, Ib, F_W0),
+	[0] = I0(em_mov, F_W0),
 	[1] = UD, UD, UD, UD, UD, UD,
 	[7] = BY_MOD(xabort_mod),
 };
 
 static const struct x86_opcode group11v[8] = {
-	[0] = I2(em_mov, Ev, Iz, F_W0),
+	[0] = I0(em_mov, F_W0),
 	[1] = UD, UD, UD, UD, UD, UD,
 	[7] = BY_MOD(xbegin_mod),
 };
@@ -445,7 +445,10 @@ static const struct x86_opcode group15_mod[2] = {
 	[1] = BY_REG(group15_reg),
 };
 
-/* x87: what touches memory; of the others, FNINIT and FNSTSW */
+/*
+ * x87, by opcode: with memory, then between registers.  Aliases are in no manual: they
+ * are executed as they are, and who knows whether each processor has them.
+ */
 static const struct x86_opcode x87_d8_mem[8] = {
 	[0] = I1(em_farith, Md, F_N0),		/* FADD */
 	[1] = I1(em_farith, Md, F_N0),		/* FMUL */
@@ -457,9 +460,20 @@ static const struct x86_opcode x87_d8_mem[8] = {
 	[7] = I1(em_farith, Md, F_N0),		/* FDIVR */
 };
 
+static const struct x86_opcode x87_d8_reg[8] = {
+	[0] = I0(em_freg, 0),			/* FADD */
+	[1] = I0(em_freg, 0),			/* FMUL */
+	[2] = I0(em_freg, 0),			/* FCOM */
+	[3] = I0(em_freg, 0),			/* FCOMP */
+	[4] = I0(em_freg, 0),			/* FSUB */
+	[5] = I0(em_freg, 0),			/* FSUBR */
+	[6] = I0(em_freg, 0),			/* FDIV */
+	[7] = I0(em_freg, 0),			/* FDIVR */
+};
+
 static const struct x86_opcode x87_d8[2] = {
 	[0] = BY_REG(x87_d8_mem),
-	[1] = NI_M,
+	[1] = BY_REG(x87_d8_reg),
 };
 
 static const struct x86_opcode x87_d9_mem[8] = {
@@ -473,9 +487,45 @@ static const struct x86_opcode x87_d9_mem[8] = {
 	[7] = I1(em_fnstcw, Mw, F_W0),
 };
 
+static const struct x86_opcode x87_d9_rm2[8] = {
+	[0] = I0(em_freg, 0),			/* FNOP */
+	[1] = UD, UD, UD, UD, UD, UD, UD,
+};
+
+static const struct x86_opcode x87_d9_rm4[8] = {
+	[0] = I0(em_freg, 0),			/* FCHS */
+	[1] = I0(em_freg, 0),			/* FABS */
+	[2] = UD, UD,
+	[4] = I0(em_freg, 0),			/* FTST */
+	[5] = I0(em_freg, 0),			/* FXAM */
+	[6] = UD, UD,
+};
+
+static const struct x86_opcode x87_d9_rm5[8] = {
+	[0] = I0(em_freg, 0),			/* FLD1 */
+	[1] = I0(em_freg, 0),			/* FLDL2T */
+	[2] = I0(em_freg, 0),			/* FLDL2E */
+	[3] = I0(em_freg, 0),			/* FLDPI */
+	[4] = I0(em_freg, 0),			/* FLDLG2 */
+	[5] = I0(em_freg, 0),			/* FLDLN2 */
+	[6] = I0(em_freg, 0),			/* FLDZ */
+	[7] = UD,
+};
+
+static const struct x86_opcode x87_d9_reg[8] = {
+	[0] = I0(em_freg, 0),			/* FLD */
+	[1] = I0(em_freg, 0),			/* FXCH */
+	[2] = BY_RM(x87_d9_rm2),
+	[3] = NI_M,				/* FSTP, an alias */
+	[4] = BY_RM(x87_d9_rm4),
+	[5] = BY_RM(x87_d9_rm5),
+	[6] = I0(em_freg, 0),			/* FXTRACT, FSQRT and others */
+	[7] = I0(em_freg, 0),			/* FPREM, FSIN and others */
+};
+
 static const struct x86_opcode x87_d9[2] = {
 	[0] = BY_REG(x87_d9_mem),
-	[1] = NI_M,
+	[1] = BY_REG(x87_d9_reg),
 };
 
 static const struct x86_opcode x87_da_mem[8] = {
@@ -489,9 +539,26 @@ static const struct x86_opcode x87_da_mem[8] = {
 	[7] = I1(em_farith, Md, F_N0),		/* FIDIVR */
 };
 
+static const struct x86_opcode x87_da_rm5[8] = {
+	[0] = UD,
+	[1] = I0(em_freg, 0),			/* FUCOMPP */
+	[2] = UD, UD, UD, UD, UD, UD,
+};
+
+static const struct x86_opcode x87_da_reg[8] = {
+	[0] = I0(em_freg, 0),			/* FCMOVB */
+	[1] = I0(em_freg, 0),			/* FCMOVE */
+	[2] = I0(em_freg, 0),			/* FCMOVBE */
+	[3] = I0(em_freg, 0),			/* FCMOVU */
+	[4] = UD,
+	[5] = BY_RM(x87_da_rm5),
+	[6] = UD,
+	[7] = UD,
+};
+
 static const struct x86_opcode x87_da[2] = {
 	[0] = BY_REG(x87_da_mem),
-	[1] = NI_M,
+	[1] = BY_REG(x87_da_reg),
 };
 
 static const struct x86_opcode x87_db_mem[8] = {
@@ -505,14 +572,24 @@ static const struct x86_opcode x87_db_mem[8] = {
 	[7] = I1(em_fst, Mt, F_N0),		/* FSTP */
 };
 
-static const struct x86_opcode x87_db_rm[8] = {
+static const struct x86_opcode x87_db_rm4[8] = {
+	[0] = I0(em_freg, 0),			/* FNENI, of the 8087 */
+	[1] = I0(em_freg, 0),			/* FNDISI, the same */
+	[2] = I0(em_freg, 0),			/* FNCLEX */
 	[3] = I0(em_fninit, 0),
+	[4] = I0(em_freg, 0),			/* FNSETPM, of the 80287 */
+	[5] = UD, UD, UD,
 };
 
 static const struct x86_opcode x87_db_reg[8] = {
-	[0] = NI_M, NI_M, NI_M, NI_M,
-	[4] = BY_RM(x87_db_rm),
-	[5] = NI_M, NI_M, NI_M,
+	[0] = I0(em_freg, 0),			/* FCMOVNB */
+	[1] = I0(em_freg, 0),			/* FCMOVNE */
+	[2] = I0(em_freg, 0),			/* FCMOVNBE */
+	[3] = I0(em_freg, 0),			/* FCMOVNU */
+	[4] = BY_RM(x87_db_rm4),
+	[5] = I0(em_freg, 0),			/* FUCOMI */
+	[6] = I0(em_freg, 0),			/* FCOMI */
+	[7] = UD,
 };
 
 static const struct x86_opcode x87_db[2] = {
@@ -531,9 +608,20 @@ static const struct x86_opcode x87_dc_mem[8] = {
 	[7] = I1(em_farith, Mq, F_N0),		/* FDIVR */
 };
 
+static const struct x86_opcode x87_dc_reg[8] = {
+	[0] = I0(em_freg, 0),			/* FADD */
+	[1] = I0(em_freg, 0),			/* FMUL */
+	[2] = NI_M,				/* FCOM, an alias */
+	[3] = NI_M,				/* FCOMP, an alias */
+	[4] = I0(em_freg, 0),			/* FSUBR */
+	[5] = I0(em_freg, 0),			/* FSUB */
+	[6] = I0(em_freg, 0),			/* FDIVR */
+	[7] = I0(em_freg, 0),			/* FDIV */
+};
+
 static const struct x86_opcode x87_dc[2] = {
 	[0] = BY_REG(x87_dc_mem),
-	[1] = NI_M,
+	[1] = BY_REG(x87_dc_reg),
 };
 
 static const struct x86_opcode x87_dd_mem[8] = {
@@ -547,9 +635,20 @@ static const struct x86_opcode x87_dd_mem[8] = {
 	[7] = I1(em_fnstsw, Mw, F_W0),
 };
 
+static const struct x86_opcode x87_dd_reg[8] = {
+	[0] = I0(em_freg, 0),			/* FFREE */
+	[1] = NI_M,				/* FXCH, an alias */
+	[2] = I0(em_freg, 0),			/* FST */
+	[3] = I0(em_freg, 0),			/* FSTP */
+	[4] = I0(em_freg, 0),			/* FUCOM */
+	[5] = I0(em_freg, 0),			/* FUCOMP */
+	[6] = UD,
+	[7] = UD,
+};
+
 static const struct x86_opcode x87_dd[2] = {
 	[0] = BY_REG(x87_dd_mem),
-	[1] = NI_M,
+	[1] = BY_REG(x87_dd_reg),
 };
 
 static const struct x86_opcode x87_de_mem[8] = {
@@ -563,9 +662,26 @@ static const struct x86_opcode x87_de_mem[8] = {
 	[7] = I1(em_farith, Mw, F_N0),		/* FIDIVR */
 };
 
+static const struct x86_opcode x87_de_rm3[8] = {
+	[0] = UD,
+	[1] = I0(em_freg, 0),			/* FCOMPP */
+	[2] = UD, UD, UD, UD, UD, UD,
+};
+
+static const struct x86_opcode x87_de_reg[8] = {
+	[0] = I0(em_freg, 0),			/* FADDP */
+	[1] = I0(em_freg, 0),			/* FMULP */
+	[2] = NI_M,				/* FCOMP, an alias */
+	[3] = BY_RM(x87_de_rm3),
+	[4] = I0(em_freg, 0),			/* FSUBRP */
+	[5] = I0(em_freg, 0),			/* FSUBP */
+	[6] = I0(em_freg, 0),			/* FDIVRP */
+	[7] = I0(em_freg, 0),			/* FDIVP */
+};
+
 static const struct x86_opcode x87_de[2] = {
 	[0] = BY_REG(x87_de_mem),
-	[1] = NI_M,
+	[1] = BY_REG(x87_de_reg),
 };
 
 static const struct x86_opcode x87_df_mem[8] = {
@@ -579,14 +695,20 @@ static const struct x86_opcode x87_df_mem[8] = {
 	[7] = I1(em_fst, Mq, F_N0),		/* FISTP */
 };
 
-static const struct x86_opcode x87_df_rm[8] = {
+static const struct x86_opcode x87_df_rm4[8] = {
 	[0] = I1(em_fnstsw, AX, F_W0),
+	[1] = UD, UD, UD, UD, UD, UD, UD,
 };
 
 static const struct x86_opcode x87_df_reg[8] = {
-	[0] = NI_M, NI_M, NI_M, NI_M,
-	[4] = BY_RM(x87_df_rm),
-	[5] = NI_M, NI_M, NI_M,
+	[0] = NI_M,				/* FFREEP, an alias */
+	[1] = NI_M,				/* FXCH, an alias */
+	[2] = NI_M,				/* FSTP, an alias */
+	[3] = NI_M,				/* FSTP, an alias */
+	[4] = BY_RM(x87_df_rm4),
+	[5] = I0(em_freg, 0),			/* FUCOMIP */
+	[6] = I0(em_freg, 0),			/* FCOMIP */
+	[7] = UD,
 };
 
 static const struct x86_opcode x87_df[2] = {
@@ -815,8 +937,8 @@ const struct x86_opcode x86_map0[256] = {
 	[0xc3] = I0(em_ret, F_F64),
 	[0xc4] = BY_MOD(mod_c4),
 	[0xc5] = BY_MOD(mod_c4),
-	[0xc6] = BY_REG(group11b),
-	[0xc7] = BY_REG(group11v),
+	[0xc6] = BY_REG2(group11b, Eb, Ib),
+	[0xc7] = BY_REG2(group11v, Ev, Iz),
 	[0xc8] = I2(em_enter, Iw, Ib, F_R0 | F_D64),
 	[0xc9] = I0(em_leave, F_D64),
 	[0xca] = I1(em_ret_far, Iw, F_R0),
@@ -1713,3 +1835,8 @@ const struct x86_opcode x86_vex_map3[256] = {
 	[0x39] = BY_PFX(vpfx_3a39),
 	[0xf0] = BY_PFX(vpfx_3af0),
 };
+
+/* In a map of VEX that there is not, too, a ModRM byte follows the opcode. */
+static const struct x86_opcode vex_undefined[2] = { UD, UD };
+
+const struct x86_opcode x86_row_vex = BY_MOD(vex_undefined);

@@ -301,7 +301,7 @@ static unsigned int x87_store_bytes(u8 opcode, unsigned int reg)
 
 static int op_x87(struct x86_emulate_ctxt *c, u8 opcode, u8 modrm, void *mem)
 {
-	if ((opcode & 0xf8) != 0xd8 || (!mem && (opcode != 0xdb || modrm != 0xe3)))
+	if ((opcode & 0xf8) != 0xd8 || (!mem && modrm < 0xc0))
 		abort();
 	if (mem)
 		fill(mem, x87_store_bytes(opcode, modrm >> 3 & 7));
