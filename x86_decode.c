@@ -537,10 +537,8 @@ static int decode_vex(struct x86_emulate_ctxt *ctxt, const struct x86_opcode **p
 	take_vex(d, ctxt->fetch + first, ctxt->mode == X86EMUL_MODE_PROT64);
 	ctxt->fetch_pos += n;
 	map = vex_maps(d->map);
-	if (!map)
-		return x86_emulate_fault(ctxt, EXC_UD);
 	d->opcode = ctxt->fetch[ctxt->fetch_pos - 1];
-	*prow = &map[d->opcode];
+	*prow = map ? &map[d->opcode] : &x86_row_vex;
 	if (!((*prow)->flags & K_MASK))
 		return bad ? x86_emulate_fault(ctxt, EXC_UD) : X86EMUL_UNHANDLEABLE;
 	/* Undefined as LOCK is, but the length comes first. */
@@ -751,31 +749,39 @@ int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
 static __attribute__((__noinline__)) int decode_long(struct x86_emulate_ctxt *ctxt)
 {
 	struct x86_decode *d = &ctxt->d;
-	const struct x86_opcode *row, *opnds;
+	const struct x86_opcode *first, *row, *opnds;
+	bool undefined = false;
 	int rc;
 
-	rc = decode_opcode(ctxt, &row);
+	rc = decode_opcode(ctxt, &first);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
-	if (row->form & FM_MODRM) {
+	if (first->form & FM_MODRM) {
 		rc = need(ctxt, 1);
 		if (rc != X86EMUL_CONTINUE)
 			return rc;
 		d->modrm = ctxt->fetch[ctxt->fetch_pos++];
 	}
-	row = resolve(row, d->modrm, d->rep, d->opsize, &opnds);
+	row = resolve(first, d->modrm, d->rep, d->opsize, &opnds);
 	d->row = row;
 	switch (row->flags & K_MASK) {
 	case K_INSN:
 		break;
 	case K_UD:
+		/*
+		 * The processor at hand counts the bytes of a group's opcode that there
+		 * is not: more than 15 are another fault.
+		 */
+		undefined = true;
+		if (row != first)
+			break;
 		return x86_emulate_fault(ctxt, EXC_UD);
 	default:
 		return X86EMUL_UNHANDLEABLE;
 	}
 	if ((row->flags & F_NO64) && ctxt->mode == X86EMUL_MODE_PROT64)
 		return x86_emulate_fault(ctxt, EXC_UD);
-	if (d->vex && !vex_allowed(d, opnds))
+	if (d->vex && !undefined && !vex_allowed(d, opnds))
 		return x86_emulate_fault(ctxt, EXC_UD);
 
 	d->op_bytes = operand_size(ctxt, row->flags);
@@ -783,7 +789,7 @@ static __attribute__((__noinline__)) int decode_long(struct x86_emulate_ctxt *ct
 	rc = decode_operands(ctxt, opnds);
 	if (rc != X86EMUL_CONTINUE)
 		return rc;
-	if (d->lock && !lock_allowed(ctxt))
+	if (undefined || (d->lock && !lock_allowed(ctxt)))
 		return x86_emulate_fault(ctxt, EXC_UD);
 	d->len = ctxt->fetch_pos;
 	return X86EMUL_CONTINUE;
