@@ -394,8 +394,12 @@ static void test_lengths(void)
 		{ P64, 3, "\x0f\x01\xd9" }, { P64, 5, "\xf3\x48\x0f\xb8\xc0" },
 		{ P64, 9, "\x64\x48\xc7\x43\x08" }, { P64, 4, "\xf3\x0f\x1e\xfa" },
 		{ P64, 6, "\x66\x0f\x38\x2a\x40" }, { P64, 7, "\x67\xf3\x48\x0f\xb8\x04" },
+		{ P64, 3, "\x0f\x01\xd1" }, { P64, 3, "\x0f\x01\xc8" },
+		{ P64, 5, "\xc5\xf8\x10\x40" }, { P64, 3, "\xc5\xf8\x77" },
+		{ P64, 6, "\xc4\xe3\x7d\x39" }, { P32, 6, "\x67\xc4\xe1\x78\x10" },
+		{ P64, 8, "\x67\x8b\x84\x24" }, { P64, 5, "\x66\xc7\xf8\x01\x02" },
 	};
-	unsigned int i, good = 0, n = sizeof(table) / sizeof(table[0]);
+	unsigned int i, j, good = 0, shorter = 0, sum = 0, n = sizeof(table) / sizeof(table[0]);
 	int len, rc;
 
 	for (i = 0; i < n; i++) {
@@ -409,9 +413,14 @@ static void test_lengths(void)
 			good++;
 		else
 			printf("# row %u: %d, not %d\n", i, len, table[i].len);
+		sum += table[i].len;
+		for (j = 0; j < table[i].len; j++)
+			shorter += x86_insn_length(table[i].mode, table[i].bytes, j) == -ENODATA;
 	}
 	tap_ok(good == n, "lengths of %u instructions", n);
-	tap_ok(x86_insn_length(P64, "\x48\x8b", 2) == -ENODATA, "length of a truncated one");
+	tap_ok(shorter == sum, "of each, none without its last bytes");
+	tap_ok(x86_insn_length(P64, "\xc4\xe4\x78\x10\x00", 5) == -EINVAL,
+	       "length in a map there is not");
 	tap_ok(x86_insn_length(P64, "\x0f\x0b", 2) == -EINVAL, "length of an undefined one");
 	tap_ok(x86_insn_length(P64, "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66"
 			       "\x66\x66\x90", 16) == -EINVAL, "length of more than 15 bytes");
@@ -898,6 +907,26 @@ static void test_tasks(void)
 	tap_ok(fault(run(), EXC_TS, 0x10) && ctxt.switched && ctxt.rip == 0x12345 &&
 	       segs[X86_SEG_TR].selector == 0x38, "SS of another level: #TS, in the new task");
 
+	reset_gates(P32, 0);
+	put_task();
+	put_dword(TASK + 96, 0x40);
+	put_desc(0x40, 0x000082005000000full);
+	CODE_BYTES("\xea\0\0\0\0\x38\0");
+	rc = run();
+	tap_ok(!rc && segs[X86_SEG_LDTR].selector == 0x40 && segs[X86_SEG_LDTR].base == 0x5000 &&
+	       segs[X86_SEG_LDTR].limit == 15, "jmp to a task with an LDT");
+	reset_gates(P32, 0);
+	put_task();
+	put_dword(TASK + 96, 0x40);
+	put_desc(0x40, 0x000002005000000full);
+	CODE_BYTES("\xea\0\0\0\0\x38\0");
+	tap_ok(fault(run(), EXC_TS, 0x40) && ctxt.switched, "whose LDT is not present: #TS");
+	reset_gates(P32, 0);
+	put_task();
+	put_dword(TASK + 96, 0x44);
+	CODE_BYTES("\xea\0\0\0\0\x38\0");
+	tap_ok(fault(run(), EXC_TS, 0x44) && ctxt.switched, "whose LDT is in an LDT: #TS");
+
 	reset_gates(P32, 3);
 	put_task();
 	put_idt(0x41, 8, gate(0x38, 0, 0xe5, 0));
@@ -1314,6 +1343,64 @@ static void test_newer(void)
 	tap_ok(fault(RUN(P32, "\xc4\xe2\x71\xe4\x03"), EXC_UD, -1), "outside of 64-bit mode: #UD");
 }
 
+static void test_cmpxchg8b(void)
+{
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < 2; i++) {
+		reset(P64);
+		if (i)
+			CODE_BYTES("\xf0\x0f\xc7\x0e");
+		else
+			CODE_BYTES("\x0f\xc7\x0e");
+		ctxt.regs[X86_RSI] = DATA;
+		ctxt.regs[X86_RAX] = 1;
+		ctxt.regs[X86_RDX] = 2;
+		ctxt.regs[X86_RBX] = 3;
+		ctxt.regs[X86_RCX] = 4;
+		put_dword(DATA, 1);
+		put_dword(DATA + 4, 2);
+		rc = run();
+		tap_ok(!rc && dword(DATA) == 3 && dword(DATA + 4) == 4 && (ctxt.rflags & X86_FLAG_ZF),
+		       "cmpxchg8b of what is equal%s", i ? ", locked" : "");
+	}
+	CODE_BYTES("\x48\x0f\xc7\x0e");
+	ctxt.rip = CODE;
+	rc = run();
+	tap_ok(!rc && ctxt.regs[X86_RAX] == 0x400000003 && !ctxt.regs[X86_RDX] &&
+	       !(ctxt.rflags & X86_FLAG_ZF), "cmpxchg16b of what is not");
+	ctxt.rip = CODE;
+	lacking = X86EMUL_FEAT_CX16;
+	tap_ok(fault(run(), EXC_UD, -1), "in a guest without: #UD");
+}
+
+static void test_fsgsbase(void)
+{
+	reset(P64);
+	CODE_BYTES("\xf3\x48\x0f\xae\xd8");
+	ctxt.regs[0] = 0x123456789ab;
+	tap_ok(fault(run(), EXC_UD, -1), "wrgsbase without CR4.FSGSBASE: #UD");
+	crs[4] |= 1 << 16;
+	tap_ok(!run() && msr_value == 0x123456789ab, "and with it");
+	ctxt.regs[0] = 1ull << 63;
+	ctxt.rip = CODE;
+	tap_ok(fault(run(), EXC_GP, 0), "of what is not canonical: #GP(0)");
+	CODE_BYTES("\xf3\x48\x0f\xae\xd0");
+	ctxt.regs[0] = 0x42;
+	tap_ok(!run() && msr_value == 0x42, "wrfsbase");
+	CODE_BYTES("\xf3\x0f\xae\xc1");
+	ctxt.rip = CODE;
+	msr_value = 0x1122334455;
+	tap_ok(!run() && ctxt.regs[X86_RCX] == 0x22334455, "rdfsbase ecx");
+	CODE_BYTES("\xf3\x48\x0f\xae\xc9");
+	ctxt.rip = CODE;
+	tap_ok(!run() && ctxt.regs[X86_RCX] == 0x1122334455, "rdgsbase rcx");
+	CODE_BYTES("\xf3\x0f\xc7\xfa");
+	ctxt.rip = CODE;
+	tap_ok(!run() && ctxt.regs[X86_RDX] == 0x1122334455, "rdpid rdx");
+}
+
 static void put_x87(void)
 {
 	static const u32 field[7] = {
@@ -1440,7 +1527,7 @@ static void test_fetch(void)
 	CODE_BYTES("\xb8\x01\x00");
 	tap_ok(fault(run(), EXC_GP, 0), "one that crosses CS's limit");
 	tap_ok(RUN(P64, "\xc5\xf8\x77") == X86EMUL_UNHANDLEABLE, "AVX is not covered");
-	tap_ok(RUN(P64, "\xd8\xc0") == X86EMUL_UNHANDLEABLE, "x87 arithmetic is not covered");
+	tap_ok(RUN(P64, "\x0f\x58\xc0") == X86EMUL_UNHANDLEABLE, "SSE arithmetic is not covered");
 }
 
 int main(void)
@@ -1466,6 +1553,8 @@ int main(void)
 	test_mwait();
 	test_transactions();
 	test_newer();
+	test_cmpxchg8b();
+	test_fsgsbase();
 	test_environment();
 	test_canonical();
 	test_fetch();

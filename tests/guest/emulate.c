@@ -557,6 +557,47 @@ TEST_F_TIMEOUT(emulate, as_the_processor, 300)
 	EXPECT_GT(cases, 1000);
 }
 
+/* Of the last x87 instruction: where it was, and its operand. */
+static void x87_pointers(struct vm *vm, u8 *area, u32 *env)
+{
+	static const u8 code[] = {
+		0xdb, 0xe3, 0xd9, 0x43, 0x10,	/* FNINIT; FLD DWORD [RBX + 10] */
+		0xe6, 0x80,			/* OUT 80, AL */
+		0xd9, 0x36, 0xf4,		/* FNSTENV [RSI]; HLT */
+	};
+	struct kvm_regs regs = { .rip = GPA_CODE, .rflags = 2, .rbx = GPA_MMIO,
+				 .rsi = GPA_STACK - 256, .rsp = GPA_STACK };
+	int exit;
+
+	memcpy(vm->mem + GPA_CODE, code, sizeof(code));
+	vcpu_set_regs(&vm->vcpu, &regs);
+	while ((exit = vm_run(vm)) == KVM_EXIT_MMIO || exit == KVM_EXIT_IO)
+		if (exit == KVM_EXIT_MMIO)
+			answer_mmio(vm, area);
+	memcpy(env, vm->mem + GPA_STACK - 256, 28);
+}
+
+TEST_F(emulate, x87_pointers)
+{
+	u32 native[7], emulated[7];
+	struct vm *vm = &self->vm;
+
+	ASSERT_EQ(0, vm_slot(vm, 1, 0, GPA_MMIO, AREA, self->area));
+	x87_pointers(vm, self->area, native);
+	ASSERT_EQ(KVM_EXIT_HLT, vm->vcpu.run->exit_reason);
+	if (native[3] != GPA_CODE + 2)
+		SKIP(return, "the host's switches of the FPU lose them");
+	ASSERT_EQ(0, vm_slot(vm, 1, 0, GPA_MMIO, 0, self->area));
+	x87_pointers(vm, self->area, emulated);
+	EXPECT_EQ(KVM_EXIT_HLT, vm->vcpu.run->exit_reason);
+	EXPECT_EQ(native[3], emulated[3]);
+	EXPECT_EQ(native[5], emulated[5]);
+	if (variant->mode == PROT) {
+		EXPECT_EQ((u16)native[4], (u16)emulated[4]);
+		EXPECT_EQ((u16)native[6], (u16)emulated[6]);
+	}
+}
+
 /* What the emulator lacks goes to userspace with its bytes, and changes nothing. */
 TEST_F(emulate, lacking)
 {
