@@ -826,6 +826,10 @@ static void random_state(struct state *s)
 		s->regs[X86_RSP] &= ~7ull;
 	if (!chance(4))
 		s->regs[X86_RCX] = rnd() % 40;
+	/* As FXRSTOR and aligned moves want it. */
+	if (chance(8))
+		for (i = X86_RDX; i < 16; i++)
+			s->regs[i] &= ~15ull;
 	if (machine->mode != X86EMUL_MODE_PROT64)
 		for (i = 0; i < 16; i++)
 			s->regs[i] = i < 8 ? (u32)s->regs[i] : 0;
@@ -1022,6 +1026,9 @@ static void fill_pattern(u64 from)
 		memcpy(pattern + i, &val, 8);
 	}
 	tame_x87();
+	/* In one of eight, all that may be FXRSTOR's MXCSR is good. */
+	for (i = 8; i < DATA_SIZE && !(from & 7); i += 16)
+		pattern[i + 2] = pattern[i + 3] = 0;
 	/* POPF would take AC from the stack, and signal handlers would then fault. */
 	for (i = 2; i < DATA_SIZE; i++)
 		pattern[i] &= ~4;

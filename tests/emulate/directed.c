@@ -227,6 +227,24 @@ static int op_x87(struct x86_emulate_ctxt *c, u8 opcode, u8 modrm, void *mem_ope
 	return X86EMUL_CONTINUE;
 }
 
+static u8 fx_image[512];
+
+static int op_fxsave(struct x86_emulate_ctxt *c, void *image, bool rex_w)
+{
+	(void)c;
+	(void)rex_w;
+	memcpy(image, fx_image, sizeof(fx_image));
+	return X86EMUL_CONTINUE;
+}
+
+static int op_fxrstor(struct x86_emulate_ctxt *c, const void *image, bool rex_w)
+{
+	(void)c;
+	(void)rex_w;
+	memcpy(fx_image, image, sizeof(fx_image));
+	return X86EMUL_CONTINUE;
+}
+
 static unsigned int flushes;
 static bool random_fails;
 static enum x86emul_feature lacking;
@@ -257,6 +275,7 @@ static const struct x86_emulate_ops ops = {
 	.get_msr = op_get_msr, .set_msr = op_set_msr, .cpuid = op_cpuid,
 	.halt = op_halt, .unblock_nmi = op_unblock_nmi,
 	.get_vec = op_get_vec, .put_vec = op_put_vec, .x87 = op_x87,
+	.fxsave = op_fxsave, .fxrstor = op_fxrstor,
 	.flush_tlb = op_flush_tlb, .random = op_random, .has_feature = op_has_feature,
 };
 
@@ -1484,6 +1503,34 @@ static void test_environment(void)
 	       "fnsave to a device");
 }
 
+/* An image of 11s, into a state of 22s; what is behind the registers stays. */
+static int fxrstor(enum x86emul_mode mode, u32 mxcsr)
+{
+	reset(mode);
+	memset(mem + DATA, 0x11, 512);
+	put_dword(DATA + 24, mxcsr);
+	memset(fx_image, 0x22, 512);
+	memcpy(fx_image + 28, "\xff\xff\0\0", 4);
+	CODE_BYTES("\x0f\xae\x0b");
+	ctxt.regs[X86_RBX] = DATA;
+	return run();
+}
+
+static void test_fxrstor(void)
+{
+	int rc;
+
+	rc = fxrstor(P32, 0x1f80);
+	tap_ok(!rc && fx_image[0] == 0x11 && fx_image[287] == 0x11 && fx_image[288] == 0x22,
+	       "fxrstor");
+	rc = fxrstor(P64, 0x1f80);
+	tap_ok(!rc && fx_image[415] == 0x11 && fx_image[416] == 0x22, "fxrstor, 64-bit");
+	tap_ok(fault(fxrstor(P64, 0x10000), EXC_GP, 0) && fx_image[0] == 0x22,
+	       "of an MXCSR there is not: #GP(0)");
+	ctxt.regs[X86_RBX] = DATA + 8;
+	tap_ok(fault(run(), EXC_GP, 0), "of a misaligned image: #GP(0)");
+}
+
 static void test_canonical(void)
 {
 	reset(P64);
@@ -1556,6 +1603,7 @@ int main(void)
 	test_cmpxchg8b();
 	test_fsgsbase();
 	test_environment();
+	test_fxrstor();
 	test_canonical();
 	test_fetch();
 	free(mem);
