@@ -201,7 +201,8 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(rol) X(ror) X(rcl) X(rcr) X(shl) X(shr) X(sar) X(shld) X(shrd) \
 	X(bt) X(bts) X(btr) X(btc) X(bsf) X(bsr) X(tzcnt) X(lzcnt) X(popcnt) \
 	X(movsx) X(movsxd) X(cbw) X(cwd) X(xchg) X(xchg_acc) X(xadd) X(cmpxchg) \
-	X(cmpxchg8b) X(bswap) X(movbe) X(crc32) X(rdrand) X(rdseed) X(cmpccxadd) X(setcc) X(cmovcc) X(lea) X(adcx) X(adox) \
+	X(cmpxchg8b) X(bswap) X(movbe) X(crc32) X(rdrand) X(rdseed) \
+	X(setcc) X(cmovcc) X(lea) X(adcx) X(adox) \
 	X(aaa) X(aas) X(daa) X(das) X(aam) X(aad) \
 	X(push) X(pop) X(pusha) X(popa) X(pushf) X(popf) X(enter) X(leave) \
 	X(push_seg) X(pop_seg) X(mov_from_seg) X(mov_to_seg) X(load_far) \
@@ -220,7 +221,7 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(rdfsbase) X(rdgsbase) X(wrfsbase) X(wrgsbase) \
 	X(xgetbv) X(xsetbv) X(xbegin) X(xend) X(xtest) X(movdir64b) \
 	X(andn) X(bextr) X(blsr) X(blsmsk) X(blsi) X(bzhi) X(mulx) X(pdep) X(pext) \
-	X(rorx) X(sarx) X(shlx) X(shrx) \
+	X(rorx) X(sarx) X(shlx) X(shrx) X(cmpccxadd) \
 	X(fld) X(fst) X(farith) X(freg) X(fldcw) X(fninit) X(fnstcw) X(fnstsw) \
 	X(fnstenv) X(fldenv) X(fnsave) X(frstor) \
 	X(emms) X(fxsave) X(fxrstor) X(ldmxcsr) X(stmxcsr) \

@@ -899,7 +899,8 @@ int em_shrd(struct x86_emulate_ctxt *ctxt)
 /* ---- operands ---- */
 
 /* Memory; modify: it will be stored to as well. */
-static x86_inline int load_memory(struct x86_emulate_ctxt *ctxt, struct x86_operand *op, bool modify)
+static x86_inline int load_memory(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
+				  bool modify)
 {
 	u64 linear;
 	int rc;
