@@ -945,12 +945,16 @@ long_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 	}
 	row = mode_row(row, long_mode);
 	if (row->form & FM_MODRM) {
-		n = modrm_length(p + pos, len - pos, mode_ad_bytes[mode][d.adsize] == 2);
+		/* MOV to and from control registers has no memory form. */
+		if (row->flags & F_REGS)
+			n = pos < len;
+		else
+			n = modrm_length(p + pos, len - pos,
+					 mode_ad_bytes[mode][d.adsize] == 2);
 		if (!n)
 			goto short_of_bytes;
 		modrm = p[pos];
-		/* MOV to and from control registers has no memory form. */
-		pos += row->flags & F_REGS ? 1 : n;
+		pos += n;
 	}
 	row = resolve(row, modrm, d.rep, d.opsize, &opnds);
 	switch (row->flags & K_MASK) {

@@ -438,6 +438,7 @@ static void test_lengths(void)
 	}
 	tap_ok(good == n, "lengths of %u instructions", n);
 	tap_ok(shorter == sum, "of each, none without its last bytes");
+	tap_ok(x86_insn_length(P64, "\x0f\x22\x85", 3) == 3, "mov to cr0 has no displacement");
 	tap_ok(x86_insn_length(P64, "\xc4\xe4\x78\x10\x00", 5) == -EINVAL,
 	       "length in a map there is not");
 	tap_ok(x86_insn_length(P64, "\x0f\x0b", 2) == -EINVAL, "length of an undefined one");
