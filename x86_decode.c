@@ -524,11 +524,14 @@ static int decode_vex(struct x86_emulate_ctxt *ctxt, const struct x86_opcode **p
 {
 	struct x86_decode *d = &ctxt->d;
 	unsigned int first = ctxt->fetch_pos - 1, n = ctxt->fetch[first] == 0xc5 ? 2 : 3;
-	bool bad = d->lock || d->opsize || d->rep || d->rex;
+	bool bad = d->lock || d->opsize || d->rep;
 	const struct x86_opcode *map;
 	int rc;
 
 	*prow = NULL;
+	/* With REX right before it, the processor at hand looks no further. */
+	if (d->rex)
+		return x86_emulate_fault(ctxt, EXC_UD);
 
 	/* Its other bytes, and the opcode. */
 	rc = need(ctxt, n);
@@ -541,7 +544,7 @@ static int decode_vex(struct x86_emulate_ctxt *ctxt, const struct x86_opcode **p
 	*prow = map ? &map[d->opcode] : &x86_row_vex;
 	if (!((*prow)->flags & K_MASK))
 		return bad ? x86_emulate_fault(ctxt, EXC_UD) : X86EMUL_UNHANDLEABLE;
-	/* Undefined as LOCK is, but the length comes first. */
+	/* With other prefixes it is undefined as by LOCK: the length comes first. */
 	d->lock = bad;
 	return X86EMUL_CONTINUE;
 }
