@@ -338,12 +338,15 @@ TEST_F(run, exit_tpr_access)
 /* An instruction that is not emulated, on memory that is not there. */
 TEST_F(run, exit_internal_error)
 {
-	static const u8 fldenv[] = { 0xd9, 0x23 };	/* fldenv (%rbx) */
+	static const u8 rcpps[] = { 0x0f, 0x53, 0x03 };	/* rcpps (%rbx), %xmm0: arithmetic */
+	struct kvm_sregs s = vcpu_sregs(&self->vm.vcpu);
 	struct kvm_regs r = vcpu_regs(&self->vm.vcpu);
 
+	s.cr4 |= CR4_OSFXSR;
+	vcpu_set_sregs(&self->vm.vcpu, &s);
 	r.rbx = GPA_MMIO;
 	vcpu_set_regs(&self->vm.vcpu, &r);
-	memcpy(self->vm.mem + GPA_CODE, fldenv, sizeof(fldenv));
+	memcpy(self->vm.mem + GPA_CODE, rcpps, sizeof(rcpps));
 	ASSERT_EQ(KVM_EXIT_INTERNAL_ERROR, vm_run(&self->vm));
 	EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION, self->run->internal.suberror);
 	EXPECT_EQ(GPA_CODE, vcpu_regs(&self->vm.vcpu).rip);
