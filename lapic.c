@@ -111,8 +111,50 @@ static void fill_map(struct kvm *kvm, struct kvm_lapic_map *map)
 	}
 }
 
+/* Userspace and its code in the guest are to know each value and who wrote it. */
+static bool tpr_is_watched(const struct kvm_lapic *apic)
+{
+	return apic->report_tpr_access || apic->vcpu->pv.vapic_addr;
+}
+
+/* Where all have their registers, as far as they need not be looked at one by one. */
+static gpa_t common_page(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	gpa_t page, common = 0;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		const struct kvm_lapic *apic = vcpu->lapic;
+
+		if (!apic || !apic->hw_enabled || apic->x2apic || tpr_is_watched(apic))
+			return 0;
+		page = READ_ONCE(vcpu->apic_base) & MSR_IA32_APICBASE_BASE;
+		if (common && page != common)
+			return 0;
+		common = page;
+	}
+	return common;
+}
+
+/* Whose vcpu it is that changes runs no guest code until this is done. */
+static void update_page(struct kvm *kvm)
+{
+	gpa_t old = kvm->apic_page, new = common_page(kvm);
+	int idx;
+
+	if (old == new)
+		return;
+	WRITE_ONCE(kvm->apic_page, new);
+	if (!old)
+		return;
+	idx = srcu_read_lock(&kvm->srcu);
+	kvm_mmu_unmap_page(kvm, old);
+	srcu_read_unlock(&kvm->srcu, idx);
+}
+
 /**
- * kvm_lapic_update_map - ids, modes or the set of vcpus changed
+ * kvm_lapic_update_map - ids, modes, addresses or the set of vcpus changed
  * @kvm: the VM; may sleep
  *
  * Without memory there is no map, and every delivery asks all APICs.
@@ -131,6 +173,7 @@ void kvm_lapic_update_map(struct kvm *kvm)
 	}
 	old = rcu_dereference_protected(kvm->lapic_map, lockdep_is_held(&kvm->lapic_map_lock));
 	rcu_assign_pointer(kvm->lapic_map, map);
+	update_page(kvm);
 	mutex_unlock(&kvm->lapic_map_lock);
 	if (old)
 		kvfree_rcu(old, rcu);
@@ -495,6 +538,7 @@ void kvm_lapic_set_tpr(struct kvm_lapic *apic, u8 tpr)
 	apic->vcpu->cr8 = tpr >> 4;
 	look_again(apic);
 }
+EXPORT_SYMBOL_GPL(kvm_lapic_set_tpr);
 
 void kvm_lapic_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 {
@@ -531,6 +575,7 @@ void kvm_lapic_eoi(struct kvm_lapic *apic)
 		broadcast_eoi(apic, vector);
 	look_again(apic);
 }
+EXPORT_SYMBOL_GPL(kvm_lapic_eoi);
 
 void kvm_lapic_scan(struct kvm_lapic *apic)
 {
@@ -1161,8 +1206,11 @@ int kvm_lapic_set_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
 	if (!host_initiated && !transition_allowed(old, base))
 		return -EINVAL;
 	vcpu->apic_base = base;
-	if (!(changed & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE)))
+	if (!(changed & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE))) {
+		if (changed & MSR_IA32_APICBASE_BASE)
+			kvm_lapic_update_map(vcpu->kvm);
 		return 0;
+	}
 	apic->hw_enabled = base & MSR_IA32_APICBASE_ENABLE;
 	apic->x2apic = base & X2APIC_ENABLE;
 	if (changed & MSR_IA32_APICBASE_ENABLE) {

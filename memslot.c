@@ -949,6 +949,17 @@ static bool overlaps(struct kvm *kvm, const struct kvm_memory_slot *new,
 	return false;
 }
 
+/* A slot has come: what was found to be no memory may be. */
+static void zap_behind(struct kvm *kvm, const struct kvm_memory_slot *new)
+{
+	gpa_t apic_page = READ_ONCE(kvm->apic_page);
+
+	/* Shadows of page tables that were nowhere until now. */
+	kvm_mmu_zap_shadows(kvm, new->base_gfn, new->npages);
+	if (apic_page && gpa_to_gfn(apic_page) - new->base_gfn < new->npages)
+		kvm_mmu_unmap_page(kvm, apic_page);
+}
+
 static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
 {
 	struct kvm_memslots *slots;
@@ -966,8 +977,7 @@ static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
 	if (!slots)
 		goto out_bitmap;
 	publish_addition(kvm, slots);
-	/* Shadows of page tables that were nowhere until now. */
-	kvm_mmu_zap_shadows(kvm, new->base_gfn, new->npages);
+	zap_behind(kvm, new);
 	return 0;
 
 out_bitmap:
@@ -1019,7 +1029,7 @@ static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_me
 	if (!slots)
 		goto out_bitmap;
 	replace_slot(kvm, old, slots);
-	kvm_mmu_zap_shadows(kvm, new->base_gfn, new->npages);
+	zap_behind(kvm, new);
 	/* The log counts from the slot's beginning: what it had goes along. */
 	if (old->dirty_bitmap && new->dirty_bitmap)
 		add_to_dirty_log(new, old->dirty_bitmap);

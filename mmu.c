@@ -1307,6 +1307,23 @@ static int direct_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
 	return r;
 }
 
+/* A page of the vendor's, under the lock; in no reverse map, whatever slot is there. */
+static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
+{
+	struct kvm *kvm = vcpu->kvm;
+	u64 *table, *sptep;
+	LIST_HEAD(dead);
+	int level;
+
+	make_room(kvm);
+	table = root_table(vcpu, gpa, &level);
+	sptep = descend_direct(vcpu, table, level, PG_LEVEL_4K, gpa, gpa_to_gfn(gpa), ACC_ALL);
+	drop_spte(kvm, sptep_to_sp(sptep), sptep, &dead);
+	spte_write(sptep, ((u64)page_to_pfn(page) << PAGE_SHIFT) | SPTE_P | SPTE_W |
+		   access_bits(ACC_ALL) | leaf_bits() | spte_accessed_mask() | spte_dirty_mask());
+	kvm_mmu_flush(kvm, false);
+}
+
 /**
  * kvm_mmu_map_page - map a page of the vendor's for the guest
  * @vcpu: the vcpu, nested paging in use
@@ -1317,28 +1334,61 @@ static int direct_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
 int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
 	struct kvm *kvm = vcpu->kvm;
-	u64 *table, *sptep;
-	LIST_HEAD(dead);
-	int level, r = topup(vcpu);
+	int r = topup(vcpu);
 
 	if (r)
 		return r;
 	spin_lock(&kvm->mmu_lock);
-	if (vcpu->mmu.root_hpa != INVALID_PAGE && !root_lost(vcpu, gpa)) {
-		make_room(kvm);
-		table = root_table(vcpu, gpa, &level);
-		sptep = descend_direct(vcpu, table, level, PG_LEVEL_4K, gpa, gpa_to_gfn(gpa),
-				       ACC_ALL);
-		drop_spte(kvm, sptep_to_sp(sptep), sptep, &dead);
-		spte_write(sptep, ((u64)page_to_pfn(page) << PAGE_SHIFT) | SPTE_P | SPTE_W |
-			   access_bits(ACC_ALL) | leaf_bits() | spte_accessed_mask() |
-			   spte_dirty_mask());
-		kvm_mmu_flush(kvm, false);
-	}
+	if (vcpu->mmu.root_hpa != INVALID_PAGE && !root_lost(vcpu, gpa))
+		map_page(vcpu, gpa, page);
 	spin_unlock(&kvm->mmu_lock);
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_page);
+
+/**
+ * kvm_mmu_map_apic_page - the processor is to see accesses to the APICs' registers
+ * @vcpu: the vcpu, nested paging in use
+ * @gpa: an address in the page that kvm->apic_page says
+ * @page: what the processor knows them by; as for kvm_mmu_map_page()
+ * False: not mapped, as a slot is there, or the registers are no more.
+ */
+bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
+{
+	gfn_t gfn = gpa_to_gfn(gpa);
+	struct kvm *kvm = vcpu->kvm;
+	bool mapped = false;
+
+	if (topup(vcpu))
+		return false;
+	spin_lock(&kvm->mmu_lock);
+	/* Who changes one of these unmaps afterwards, with the lock. */
+	if (kvm->apic_page && gfn == gpa_to_gfn(kvm->apic_page) &&
+	    !kvm_gfn_to_slot(kvm, kvm_unalias_gfn(kvm, gfn)) &&
+	    vcpu->mmu.root_hpa != INVALID_PAGE && !root_lost(vcpu, gpa)) {
+		map_page(vcpu, gpa, page);
+		mapped = true;
+	}
+	spin_unlock(&kvm->mmu_lock);
+	return mapped;
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_map_apic_page);
+
+/** kvm_mmu_unmap_page - undo kvm_mmu_map_apic_page(), or nothing; any context that may take mmu_lock */
+void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa)
+{
+	gfn_t gfn = gpa_to_gfn(gpa), first = gfn & ~(gfn_t)(SPTES_PER_PAGE - 1);
+	struct kvm_mmu_page *sp;
+
+	if (!kvm_ops.nested_paging)
+		return;
+	spin_lock(&kvm->mmu_lock);
+	for_each_sp(kvm, sp, first)
+		if (sp->role.direct && sp->role.level == PG_LEVEL_4K)
+			drop_spte(kvm, sp, &sp->spt[gfn - first], NULL);
+	kvm_mmu_flush(kvm, false);
+	spin_unlock(&kvm->mmu_lock);
+}
 
 /*
  * ---- the guest's paging ----

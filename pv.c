@@ -256,6 +256,7 @@ long kvm_vcpu_set_vapic_addr(struct kvm_vcpu *vcpu, const struct kvm_vapic_addr 
 	if (!vcpu->lapic || (arg->vapic_addr & (sizeof(u32) - 1)))
 		return -EINVAL;
 	vcpu->pv.vapic_addr = arg->vapic_addr;
+	kvm_lapic_update_map(vcpu->kvm);
 	return 0;
 }
 
@@ -265,6 +266,7 @@ long kvm_vcpu_tpr_access(struct kvm_vcpu *vcpu, struct kvm_tpr_access_ctl *arg)
 	if (!vcpu->lapic || arg->flags)
 		return -EINVAL;
 	vcpu->lapic->report_tpr_access = arg->enabled;
+	kvm_lapic_update_map(vcpu->kvm);
 	return 0;
 }
 

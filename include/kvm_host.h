@@ -522,6 +522,7 @@ struct kvm {
 	u32 bsp_vcpu_id;
 	struct mutex lapic_map_lock;	/* updates of lapic_map */
 	struct kvm_lapic_map __rcu *lapic_map;
+	gpa_t apic_page;		/* of all the APICs' registers; 0: they differ.  lapic_map_lock */
 	struct kvm_pic *pic;		/* these three: published once, gone with the VM */
 	struct kvm_ioapic *ioapic;
 	struct kvm_pit *pit;
@@ -773,6 +774,8 @@ struct kvm_walk_trace {
 int  kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace);
 /* Nested paging: map a page that the vendor owns until the VM goes, in no slot. */
 int  kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page);
+bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page);
+void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa);
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva);
 /* The guest flushes its TLB (MOV CR3, CR4.PGE, INVPCID): sync and flush. */
 void kvm_mmu_guest_tlb_flush(struct kvm_vcpu *vcpu);
