@@ -390,8 +390,26 @@ static void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 }
 
 /*
- * ---- vcpu life ----
+ * ---- VM and vcpu life ----
  */
+
+static int vmx_vm_init(struct kvm *kvm)
+{
+	int r = vmx_real_init_vm(kvm);
+
+	if (r)
+		return r;
+	r = vmx_apic_init_vm(kvm);
+	if (r)
+		vmx_real_destroy_vm(kvm);
+	return r;
+}
+
+static void vmx_vm_destroy(struct kvm *kvm)
+{
+	vmx_apic_destroy_vm(kvm);
+	vmx_real_destroy_vm(kvm);
+}
 
 static u16 take_vpid(void)
 {
@@ -507,10 +525,7 @@ static void init_control(struct vcpu_vmx *vmx)
 	vmx->entry_ctl = vmx_ctl.entry & ~VM_ENTRY_IA32E_MODE;
 	if (!vmx->vpid)
 		vmx->cpu2_ctl &= ~SECONDARY_EXEC_ENABLE_VPID;
-	if (vmx->vapic)
-		vmx->cpu_ctl &= ~(CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING);
-	else
-		vmx->cpu_ctl &= ~CPU_BASED_TPR_SHADOW;
+	vmx_apic_init(vmx);
 	vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, vmx->pin_ctl);
 	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, vmx->cpu_ctl);
 	if (vmx->cpu_ctl & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
@@ -524,11 +539,6 @@ static void init_control(struct vcpu_vmx *vmx)
 	if (vmx->pml) {
 		vmcs_write64(PML_ADDRESS, __pa(vmx->pml));
 		vmcs_write16(GUEST_PML_INDEX, PML_LAST);
-	}
-	if (vmx->vapic) {
-		vmcs_write64(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vapic));
-		vmx->tpr_threshold = 0;
-		vmcs_write32(TPR_THRESHOLD, 0);
 	}
 	update_msr_map(vmx);
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
@@ -827,31 +837,6 @@ static void load_pdptrs(struct vcpu_vmx *vmx)
 	vmcs_write64(GUEST_PDPTR3, pdptrs[3]);
 }
 
-/*
- * CR8 is the task priority of the virtual-APIC page (SDM 3C "Virtualizing
- * CR8-Based TPR Accesses").  If an interrupt waits for a lower one, anything
- * below what it is now exits.
- */
-static void load_tpr(struct vcpu_vmx *vmx)
-{
-	unsigned long cr8 = vmx->vcpu.cr8;
-	u32 threshold = vmx->watch_cr8 ? cr8 : 0;
-
-	vmx->vapic[APIC_TASKPRI] = cr8 << 4;
-	if (unlikely(vmx->tpr_threshold != threshold)) {
-		vmx->tpr_threshold = threshold;
-		vmcs_write32(TPR_THRESHOLD, threshold);
-	}
-}
-
-static void save_tpr(struct vcpu_vmx *vmx)
-{
-	unsigned long cr8 = vmx->vapic[APIC_TASKPRI] >> 4;
-
-	if (unlikely(vmx->vcpu.cr8 != cr8))
-		kvm_lapic_set_cr8(&vmx->vcpu, cr8);
-}
-
 static void before_entry(struct vcpu_vmx *vmx)
 {
 	struct kvm_vcpu *vcpu = &vmx->vcpu;
@@ -870,7 +855,7 @@ static void before_entry(struct vcpu_vmx *vmx)
 		load_pdptrs(vmx);
 	vcpu->regs_dirty = 0;
 	if (vmx->vapic)
-		load_tpr(vmx);
+		vmx_apic_load_tpr(vmx);
 	if (unlikely(vcpu->dr_in_guest))
 		set_debugreg(vcpu->dr6, 6);
 	if (native_read_cr2() != vcpu->cr2)
@@ -919,7 +904,7 @@ static void copy_exit(struct vcpu_vmx *vmx)
 			vmx_call_nmi();
 	}
 	if (vmx->vapic)
-		save_tpr(vmx);
+		vmx_apic_save_tpr(vmx);
 	vcpu->regs_avail &= ~lazy_regs;
 	vmx->seg_read = 0;
 }
@@ -1005,7 +990,7 @@ static void clear_shadow(void)
  * does an exit leave a debug exception pending (SDM 3C "Saving Non-Register
  * State").  Bochs 2.7 leaves the step of every instruction that exits.
  */
-static void drop_false_step(struct vcpu_vmx *vmx)
+void vmx_drop_false_step(struct vcpu_vmx *vmx)
 {
 	if (likely(!(hw_rflags(vmx) & X86_EFLAGS_TF)))
 		return;
@@ -1041,7 +1026,7 @@ static int vmx_skip_insn(struct kvm_vcpu *vcpu)
 	state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
 	if (unlikely(state & INTR_STATE_SHADOW))
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~INTR_STATE_SHADOW);
-	drop_false_step(to_vmx(vcpu));
+	vmx_drop_false_step(to_vmx(vcpu));
 	return 1;
 }
 
@@ -1107,10 +1092,12 @@ static int ept_violation_exit(struct kvm_vcpu *vcpu)
 
 	if (unlikely(qual & QUAL_NMI_UNBLOCKED))
 		block_nmis_again(to_vmx(vcpu), true);
-	drop_false_step(to_vmx(vcpu));
+	vmx_drop_false_step(to_vmx(vcpu));
 	if (unlikely(to_vmx(vcpu)->real.identity) &&
 	    vmx_real_map_identity(to_vmx(vcpu), fault.addr, &r))
 		return r;
+	if (unlikely(vmx_apic_map(vcpu, fault.addr)))
+		return 1;
 	if (qual & EPT_VIOLATION_ACC_WRITE)
 		fault.error_code |= PFERR_WRITE_MASK;
 	if (qual & EPT_VIOLATION_ACC_INSTR)
@@ -1136,11 +1123,13 @@ static int ept_misconfig_exit(struct kvm_vcpu *vcpu)
 	gpa_t gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS);
 	int r;
 
-	drop_false_step(to_vmx(vcpu));
+	vmx_drop_false_step(to_vmx(vcpu));
 	/* Where the guest itself has looked, while it did page. */
 	if (unlikely(to_vmx(vcpu)->real.identity) &&
 	    vmx_real_map_identity(to_vmx(vcpu), gpa, &r))
 		return r;
+	if (unlikely(vmx_apic_map(vcpu, gpa)))
+		return 1;
 	return kvm_mmu_mmio_fault(vcpu, gpa);
 }
 
@@ -1171,7 +1160,7 @@ static int exception_exit(struct kvm_vcpu *vcpu)
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
 		return nmi_exit(vcpu);
-	drop_false_step(vmx);
+	vmx_drop_false_step(vmx);
 	if (unlikely(info & INTR_INFO_UNBLOCK_NMI) &&
 	    (info & INTR_INFO_VECTOR_MASK) != X86_TRAP_DF)
 		block_nmis_again(vmx, true);
@@ -1303,7 +1292,7 @@ static int io_exit(struct kvm_vcpu *vcpu)
 	};
 
 	if (pio.string)
-		drop_false_step(to_vmx(vcpu));
+		vmx_drop_false_step(to_vmx(vcpu));
 	return kvm_emulate_pio(vcpu, &pio);
 }
 
@@ -1361,6 +1350,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_MONITOR_INSTRUCTION] = kvm_emulate_mwait,
 	[EXIT_REASON_PAUSE_INSTRUCTION]	= pause_exit,
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = tpr_below_exit,
+	[EXIT_REASON_APIC_ACCESS]	= vmx_apic_access_exit,
 	[EXIT_REASON_EPT_VIOLATION]	= ept_violation_exit,
 	[EXIT_REASON_EPT_MISCONFIG]	= ept_misconfig_exit,
 	[EXIT_REASON_INVEPT]		= kvm_emulate_ud,
@@ -2298,8 +2288,8 @@ static struct kvm_arch_ops vmx_ops __ro_after_init = {
 	.hardware_enable = vmx_hardware_enable,
 	.hardware_disable = vmx_hardware_disable,
 
-	.vm_init = vmx_real_init_vm,
-	.vm_destroy = vmx_real_destroy_vm,
+	.vm_init = vmx_vm_init,
+	.vm_destroy = vmx_vm_destroy,
 
 	.vcpu_create = vmx_vcpu_create,
 	.vcpu_free = vmx_vcpu_free,

@@ -37,6 +37,7 @@ struct vmx_seg {
 struct kvm_vmx {
 	struct kvm kvm;			/* first: the core allocates us by it */
 	struct page *identity;		/* page table for guests that do not page, or NULL */
+	struct page *apic_access;	/* what the processor knows the APICs' registers by, or NULL */
 };
 
 struct vcpu_vmx {
@@ -132,7 +133,8 @@ struct vmx_cpu {
 /* vmx_caps.c */
 extern struct vmx_controls vmx_ctl;
 extern struct vmx_caps vmx_caps;
-extern bool vmx_ept, vmx_unrestricted, vmx_vpid, vmx_eptad, vmx_pml, vmx_vnmi;
+extern bool vmx_ept, vmx_unrestricted, vmx_vpid, vmx_eptad, vmx_pml, vmx_vnmi,
+	    vmx_apicv;
 DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
 int  vmx_check_processors(void);
@@ -151,6 +153,17 @@ void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s);
 void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s);
 
 void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
+
+void vmx_drop_false_step(struct vcpu_vmx *vmx);
+
+/* vmx_apic.c */
+int  vmx_apic_init_vm(struct kvm *kvm);
+void vmx_apic_destroy_vm(struct kvm *kvm);
+void vmx_apic_init(struct vcpu_vmx *vmx);
+bool vmx_apic_map(struct kvm_vcpu *vcpu, gpa_t gpa);
+void vmx_apic_load_tpr(struct vcpu_vmx *vmx);
+void vmx_apic_save_tpr(struct vcpu_vmx *vmx);
+int  vmx_apic_access_exit(struct kvm_vcpu *vcpu);
 
 /* vmx_dump.c */
 void vmx_dump(struct vcpu_vmx *vmx);

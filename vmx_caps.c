@@ -40,6 +40,10 @@ bool vmx_pml = true;
 module_param_named(pml, vmx_pml, bool, 0444);
 MODULE_PARM_DESC(pml, "let the processor log writes (PML) where it can; needs eptad");
 
+bool vmx_apicv = true;
+module_param_named(enable_apicv, vmx_apicv, bool, 0444);
+MODULE_PARM_DESC(enable_apicv, "let the processor know the guest's APIC where it can; needs ept");
+
 struct vmx_controls vmx_ctl __ro_after_init;
 struct vmx_caps vmx_caps __ro_after_init;
 
@@ -233,7 +237,7 @@ static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl
 	 SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_WBINVD_EXITING |	\
 	 SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_INVPCID |	\
 	 SECONDARY_EXEC_ENABLE_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
-	 SECONDARY_EXEC_ENABLE_PML)
+	 SECONDARY_EXEC_ENABLE_PML | SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
 
 #ifdef CONFIG_X86_64
 #define HOST_IS_64BIT	true
@@ -381,6 +385,19 @@ static void __init find_paging(void)
 		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_ENABLE_PML;
 }
 
+/*
+ * The APIC, by what the processor has and the user wants.  Shadow tables could
+ * not find their entries for the registers' page again.
+ */
+static void __init find_apic(void)
+{
+	if (!vmx_ept || !(vmx_ctl.cpu & CPU_BASED_TPR_SHADOW) ||
+	    !(vmx_ctl.cpu2 & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES))
+		vmx_apicv = false;
+	if (!vmx_apicv)
+		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
+}
+
 /** vmx_find_features - fill vmx_caps, and take from vmx_ctl what the user does not want */
 void __init vmx_find_features(void)
 {
@@ -405,4 +422,5 @@ void __init vmx_find_features(void)
 	if (!vmx_vnmi)
 		vmx_ctl.pin &= ~PIN_BASED_VIRTUAL_NMIS;
 	find_paging();
+	find_apic();
 }
