@@ -624,4 +624,92 @@ TEST_F(apic, signal_in_halt)
 	alarm(0);
 }
 
+/*
+ * ---- where the registers are ----
+ */
+
+/* At rbx: an id is read, a task priority written and read again. */
+GUEST(look, 64,
+	"mov 0x20(%rbx), %eax\n"
+	"movl $0x53, 0x80(%rbx)\n"
+	"mov 0x80(%rbx), %ecx\n"
+	"out %al, $0x10\n");
+
+/* How many of the three reached userspace; those that did are answered. */
+static int look(struct vcpu *vcpu, u64 at)
+{
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2, .rbx = at };
+	int exit, n = 0;
+
+	vcpu_set_regs(vcpu, &r);
+	while ((exit = vcpu_run(vcpu)) == KVM_EXIT_MMIO) {
+		memset(vcpu->run->mmio.data, 0x77, 4);
+		n++;
+	}
+	if (exit != KVM_EXIT_IO) {
+		vcpu_dump(vcpu, "look");
+		die("no end");
+	}
+	r = vcpu_regs(vcpu);
+	if ((u32)r.rcx != (n ? 0x77777777 : 0x53))
+		die("the task priority reads as %llx", r.rcx);
+	return n;
+}
+
+#define EXPECT_APIC(vcpu, at, id) do {					\
+	EXPECT_EQ(0, look(vcpu, at));					\
+	EXPECT_EQ((u64)(id) << 24, vcpu_regs(vcpu).rax);		\
+} while (0)
+
+TEST(page_moves)
+{
+	struct kvm_mp_state run = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct vcpu second;
+	struct vm vm;
+	u32 *mem = xmmap(0x1000, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	vm_create_full(&vm);
+	vcpu_create(&vm, &second, 1);
+	vm_mode(&vm, &vm.vcpu, LONG);
+	vm_mode(&vm, &second, LONG);
+	GUEST_LOAD(&vm, look);
+	ASSERT_EQ(0, ioctl(second.fd, KVM_SET_MP_STATE, &run));
+	EXPECT_APIC(&vm.vcpu, APIC_BASE, 0);
+	EXPECT_APIC(&second, APIC_BASE, 1);
+
+	/* each has them where it has them */
+	ASSERT_EQ(1, vcpu_set_msr(&second, MSR_BASE, APIC_BASE | BASE_EN | BASE_X2));
+	EXPECT_EQ(3, look(&second, APIC_BASE));
+	EXPECT_APIC(&vm.vcpu, APIC_BASE, 0);
+	ASSERT_EQ(1, vcpu_set_msr(&second, MSR_BASE, APIC_BASE));
+	EXPECT_EQ(3, look(&second, APIC_BASE));
+	EXPECT_APIC(&vm.vcpu, APIC_BASE, 0);
+	ASSERT_EQ(1, vcpu_set_msr(&second, MSR_BASE, (APIC_BASE + 0x1000) | BASE_EN));
+	EXPECT_EQ(3, look(&second, APIC_BASE));
+	EXPECT_APIC(&second, APIC_BASE + 0x1000, 1);
+	EXPECT_APIC(&vm.vcpu, APIC_BASE, 0);
+
+	/* all elsewhere, and all back */
+	ASSERT_EQ(1, vcpu_set_msr(&vm.vcpu, MSR_BASE, (APIC_BASE + 0x1000) | BASE_EN));
+	EXPECT_EQ(3, look(&vm.vcpu, APIC_BASE));
+	EXPECT_APIC(&vm.vcpu, APIC_BASE + 0x1000, 0);
+	EXPECT_APIC(&second, APIC_BASE + 0x1000, 1);
+	ASSERT_EQ(1, vcpu_set_msr(&vm.vcpu, MSR_BASE, APIC_BASE | BASE_EN));
+	ASSERT_EQ(1, vcpu_set_msr(&second, MSR_BASE, APIC_BASE | BASE_EN));
+	EXPECT_EQ(3, look(&vm.vcpu, APIC_BASE + 0x1000));
+	EXPECT_APIC(&vm.vcpu, APIC_BASE, 0);
+	EXPECT_APIC(&second, APIC_BASE, 1);
+
+	/* memory hides them as long as it is there */
+	mem[0x20 / 4] = 0x1234;
+	ASSERT_EQ(0, vm_slot(&vm, 1, 0, APIC_BASE, 0x1000, mem));
+	EXPECT_EQ(0, look(&vm.vcpu, APIC_BASE));
+	EXPECT_EQ(0x1234, vcpu_regs(&vm.vcpu).rax);
+	EXPECT_EQ(0x53, mem[0x80 / 4]);
+	ASSERT_EQ(0, vm_slot(&vm, 1, 0, 0, 0, NULL));
+	EXPECT_APIC(&second, APIC_BASE, 1);
+	EXPECT_APIC(&vm.vcpu, APIC_BASE, 0);
+	vm_destroy(&vm);
+}
+
 TEST_HARNESS_MAIN

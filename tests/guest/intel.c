@@ -103,6 +103,42 @@ TEST_F(intel, tpr_shadow)
 	EXPECT_GT(100, counter(vm, "exits"));
 }
 
+GUEST(eois, 64,
+	"mov $0xfee00000, %ebx; mov $1000, %ecx\n"
+	"1: movl $0, 0xb0(%rbx); dec %ecx; jnz 1b\n"
+	"out %al, $0x10\n");
+
+/* The task priority by memory: all eight bits of it. */
+GUEST(tprs, 64,
+	"mov $0xfee00000, %ebx; mov $1000, %ecx\n"
+	"1: movzx %cl, %eax; mov %eax, 0x80(%rbx); mov 0x80(%rbx), %edx\n"
+	"cmp %eax, %edx; jne 2f; dec %ecx; jnz 1b\n"
+	"2: out %al, $0x10\n");
+
+TEST_F(intel, apic_accesses)
+{
+	struct vm *vm = &self->vm;
+	struct kvm_lapic_state s;
+	u64 before;
+
+	if (!option("enable_apicv"))
+		SKIP(return, "the processor does not know APICs");
+	vm_create_full(vm);
+	vm_mode(vm, &vm->vcpu, LONG);
+	GUEST_LOAD(vm, eois);
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
+	/* an exit each, but no decoding; the first may find no mapping */
+	EXPECT_GT(10, counter(vm, "insn_emulation"));
+	vm_mode(vm, &vm->vcpu, LONG);
+	GUEST_LOAD(vm, tprs);
+	before = counter(vm, "exits");
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
+	EXPECT_EQ(0, vcpu_regs(&vm->vcpu).rcx);
+	EXPECT_GT(100, counter(vm, "exits") - before);
+	ASSERT_EQ(0, ioctl(vm->vcpu.fd, KVM_GET_LAPIC, &s));
+	EXPECT_EQ(1, s.regs[0x80]);
+}
+
 /* Spinning at CPL 0 exits, and goes on; not where each round takes longer than the gap. */
 GUEST(spin, 64,
 	"mov $20000, %ecx\n"
