@@ -111,12 +111,6 @@ static void fill_map(struct kvm *kvm, struct kvm_lapic_map *map)
 	}
 }
 
-/* Userspace and its code in the guest are to know each value and who wrote it. */
-static bool tpr_is_watched(const struct kvm_lapic *apic)
-{
-	return apic->report_tpr_access || apic->vcpu->pv.vapic_addr;
-}
-
 /* Where all have their registers, as far as they need not be looked at one by one. */
 static gpa_t common_page(struct kvm *kvm)
 {
@@ -127,7 +121,7 @@ static gpa_t common_page(struct kvm *kvm)
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		const struct kvm_lapic *apic = vcpu->lapic;
 
-		if (!apic || !apic->hw_enabled || apic->x2apic || tpr_is_watched(apic))
+		if (!apic || !apic->hw_enabled || apic->x2apic || kvm_lapic_tpr_watched(apic))
 			return 0;
 		page = READ_ONCE(vcpu->apic_base) & MSR_IA32_APICBASE_BASE;
 		if (common && page != common)
@@ -260,6 +254,7 @@ static int accept_fixed(struct kvm_lapic *apic, u8 vector, bool level)
 			set_bit(vector, apic->tmr);
 		else
 			clear_bit(vector, apic->tmr);
+		WRITE_ONCE(apic->regs_changed, true);
 	}
 	if (test_and_set_bit(vector, apic->irr))
 		return 0;
@@ -577,10 +572,19 @@ void kvm_lapic_eoi(struct kvm_lapic *apic)
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_eoi);
 
+/** kvm_lapic_eoi_done - the processor has ended an interrupt by itself */
+void kvm_lapic_eoi_done(struct kvm_lapic *apic, u8 vector)
+{
+	if (test_bit(vector, apic->eoi_exits))
+		broadcast_eoi(apic, vector);
+}
+EXPORT_SYMBOL_GPL(kvm_lapic_eoi_done);
+
 void kvm_lapic_scan(struct kvm_lapic *apic)
 {
 	bitmap_zero(apic->eoi_exits, LAPIC_VECTORS);
 	kvm_ioapic_scan(apic->vcpu, apic->eoi_exits);
+	apic->regs_changed = true;
 }
 
 /*
@@ -878,6 +882,13 @@ static bool read_reg(const struct kvm_lapic *apic, u32 offset, u32 *val)
 	return true;
 }
 
+/* What the processor does of this by itself is the vendor's to find out. */
+static void mode_changed(struct kvm_lapic *apic)
+{
+	apic->regs_changed = true;
+	kvm_make_request(KVM_REQ_INTERCEPTS, apic->vcpu);
+}
+
 static void set_svr(struct kvm_lapic *apic, u32 val)
 {
 	u32 defined = APIC_VECTOR_MASK | APIC_SPIV_APIC_ENABLED;
@@ -885,6 +896,8 @@ static void set_svr(struct kvm_lapic *apic, u32 val)
 	if (directed_eoi_offered(apic))
 		defined |= APIC_SPIV_DIRECTED_EOI;
 	apic->svr = val & defined;
+	if (apic->sw_enabled != !!(apic->svr & APIC_SPIV_APIC_ENABLED))
+		mode_changed(apic);
 	apic->sw_enabled = apic->svr & APIC_SPIV_APIC_ENABLED;
 	look_again(apic);
 }
@@ -1069,8 +1082,34 @@ bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, co
 	memcpy(&val, data, sizeof(val));
 	report_tpr(apic, offset, true);
 	write_xapic(apic, offset, val);
+	apic->regs_changed = true;
 	return true;
 }
+
+/** kvm_lapic_read_reg - a register of the page, for the processor that answers reads itself */
+u32 kvm_lapic_read_reg(const struct kvm_lapic *apic, u32 offset)
+{
+	u32 val;
+
+	read_reg(apic, offset, &val);
+	return val;
+}
+EXPORT_SYMBOL_GPL(kvm_lapic_read_reg);
+
+/** kvm_lapic_reg_written - the processor has taken a write, of 32 bits, whose effect is ours */
+void kvm_lapic_reg_written(struct kvm_lapic *apic, u32 offset, u32 val)
+{
+	/* As x2APIC: only an IPI to itself, of a vector that there is not. */
+	if (apic->x2apic) {
+		self_ipi(apic, val);
+		return;
+	}
+	write_xapic(apic, offset, val);
+	/* These change others. */
+	if (offset == APIC_SPIV || offset == APIC_LVTT)
+		apic->regs_changed = true;
+}
+EXPORT_SYMBOL_GPL(kvm_lapic_reg_written);
 
 /*
  * ---- x2APIC: MSRs 0x800-0x8ff ----
@@ -1177,6 +1216,7 @@ static void reset_registers(struct kvm_lapic *apic)
 	apic->vcpu->pv.eoi_offered = false;
 	if (apic->x2apic)
 		set_x2apic_ids(apic);
+	mode_changed(apic);
 }
 
 /* SDM "x2APIC State Transitions": off, xAPIC, x2APIC; back only by off. */
@@ -1219,6 +1259,7 @@ int kvm_lapic_set_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
 	} else if (apic->x2apic) {
 		set_x2apic_ids(apic);
 	}
+	mode_changed(apic);
 	kvm_lapic_update_map(vcpu->kvm);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	return 0;
@@ -1352,6 +1393,7 @@ long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *sta
 	set_divide(apic, get_reg(state, APIC_TDCR));
 	load_timer(apic, state);
 	vcpu->pv.eoi_offered = false;
+	apic->regs_changed = true;
 	kvm_lapic_update_map(vcpu->kvm);
 	kvm_make_request(KVM_REQ_SCAN_IOAPIC, vcpu);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);

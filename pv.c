@@ -257,6 +257,7 @@ long kvm_vcpu_set_vapic_addr(struct kvm_vcpu *vcpu, const struct kvm_vapic_addr 
 		return -EINVAL;
 	vcpu->pv.vapic_addr = arg->vapic_addr;
 	kvm_lapic_update_map(vcpu->kvm);
+	kvm_make_request(KVM_REQ_INTERCEPTS, vcpu);
 	return 0;
 }
 
@@ -267,6 +268,7 @@ long kvm_vcpu_tpr_access(struct kvm_vcpu *vcpu, struct kvm_tpr_access_ctl *arg)
 		return -EINVAL;
 	vcpu->lapic->report_tpr_access = arg->enabled;
 	kvm_lapic_update_map(vcpu->kvm);
+	kvm_make_request(KVM_REQ_INTERCEPTS, vcpu);
 	return 0;
 }
 

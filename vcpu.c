@@ -254,6 +254,14 @@ bool kvm_irq_waits(struct kvm_vcpu *vcpu)
 	return vcpu->lapic && (kvm_lapic_pending(vcpu->lapic) >= 0 || pic_waits(vcpu));
 }
 
+/* One that is to be put in: the APIC's own the processor may deliver by itself. */
+static bool irq_to_inject(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->lapic && vcpu->lapic->virtual_delivery)
+		return vcpu->events.irq.pending || pic_waits(vcpu);
+	return kvm_irq_waits(vcpu);
+}
+
 /* Acknowledge the one to deliver: false, there is none after all. */
 static bool take_irq(struct kvm_vcpu *vcpu)
 {
@@ -294,7 +302,7 @@ static bool userspace_wants_irq(struct kvm_vcpu *vcpu)
 /* An interrupt held back by the task priority: the guest must not lower that unseen. */
 static void watch_cr8(struct kvm_vcpu *vcpu)
 {
-	bool watch = kvm_lapic_tpr_masks(vcpu->lapic);
+	bool watch = !vcpu->lapic->virtual_delivery && kvm_lapic_tpr_masks(vcpu->lapic);
 
 	if (watch == vcpu->cr8_watched || !kvm_ops.watch_cr8)
 		return;
@@ -317,7 +325,7 @@ static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
 	vcpu->stat.irq_injections++;
 	kvm_ops.inject_irq(vcpu);
 	/* A second, of another source, waits for this one's delivery. */
-	if (unlikely(ev->irq.pending || (vcpu->lapic && kvm_irq_waits(vcpu))))
+	if (unlikely(ev->irq.pending || (vcpu->lapic && irq_to_inject(vcpu))))
 		kvm_ops.enable_irq_window(vcpu);
 }
 
@@ -353,7 +361,7 @@ static void inject_events(struct kvm_vcpu *vcpu)
 		if (ev->nmi_pending)
 			kvm_ops.enable_nmi_window(vcpu);
 	}
-	if (kvm_irq_waits(vcpu))
+	if (irq_to_inject(vcpu))
 		inject_irq(vcpu, busy);
 	if (userspace_wants_irq(vcpu))
 		kvm_ops.enable_irq_window(vcpu);

@@ -35,6 +35,12 @@ struct kvm_lapic {
 	int highest_isr;			/* -1: none */
 	u8 tpr;					/* its upper half is also vcpu->cr8 */
 	bool hw_enabled, sw_enabled, x2apic;
+	/*
+	 * The processor takes from irr and does EOIs by itself, for as long as the
+	 * guest runs; the vendor sets this.  regs_changed: what it was told of
+	 * eoi_exits, tmr and the registers is not so any more.
+	 */
+	bool virtual_delivery, regs_changed;
 	unsigned long pending_events;
 	unsigned long esr_pending;
 	u8 sipi_vector;
@@ -82,6 +88,12 @@ static inline int kvm_lapic_pending(const struct kvm_lapic *apic)
 	return vector;
 }
 
+/* Userspace and its code in the guest are to know each value and who wrote it. */
+static inline bool kvm_lapic_tpr_watched(const struct kvm_lapic *apic)
+{
+	return apic->report_tpr_access || apic->vcpu->pv.vapic_addr;
+}
+
 static inline bool kvm_lapic_enabled(const struct kvm_lapic *apic)
 {
 	return apic->hw_enabled && apic->sw_enabled;
@@ -98,6 +110,11 @@ void kvm_lapic_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8);
 void kvm_lapic_scan(struct kvm_lapic *apic);		/* KVM_REQ_SCAN_IOAPIC */
 void kvm_lapic_migrate_timer(struct kvm_lapic *apic);	/* KVM_REQ_MIGRATE_TIMER */
 void kvm_lapic_eoi(struct kvm_lapic *apic);
+/* The processor has done an EOI of this vector, or a write, by itself. */
+void kvm_lapic_eoi_done(struct kvm_lapic *apic, u8 vector);
+void kvm_lapic_reg_written(struct kvm_lapic *apic, u32 offset, u32 val);
+/* As the guest reads it; 0: there is none. */
+u32  kvm_lapic_read_reg(const struct kvm_lapic *apic, u32 offset);
 
 /* IA32_APIC_BASE: the value is valid; 0, or -EINVAL: not from this mode. */
 int  kvm_lapic_set_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated);
