@@ -52,8 +52,6 @@ MODULE_PARM_DESC(dump_invalid_vmcs, "log the VMCS when the processor refuses to 
 
 static unsigned long lazy_regs __ro_after_init;	/* kvm_reg bits to be read on demand */
 
-static unsigned long lazy_regs __ro_after_init;	/* kvm_reg bits to be read on demand */
-
 /* CR0's TS is the guest's own: kernels with lazy FPU switching change it often. */
 #define CR0_OWNED	X86_CR0_TS
 
@@ -82,6 +80,8 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 	 BIT_ULL(EXIT_REASON_APIC_ACCESS) | BIT_ULL(EXIT_REASON_EPT_VIOLATION) | \
 	 BIT_ULL(EXIT_REASON_EPT_MISCONFIG) | BIT_ULL(EXIT_REASON_PML_FULL))
 
+#define X2APIC_MSR(offset)	(APIC_BASE_MSR + ((offset) >> 4))
+
 #define PML_LAST		(PAGE_SIZE / sizeof(u64) - 1)
 
 #define INTR_STATE_SHADOW	(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
@@ -106,11 +106,11 @@ static_assert(VCPU_REGS_R15 * 8 == REGS_R15);
 
 /*
  * MSR bitmaps, one for all vcpus (SDM 3C "MSR-Bitmap Address"): the guest's are
- * those that the VMCS switches, with the second map also speculation control,
- * and with the third none, for a VM whose filter denies one of them.
+ * those that the VMCS switches, and speculation control and what the processor
+ * does of an x2APIC by itself, or not; none for a VM whose filter denies one.
  */
-enum { MSR_MAP_SWITCHED, MSR_MAP_SPEC_CTRL, MSR_MAP_NONE };
-static struct page *msr_map[3];
+enum { MSR_MAP_SPEC_CTRL = BIT(0), MSR_MAP_X2APIC = BIT(1), MSR_MAP_NONE = BIT(2) };
+static struct page *msr_map[MSR_MAP_NONE + 1];
 
 /* VPIDs: 0 is the host's. */
 static DECLARE_BITMAP(vpids, VMX_NR_VPIDS);
@@ -140,7 +140,7 @@ void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
 	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, val);
 }
 
-static void set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
+void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
 {
 	u32 val = on ? vmx->cpu2_ctl | bits : vmx->cpu2_ctl & ~bits;
 
@@ -200,13 +200,19 @@ static void __init fill_ops(void)
 }
 
 /* A bit an MSR, reads of two ranges, then writes, 0x2000 MSRs in 1 kB. */
+static void __init msr_map_allow_write(struct page *map, u32 msr)
+{
+	unsigned int offset = msr >= 0xc0000000 ? 0xc00 : 0x800;
+
+	__clear_bit(msr & 0x1fff, page_address(map) + offset);
+}
+
 static void __init msr_map_allow(struct page *map, u32 msr)
 {
 	unsigned int offset = msr >= 0xc0000000 ? 0x400 : 0;
-	unsigned long *bits = page_address(map) + offset;
 
-	__clear_bit(msr & 0x1fff, bits);
-	__clear_bit(msr & 0x1fff, bits + 0x800 / sizeof(*bits));
+	__clear_bit(msr & 0x1fff, page_address(map) + offset);
+	msr_map_allow_write(map, msr);
 }
 
 static const u32 switched_msrs[] = {
@@ -223,8 +229,13 @@ static void __init fill_msr_map(struct page *map, int which)
 		return;
 	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
 		msr_map_allow(map, switched_msrs[i]);
-	if (which == MSR_MAP_SPEC_CTRL)
+	if (which & MSR_MAP_SPEC_CTRL)
 		msr_map_allow(map, MSR_IA32_SPEC_CTRL);
+	if (!(which & MSR_MAP_X2APIC))
+		return;
+	msr_map_allow(map, X2APIC_MSR(APIC_TASKPRI));
+	msr_map_allow_write(map, X2APIC_MSR(APIC_EOI));
+	msr_map_allow_write(map, X2APIC_MSR(APIC_SELF_IPI));
 }
 
 static void free_maps(void)
@@ -350,10 +361,12 @@ static bool msr_given(struct kvm_vcpu *vcpu, u32 index)
 
 static void update_msr_map(struct vcpu_vmx *vmx)
 {
-	int i, which = vmx->spec_ctrl_direct ? MSR_MAP_SPEC_CTRL : MSR_MAP_SWITCHED;
+	int i, which = vmx->spec_ctrl_direct ? MSR_MAP_SPEC_CTRL : 0;
 
 	if (!(vmx->cpu_ctl & CPU_BASED_USE_MSR_BITMAPS))
 		return;
+	if (vmx->cpu2_ctl & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
+		which |= MSR_MAP_X2APIC;
 	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
 		if (!msr_given(&vmx->vcpu, switched_msrs[i]))
 			which = MSR_MAP_NONE;
@@ -375,17 +388,18 @@ static void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 			!kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_HLT));
 	vmx_set_cpu_ctl(vmx, CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING,
 			!kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_MWAIT));
-	set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING,
-		     !kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_PAUSE));
+	vmx_set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING,
+			 !kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_PAUSE));
 
 	/* Instructions that the CPU has and the guest has not. */
-	set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP,
-		     kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
-		     kvm_guest_has(vcpu, X86_FEATURE_RDPID));
-	set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID,
-		     kvm_guest_has(vcpu, X86_FEATURE_INVPCID));
-	set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES,
-		     kvm_guest_has(vcpu, X86_FEATURE_XSAVES));
+	vmx_set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP,
+			 kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
+			 kvm_guest_has(vcpu, X86_FEATURE_RDPID));
+	vmx_set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID,
+			 kvm_guest_has(vcpu, X86_FEATURE_INVPCID));
+	vmx_set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES,
+			 kvm_guest_has(vcpu, X86_FEATURE_XSAVES));
+	vmx_apic_update(vmx);
 	update_msr_map(vmx);
 }
 
@@ -788,6 +802,7 @@ static void requeue_interrupted(struct vcpu_vmx *vmx, u32 info)
 	u8 vector = info & VECTORING_INFO_VECTOR_MASK;
 	bool ours = ex->injected && ex->vector == vector;
 	bool has_code = info & VECTORING_INFO_DELIVER_CODE_MASK;
+	bool irq_ours = vcpu->events.irq.injected;
 
 	kvm_clear_injected(vcpu);
 	if (!(info & VECTORING_INFO_VALID_MASK))
@@ -799,6 +814,9 @@ static void requeue_interrupted(struct vcpu_vmx *vmx, u32 info)
 		kvm_requeue_nmi(vcpu);
 		break;
 	case INTR_TYPE_EXT_INTR:
+		/* One that the processor took by itself is in service; Bochs 2.7 gives some vector. */
+		if (!irq_ours && vcpu->lapic && vcpu->lapic->virtual_delivery)
+			vector = vcpu->lapic->highest_isr;
 		kvm_requeue_irq(vcpu, vector, false);
 		break;
 	case INTR_TYPE_SOFT_EXCEPTION:
@@ -855,7 +873,7 @@ static void before_entry(struct vcpu_vmx *vmx)
 		load_pdptrs(vmx);
 	vcpu->regs_dirty = 0;
 	if (vmx->vapic)
-		vmx_apic_load_tpr(vmx);
+		vmx_apic_before_entry(vmx);
 	if (unlikely(vcpu->dr_in_guest))
 		set_debugreg(vcpu->dr6, 6);
 	if (native_read_cr2() != vcpu->cr2)
@@ -903,8 +921,6 @@ static void copy_exit(struct vcpu_vmx *vmx)
 		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
 			vmx_call_nmi();
 	}
-	if (vmx->vapic)
-		vmx_apic_save_tpr(vmx);
 	vcpu->regs_avail &= ~lazy_regs;
 	vmx->seg_read = 0;
 }
@@ -938,6 +954,8 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	before_entry(vmx);
 	failed = vmx_enter_guest(vcpu->regs, &vmx->sw);
 	restore_host(vmx);
+	if (vmx->vapic)
+		vmx_apic_after_exit(vmx);
 	if (unlikely(failed)) {
 		entry_failed(vmx);
 		return;
@@ -1351,6 +1369,8 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_PAUSE_INSTRUCTION]	= pause_exit,
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = tpr_below_exit,
 	[EXIT_REASON_APIC_ACCESS]	= vmx_apic_access_exit,
+	[EXIT_REASON_EOI_INDUCED]	= vmx_apic_eoi_exit,
+	[EXIT_REASON_APIC_WRITE]	= vmx_apic_write_exit,
 	[EXIT_REASON_EPT_VIOLATION]	= ept_violation_exit,
 	[EXIT_REASON_EPT_MISCONFIG]	= ept_misconfig_exit,
 	[EXIT_REASON_INVEPT]		= kvm_emulate_ud,

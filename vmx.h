@@ -22,6 +22,10 @@
 #define EXIT_REASON_BAD_STATE	0xfffe		/* what VMX cannot hold: emulate */
 #define EXIT_REASON_REAL_EVENT	0xfffd		/* an event of real mode: deliver by software */
 
+/* What virtual-interrupt delivery is used with; two of the three at a time, by the mode. */
+#define VMX_VID_CTLS	(SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | \
+			 SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
+
 /* Segment fields of the VMCS, and a bit for each in vcpu_vmx.seg_read. */
 enum vmx_seg_field { SEG_SELECTOR, SEG_BASE, SEG_LIMIT, SEG_AR, SEG_NR_FIELDS };
 #define VMX_NR_SEGS		8
@@ -48,7 +52,7 @@ struct vcpu_vmx {
 	int loaded_cpu;			/* the VMCS may be in its caches; -1: in memory */
 	u64 id;				/* never used again by another vcpu */
 	u16 vpid;			/* 0: none, every entry and exit flushes */
-	u8 *vapic;			/* page that has the guest's CR8, or NULL: it exits */
+	u8 *vapic;			/* page with the registers that do not exit, or NULL */
 	u64 *pml;			/* page that the processor logs writes in, or NULL */
 	bool watch_cr8;			/* the core waits for a lower task priority */
 
@@ -134,7 +138,7 @@ struct vmx_cpu {
 extern struct vmx_controls vmx_ctl;
 extern struct vmx_caps vmx_caps;
 extern bool vmx_ept, vmx_unrestricted, vmx_vpid, vmx_eptad, vmx_pml, vmx_vnmi,
-	    vmx_apicv;
+	    vmx_apicv, vmx_vid;
 DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
 int  vmx_check_processors(void);
@@ -153,6 +157,7 @@ void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s);
 void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s);
 
 void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
+void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
 
 void vmx_drop_false_step(struct vcpu_vmx *vmx);
 
@@ -161,9 +166,12 @@ int  vmx_apic_init_vm(struct kvm *kvm);
 void vmx_apic_destroy_vm(struct kvm *kvm);
 void vmx_apic_init(struct vcpu_vmx *vmx);
 bool vmx_apic_map(struct kvm_vcpu *vcpu, gpa_t gpa);
-void vmx_apic_load_tpr(struct vcpu_vmx *vmx);
-void vmx_apic_save_tpr(struct vcpu_vmx *vmx);
+void vmx_apic_update(struct vcpu_vmx *vmx);
+void vmx_apic_before_entry(struct vcpu_vmx *vmx);
+void vmx_apic_after_exit(struct vcpu_vmx *vmx);
 int  vmx_apic_access_exit(struct kvm_vcpu *vcpu);
+int  vmx_apic_eoi_exit(struct kvm_vcpu *vcpu);
+int  vmx_apic_write_exit(struct kvm_vcpu *vcpu);
 
 /* vmx_dump.c */
 void vmx_dump(struct vcpu_vmx *vmx);

@@ -2,8 +2,9 @@
 /*
  * What the processor does for a guest's local APIC (SDM 3C "APIC Virtualization
  * and Virtual Interrupts"): the task priority, by CR8 and by memory, without an
- * exit; and accesses to the other registers, each with its offset, so that the
- * most frequent needs no decoding.
+ * exit; accesses to the other registers, each with its offset, so that the most
+ * frequent needs no decoding; and where it can, reads, EOIs and the delivery of
+ * what waits, all without an exit.
  */
 #define pr_fmt(fmt) "kvm_intel: " fmt
 
@@ -60,6 +61,7 @@ void vmx_apic_init(struct vcpu_vmx *vmx)
 {
 	struct page *page = to_kvm_vmx(vmx->vcpu.kvm)->apic_access;
 
+	vmx->cpu2_ctl &= ~VMX_VID_CTLS;
 	if (!vmx->vapic) {
 		vmx->cpu_ctl &= ~CPU_BASED_TPR_SHADOW;
 		vmx->cpu2_ctl &= ~SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
@@ -71,18 +73,157 @@ void vmx_apic_init(struct vcpu_vmx *vmx)
 	vmcs_write32(TPR_THRESHOLD, 0);
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
 		vmcs_write64(APIC_ACCESS_ADDR, page_pa(page));
+	/* Until vmx_apic_update(), which the core asks for after a reset. */
+	vmx->vcpu.lapic->virtual_delivery = false;
+	if (vmx_vid)
+		vmcs_write16(GUEST_INTR_STATUS, 0);
+}
+
+/** vmx_apic_update - the APIC's mode changed, it went on or off, or who looks at its task priority */
+void vmx_apic_update(struct vcpu_vmx *vmx)
+{
+	struct kvm_lapic *apic = vmx->vcpu.lapic;
+	bool on, x2apic;
+
+	if (!apic || !vmx_vid)
+		return;
+	/* The processor would not mind that software has switched it off. */
+	on = kvm_lapic_enabled(apic) && !kvm_lapic_tpr_watched(apic);
+	x2apic = on && apic->x2apic;
+	vmx_set_cpu2_ctl(vmx, SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES, !x2apic);
+	vmx_set_cpu2_ctl(vmx, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE, x2apic);
+	vmx_set_cpu2_ctl(vmx, SECONDARY_EXEC_APIC_REGISTER_VIRT |
+			 SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY, on);
+	if (on && !apic->virtual_delivery)
+		vmcs_write16(GUEST_INTR_STATUS, 0);
+	apic->virtual_delivery = on;
+	apic->regs_changed = true;
+	kvm_make_request(KVM_REQ_EVENT, &vmx->vcpu);
 }
 
 /*
- * ---- the task priority ----
+ * ---- the registers in the virtual-APIC page ----
+ *
+ * While the guest runs they are the processor's.  Otherwise IRR and ISR there are
+ * clear and the APIC has them: they are handed over at an entry and taken back at
+ * the exit, which is nothing at all unless an interrupt waits or is in service.
  */
+
+static u32 *reg(struct vcpu_vmx *vmx, u32 offset)
+{
+	return (u32 *)(vmx->vapic + offset);
+}
+
+/* 32 vectors, of which each register has one bit. */
+#define LAPIC_WORDS	(LAPIC_VECTORS / 32)
+
+static u32 *word(unsigned long *bitmap, int i)
+{
+	return (u32 *)bitmap + i;
+}
+
+static bool is_bitmap(u32 offset)
+{
+	return (offset >= APIC_ISR && offset < APIC_ISR + 0x80) ||
+	       (offset >= APIC_IRR && offset < APIC_IRR + 0x80);
+}
+
+/* What the guest reads without an exit, and which EOIs the I/O APICs are to hear of. */
+static void show_registers(struct vcpu_vmx *vmx)
+{
+	struct kvm_lapic *apic = vmx->vcpu.lapic;
+	u64 exits[LAPIC_VECTORS / 64];
+	u32 offset;
+
+	/* Another CPU may change it anew as soon as this has been seen. */
+	xchg(&apic->regs_changed, false);
+	for (offset = 0; offset <= APIC_TDCR; offset += 0x10)
+		if (!is_bitmap(offset))
+			*reg(vmx, offset) = kvm_lapic_read_reg(apic, offset);
+	bitmap_to_arr64(exits, apic->eoi_exits, LAPIC_VECTORS);
+	vmcs_write64(EOI_EXIT_BITMAP0, exits[0]);
+	vmcs_write64(EOI_EXIT_BITMAP1, exits[1]);
+	vmcs_write64(EOI_EXIT_BITMAP2, exits[2]);
+	vmcs_write64(EOI_EXIT_BITMAP3, exits[3]);
+}
+
+/* Vectors of exceptions stay: they would never be delivered (SDM "Valid Interrupt Vectors"). */
+#define EXCEPTIONS	0xffffU
+
+static bool irr_waits(const struct kvm_lapic *apic)
+{
+	unsigned long any = READ_ONCE(apic->irr[0]) & ~(unsigned long)EXCEPTIONS;
+	int i;
+
+	for (i = 1; i < LAPIC_LONGS; i++)
+		any |= READ_ONCE(apic->irr[i]);
+	return any;
+}
+
+static u32 take_irr(struct kvm_lapic *apic, int i)
+{
+	u32 *irr = word(apic->irr, i), mask = i ? ~0U : ~EXCEPTIONS;
+
+	if (!(READ_ONCE(*irr) & mask))
+		return 0;
+	return atomic_fetch_and(~mask, (atomic_t *)irr) & mask;
+}
+
+static void hand_over(struct vcpu_vmx *vmx)
+{
+	struct kvm_lapic *apic = vmx->vcpu.lapic;
+	u8 rvi = 0, svi = max(apic->highest_isr, 0);
+	u32 irr;
+	int i;
+
+	if (likely(apic->highest_isr < 0 && !irr_waits(apic)))
+		return;
+	for (i = 0; i < LAPIC_WORDS; i++) {
+		*reg(vmx, APIC_ISR + i * 0x10) = *word(apic->isr, i);
+		irr = take_irr(apic, i);
+		if (!irr)
+			continue;
+		*reg(vmx, APIC_IRR + i * 0x10) = irr;
+		rvi = i * 32 + __fls(irr);
+	}
+	vmcs_write16(GUEST_INTR_STATUS, svi << 8 | rvi);
+}
+
+static void take_back(struct vcpu_vmx *vmx)
+{
+	struct kvm_lapic *apic = vmx->vcpu.lapic;
+	u16 status = vmcs_read16(GUEST_INTR_STATUS);
+	u32 *irr, *isr;
+	int i;
+
+	/* The highest of each are there, so without them there is none. */
+	if (likely(!status && apic->highest_isr < 0))
+		return;
+	for (i = 0; i < LAPIC_WORDS; i++) {
+		irr = reg(vmx, APIC_IRR + i * 0x10);
+		isr = reg(vmx, APIC_ISR + i * 0x10);
+		if (*irr)
+			atomic_or(*irr, (atomic_t *)word(apic->irr, i));
+		*word(apic->isr, i) = *isr;
+		*irr = *isr = 0;
+	}
+	apic->highest_isr = lapic_highest(apic->isr);
+	vmcs_write16(GUEST_INTR_STATUS, 0);
+}
+
+/* An IPI to itself the processor may have sent; the upper half it only stores. */
+static void take_icr(struct vcpu_vmx *vmx)
+{
+	vmx->vcpu.lapic->icr = (*reg(vmx, APIC_ICR) & ~APIC_ICR_BUSY) |
+			       (u64)(*reg(vmx, APIC_ICR2) & 0xff000000) << 32;
+}
 
 /*
  * CR8 and the register are the task priority of the virtual-APIC page (SDM 3C
  * "Virtualizing CR8-Based TPR Accesses").  If an interrupt waits for a lower
  * one, anything below what it is now exits.
  */
-void vmx_apic_load_tpr(struct vcpu_vmx *vmx)
+static void load_tpr(struct vcpu_vmx *vmx)
 {
 	u32 threshold = vmx->watch_cr8 ? vmx->vcpu.cr8 : 0;
 
@@ -93,13 +234,39 @@ void vmx_apic_load_tpr(struct vcpu_vmx *vmx)
 	}
 }
 
-void vmx_apic_save_tpr(struct vcpu_vmx *vmx)
+static void save_tpr(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;
 	u8 tpr = vmx->vapic[APIC_TASKPRI];
 
 	if (unlikely(apic->tpr != tpr))
 		kvm_lapic_set_tpr(apic, tpr);
+}
+
+/** vmx_apic_before_entry - interrupts off, after the last look at requests */
+void vmx_apic_before_entry(struct vcpu_vmx *vmx)
+{
+	struct kvm_lapic *apic = vmx->vcpu.lapic;
+
+	load_tpr(vmx);
+	if (!apic->virtual_delivery)
+		return;
+	if (unlikely(READ_ONCE(apic->regs_changed)))
+		show_registers(vmx);
+	hand_over(vmx);
+}
+
+/** vmx_apic_after_exit - undo vmx_apic_before_entry(), also if there was no entry */
+void vmx_apic_after_exit(struct vcpu_vmx *vmx)
+{
+	struct kvm_lapic *apic = vmx->vcpu.lapic;
+
+	if (apic->virtual_delivery) {
+		take_back(vmx);
+		if (!apic->x2apic)
+			take_icr(vmx);
+	}
+	save_tpr(vmx);
 }
 
 /*
@@ -122,4 +289,22 @@ int vmx_apic_access_exit(struct kvm_vcpu *vcpu)
 	}
 	vmx_drop_false_step(to_vmx(vcpu));
 	return kvm_mmu_mmio_fault(vcpu, page | ACCESS_OFFSET(qual));
+}
+
+/* Behind an EOI that is done, of a vector whose EOIs others hear of. */
+int vmx_apic_eoi_exit(struct kvm_vcpu *vcpu)
+{
+	kvm_lapic_eoi_done(vcpu->lapic, vmcs_read(EXIT_QUALIFICATION));
+	return 1;
+}
+
+/* Behind a write that is in the page; what is read there from now on is our answer. */
+int vmx_apic_write_exit(struct kvm_vcpu *vcpu)
+{
+	u32 offset = ACCESS_OFFSET(vmcs_read(EXIT_QUALIFICATION)) & ~0xfU;
+	u32 *val = reg(to_vmx(vcpu), offset);
+
+	kvm_lapic_reg_written(vcpu->lapic, offset, *val);
+	*val = kvm_lapic_read_reg(vcpu->lapic, offset);
+	return 1;
 }

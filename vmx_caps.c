@@ -44,6 +44,9 @@ bool vmx_apicv = true;
 module_param_named(enable_apicv, vmx_apicv, bool, 0444);
 MODULE_PARM_DESC(enable_apicv, "let the processor know the guest's APIC where it can; needs ept");
 
+/* The processor takes and ends the APIC's interrupts itself; follows from the others. */
+bool vmx_vid __ro_after_init;
+
 struct vmx_controls vmx_ctl __ro_after_init;
 struct vmx_caps vmx_caps __ro_after_init;
 
@@ -237,7 +240,7 @@ static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl
 	 SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_WBINVD_EXITING |	\
 	 SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_INVPCID |	\
 	 SECONDARY_EXEC_ENABLE_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
-	 SECONDARY_EXEC_ENABLE_PML | SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
+	 SECONDARY_EXEC_ENABLE_PML | SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES | VMX_VID_CTLS)
 
 #ifdef CONFIG_X86_64
 #define HOST_IS_64BIT	true
@@ -394,8 +397,12 @@ static void __init find_apic(void)
 	if (!vmx_ept || !(vmx_ctl.cpu & CPU_BASED_TPR_SHADOW) ||
 	    !(vmx_ctl.cpu2 & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES))
 		vmx_apicv = false;
+	/* Where real mode is another, its events are put in by software. */
+	vmx_vid = vmx_apicv && vmx_unrestricted && (vmx_ctl.cpu2 & VMX_VID_CTLS) == VMX_VID_CTLS;
 	if (!vmx_apicv)
 		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
+	if (!vmx_vid)
+		vmx_ctl.cpu2 &= ~VMX_VID_CTLS;
 }
 
 /** vmx_find_features - fill vmx_caps, and take from vmx_ctl what the user does not want */
