@@ -212,6 +212,9 @@ TEST_F(apic, self_ipi_register)
 	RUN({ WRITE, REG_SELF, 0x77 }, { WINDOW }, { WRITE, REG_EOI, 0 });
 	EXPECT_LE(1, taken(&self->vm));
 	EXPECT_EQ(0x77, trap(&self->vm)->vector);
+	RUN({ WRITE, REG_SELF, 5 }, { WINDOW }, { WRITE, REG_ESR, 0 }, { READ, REG_ESR });
+	EXPECT_EQ(0, taken(&self->vm));
+	EXPECT_EQ(0x20, RESULT(3));
 }
 
 /* Of two that wait the higher comes first, and the lower only after its EOI. */

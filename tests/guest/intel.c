@@ -139,6 +139,94 @@ TEST_F(intel, apic_accesses)
 	EXPECT_EQ(1, s.regs[0x80]);
 }
 
+/*
+ * An IPI to itself that is taken, read in ISR, and ended: 500 times.  As xAPIC, rbx
+ * has the registers; as x2APIC they are MSRs, of which ISR's still exits.
+ */
+GUEST(xapic_ipis, 64,
+	"mov $0xfee00000, %ebx; movl $0x1ff, 0xf0(%rbx); mov $500, %ecx\n"
+	"1: movl $0x40077, 0x300(%rbx); sti; nop; nop; cli\n"
+	"mov 0x130(%rbx), %eax; cmp $0x800000, %eax; jne 2f\n"
+	"movl $0, 0xb0(%rbx); mov 0x130(%rbx), %eax; test %eax, %eax; jnz 2f\n"
+	"mov 0x20(%rbx), %eax; mov 0x300(%rbx), %edx; cmp $0x40077, %edx; jne 2f\n"
+	"dec %ecx; jnz 1b\n"
+	"2: out %al, $0x10\n");
+GUEST(x2apic_ipis, 64,
+	"mov $500, %ebx; mov $0x80f, %ecx; mov $0x1ff, %eax; xor %edx, %edx; wrmsr\n"
+	"1: mov $0x83f, %ecx; mov $0x77, %eax; xor %edx, %edx; wrmsr; sti; nop; nop; cli\n"
+	"mov $0x80b, %ecx; xor %eax, %eax; wrmsr\n"
+	"mov $0x808, %ecx; mov $0x34, %eax; wrmsr; rdmsr; cmp $0x34, %eax; jne 2f\n"
+	"dec %ebx; jnz 1b\n"
+	"2: mov %ebx, %ecx; out %al, $0x10\n");
+
+/* Delivery and EOI by the processor: no exits, and an APIC that is right afterwards. */
+TEST_F(intel, virtual_interrupts)
+{
+	struct kvm_lapic_state s;
+	struct vm *vm = &self->vm;
+	u64 before;
+
+	if (!option("enable_apicv") || !option("unrestricted_guest") || !has_ctl(CPU2_CTLS, 9))
+		SKIP(return, "no virtual-interrupt delivery");
+	vm_create_full(vm);
+	vm_mode(vm, &vm->vcpu, LONG);
+	GUEST_LOAD(vm, xapic_ipis);
+	before = counter(vm, "exits");
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
+	EXPECT_EQ(0, vcpu_regs(&vm->vcpu).rcx);
+	EXPECT_EQ(500, trap(vm)->count);
+	EXPECT_EQ(0x77, trap(vm)->vector);
+	EXPECT_GT(100, counter(vm, "exits") - before);
+	ASSERT_EQ(0, ioctl(vm->vcpu.fd, KVM_GET_LAPIC, &s));
+	EXPECT_EQ(0x40077, *(u32 *)(s.regs + 0x300));
+
+	ASSERT_EQ(1, vcpu_set_msr(&vm->vcpu, 0x1b, vcpu_msr(&vm->vcpu, 0x1b) | BIT(10)));
+	vm_mode(vm, &vm->vcpu, LONG);
+	GUEST_LOAD(vm, x2apic_ipis);
+	before = counter(vm, "exits");
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
+	EXPECT_EQ(0, vcpu_regs(&vm->vcpu).rcx);
+	EXPECT_EQ(500, trap(vm)->count);
+	EXPECT_GT(100, counter(vm, "exits") - before);
+	ASSERT_EQ(0, ioctl(vm->vcpu.fd, KVM_GET_LAPIC, &s));
+	EXPECT_EQ(0x34, s.regs[0x80]);
+}
+
+/* What waits and what is in service at an exit is in KVM_GET_LAPIC, and goes on with KVM_SET_LAPIC. */
+GUEST(two_ipis, 64,
+	"mov $0xfee00000, %ebx; movl $0x1ff, 0xf0(%rbx)\n"
+	"movl $0x40071, 0x300(%rbx); sti; nop; nop; cli\n"
+	"movl $0x40069, 0x300(%rbx); movl $0x40081, 0x300(%rbx)\n"
+	"out %al, $0x11\n"
+	"sti; nop; nop; cli; mov 0x140(%rbx), %ecx; movl $0, 0xb0(%rbx)\n"
+	"movl $0, 0xb0(%rbx); sti; nop; nop; cli; movl $0, 0xb0(%rbx)\n"
+	"mov 0x130(%rbx), %edx; or 0x140(%rbx), %edx; or 0x230(%rbx), %edx\n"
+	"out %al, $0x10\n");
+
+TEST_F(intel, interrupts_in_service)
+{
+	struct kvm_lapic_state s;
+	struct vm *vm = &self->vm;
+	struct kvm_regs r;
+
+	vm_create_full(vm);
+	vm_mode(vm, &vm->vcpu, LONG);
+	GUEST_LOAD(vm, two_ipis);
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
+	ASSERT_EQ(0, ioctl(vm->vcpu.fd, KVM_GET_LAPIC, &s));
+	EXPECT_EQ(BIT(0x71 % 32), *(u32 *)(s.regs + 0x130));
+	EXPECT_EQ(BIT(0x69 % 32), *(u32 *)(s.regs + 0x230));
+	EXPECT_EQ(BIT(0x81 % 32), *(u32 *)(s.regs + 0x240));
+	EXPECT_EQ(1, trap(vm)->count);
+	ASSERT_EQ(0, ioctl(vm->vcpu.fd, KVM_SET_LAPIC, &s));
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
+	r = vcpu_regs(&vm->vcpu);
+	EXPECT_EQ(BIT(0x81 % 32), r.rcx);
+	EXPECT_EQ(0, r.rdx);
+	EXPECT_EQ(3, trap(vm)->count);
+	EXPECT_EQ(0x69, trap(vm)->vector);
+}
+
 /* Spinning at CPL 0 exits, and goes on; not where each round takes longer than the gap. */
 GUEST(spin, 64,
 	"mov $20000, %ecx\n"
