@@ -51,6 +51,7 @@ static bool has_decode_assists __ro_after_init;
 static bool has_flush_by_asid __ro_after_init;
 static bool has_tsc_aux __ro_after_init;
 static bool has_virt_ssbd __ro_after_init;	/* SSBD by LS_CFG or VIRT_SPEC_CTRL */
+static bool inject_by_virq __ro_after_init;	/* interrupts, where V_IRQ can */
 static u64 spec_ctrl_bits __ro_after_init;	/* what a guest may set */
 static u32 max_asid __ro_after_init;
 
@@ -302,6 +303,8 @@ static void __init find_features(void)
 	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
 		spec_ctrl_bits = 0;
 	npt = npt && boot_cpu_has(X86_FEATURE_NPT);
+	/* QEMU's emulation has a fault in EVENTINJ: see svm_inject_irq(). */
+	inject_by_virq = boot_cpu_has(X86_FEATURE_HYPERVISOR);
 }
 
 /* The data of the table that depends on the processor; the core reads it after setup. */
@@ -1892,10 +1895,12 @@ static bool svm_irq_allowed(struct kvm_vcpu *vcpu)
 }
 
 /*
- * An interrupt that the guest can take now is a virtual one, which the processor
- * delivers before the guest's next instruction; EVENTINJ does for one whose
- * delivery an exit interrupted.  (In the lab EVENTINJ has a fault that V_IRQ has
- * not: "An interrupt delivered twice" in Documentation/lab.rst.)
+ * Where the processor itself is a guest's, an interrupt that ours can take now is
+ * a virtual one, which the processor delivers before the guest's next instruction;
+ * EVENTINJ does for one whose delivery an exit interrupted.  (QEMU's EVENTINJ has
+ * a fault that its V_IRQ has not: "An interrupt delivered twice" in
+ * Documentation/lab.rst.  With Bochs, which does not say that it is an emulator,
+ * it is the other way round.)
  */
 static void svm_inject_irq(struct kvm_vcpu *vcpu)
 {
@@ -1908,7 +1913,7 @@ static void svm_inject_irq(struct kvm_vcpu *vcpu)
 		return;
 	}
 	put_off_nmi_window(svm);
-	if (svm_irq_allowed(vcpu) && !intercepted(svm, INTERCEPT_VINTR)) {
+	if (inject_by_virq && svm_irq_allowed(vcpu) && !intercepted(svm, INTERCEPT_VINTR)) {
 		svm->virq = true;
 		control->int_vector = vcpu->events.irq.nr;
 		control->int_ctl |= V_IRQ_INJECTION_BITS_MASK;
