@@ -181,6 +181,20 @@ static int run_for_a_moment(struct vcpu *vcpu)
 	return r;
 }
 
+/* Not from a state of noise where a guest's shutdown, or its single step, ends the host. */
+static bool may_run(u32 cmd)
+{
+	static const u32 noise[] = {
+		(u32)KVM_SET_REGS, (u32)KVM_SET_SREGS, (u32)KVM_SET_SREGS2, (u32)KVM_SET_GUEST_DEBUG,
+		(u32)KVM_SET_DEBUGREGS, (u32)KVM_SET_VCPU_EVENTS, (u32)KVM_SET_USER_MEMORY_REGION,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(noise); i++)
+		if (cmd == noise[i])
+			return !on_bochs_svm();
+	return true;
+}
+
 static void start_again(struct vm *vm)
 {
 	vm_destroy(vm);
@@ -206,7 +220,8 @@ static void start_again(struct vm *vm)
 	} else {									\
 		if (gives_fd(c_->cmd))							\
 			close(r_);							\
-		run_for_a_moment(&self->vm.vcpu);					\
+		if (may_run(c_->cmd))							\
+			run_for_a_moment(&self->vm.vcpu);				\
 		if (_IOC_DIR(c_->cmd) != _IOC_READ && c_->cmd != KVM_CHECK_EXTENSION)	\
 			start_again(&self->vm);						\
 	}										\
@@ -304,6 +319,7 @@ TEST_F_TIMEOUT(bad, kvm_run, 300)
 {
 	struct kvm_regs r;
 
+	MAY_SHUT_DOWN();
 	for (int i = 0; i < 300; i++) {
 		u8 *run = (u8 *)self->vm.vcpu.run;
 

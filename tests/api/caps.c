@@ -240,7 +240,8 @@ TEST_F(cap, exception_payload)
 	ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
 	EXPECT_EQ(14, trap(&self->vm)->vector);
 	EXPECT_EQ(6, trap(&self->vm)->error);
-	EXPECT_EQ(0xdead000, trap(&self->vm)->cr2);
+	if (!on_bochs_svm())	/* whose VMRUN does not load CR2 */
+		EXPECT_EQ(0xdead000, trap(&self->vm)->cr2);
 	e.exception.nr = 32;
 	EXPECT_EQ(EINVAL, err(ioctl(self->fd, KVM_SET_VCPU_EVENTS, &e)));
 }
@@ -463,7 +464,8 @@ TEST_F(cap, sync_regs)
 	run->s.regs.regs.rflags |= 0x200;
 	run->kvm_dirty_regs = KVM_SYNC_X86_VALID_FIELDS;
 	ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
-	EXPECT_EQ(0x5555, vcpu_sregs(&self->vm.vcpu).cr2);
+	if (!on_bochs_svm())	/* whose VMRUN does not load CR2 */
+		EXPECT_EQ(0x5555, vcpu_sregs(&self->vm.vcpu).cr2);
 	EXPECT_EQ(0x44, trap(&self->vm)->vector);
 	EXPECT_EQ(0, run->kvm_dirty_regs);
 	/* impossible: nothing runs */

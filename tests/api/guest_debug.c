@@ -60,6 +60,7 @@ static int run(struct vm *vm)
 
 TEST_F(debug, single_step)
 {
+	EXITS_WHILE_STEPPING();
 	ASSERT_EQ(0, set_debug(&self->vm, KVM_GUESTDBG_SINGLESTEP, 0, 0));
 	for (size_t i = 1; i < ARRAY_LEN(step_at); i++) {
 		ASSERT_EQ(KVM_EXIT_DEBUG, run(&self->vm))
@@ -83,6 +84,7 @@ TEST_F(debug, guests_own_trap_flag)
 {
 	struct kvm_regs r = vcpu_regs(&self->vm.vcpu);
 
+	EXITS_WHILE_STEPPING();
 	r.rflags |= BIT(8);
 	vcpu_set_regs(&self->vm.vcpu, &r);
 	ASSERT_EQ(0, set_debug(&self->vm, KVM_GUESTDBG_SINGLESTEP, 0, 0));
@@ -118,6 +120,9 @@ TEST_F(debug, steps_over_popf)
 	static const u8 at[] = { 5, 7, 8, 9, 10 };
 
 	GUEST_LOAD(&self->vm, popf);
+	/* once without: no page fault exits later, which Bochs would not survive */
+	ASSERT_EQ(KVM_EXIT_HLT, run(&self->vm));
+	vm_mode(&self->vm, &self->vm.vcpu, LONG);
 	ASSERT_EQ(0, set_debug(&self->vm, KVM_GUESTDBG_SINGLESTEP, 0, 0));
 	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
 		ASSERT_EQ(KVM_EXIT_DEBUG, run(&self->vm));
@@ -144,6 +149,12 @@ TEST_F(debug, software_breakpoint)
 	EXPECT_EQ(0, trap(&self->vm)->count);
 }
 
+/* Bochs writes no bits of an intercepted #DB to DR6, where APM 2 has them. */
+static u64 dr6_of(u64 bits)
+{
+	return on_bochs_svm() ? 0 : bits;
+}
+
 TEST_F(debug, hardware_breakpoint)
 {
 	if (on_tcg())
@@ -155,7 +166,7 @@ TEST_F(debug, hardware_breakpoint)
 			TH_LOG("at %u", step_at[i]);
 		EXPECT_EQ(DB_VECTOR, self->run->debug.arch.exception);
 		EXPECT_EQ(GPA_CODE + step_at[i], self->run->debug.arch.pc);
-		EXPECT_EQ(1, self->run->debug.arch.dr6 & 0xf);
+		EXPECT_EQ(dr6_of(1), self->run->debug.arch.dr6 & 0xf);
 		EXPECT_EQ(0x402, self->run->debug.arch.dr7 & ~BIT(10) & ~BIT(0) ? 0x402 : 0);
 		ASSERT_EQ(0, set_debug(&self->vm, 0, 0, 0));
 		ASSERT_EQ(KVM_EXIT_HLT, run(&self->vm));
@@ -170,7 +181,7 @@ TEST_F(debug, watchpoint)
 	ASSERT_EQ(0, set_debug(&self->vm, KVM_GUESTDBG_USE_HW_BP, GPA_DATA, 0x402 | 1 << 16 | 2 << 18));
 	ASSERT_EQ(KVM_EXIT_DEBUG, run(&self->vm));
 	EXPECT_EQ(GPA_CODE + 17, self->run->debug.arch.pc);
-	EXPECT_EQ(1, self->run->debug.arch.dr6 & 0xf);
+	EXPECT_EQ(dr6_of(1), self->run->debug.arch.dr6 & 0xf);
 	ASSERT_EQ(KVM_EXIT_HLT, run(&self->vm));
 }
 

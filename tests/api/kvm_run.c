@@ -253,11 +253,15 @@ TEST_F(run, exit_debug)
 	struct kvm_guest_debug d = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP };
 
 	GUEST_LOAD(&self->vm, nops);
+	/* once without: no page fault exits later, which Bochs would not survive */
+	ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+	vm_mode(&self->vm, &self->vm.vcpu, LONG);
 	ASSERT_EQ(0, ioctl(self->vm.vcpu.fd, KVM_SET_GUEST_DEBUG, &d));
 	ASSERT_EQ(KVM_EXIT_DEBUG, vm_run(&self->vm));
 	EXPECT_EQ(DB_VECTOR, self->run->debug.arch.exception);
 	EXPECT_EQ(GPA_CODE + 1, self->run->debug.arch.pc);
-	EXPECT_NE(0, self->run->debug.arch.dr6 & BIT(14));
+	if (!on_bochs_svm())	/* which writes no bits of an intercepted #DB to DR6 */
+		EXPECT_NE(0, self->run->debug.arch.dr6 & BIT(14));
 }
 
 TEST_F(run, exit_hlt)
@@ -279,6 +283,7 @@ TEST_F(run, exit_irq_window_open)
 
 TEST_F(run, exit_shutdown)
 {
+	MAY_SHUT_DOWN();
 	GUEST_LOAD(&self->vm, triple);
 	memset(self->vm.mem + GPA_DATA, 0, 16);
 	ASSERT_EQ(KVM_EXIT_SHUTDOWN, vm_run(&self->vm));

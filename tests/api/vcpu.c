@@ -257,6 +257,7 @@ TEST_F(run, triple_fault)
 {
 	struct kvm_sregs s = vcpu_sregs(&self->vm.vcpu);
 
+	MAY_SHUT_DOWN();
 	s.idt.limit = 0;
 	vcpu_set_sregs(&self->vm.vcpu, &s);
 	GUEST_LOAD(&self->vm, no_idt);

@@ -167,8 +167,10 @@ static void acknowledge(struct vcpu *v, volatile u32 *data)
 
 TEST_F(apf, one_page)
 {
-	u32 token = FAULT(3);
+	u32 token;
 
+	LOADS_CR2();
+	token = FAULT(3);
 	EXPECT_NE(0, token);
 	EXPECT_NE(ALL, token);
 	EXPECT_EQ(self->lazy + 3 * PF_SIZE, wanted(self->uffd));
@@ -186,6 +188,7 @@ TEST_F(apf, one_token_at_a_time)
 {
 	u32 token[3], first, second;
 
+	LOADS_CR2();
 	for (int i = 0; i < 3; i++) {
 		token[i] = FAULT(i);
 		EXPECT_EQ(self->lazy + i * PF_SIZE, wanted(self->uffd));

@@ -371,8 +371,10 @@ TEST_F(event, exceptions)
 			TH_LOG("%s", cases[i].name);
 		EXPECT_EQ(cases[i].rip < 0 ? addr : GPA_CODE + (u64)cases[i].rip, t->rip)
 			TH_LOG("%s", cases[i].name);
-		EXPECT_EQ(cases[i].cr2 ? addr : cr2, t->cr2)
-			TH_LOG("%s", cases[i].name);
+		/* Bochs' VMRUN does not load CR2 */
+		if (cases[i].cr2 || !on_bochs_svm())
+			EXPECT_EQ(cases[i].cr2 ? addr : cr2, t->cr2)
+				TH_LOG("%s", cases[i].name);
 	}
 }
 
@@ -403,7 +405,16 @@ TEST_F(event, double_fault)
 	if (!on_tcg()) {
 		EXPECT_EQ(UD_VECTOR * 8 + 2, trap(&self->vm)->error & ~1ULL);
 	}
-	/* and with no gate for #DF either: shutdown */
+}
+
+/* With no gate for #DF either. */
+TEST_F(event, shutdown)
+{
+	u8 *idt = self->vm.mem + GPA_IDT;
+	int gate = variant->mode == LONG ? 16 : 8;
+
+	MAY_SHUT_DOWN();
+	idt[GP_VECTOR * gate + 5] &= 0x7f;
 	idt[DF_VECTOR * gate + 5] &= 0x7f;
 	idt[NP_VECTOR * gate + 5] &= 0x7f;
 	CODE(&self->vm, "\xb9\xef\xbe\xad\xde\x0f\x32");
@@ -414,6 +425,7 @@ TEST_F(event, double_fault)
 /* A single step of the guest's own. */
 TEST_F(event, trap_flag)
 {
+	EXITS_WHILE_STEPPING();
 	/* nop; nop; out 10h, al: not HLT, which a pending trap wakes */
 	CODE(&self->vm, "\x90\x90\xe6\x10");
 	go(&self->vm, BIT(8));
@@ -428,6 +440,7 @@ TEST_F(event, trap_flag_over_exit)
 {
 	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 0x102, .rdx = 0x10 };
 
+	EXITS_WHILE_STEPPING();
 	/* cpuid; out 10h, al; nop; out 11h, al */
 	CODE(&self->vm, "\x0f\xa2\xe6\x10\x90\xe6\x11");
 	vcpu_set_regs(&self->vm.vcpu, &r);

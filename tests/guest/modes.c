@@ -67,6 +67,7 @@ TEST_F(modes, saved_and_restored)
 	struct kvm_guest_debug d = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP };
 	int exit, steps = 0;
 
+	EXITS_WHILE_STEPPING();
 	vcpu_set_regs(&self->vm.vcpu, &r);
 	ASSERT_EQ(0, ioctl(self->vm.vcpu.fd, KVM_SET_GUEST_DEBUG, &d));
 	for (;;) {

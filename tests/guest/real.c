@@ -164,6 +164,7 @@ TEST_F(real, single_steps)
 	struct vm *vm = &self->vm;
 	struct kvm_regs r = { .rsp = 0xf000, .rflags = 2 };
 
+	EXITS_WHILE_STEPPING();
 	GUEST_LOAD(vm, steps);
 	vcpu_set_regs(&vm->vcpu, &r);
 	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
@@ -260,7 +261,8 @@ TEST_F(real, privileged)
 	ASSERT_EQ(KVM_EXIT_HLT, vm_run(vm)) {
 		vcpu_dump(&vm->vcpu, "privileged");
 	}
-	EXPECT_EQ(1, self->trap->count);
+	/* of an INT that a page fault exit interrupts, Bochs reports an older event as interrupted */
+	EXPECT_TRUE(self->trap->count == 1 || (on_bochs_svm() && self->trap->count == 2));
 	EXPECT_EQ(0x42, self->trap->vector);
 	EXPECT_EQ(0, memcmp(data + 0x100, "\xff\x07\x00\x10\x00\x00", 6));
 	EXPECT_EQ(2, *(u16 *)(data + 0x110) & 0xf);
@@ -366,6 +368,7 @@ TEST_F(prot, vm86)
 {
 	struct vm *vm = &self->vm;
 
+	NOT_ON_BOCHS_SVM("an exit from virtual-8086 mode would end the emulator");
 	GUEST_LOAD(vm, to_vm86);
 	vm_load(vm, GPA_CODE + 0x200, guest_in_vm86, guest_in_vm86_end);
 	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm)) {

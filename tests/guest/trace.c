@@ -262,11 +262,19 @@ TEST(trace)
 		PROGRAM(ports, LONG), PROGRAM(mmio, LONG), PROGRAM(faults, LONG),
 		PROGRAM(system, LONG), PROGRAM(strings, LONG), PROGRAM(real, REAL),
 		PROGRAM(prot, PROT), PROGRAM(pae, PAE), PROGRAM(pg32, PG32),
-		PROGRAM(user, LONG), PROGRAM(shutdown, LONG),
+		PROGRAM(user, LONG),
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
 		EXPECT_TRUE(run_program(&programs[i]));
+}
+
+TEST(shutdown)
+{
+	static const struct program program = PROGRAM(shutdown, LONG);
+
+	MAY_SHUT_DOWN();
+	EXPECT_TRUE(run_program(&program));
 }
 
 TEST_HARNESS_MAIN

@@ -9,6 +9,7 @@
 emulator_packages=(bochs bochsbios vgabios isolinux syslinux-common xorriso)
 initramfs_drivers=(ata_piix sr_mod isofs)
 lab_root="cd"
+emulator_name=bochs
 
 # The small userland of the lab host, whatever the command is.
 base_packages=(bash coreutils findutils grep kmod mawk mount procps sed util-linux)

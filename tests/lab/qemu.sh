@@ -8,6 +8,7 @@
 emulator_packages=(qemu-system-x86 seabios)
 initramfs_drivers=(virtio_pci 9pnet_virtio 9p virtio_console)
 lab_root=9p
+emulator_name=qemu
 
 emulator_options() {
 	: "${smp:=2}" "${mem:=3G}" "${cpu:=max}"
