@@ -93,7 +93,7 @@ GUEST(ops, 64,
 	"	mov %rax, -8(%rsi)\n"
 	"	jmp 1b\n"
 	"13:	sti\n	hlt\n	cli\n	jmp 1b\n"
-	"14:	sti\n	nop\n	nop\n	cli\n	jmp 1b\n"
+	"14:	sti\n	nop\n	nop\n	cli\n	sti\n	nop\n	nop\n	cli\n	jmp 1b\n"
 	"15:	sti\n"
 	"2:	pause\n	dec %rdi\n	jnz 2b\n	cli\n	jmp 1b\n"
 	"16:	sti\n"

@@ -14,7 +14,8 @@
 
 /*
  * Sizes are 1 to 8 by the name's digit.  HALT, WINDOW and SPIN (val rounds) let
- * interrupts in.  What is read comes to val.
+ * interrupts in; WINDOW twice, as in Bochs' SVM an exit in STI's shadow puts an
+ * interrupt off until IF changes again.  What is read comes to val.
  */
 enum { END, OUT1, OUT2, OUT4, IN1, IN2, IN4, WR1, WR2, WR4, WR8, RD1, RD4, RD8, HALT, WINDOW, SPIN };
 
@@ -48,7 +49,7 @@ GUEST(ops, 64,
 	"22:	mov (%rdx), %eax\n	jmp 9f\n"
 	"23:	mov (%rdx), %rax\n	jmp 9f\n"
 	"24:	sti\n	hlt\n	cli\n	jmp 1b\n"
-	"25:	sti\n	nop\n	nop\n	cli\n	jmp 1b\n"
+	"25:	sti\n	nop\n	nop\n	cli\n	sti\n	nop\n	nop\n	cli\n	jmp 1b\n"
 	"26:	sti\n"
 	"3:	pause\n	dec %rdi\n	jnz 3b\n	cli\n	jmp 1b\n"
 	"9:	mov %rax, -8(%rsi)\n	jmp 1b\n");
