@@ -110,7 +110,7 @@ check-peer:
 
 check-guests:
 	+@MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' ROWS='$(ROWS)' LIST='$(LIST)' \
-		SCREENSHOT='$(SCREENSHOT)' VENDOR='$(VENDOR)' tests/guests/check
+		SCREENSHOT='$(SCREENSHOT)' VENDOR='$(VENDOR)' CPU='$(CPU)' tests/guests/check
 
 demo:
 	+@MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' \
@@ -159,7 +159,7 @@ help:
 	@echo '  make check-peer       the kernel'"'"'s own KVM selftests on our modules; STOCK=1'
 	@echo '  make check-guests     systems, firmware and a memory test under QEMU, a line for'
 	@echo '                        each; ROWS=REGEX, LIST=1, STOCK=1, SCREENSHOT=FILE.png;'
-	@echo '                        VENDOR=intel: a few of them'
+	@echo '                        VENDOR=intel: a few of them; CPU=MODEL'
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock;'
