@@ -70,7 +70,7 @@ long_mode:
 	rep	movsq
 	cld
 	movl	%edx, %esi
-	movl	$KERNEL, %eax
+	movl	$ENTRY, %eax			/* not the first of it in 6.12 */
 	jmp	*%rax
 
 	.balign	8
