@@ -790,6 +790,17 @@ static void vmx_prepare_guest_switch(struct kvm_vcpu *vcpu)
  * ---- run and exit ----
  */
 
+static unsigned long hw_rflags(struct vcpu_vmx *vmx)
+{
+	struct kvm_vcpu *vcpu = &vmx->vcpu;
+
+	if (!(vcpu->regs_avail & BIT(VCPU_EXREG_RFLAGS))) {
+		vcpu->regs_avail |= BIT(VCPU_EXREG_RFLAGS);
+		vmx->rflags = vmcs_read(GUEST_RFLAGS);
+	}
+	return vmx->rflags;
+}
+
 /*
  * What an exit interrupted (SDM 3C "Information for VM Exits That Occur During
  * Event Delivery").  INT n, INT3 and INTO have not moved RIP yet and are simply
@@ -802,7 +813,6 @@ static void requeue_interrupted(struct vcpu_vmx *vmx, u32 info)
 	u8 vector = info & VECTORING_INFO_VECTOR_MASK;
 	bool ours = ex->injected && ex->vector == vector;
 	bool has_code = info & VECTORING_INFO_DELIVER_CODE_MASK;
-	bool irq_ours = vcpu->events.irq.injected;
 
 	kvm_clear_injected(vcpu);
 	if (!(info & VECTORING_INFO_VALID_MASK))
@@ -814,9 +824,6 @@ static void requeue_interrupted(struct vcpu_vmx *vmx, u32 info)
 		kvm_requeue_nmi(vcpu);
 		break;
 	case INTR_TYPE_EXT_INTR:
-		/* One that the processor took by itself is in service; Bochs 2.7 gives some vector. */
-		if (!irq_ours && vcpu->lapic && vcpu->lapic->virtual_delivery)
-			vector = vcpu->lapic->highest_isr;
 		kvm_requeue_irq(vcpu, vector, false);
 		break;
 	case INTR_TYPE_SOFT_EXCEPTION:
@@ -828,6 +835,24 @@ static void requeue_interrupted(struct vcpu_vmx *vmx, u32 info)
 				      has_code ? vmcs_read32(IDT_VECTORING_ERROR_CODE) : 0);
 		break;
 	}
+}
+
+/*
+ * The same field, of an entry at which nothing was put in.  For an interrupt that
+ * the processor took by itself Bochs 2.7 has some earlier event there; but it is
+ * in service, and the guest still as it was, with interrupts on.
+ */
+static u32 vectoring_info(struct vcpu_vmx *vmx)
+{
+	const struct kvm_lapic *apic = vmx->vcpu.lapic;
+	u32 info = vmcs_read32(IDT_VECTORING_INFO_FIELD);
+
+	if (likely(!vmx_caps.wrong_vectoring || !(info & VECTORING_INFO_VALID_MASK)))
+		return info;
+	if (!apic || !apic->virtual_delivery || apic->highest_isr < 0 ||
+	    !(hw_rflags(vmx) & X86_EFLAGS_IF))
+		return info;
+	return VECTORING_INFO_VALID_MASK | INTR_TYPE_EXT_INTR | apic->highest_isr;
 }
 
 /* The entry did not happen: what was to be injected still is, in vcpu->events. */
@@ -974,24 +999,13 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 		vmx->injected = false;
 		requeue_interrupted(vmx, vmcs_read32(IDT_VECTORING_INFO_FIELD));
 	} else if (BIT_ULL(vmx->exit_reason & 63) & VECTORING_REASONS) {
-		requeue_interrupted(vmx, vmcs_read32(IDT_VECTORING_INFO_FIELD));
+		requeue_interrupted(vmx, vectoring_info(vmx));
 	}
 }
 
 static bool in_64bit_code(struct kvm_vcpu *vcpu)
 {
 	return is_long_mode(vcpu) && is_64bit_code(vcpu);
-}
-
-static unsigned long hw_rflags(struct vcpu_vmx *vmx)
-{
-	struct kvm_vcpu *vcpu = &vmx->vcpu;
-
-	if (!(vcpu->regs_avail & BIT(VCPU_EXREG_RFLAGS))) {
-		vcpu->regs_avail |= BIT(VCPU_EXREG_RFLAGS);
-		vmx->rflags = vmcs_read(GUEST_RFLAGS);
-	}
-	return vmx->rflags;
 }
 
 /* Before an event, which ends it: VM entry refuses the two together. */

@@ -122,6 +122,7 @@ struct vmx_caps {
 	u64 spec_ctrl_bits;		/* what a guest may set */
 	u32 revision;			/* of the VMCS */
 	bool tsc_aux;
+	bool wrong_vectoring;		/* IDT-vectoring information of virtual interrupts */
 };
 
 /* A CPU's share; touched on that CPU only, preemption off. */

@@ -394,11 +394,16 @@ static void __init find_paging(void)
  */
 static void __init find_apic(void)
 {
+	u64 pin;
+
 	if (!vmx_ept || !(vmx_ctl.cpu & CPU_BASED_TPR_SHADOW) ||
 	    !(vmx_ctl.cpu2 & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES))
 		vmx_apicv = false;
 	/* Where real mode is another, its events are put in by software. */
 	vmx_vid = vmx_apicv && vmx_unrestricted && (vmx_ctl.cpu2 & VMX_VID_CTLS) == VMX_VID_CTLS;
+	/* Hardware has this together with posted interrupts; Bochs 2.7, whose fault it is, has not. */
+	rdmsrl(MSR_IA32_VMX_PINBASED_CTLS, pin);
+	vmx_caps.wrong_vectoring = vmx_vid && !(pin >> 32 & PIN_BASED_POSTED_INTR);
 	if (!vmx_apicv)
 		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
 	if (!vmx_vid)
