@@ -303,7 +303,7 @@ static void __init find_features(void)
 	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
 		spec_ctrl_bits = 0;
 	npt = npt && boot_cpu_has(X86_FEATURE_NPT);
-	/* QEMU's emulation has a fault in EVENTINJ: see svm_inject_irq(). */
+	/* QEMU's emulation has a fault in EVENTINJ: see inject_by_event(). */
 	inject_by_virq = boot_cpu_has(X86_FEATURE_HYPERVISOR);
 }
 
@@ -1895,12 +1895,21 @@ static bool svm_irq_allowed(struct kvm_vcpu *vcpu)
 }
 
 /*
+ * The lab's emulator may deliver an interrupt of EVENTINJ once more, unless an exit
+ * comes first: "An interrupt delivered twice" in Documentation/lab.rst.
+ */
+static void inject_by_event(struct vcpu_svm *svm, u8 vector)
+{
+	svm->vmcb->control.event_inj = vector | SVM_EVTINJ_TYPE_INTR | SVM_EVTINJ_VALID;
+	if (inject_by_virq)
+		svm->exit_soon = true;
+}
+
+/*
  * Where the processor itself is a guest's, an interrupt that ours can take now is
  * a virtual one, which the processor delivers before the guest's next instruction;
- * EVENTINJ does for one whose delivery an exit interrupted.  (QEMU's EVENTINJ has
- * a fault that its V_IRQ has not: "An interrupt delivered twice" in
- * Documentation/lab.rst.  With Bochs, which does not say that it is an emulator,
- * it is the other way round.)
+ * EVENTINJ does for the rest.  (With Bochs, which does not say that it is an
+ * emulator, V_IRQ has the faults.)
  */
 static void svm_inject_irq(struct kvm_vcpu *vcpu)
 {
@@ -1913,25 +1922,26 @@ static void svm_inject_irq(struct kvm_vcpu *vcpu)
 		return;
 	}
 	put_off_nmi_window(svm);
-	if (inject_by_virq && svm_irq_allowed(vcpu) && !intercepted(svm, INTERCEPT_VINTR)) {
-		svm->virq = true;
-		control->int_vector = vcpu->events.irq.nr;
-		control->int_ctl |= V_IRQ_INJECTION_BITS_MASK;
-		mark_dirty(svm, CLEAN_INTR);
-	} else {
-		control->event_inj = vcpu->events.irq.nr | SVM_EVTINJ_TYPE_INTR | SVM_EVTINJ_VALID;
+	if (!inject_by_virq || !svm_irq_allowed(vcpu)) {
+		inject_by_event(svm, vcpu->events.irq.nr);
+		return;
 	}
+	/* A window that still stands was for this one. */
+	if (intercepted(svm, INTERCEPT_VINTR))
+		clear_irq_window(svm);
+	svm->virq = true;
+	control->int_vector = vcpu->events.irq.nr;
+	control->int_ctl |= V_IRQ_INJECTION_BITS_MASK;
+	mark_dirty(svm, CLEAN_INTR);
 }
 
 /* What V_IRQ would inject goes by EVENTINJ: V_IRQ has another use, or comes too late. */
 static void free_virq(struct vcpu_svm *svm)
 {
-	struct vmcb_control_area *control = &svm->vmcb->control;
-
 	if (!svm->virq)
 		return;
 	withdraw_virq(svm);
-	control->event_inj = control->int_vector | SVM_EVTINJ_TYPE_INTR | SVM_EVTINJ_VALID;
+	inject_by_event(svm, svm->vmcb->control.int_vector);
 }
 
 static void svm_inject_nmi(struct kvm_vcpu *vcpu)
