@@ -204,15 +204,23 @@ static inline bool on_tcg(void)
 	return ebx == 0x54474354 && ecx == 0x43544743;	/* "TCGTCGTCGTCG" */
 }
 
+/* Whether the host's processor is Bochs', which takes long for everything. */
+static inline bool on_bochs(void)
+{
+	const char *emulator = getenv("LAB_EMULATOR");
+
+	return emulator && !strcmp(emulator, "bochs");
+}
+
 /*
  * Whether the host's SVM is Bochs', which departs from the manual in other places,
  * and can end the whole lab host; each use says where.
  */
 static inline bool on_bochs_svm(void)
 {
-	const char *emulator = getenv("LAB_EMULATOR"), *module = getenv("LAB_VENDOR_MODULE");
+	const char *module = getenv("LAB_VENDOR_MODULE");
 
-	return emulator && module && !strcmp(emulator, "bochs") && !strcmp(module, "kvm_amd");
+	return on_bochs() && module && !strcmp(module, "kvm_amd");
 }
 
 /* Ahead of what that cannot do, or not survive. */
