@@ -81,24 +81,17 @@ image_paths() {
 	} | sort -u | sed 's/[\\=]/\\&/g' | awk -v empty="$dir/empty" '/\/$/ { print $0 "=" empty; next } { print $0 "=" $0 }'
 }
 
-make_raw_kernel() {	# FILE
-	[ ! "$1" -nt "$KIMAGE" ] || [ ! "$1" -nt "$TOP/tests/lab/raw-kernel.S" ] || return 0
-	need_packages gcc binutils zstd
-	quietly "$TOP/tests/lab/raw-kernel" "$KIMAGE" "$1"
-}
-
 make_image() {	# FILE
-	local boot=$dir/isolinux kernel=$KVM_CACHE/raw-$KVER
+	local boot=$dir/isolinux
 
 	mkdir -p "$boot" "$dir/empty"
 	cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 "$boot/"
 	printf 'DEFAULT lab\nPROMPT 0\nTIMEOUT 0\nLABEL lab\nKERNEL vmlinuz\nINITRD initrd\nAPPEND %s\n' \
 		"$cmdline" >"$boot/isolinux.cfg"
-	locked "raw-$KVER" make_raw_kernel "$kernel" || return
 	image_paths >"$dir/paths" || return
 	quietly xorriso -report_about SORRY -as mkisofs -quiet -o "$1" -R -iso-level 3 -D -graft-points \
 		-c isolinux/boot.cat -b isolinux/isolinux.bin -no-emul-boot -boot-load-size 4 -boot-info-table \
-		-path-list "$dir/paths" /isolinux="$boot" /isolinux/vmlinuz="$kernel" /isolinux/initrd="$dir/initrd"
+		-path-list "$dir/paths" /isolinux="$boot" /isolinux/vmlinuz="$image" /isolinux/initrd="$dir/initrd"
 }
 
 # Set `emulator`, the command that is the emulated machine.

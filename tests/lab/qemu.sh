@@ -25,7 +25,7 @@ emulator_command() {
 	emulator=(
 		qemu-system-x86_64 -machine q35 -cpu "$cpu" -smp "$smp" -m "$mem"
 		-nodefaults -display none -monitor none -no-reboot
-		-kernel "$KIMAGE" -initrd "$dir/initrd" -append "$cmdline"
+		-kernel "$image" -initrd "$dir/initrd" -append "$cmdline"
 		-serial "file:$log"
 		-virtfs "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
 		-device virtio-serial-pci

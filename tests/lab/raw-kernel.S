@@ -5,8 +5,11 @@
  * put at 1 MB, to the 64-bit one's (Documentation/x86/boot.rst of the kernel). ESI
  * is the boot parameters' address all the way. The kernel follows this code, and
  * is moved to where it is linked for, 16 MB: upwards, over itself, so backwards.
+ * As there, five levels of page tables where the processor has them, but "no5lvl"
+ * is not looked for.
  */
 	.set	BP_SCRATCH, 0x1e4
+	.set	XLOADFLAGS, 0x236
 	.set	KERNEL, 0x1000000
 
 	.text
@@ -41,8 +44,27 @@ _start:
 	leal	gdt - _start(%ebp), %eax
 	movl	%eax, gdt_pointer + 2 - _start(%ebp)
 	lgdt	gdt_pointer - _start(%ebp)
-	movl	%cr4, %eax
+
+	testb	$0x40, XLOADFLAGS(%esi)		/* XLF_5LEVEL_ENABLED */
+	jz	4f
+	xorl	%eax, %eax
+	cpuid
+	cmpl	$7, %eax
+	jb	4f
+	movl	$7, %eax
+	xorl	%ecx, %ecx
+	cpuid
+	andl	$0x10000, %ecx			/* LA57 */
+	jz	4f
+	leal	0x7(%edi), %eax
+	addl	$6 * 4096, %edi
+	movl	%eax, (%edi)
+	movl	$0x1000, %ecx			/* and its bit in CR4 */
+	jmp	5f
+4:	xorl	%ecx, %ecx
+5:	movl	%cr4, %eax
 	orl	$0x20, %eax			/* PAE */
+	orl	%ecx, %eax
 	movl	%eax, %cr4
 	movl	%edi, %cr3
 	movl	$0xc0000080, %ecx		/* EFER.LME */
@@ -84,5 +106,6 @@ gdt_pointer:
 
 	.balign	4096
 pml4:
-	.fill	6 * 4096
+	.fill	6 * 4096			/* itself, a PDPT, four page directories */
+	.fill	4096				/* with LA57 the PML5 */
 end:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The Intel machine: what `run` makes of a command's end there, and what comes
-# along in its image. Few boots, as each takes some 20 seconds of a processor.
+# along in its image. Few boots, as each takes some 16 seconds of a processor.
 # timeout: 600
 
 lab=$(cd -- "$(dirname -- "$0")/.." && pwd)
