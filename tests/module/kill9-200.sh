@@ -11,17 +11,8 @@
 echo "1..4"
 "$vmm" 10	# whatever the first ones allocate for good
 kvm_before=$(references kvm)
-before=$(memory_used)
-verdict "200 killed" "$vmm" 200
+verdict "200 killed" growth_of "$vmm" 200
 verdict "no reference to $vendor" references_are "$vendor" 0
 verdict "no reference to kvm more than before" references_are kvm "$kvm_before"
-now=$(memory_used)
-more=$((now - before))
-if [ $more -ge 12288 ]; then
-	# what leaks is lost each time; what the kernel's allocators keep is not
-	echo "# $more kB more in use; the same once more"
-	"$vmm" 200
-	more=$(($(memory_used) - now))
-fi
 # 200 leaks of one page would be 800 kB, and of a guest's touched memory 200 MB
-verdict "memory is back: $more kB more in use" [ $more -lt 12288 ]
+verdict "memory is back" memory_is_back 600 "$vmm" 200

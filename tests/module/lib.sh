@@ -32,10 +32,38 @@ references_are() {	# MODULE COUNT
 	return 1
 }
 
-# Memory in use in kB, with what can be had back given back.
+# Memory in use in kB, with what can be had back given back.  Free pages that wait on
+# a processor's list, megabytes more or less each time, do not count as free there.
 memory_used() {
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
 	sleep 1
-	awk '$1 == "MemTotal:" { total = $2 } $1 == "MemFree:" { print total - $2 }' /proc/meminfo
+	awk '$1 == "MemTotal:" { used += $2 } $1 == "MemFree:" { used -= $2 } $1 == "count:" { used -= $2 * 4 }
+		END { print used }' /proc/meminfo /proc/zoneinfo
+}
+
+# Run the command, and set `more` to the memory in kB that is in use since.
+growth_of() {	# COMMAND...
+	local before status=0
+
+	before=$(memory_used)
+	"$@" || status=$?
+	more=$(($(memory_used) - before))
+	return $status
+}
+
+# Whether what growth_of() ran leaves nothing behind: what leaks is lost each time,
+# what the kernel's allocators keep for later is not.  KASAN keeps what was freed for
+# a while; where it is, kmemleak looks, too.
+memory_is_back() {	# KB COMMAND...
+	local limit=$1
+
+	shift
+	[ ! -e /sys/kernel/debug/kmemleak ] || limit=12288
+	if [ "$more" -ge "$limit" ]; then
+		echo "# $more kB more in use; the same once more"
+		growth_of "$@" || return
+	fi
+	echo "# $more kB more in use"
+	[ "$more" -lt "$limit" ]
 }
