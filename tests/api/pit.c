@@ -184,8 +184,13 @@ TEST_F(pit, shortest_period)
 		u64 t = now_ns();
 
 		RUN(vm, { OUT1, 0x43, 0x10 | mode << 1 }, { OUT1, 0x40, 1 }, { SPIN, 0, 20000 });
-		t = now_ns() - t;
 		n = taken(vm);
+		/* the timer may be the host's other processor's, whose turn in the lab comes later */
+		while (!n && now_ns() - t < 5000000000) {
+			RUN(vm, { SPIN, 0, 20000 });
+			n = taken(vm);
+		}
+		t = now_ns() - t;
 		EXPECT_LE(1, n);
 		/* two for each of 100 us: the lab may give one twice */
 		EXPECT_GE(2 * t / 100000 + 10, n);
