@@ -21,6 +21,10 @@ override BUILD := $(abspath $(BUILD))
 INSTALL_HDR_PATH ?= $(CURDIR)/build/usr
 export KVM_CACHE ?= $(CURDIR)/.cache
 
+# All that kbuild reads: these folders, and the sources beside this file.
+FOLDERS := compat devices emulator include svm vmx
+SOURCES := Kbuild $(wildcard *.[chS])
+
 kbuild = $(MAKE) -C $(KDIR) M=$(BUILD)
 
 .PHONY: all modules
@@ -32,8 +36,9 @@ modules: links
 .PHONY: links
 links: have-headers
 	@mkdir -p $(BUILD)
-	@find $(BUILD) -maxdepth 1 -type l ! -exec test -e {} \; -delete
-	@ln -sfn $(CURDIR)/Kbuild $(wildcard $(CURDIR)/*.[chS]) $(CURDIR)/include $(CURDIR)/compat $(BUILD)/
+	@cd $(BUILD) && for d in $(FOLDERS); do [ ! -h $$d ] || rm $$d; done
+	@find $(BUILD) -type l ! -exec test -e {} \; -delete
+	@cp -rsf $(addprefix $(CURDIR)/,$(SOURCES) $(FOLDERS)) $(BUILD)/
 
 .PHONY: have-headers
 have-headers:
@@ -65,7 +70,7 @@ dkms_dir = $(DESTDIR)/usr/src/kvm-$(VERSION)
 dkms-sources:
 	rm -rf $(dkms_dir)
 	install -d $(dkms_dir)
-	cp -r Kbuild $(wildcard *.[chS]) include compat $(dkms_dir)/
+	cp -r $(SOURCES) $(FOLDERS) $(dkms_dir)/
 	chmod -R u=rwX,go=rX $(dkms_dir)
 	sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf >$(dkms_dir)/dkms.conf
 
@@ -82,7 +87,7 @@ deb:
 	@dpkg-checkbuilddeps || { echo "apt-get install dpkg-dev debhelper dh-dkms" >&2; exit 1; }
 	rm -rf build/deb
 	mkdir -p build/deb/kvm-$(VERSION)
-	cp -r Makefile README.md dkms.conf Kbuild $(wildcard *.[chS]) include compat debian Documentation build/deb/kvm-$(VERSION)/
+	cp -r Makefile README.md dkms.conf $(SOURCES) $(FOLDERS) debian Documentation build/deb/kvm-$(VERSION)/
 	cd build/deb/kvm-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -b -us -uc
 	rm -rf build/deb/kvm-$(VERSION)
 	@echo "build/deb/kvm-dkms_$(VERSION)_amd64.deb"

@@ -10,7 +10,7 @@
 #include "kvm_lapic.h"
 #include "trace.h"
 #include "x86_emulate.h"
-#include "x87_insns.h"
+#include "emulator/x87_insns.h"
 
 #include <linux/module.h>
 #include <asm/archrandom.h>

@@ -11,7 +11,7 @@
 
 #include "kvm_host.h"
 #include "kvm_lapic.h"
-#include "svm_entry.h"
+#include "svm/entry.h"
 
 #include <linux/io.h>
 #include <linux/mem_encrypt.h>

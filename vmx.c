@@ -11,7 +11,7 @@
 #define pr_fmt(fmt) "kvm_intel: " fmt
 
 #include "kvm_lapic.h"
-#include "vmx.h"
+#include "vmx/vmx.h"
 
 #include <linux/io.h>
 #include <linux/mod_devicetable.h>

@@ -8,7 +8,7 @@
  * segments, control registers and memory, which cannot, only after everything
  * that may fault.
  */
-#include "x86_emulate_priv.h"
+#include "emulator/emulator.h"
 
 /* ---- exceptions ---- */
 

@@ -6,7 +6,7 @@
 #ifndef MACHINE_H
 #define MACHINE_H
 
-#include "x86_emulate_priv.h"
+#include "emulator.h"
 
 static struct x86_seg segs[8];
 static struct x86_dtable tables[2];	/* by enum x86emul_dtable */

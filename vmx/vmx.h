@@ -7,7 +7,7 @@
 #define KVM_VMX_H
 
 #include "kvm_host.h"
-#include "vmx_entry.h"
+#include "entry.h"
 #include "vmx_ops.h"
 
 #include <linux/io.h>

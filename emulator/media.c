@@ -4,7 +4,7 @@
  * What a value means is the processor's business: x87 instructions are executed
  * by ops->x87, on a copy of their memory operand.
  */
-#include "x86_emulate_priv.h"
+#include "emulator.h"
 
 /* ---- x87 ---- */
 

@@ -12,7 +12,7 @@
 #include <asm/percpu.h>
 
 #include "compat/svm.h"
-#include "svm_entry.h"
+#include "entry.h"
 
 	.text
 

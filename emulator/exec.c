@@ -2,7 +2,7 @@
 /*
  * The emulator's control transfers, segments, system calls and system registers.
  */
-#include "x86_emulate_priv.h"
+#include "emulator.h"
 
 /* ---- descriptors and segments ---- */
 

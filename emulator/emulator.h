@@ -7,7 +7,7 @@
 #ifndef X86_EMULATE_PRIV_H
 #define X86_EMULATE_PRIV_H
 
-#include "x86_decode.h"
+#include "decode.h"
 
 #define CR0_MP (1u << 1)
 #define CR0_EM (1u << 2)

@@ -15,7 +15,7 @@
 #include <asm/unwind_hints.h>
 
 #include "compat/vmx.h"
-#include "vmx_entry.h"
+#include "entry.h"
 
 	.text
 

@@ -3,7 +3,7 @@
  * The decoder: it walks the opcode tables (x86_opcodes.c) in two ways,
  * x86_decode_insn() for execution, and x86_insn_length().
  */
-#include "x86_decode.h"
+#include "decode.h"
 
 /* REX, opcode, ModRM and a displacement, at most. */
 #define QUICK_BYTES 7

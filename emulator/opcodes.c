@@ -9,7 +9,7 @@
  * neither is an opcode without row.  UD is also what no guest can enable: VMX, SVM,
  * SMX, SMM, SGX, CET, protection keys, user interrupts.
  */
-#include "x86_decode.h"
+#include "decode.h"
 
 #define CLASS_BIT(class) (1u << (C_##class))
 #define MODRM_CLASSES (CLASS_BIT(E) | CLASS_BIT(M) | CLASS_BIT(G) | \
