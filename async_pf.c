@@ -10,7 +10,11 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_events.h"
+#include "kvm_guest_mem.h"
 #include "kvm_lapic.h"
+#include "kvm_pv.h"
+#include "kvm_request.h"
 
 #include <linux/kvm_para.h>
 #include <linux/sched/mm.h>

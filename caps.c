@@ -4,7 +4,11 @@
  * of vcpus.
  */
 #include "kvm_host.h"
+#include "kvm_caps.h"
+#include "kvm_clock.h"
+#include "kvm_cpuid.h"
 #include "kvm_irq.h"
+#include "kvm_request.h"
 
 #include <linux/uaccess.h>
 

@@ -11,6 +11,10 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_clock.h"
+#include "kvm_guest_mem.h"
+#include "kvm_main.h"
+#include "kvm_request.h"
 
 #include <linux/clocksource.h>
 #include <linux/jiffies.h>

@@ -10,6 +10,9 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_cpuid.h"
+#include "kvm_mmu.h"
+#include "kvm_pv.h"
 
 #include <linux/export.h>
 #include <linux/kvm_para.h>

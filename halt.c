@@ -8,7 +8,9 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_events.h"
 #include "kvm_lapic.h"
+#include "kvm_vcpu.h"
 
 #include <linux/ktime.h>
 #include <linux/module.h>

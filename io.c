@@ -5,6 +5,10 @@
  * and completion.
  */
 #include "kvm_host.h"
+#include "kvm_debug.h"
+#include "kvm_emulate.h"
+#include "kvm_events.h"
+#include "kvm_io.h"
 #include "trace.h"
 
 #include <linux/eventfd.h>

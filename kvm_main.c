@@ -6,8 +6,24 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_caps.h"
+#include "kvm_clock.h"
+#include "kvm_cpuid.h"
+#include "kvm_debug.h"
+#include "kvm_emulate.h"
+#include "kvm_events.h"
+#include "kvm_fpu.h"
 #include "kvm_irq.h"
 #include "kvm_lapic.h"
+#include "kvm_main.h"
+#include "kvm_memslot.h"
+#include "kvm_mmu.h"
+#include "kvm_msr.h"
+#include "kvm_pv.h"
+#include "kvm_regs.h"
+#include "kvm_request.h"
+#include "kvm_stats.h"
+#include "kvm_vcpu.h"
 
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>

@@ -7,6 +7,10 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_guest_mem.h"
+#include "kvm_memslot.h"
+#include "kvm_mmu.h"
+#include "kvm_request.h"
 #include "compat/mm.h"
 
 #include <linux/completion.h>

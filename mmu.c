@@ -10,6 +10,14 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_emulate.h"
+#include "kvm_events.h"
+#include "kvm_guest_mem.h"
+#include "kvm_memslot.h"
+#include "kvm_mmu.h"
+#include "kvm_pv.h"
+#include "kvm_regs.h"
+#include "kvm_request.h"
 #include "trace.h"
 #include "spte.h"
 

@@ -9,7 +9,13 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_clock.h"
+#include "kvm_cpuid.h"
+#include "kvm_events.h"
 #include "kvm_lapic.h"
+#include "kvm_msr.h"
+#include "kvm_pv.h"
+#include "kvm_regs.h"
 
 #include <linux/export.h>
 #include <linux/kvm_para.h>

@@ -5,6 +5,10 @@
  * in the kernel's place (KVM_CAP_X86_USER_SPACE_MSR).
  */
 #include "kvm_host.h"
+#include "kvm_events.h"
+#include "kvm_handlers.h"
+#include "kvm_msr.h"
+#include "kvm_request.h"
 #include "trace.h"
 
 #include <linux/compat.h>

@@ -7,7 +7,19 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_caps.h"
+#include "kvm_clock.h"
+#include "kvm_cpuid.h"
+#include "kvm_events.h"
+#include "kvm_guest_mem.h"
+#include "kvm_handlers.h"
 #include "kvm_lapic.h"
+#include "kvm_memslot.h"
+#include "kvm_mmu.h"
+#include "kvm_pv.h"
+#include "kvm_regs.h"
+#include "kvm_request.h"
+#include "kvm_vcpu.h"
 
 #include <linux/kvm_para.h>
 #include <linux/module.h>

@@ -9,7 +9,14 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_cpuid.h"
+#include "kvm_debug.h"
+#include "kvm_events.h"
+#include "kvm_fpu.h"
+#include "kvm_handlers.h"
 #include "kvm_lapic.h"
+#include "kvm_mmu.h"
+#include "kvm_regs.h"
 
 #include <linux/export.h>
 #include <asm/debugreg.h>

@@ -5,6 +5,8 @@
  * that KVM_GET_STATS_FD opens; and where the tracepoints are made.
  */
 #include "kvm_host.h"
+#include "kvm_main.h"
+#include "kvm_stats.h"
 
 #include <linux/anon_inodes.h>
 #include <linux/debugfs.h>

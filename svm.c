@@ -10,7 +10,16 @@
 #define pr_fmt(fmt) "kvm_amd: " fmt
 
 #include "kvm_host.h"
+#include "kvm_cpuid.h"
+#include "kvm_debug.h"
+#include "kvm_emulate.h"
+#include "kvm_events.h"
+#include "kvm_handlers.h"
+#include "kvm_io.h"
 #include "kvm_lapic.h"
+#include "kvm_mmu.h"
+#include "kvm_msr.h"
+#include "kvm_vcpu.h"
 #include "svm/entry.h"
 
 #include <linux/io.h>

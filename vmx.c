@@ -10,7 +10,18 @@
  */
 #define pr_fmt(fmt) "kvm_intel: " fmt
 
+#include "kvm_cpuid.h"
+#include "kvm_debug.h"
+#include "kvm_emulate.h"
+#include "kvm_events.h"
+#include "kvm_handlers.h"
+#include "kvm_io.h"
 #include "kvm_lapic.h"
+#include "kvm_memslot.h"
+#include "kvm_mmu.h"
+#include "kvm_msr.h"
+#include "kvm_regs.h"
+#include "kvm_vcpu.h"
 #include "vmx/vmx.h"
 
 #include <linux/io.h>

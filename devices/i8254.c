@@ -9,6 +9,7 @@
  */
 #include "kvm_host.h"
 #include "kvm_irq.h"
+#include "kvm_request.h"
 
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>

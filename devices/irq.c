@@ -7,6 +7,7 @@
 
 #include "kvm_host.h"
 #include "kvm_irq.h"
+#include "kvm_request.h"
 
 #include <linux/file.h>
 #include <linux/poll.h>

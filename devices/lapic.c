@@ -9,8 +9,12 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_clock.h"
+#include "kvm_cpuid.h"
 #include "kvm_irq.h"
 #include "kvm_lapic.h"
+#include "kvm_mmu.h"
+#include "kvm_request.h"
 
 #include <linux/math64.h>
 #include <linux/module.h>

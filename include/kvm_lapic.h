@@ -137,4 +137,7 @@ int  kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap
 			      u32 min_id, unsigned long icr);
 struct kvm_vcpu *kvm_lapic_vcpu_by_id(struct kvm *kvm, u32 apic_id);
 
+bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base);
+int  kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated);
+
 #endif

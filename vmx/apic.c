@@ -8,7 +8,9 @@
  */
 #define pr_fmt(fmt) "kvm_intel: " fmt
 
+#include "kvm_events.h"
 #include "kvm_lapic.h"
+#include "kvm_mmu.h"
 #include "vmx.h"
 
 #include <asm/apicdef.h>

@@ -17,6 +17,10 @@
  */
 #define pr_fmt(fmt) "kvm_intel: " fmt
 
+#include "kvm_emulate.h"
+#include "kvm_events.h"
+#include "kvm_handlers.h"
+#include "kvm_mmu.h"
 #include "vmx.h"
 
 #include <linux/sched.h>

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Model-specific registers (msr.c), filters (msr_filter.c), machine checks (mce.c).
+ */
+#ifndef KVM_MSR_H
+#define KVM_MSR_H
+
+#include "kvm_host.h"
+
+/*
+ * As ops->get_msr, but never "not mine": 0 or -EINVAL.
+ */
+int  kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);	/* -ENOENT: unknown */
+int  kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+void kvm_msr_module_init(void);		/* after hardware_setup: which MSRs there are */
+int  kvm_msr_create(struct kvm_vcpu *vcpu);
+void kvm_msr_destroy(struct kvm_vcpu *vcpu);
+void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event);
+long kvm_get_msr_index_list(struct kvm_msr_list __user *list);
+long kvm_get_msr_feature_index_list(struct kvm_msr_list __user *list);
+long kvm_dev_get_msrs(struct kvm_msrs __user *msrs);
+long kvm_vcpu_get_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
+long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
+
+long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap);
+long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce);
+u64  kvm_mce_cap_supported(void);
+
+/*
+ * As kvm_get_msr(), or -EACCES: the VM's filter denies it.
+ */
+int  kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+int  kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error);
+bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 access);
+long kvm_vm_set_msr_filter(struct kvm *kvm, void __user *arg);
+long kvm_vm_set_msr_filter_compat(struct kvm *kvm, void __user *arg);
+void kvm_msr_filter_destroy(struct kvm *kvm);
+
+/* As a 32-bit process has it. */
+struct kvm_msr_filter_compat {
+	u32 flags;
+	struct { u32 flags, nmsrs, base, bitmap; } ranges[KVM_MSR_FILTER_MAX_RANGES];
+};
+
+#endif

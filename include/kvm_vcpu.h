@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The run loop and halted vcpus (vcpu.c, halt.c).
+ */
+#ifndef KVM_VCPU_H
+#define KVM_VCPU_H
+
+#include "kvm_host.h"
+
+int  kvm_vcpu_run(struct kvm_vcpu *vcpu);
+void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event);
+long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp);
+long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp);
+
+void kvm_vcpu_accept_init_sipi(struct kvm_vcpu *vcpu);
+/* A vcpu that does not run: until there is work, or a signal. */
+void kvm_vcpu_wait(struct kvm_vcpu *vcpu);
+void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu);	/* PAUSE: let another one go on */
+bool kvm_vcpu_yield_to(struct kvm_vcpu *target);
+
+#endif
