@@ -103,8 +103,8 @@ static int enable_exit_hypercall(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
-/** kvm_exits_that_can_go - KVM_X86_DISABLE_EXITS_* that this processor bears */
-u32 kvm_exits_that_can_go(void)
+/** kvm_supported_disable_exits - KVM_X86_DISABLE_EXITS_* that this processor bears */
+u32 kvm_supported_disable_exits(void)
 {
 	u32 exits = KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
 
@@ -116,7 +116,7 @@ u32 kvm_exits_that_can_go(void)
 
 static int disable_exits(struct kvm *kvm, u64 arg)
 {
-	if ((arg & ~(u64)kvm_exits_that_can_go()) || atomic_read(&kvm->online_vcpus))
+	if ((arg & ~(u64)kvm_supported_disable_exits()) || atomic_read(&kvm->online_vcpus))
 		return -EINVAL;
 	kvm->disabled_exits = arg;
 	return 0;

@@ -934,7 +934,7 @@ static void make_keys(struct cpuid_set *set)
 }
 
 /* Addresses of a width that no paging mode has would pass checks and fail in hardware. */
-static bool widths_possible(const struct cpuid_set *set)
+static bool widths_valid(const struct cpuid_set *set)
 {
 	u32 i;
 
@@ -999,7 +999,7 @@ static long install_set(struct kvm_vcpu *vcpu, struct cpuid_set *set)
 		r = same_as_now(vcpu, set) ? 0 : -EINVAL;
 		goto out_free;
 	}
-	if (!widths_possible(set))
+	if (!widths_valid(set))
 		goto out_free;
 	make_keys(set);
 	swap(vcpu->cpuid, set->entries);

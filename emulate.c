@@ -587,7 +587,7 @@ static bool emul_has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_feature
 	};
 	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
 
-	/* As kvm_emulate_mwait() has it. */
+	/* As kvm_handle_mwait() has it. */
 	if (f == X86EMUL_FEAT_MWAIT)
 		return !(vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) ||
 		       kvm_guest_has_mwait(vcpu);
@@ -1024,7 +1024,7 @@ static bool memo_holds(struct kvm_vcpu *vcpu, const struct insn_memo *m);
 static void fill_memo(struct kvm_vcpu *vcpu, struct insn_memo *m, u64 access, int len);
 
 /* IO_NEEDED: the read, IN or MSR that userspace is to answer. */
-static int visit_userspace_for_input(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
+static int exit_for_input(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 {
 	vcpu->complete_userspace_io = resume_emulation;
 	if (e->msr_asked)
@@ -1115,7 +1115,7 @@ static int emulate_decoded(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 	case X86EMUL_IO_NEEDED:
 		/* Some iterations of a REP may be done: userspace sees them. */
 		store_ctxt(vcpu, e);
-		return visit_userspace_for_input(vcpu, e);
+		return exit_for_input(vcpu, e);
 	case X86EMUL_RETRY_INSTR:
 		return 1;
 	default:

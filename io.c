@@ -270,7 +270,7 @@ static const struct kvm_io_ops ioeventfd_ops = {
 #define IOEVENTFD_FLAGS \
 	(KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN)
 
-static bool ioeventfd_possible(const struct kvm_ioeventfd *args)
+static bool ioeventfd_valid(const struct kvm_ioeventfd *args)
 {
 	u64 top = args->flags & KVM_IOEVENTFD_FLAG_PIO ? 0xffff : ~0ULL;
 
@@ -342,7 +342,7 @@ static long ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args)
 	struct kvm_ioeventfd_dev *p;
 	long r;
 
-	if (!ioeventfd_possible(args))
+	if (!ioeventfd_valid(args))
 		return -EINVAL;
 	p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
 	if (!p)
@@ -422,7 +422,7 @@ static enum kvm_bus zone_bus(const struct kvm_coalesced_mmio_zone *zone)
 	return zone->pio ? KVM_PIO_BUS : KVM_MMIO_BUS;
 }
 
-static bool zone_possible(const struct kvm_coalesced_mmio_zone *zone)
+static bool zone_valid(const struct kvm_coalesced_mmio_zone *zone)
 {
 	u64 top = zone->pio ? 0xffff : ~0ULL;
 
@@ -517,7 +517,7 @@ static long coalesced_ioctl(struct kvm *kvm, unsigned int cmd, void __user *arg)
 
 	if (copy_from_user(&zone, arg, sizeof(zone)))
 		return -EFAULT;
-	if (!zone_possible(&zone))
+	if (!zone_valid(&zone))
 		return -EINVAL;
 	return cmd == KVM_REGISTER_COALESCED_MMIO ? coalesced_register(kvm, &zone) :
 						    coalesced_unregister(kvm, &zone);
@@ -617,7 +617,7 @@ static int finish_pio_in(struct kvm_vcpu *vcpu, const void *data, u16 port, int 
 /* If userspace moved RIP meanwhile (reset, restore), the IN is gone. */
 static int complete_pio_in(struct kvm_vcpu *vcpu)
 {
-	if (kvm_rip_read(vcpu) != vcpu->pio.rip)
+	if (kvm_rip_read(vcpu) != vcpu->complete_rip)
 		return 1;
 	return finish_pio_in(vcpu, vcpu->pio.data, vcpu->pio.req.port, vcpu->pio.req.size);
 }
@@ -628,24 +628,24 @@ static int pio_in(struct kvm_vcpu *vcpu, const struct kvm_pio *pio)
 
 	if (kvm_io_read(vcpu, KVM_PIO_BUS, pio->port, pio->size, &val))
 		return finish_pio_in(vcpu, &val, pio->port, pio->size);
-	vcpu->pio.rip = kvm_rip_read(vcpu);
+	vcpu->complete_rip = kvm_rip_read(vcpu);
 	vcpu->complete_userspace_io = complete_pio_in;
 	return kvm_pio_to_userspace(vcpu, pio, 1);
 }
 
 /**
- * kvm_emulate_pio - an IN, OUT, INS or OUTS exited
+ * kvm_handle_pio - an IN, OUT, INS or OUTS exited
  * @vcpu: the vcpu, loaded
  * @pio: as the vendor decoded it; strings go through the emulator
  * Returns as exit handlers do.
  */
-int kvm_emulate_pio(struct kvm_vcpu *vcpu, const struct kvm_pio *pio)
+int kvm_handle_pio(struct kvm_vcpu *vcpu, const struct kvm_pio *pio)
 {
 	if (pio->string)
 		return kvm_emulate_insn(vcpu, 0, 0, NULL, 0);
 	return pio->in ? pio_in(vcpu, pio) : pio_out(vcpu, pio);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_pio);
+EXPORT_SYMBOL_GPL(kvm_handle_pio);
 
 /*
  * ---- memory-mapped I/O ----

@@ -640,7 +640,7 @@ out:
 }
 
 /* Whose thread others may yield to. */
-static void note_thread(struct kvm_vcpu *vcpu)
+static void update_vcpu_pid(struct kvm_vcpu *vcpu)
 {
 	struct pid *old = rcu_dereference_protected(vcpu->pid, lockdep_is_held(&vcpu->mutex));
 
@@ -660,7 +660,7 @@ static long vcpu_run_ioctl(struct kvm_vcpu *vcpu, unsigned long arg)
 		return -EINVAL;
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
-	note_thread(vcpu);
+	update_vcpu_pid(vcpu);
 	vcpu_load(vcpu);
 	r = kvm_vcpu_run(vcpu);
 	vcpu_put(vcpu);
@@ -1058,7 +1058,7 @@ static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
 	case KVM_CAP_EXIT_HYPERCALL:
 		return KVM_EXIT_HYPERCALLS;
 	case KVM_CAP_X86_DISABLE_EXITS:
-		return kvm_exits_that_can_go();
+		return kvm_supported_disable_exits();
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return KVM_GUESTDBG_FLAGS;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
@@ -1162,7 +1162,7 @@ static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return kvm_vm_set_identity_map(kvm, (void __user *)arg);
 	case KVM_SET_NR_MMU_PAGES:
-		return kvm_mmu_ask_limit(kvm, arg);
+		return kvm_mmu_set_nr_pages(kvm, arg);
 	case KVM_GET_NR_MMU_PAGES:
 		return READ_ONCE(kvm->n_max_pages);
 	case KVM_GET_STATS_FD:

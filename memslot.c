@@ -954,7 +954,7 @@ static bool overlaps(struct kvm *kvm, const struct kvm_memory_slot *new,
 }
 
 /* A slot has come: what was found to be no memory may be. */
-static void zap_behind(struct kvm *kvm, const struct kvm_memory_slot *new)
+static void zap_new_slot(struct kvm *kvm, const struct kvm_memory_slot *new)
 {
 	gpa_t apic_page = READ_ONCE(kvm->apic_page);
 
@@ -981,7 +981,7 @@ static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
 	if (!slots)
 		goto out_bitmap;
 	publish_addition(kvm, slots);
-	zap_behind(kvm, new);
+	zap_new_slot(kvm, new);
 	return 0;
 
 out_bitmap:
@@ -1033,7 +1033,7 @@ static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_me
 	if (!slots)
 		goto out_bitmap;
 	replace_slot(kvm, old, slots);
-	zap_behind(kvm, new);
+	zap_new_slot(kvm, new);
 	/* The log counts from the slot's beginning: what it had goes along. */
 	if (old->dirty_bitmap && new->dirty_bitmap)
 		add_to_dirty_log(new, old->dirty_bitmap);

@@ -452,14 +452,14 @@ static struct kvm_mmu_page *get_page_in_role(struct kvm_vcpu *vcpu, gfn_t gfn,
  * flushes did not reach it, nor what is below it.  Unsync pages become what the
  * guest has now; they may stay writable.
  */
-static void refresh_below(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+static void sync_subtree(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 {
 	unsigned int i;
 
 	if (sp->unsync)
 		sync_page(vcpu, sp);
 	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE)
-		refresh_below(vcpu, spte_to_child(sp->spt[i]));
+		sync_subtree(vcpu, spte_to_child(sp->spt[i]));
 }
 
 static struct kvm_mmu_page *get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
@@ -649,7 +649,7 @@ void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
 }
 
 /**
- * kvm_mmu_ask_limit - KVM_SET_NR_MMU_PAGES: a limit of the VMM's own
+ * kvm_mmu_set_nr_pages - KVM_SET_NR_MMU_PAGES: a limit of the VMM's own
  * @kvm: the VM
  * @npages: shadow pages
  *
@@ -659,7 +659,7 @@ void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
  * Returns -EINVAL for fewer than KVM_MIN_MMU_PAGES, or more than
  * KVM_GET_NR_MMU_PAGES can return.
  */
-int kvm_mmu_ask_limit(struct kvm *kvm, unsigned long npages)
+int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 {
 	unsigned long before;
 	bool more;

@@ -253,7 +253,7 @@ bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, boo
 /* Userspace has answered; unless it moved the vcpu elsewhere, the instruction ends. */
 static int complete_msr(struct kvm_vcpu *vcpu, bool read)
 {
-	if (kvm_rip_read(vcpu) != vcpu->pio.rip)
+	if (kvm_rip_read(vcpu) != vcpu->complete_rip)
 		return 1;
 	if (READ_ONCE(vcpu->run->msr.error)) {
 		kvm_inject_gp(vcpu, 0);
@@ -280,12 +280,12 @@ static int access_failed(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool
 		kvm_inject_gp(vcpu, 0);
 		return 1;
 	}
-	vcpu->pio.rip = kvm_rip_read(vcpu);
+	vcpu->complete_rip = kvm_rip_read(vcpu);
 	vcpu->complete_userspace_io = write ? complete_wrmsr : complete_rdmsr;
 	return 0;
 }
 
-int kvm_emulate_rdmsr(struct kvm_vcpu *vcpu)
+int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
 {
 	struct msr_data msr = { .index = kvm_rcx_read(vcpu) };
 	int r;
@@ -298,9 +298,9 @@ int kvm_emulate_rdmsr(struct kvm_vcpu *vcpu)
 	kvm_edx_eax_write(vcpu, msr.data);
 	return kvm_skip_emulated_instruction(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_rdmsr);
+EXPORT_SYMBOL_GPL(kvm_handle_rdmsr);
 
-int kvm_emulate_wrmsr(struct kvm_vcpu *vcpu)
+int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
 {
 	struct msr_data msr = {
 		.index = kvm_rcx_read(vcpu),
@@ -315,4 +315,4 @@ int kvm_emulate_wrmsr(struct kvm_vcpu *vcpu)
 		return access_failed(vcpu, &msr, true, r);
 	return kvm_skip_emulated_instruction(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_wrmsr);
+EXPORT_SYMBOL_GPL(kvm_handle_wrmsr);

@@ -256,7 +256,7 @@ static struct kvm_mmu_page *PT(get_child)(struct kvm_vcpu *vcpu, const struct gu
 	if (PT_BITS == 32)
 		role.quadrant = (gva >> (PAGE_SHIFT + 9 * level)) & 1;
 	sp = get_page_in_role(vcpu, kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 1]), role);
-	refresh_below(vcpu, sp);
+	sync_subtree(vcpu, sp);
 	return sp;
 }
 

@@ -454,7 +454,7 @@ static int complete_hypercall(struct kvm_vcpu *vcpu)
 	u64 ret = READ_ONCE(vcpu->run->hypercall.ret);
 
 	/* Unless userspace moved the vcpu elsewhere, the instruction ends. */
-	if (kvm_rip_read(vcpu) != vcpu->pio.rip)
+	if (kvm_rip_read(vcpu) != vcpu->complete_rip)
 		return 1;
 	kvm_rax_write(vcpu, is_64bit_code(vcpu) ? ret : (u32)ret);
 	return kvm_skip_emulated_instruction(vcpu);
@@ -469,7 +469,7 @@ static bool wants_map_gpa_range(struct kvm_vcpu *vcpu, unsigned long nr)
 	       has(vcpu, KVM_FEATURE_HC_MAP_GPA_RANGE);
 }
 
-static bool range_possible(u64 gpa, u64 npages)
+static bool range_valid(u64 gpa, u64 npages)
 {
 	return !offset_in_page(gpa) && npages && gpa_to_gfn(gpa) + npages > gpa_to_gfn(gpa);
 }
@@ -485,7 +485,7 @@ static int map_gpa_range(struct kvm_vcpu *vcpu, const unsigned long *a, bool lm)
 	for (i = 0; i < 3; i++)
 		run->hypercall.args[i] = a[i];
 	run->hypercall.longmode = lm;
-	vcpu->pio.rip = kvm_rip_read(vcpu);
+	vcpu->complete_rip = kvm_rip_read(vcpu);
 	vcpu->complete_userspace_io = complete_hypercall;
 	return 0;
 }
@@ -519,8 +519,8 @@ static long hypercall(struct kvm_vcpu *vcpu, unsigned long nr, const unsigned lo
 	return -KVM_ENOSYS;
 }
 
-/** kvm_emulate_hypercall - VMCALL, VMMCALL: number in RAX, arguments in RBX, RCX, RDX, RSI */
-int kvm_emulate_hypercall(struct kvm_vcpu *vcpu)
+/** kvm_handle_hypercall - VMCALL, VMMCALL: number in RAX, arguments in RBX, RCX, RDX, RSI */
+int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
 {
 	unsigned long nr = kvm_rax_read(vcpu), ret;
 	unsigned long a[4] = {
@@ -533,13 +533,13 @@ int kvm_emulate_hypercall(struct kvm_vcpu *vcpu)
 	vcpu->stat.hypercalls++;
 	for (i = 0; !lm && i < ARRAY_SIZE(a); i++)
 		a[i] = (u32)a[i];
-	if (wants_map_gpa_range(vcpu, lm ? nr : (u32)nr) && range_possible(a[0], a[1]))
+	if (wants_map_gpa_range(vcpu, lm ? nr : (u32)nr) && range_valid(a[0], a[1]))
 		return map_gpa_range(vcpu, a, lm);
 	ret = kvm_ops.get_cpl(vcpu) ? -KVM_EPERM : hypercall(vcpu, lm ? nr : (u32)nr, a, lm);
 	kvm_rax_write(vcpu, lm ? ret : (u32)ret);
 	return kvm_skip_emulated_instruction(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_hypercall);
+EXPORT_SYMBOL_GPL(kvm_handle_hypercall);
 
 /*
  * The other vendor's instruction: a guest that was made on its processors, or
@@ -582,11 +582,11 @@ static bool fix_hypercall(struct kvm_vcpu *vcpu)
 	return gpa != INVALID_GPA && !kvm_write_guest(vcpu, gpa, &last, 1);
 }
 
-/** kvm_emulate_invalid_opcode - #UD, intercepted for KVM_X86_QUIRK_FIX_HYPERCALL_INSN */
-int kvm_emulate_invalid_opcode(struct kvm_vcpu *vcpu)
+/** kvm_handle_invalid_opcode - #UD, intercepted for KVM_X86_QUIRK_FIX_HYPERCALL_INSN */
+int kvm_handle_invalid_opcode(struct kvm_vcpu *vcpu)
 {
 	if (kvm_fixes_hypercalls(vcpu->kvm) && !kvm_ops.get_cpl(vcpu) && fix_hypercall(vcpu))
 		return 1;
-	return kvm_emulate_ud(vcpu);
+	return kvm_handle_ud(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_invalid_opcode);
+EXPORT_SYMBOL_GPL(kvm_handle_invalid_opcode);

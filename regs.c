@@ -320,12 +320,12 @@ static int mov_to_cr8(struct kvm_vcpu *vcpu, unsigned long val)
 }
 
 /**
- * kvm_emulate_mov_to_cr - the exit of MOV to CR, its CPL checked by hardware
+ * kvm_handle_mov_to_cr - the exit of MOV to CR, its CPL checked by hardware
  * @vcpu: the vcpu, loaded
  * @cr: the control register's number
  * @reg: the general register's
  */
-int kvm_emulate_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
+int kvm_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 {
 	unsigned long val = read_operand(vcpu, reg);
 	int bad;
@@ -344,7 +344,7 @@ int kvm_emulate_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 	case 8:
 		return mov_to_cr8(vcpu, val);
 	default:
-		return kvm_emulate_ud(vcpu);
+		return kvm_handle_ud(vcpu);
 	}
 	if (bad) {
 		kvm_inject_gp(vcpu, 0);
@@ -352,9 +352,9 @@ int kvm_emulate_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 	}
 	return kvm_skip_emulated_instruction(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_mov_to_cr);
+EXPORT_SYMBOL_GPL(kvm_handle_mov_to_cr);
 
-int kvm_emulate_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg)
+int kvm_handle_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 {
 	unsigned long val;
 
@@ -376,25 +376,25 @@ int kvm_emulate_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 		val = vcpu->cr8;
 		break;
 	default:
-		return kvm_emulate_ud(vcpu);
+		return kvm_handle_ud(vcpu);
 	}
 	write_operand(vcpu, reg, val);
 	return kvm_skip_emulated_instruction(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_mov_from_cr);
+EXPORT_SYMBOL_GPL(kvm_handle_mov_from_cr);
 
 /**
- * kvm_emulate_mov_dr - the exit of MOV to or from a debug register
+ * kvm_handle_mov_dr - the exit of MOV to or from a debug register
  * @vcpu: the vcpu, loaded
  * @dr: 0..7; 4 and 5 are 6 and 7 unless CR4.DE is set
  * @reg: the general register's number
  * @to_dr: the direction
  */
-int kvm_emulate_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
+int kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
 {
 	vcpu->stat.dr_exits++;
 	if ((dr == 4 || dr == 5) && (kvm_read_cr4(vcpu) & X86_CR4_DE))
-		return kvm_emulate_ud(vcpu);
+		return kvm_handle_ud(vcpu);
 	if (kvm_ops.get_cpl(vcpu)) {
 		kvm_inject_gp(vcpu, 0);
 		return 1;
@@ -411,7 +411,7 @@ int kvm_emulate_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
 	}
 	return kvm_skip_emulated_instruction(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_mov_dr);
+EXPORT_SYMBOL_GPL(kvm_handle_mov_dr);
 
 /*
  * ---- debug registers ----
@@ -650,7 +650,7 @@ static int bitmap_vector(const struct kvm_sregs *sregs)
 }
 
 /* Could a processor be in this state, and would we let the guest get there? */
-static bool sregs_possible(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
+static bool sregs_valid(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	bool active = (sregs->efer & EFER_LME) && (sregs->cr0 & X86_CR0_PG);
 
@@ -733,7 +733,7 @@ static void set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 
 long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
-	if (!sregs_possible(vcpu, sregs) || !load_new_pdptrs(vcpu, sregs))
+	if (!sregs_valid(vcpu, sregs) || !load_new_pdptrs(vcpu, sregs))
 		return -EINVAL;
 	set_sregs(vcpu, sregs);
 	set_bitmap_vector(vcpu, bitmap_vector(sregs));
@@ -772,7 +772,7 @@ long kvm_vcpu_set_sregs2(struct kvm_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
 	struct kvm_sregs sregs = {};
 
 	memcpy(&sregs, sregs2, SREGS_COMMON);
-	if ((sregs2->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID) || !sregs_possible(vcpu, &sregs))
+	if ((sregs2->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID) || !sregs_valid(vcpu, &sregs))
 		return -EINVAL;
 	if (!(sregs2->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID)) {
 		if (!load_new_pdptrs(vcpu, &sregs))

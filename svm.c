@@ -116,7 +116,7 @@ struct vcpu_svm {
 	bool stepping;
 	bool step_iret;			/* ... over that IRET */
 	bool step_guest_tf;
-	bool exit_soon;			/* right after the injected event is delivered */
+	bool force_exit;			/* right after the injected event is delivered */
 	bool virq;			/* the injected interrupt is V_IRQ, not EVENTINJ */
 	bool watch_cr8;			/* the core waits for a lower task priority */
 };
@@ -533,7 +533,7 @@ static void set_dr_intercepts(struct vcpu_svm *svm, bool on)
 	}
 }
 
-static bool msr_given(struct kvm_vcpu *vcpu, u32 index)
+static bool msr_passthrough(struct kvm_vcpu *vcpu, u32 index)
 {
 	return kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ) &&
 	       kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE);
@@ -544,9 +544,9 @@ static void update_msrpm(struct vcpu_svm *svm)
 	int i, which = svm->spec_ctrl_direct ? MSRPM_SPEC_CTRL : MSRPM_SWITCHED;
 
 	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
-		if (!msr_given(&svm->vcpu, switched_msrs[i]))
+		if (!msr_passthrough(&svm->vcpu, switched_msrs[i]))
 			which = MSRPM_NONE;
-	if (svm->spec_ctrl_direct && !msr_given(&svm->vcpu, MSR_IA32_SPEC_CTRL))
+	if (svm->spec_ctrl_direct && !msr_passthrough(&svm->vcpu, MSR_IA32_SPEC_CTRL))
 		which = MSRPM_NONE;
 	svm->vmcb->control.msrpm_base_pa = page_pa(msrpm[which]);
 	mark_dirty(svm, CLEAN_PERM_MAPS);
@@ -871,9 +871,9 @@ static void before_entry(struct vcpu_svm *svm)
 	if (unlikely(svm->asid_generation != sc->asid_generation))
 		take_asid(svm, sc);
 	/* An interrupt that waits already is taken behind the event put in. */
-	if (unlikely(svm->exit_soon))
+	if (unlikely(svm->force_exit))
 		svm_compat_self_interrupt();
-	svm->exit_soon = false;
+	svm->force_exit = false;
 	/* An LDT may have come or moved since the host's state was saved. */
 	if (svm_compat_host_ldt())
 		svm_vmsave(svm->sw.host_pa);
@@ -1110,7 +1110,7 @@ static void clear_irq_window(struct vcpu_svm *svm)
 static int vintr_exit(struct kvm_vcpu *vcpu)
 {
 	clear_irq_window(to_svm(vcpu));
-	return kvm_emulate_irq_window(vcpu);
+	return kvm_handle_irq_window(vcpu);
 }
 
 /* The IRET ends the NMI's mask, but only when it is done: see finish_iret(). */
@@ -1129,7 +1129,7 @@ static int iret_exit(struct kvm_vcpu *vcpu)
 static int pause_exit(struct kvm_vcpu *vcpu)
 {
 	kvm_vcpu_on_spin(vcpu);
-	return kvm_emulate_nop(vcpu);
+	return kvm_handle_nop(vcpu);
 }
 
 static int cr_exit(struct kvm_vcpu *vcpu)
@@ -1142,8 +1142,8 @@ static int cr_exit(struct kvm_vcpu *vcpu)
 	if (!has_decode_assists || !(control->exit_info_1 & CR_INFO_MOV))
 		return emulate(vcpu);
 	if (control->exit_code >= SVM_EXIT_WRITE_CR0)
-		return kvm_emulate_mov_to_cr(vcpu, cr, reg);
-	return kvm_emulate_mov_from_cr(vcpu, cr, reg);
+		return kvm_handle_mov_to_cr(vcpu, cr, reg);
+	return kvm_handle_mov_from_cr(vcpu, cr, reg);
 }
 
 /*
@@ -1163,14 +1163,14 @@ static int dr_exit(struct kvm_vcpu *vcpu)
 	}
 	if (!has_decode_assists)
 		return emulate(vcpu);
-	return kvm_emulate_mov_dr(vcpu, control->exit_code & 7, control->exit_info_1 & CR_INFO_GPR,
+	return kvm_handle_mov_dr(vcpu, control->exit_code & 7, control->exit_info_1 & CR_INFO_GPR,
 				  control->exit_code >= SVM_EXIT_WRITE_DR0);
 }
 
 static int msr_exit(struct kvm_vcpu *vcpu)
 {
-	return to_svm(vcpu)->vmcb->control.exit_info_1 ? kvm_emulate_wrmsr(vcpu) :
-							 kvm_emulate_rdmsr(vcpu);
+	return to_svm(vcpu)->vmcb->control.exit_info_1 ? kvm_handle_wrmsr(vcpu) :
+							 kvm_handle_rdmsr(vcpu);
 }
 
 /* APM 2 "Task Switches", EXITINFO2 */
@@ -1187,7 +1187,7 @@ static int io_exit(struct kvm_vcpu *vcpu)
 		.port = info >> 16,
 	};
 
-	return kvm_emulate_pio(vcpu, &pio);
+	return kvm_handle_pio(vcpu, &pio);
 }
 
 static int invlpg_exit(struct kvm_vcpu *vcpu)
@@ -1236,7 +1236,7 @@ static int shutdown_exit(struct kvm_vcpu *vcpu)
 	kvm_ops.set_cr4(vcpu, vcpu->cr4);
 	kvm_ops.set_cr3(vcpu, vcpu->cr3);
 	kvm_mmu_unload(vcpu);
-	return kvm_emulate_triple_fault(vcpu);
+	return kvm_handle_triple_fault(vcpu);
 }
 
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
@@ -1253,7 +1253,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = dr_exit,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = db_exit,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = bp_exit,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD] = kvm_emulate_invalid_opcode,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD] = kvm_handle_invalid_opcode,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = page_fault_exit,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = ac_exit,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = host_exit,
@@ -1262,33 +1262,33 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_SMI]		= host_exit,
 	[SVM_EXIT_INIT]		= host_exit,
 	[SVM_EXIT_VINTR]	= vintr_exit,
-	[SVM_EXIT_RDPMC]	= kvm_emulate_rdpmc,
-	[SVM_EXIT_CPUID]	= kvm_emulate_cpuid,
-	[SVM_EXIT_RSM]		= kvm_emulate_ud,
+	[SVM_EXIT_RDPMC]	= kvm_handle_rdpmc,
+	[SVM_EXIT_CPUID]	= kvm_handle_cpuid,
+	[SVM_EXIT_RSM]		= kvm_handle_ud,
 	[SVM_EXIT_IRET]		= iret_exit,
-	[SVM_EXIT_INVD]		= kvm_emulate_nop,
+	[SVM_EXIT_INVD]		= kvm_handle_nop,
 	[SVM_EXIT_PAUSE]	= pause_exit,
-	[SVM_EXIT_HLT]		= kvm_emulate_halt,
+	[SVM_EXIT_HLT]		= kvm_handle_halt,
 	[SVM_EXIT_INVLPG]	= invlpg_exit,
-	[SVM_EXIT_INVLPGA]	= kvm_emulate_ud,
+	[SVM_EXIT_INVLPGA]	= kvm_handle_ud,
 	[SVM_EXIT_IOIO]		= io_exit,
 	[SVM_EXIT_MSR]		= msr_exit,
 	[SVM_EXIT_TASK_SWITCH]	= task_switch_exit,
 	[SVM_EXIT_SHUTDOWN]	= shutdown_exit,
-	[SVM_EXIT_VMRUN]	= kvm_emulate_ud,
-	[SVM_EXIT_VMMCALL]	= kvm_emulate_hypercall,
-	[SVM_EXIT_VMLOAD]	= kvm_emulate_ud,
-	[SVM_EXIT_VMSAVE]	= kvm_emulate_ud,
-	[SVM_EXIT_STGI]		= kvm_emulate_ud,
-	[SVM_EXIT_CLGI]		= kvm_emulate_ud,
-	[SVM_EXIT_SKINIT]	= kvm_emulate_ud,
-	[SVM_EXIT_RDTSCP]	= kvm_emulate_ud,
-	[SVM_EXIT_WBINVD]	= kvm_emulate_wbinvd,
-	[SVM_EXIT_MONITOR]	= kvm_emulate_mwait,
-	[SVM_EXIT_MWAIT]	= kvm_emulate_mwait,
-	[SVM_EXIT_XSETBV]	= kvm_emulate_xsetbv,
-	[SVM_EXIT_RDPRU]	= kvm_emulate_ud,
-	[SVM_EXIT_INVPCID]	= kvm_emulate_ud,
+	[SVM_EXIT_VMRUN]	= kvm_handle_ud,
+	[SVM_EXIT_VMMCALL]	= kvm_handle_hypercall,
+	[SVM_EXIT_VMLOAD]	= kvm_handle_ud,
+	[SVM_EXIT_VMSAVE]	= kvm_handle_ud,
+	[SVM_EXIT_STGI]		= kvm_handle_ud,
+	[SVM_EXIT_CLGI]		= kvm_handle_ud,
+	[SVM_EXIT_SKINIT]	= kvm_handle_ud,
+	[SVM_EXIT_RDTSCP]	= kvm_handle_ud,
+	[SVM_EXIT_WBINVD]	= kvm_handle_wbinvd,
+	[SVM_EXIT_MONITOR]	= kvm_handle_mwait,
+	[SVM_EXIT_MWAIT]	= kvm_handle_mwait,
+	[SVM_EXIT_XSETBV]	= kvm_handle_xsetbv,
+	[SVM_EXIT_RDPRU]	= kvm_handle_ud,
+	[SVM_EXIT_INVPCID]	= kvm_handle_ud,
 };
 
 static int svm_handle_exit(struct kvm_vcpu *vcpu)
@@ -1911,7 +1911,7 @@ static void inject_by_event(struct vcpu_svm *svm, u8 vector)
 {
 	svm->vmcb->control.event_inj = vector | SVM_EVTINJ_TYPE_INTR | SVM_EVTINJ_VALID;
 	if (inject_by_virq)
-		svm->exit_soon = true;
+		svm->force_exit = true;
 }
 
 /*
@@ -2000,7 +2000,7 @@ static void svm_enable_nmi_window(struct kvm_vcpu *vcpu)
 		return;
 	free_virq(svm);
 	if (svm->vmcb->control.event_inj & SVM_EVTINJ_VALID) {
-		svm->exit_soon = true;
+		svm->force_exit = true;
 		return;
 	}
 	svm->step_guest_tf = svm->vmcb->save.rflags & X86_EFLAGS_TF;

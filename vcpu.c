@@ -514,13 +514,13 @@ int kvm_halt_exit(struct kvm_vcpu *vcpu)
 /* The halt of a HLT that was single-stepped, unless userspace moved the vcpu. */
 static int complete_halt_step(struct kvm_vcpu *vcpu)
 {
-	return kvm_rip_read(vcpu) == vcpu->pio.rip ? kvm_halt_exit(vcpu) : 1;
+	return kvm_rip_read(vcpu) == vcpu->complete_rip ? kvm_halt_exit(vcpu) : 1;
 }
 
 /* A HLT that ends in KVM_EXIT_DEBUG: the debugger first; then the vcpu halts. */
 void kvm_halt_behind_step(struct kvm_vcpu *vcpu)
 {
-	vcpu->pio.rip = kvm_rip_read(vcpu);
+	vcpu->complete_rip = kvm_rip_read(vcpu);
 	vcpu->complete_userspace_io = complete_halt_step;
 }
 
@@ -528,7 +528,7 @@ void kvm_halt_behind_step(struct kvm_vcpu *vcpu)
  * HLT.  Without an interrupt controller in the kernel only userspace knows
  * what wakes the vcpu, but for a vector that it has queued already.
  */
-int kvm_emulate_halt(struct kvm_vcpu *vcpu)
+int kvm_handle_halt(struct kvm_vcpu *vcpu)
 {
 	int r = kvm_skip_emulated_instruction(vcpu);
 
@@ -536,9 +536,9 @@ int kvm_emulate_halt(struct kvm_vcpu *vcpu)
 		kvm_halt_behind_step(vcpu);
 	return r <= 0 ? r : kvm_halt_exit(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_halt);
+EXPORT_SYMBOL_GPL(kvm_handle_halt);
 
-int kvm_emulate_cpuid(struct kvm_vcpu *vcpu)
+int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 {
 	u32 eax = kvm_rax_read(vcpu), ebx, ecx = kvm_rcx_read(vcpu), edx;
 	u32 function = eax, index = ecx;
@@ -554,24 +554,24 @@ int kvm_emulate_cpuid(struct kvm_vcpu *vcpu)
 				kvm_find_cpuid(vcpu, function, index));
 	return kvm_skip_emulated_instruction(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_cpuid);
+EXPORT_SYMBOL_GPL(kvm_handle_cpuid);
 
-int kvm_emulate_rdtsc(struct kvm_vcpu *vcpu)
+int kvm_handle_rdtsc(struct kvm_vcpu *vcpu)
 {
 	kvm_edx_eax_write(vcpu, kvm_read_guest_tsc(vcpu));
 	return kvm_skip_emulated_instruction(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_rdtsc);
+EXPORT_SYMBOL_GPL(kvm_handle_rdtsc);
 
 /* No performance counters are offered: no ECX is valid. */
-int kvm_emulate_rdpmc(struct kvm_vcpu *vcpu)
+int kvm_handle_rdpmc(struct kvm_vcpu *vcpu)
 {
 	kvm_inject_gp(vcpu, 0);
 	return 1;
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_rdpmc);
+EXPORT_SYMBOL_GPL(kvm_handle_rdpmc);
 
-int kvm_emulate_xsetbv(struct kvm_vcpu *vcpu)
+int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 {
 	if (kvm_ops.get_cpl(vcpu) ||
 	    kvm_set_xcr(vcpu, kvm_rcx_read(vcpu), kvm_edx_eax_read(vcpu))) {
@@ -580,56 +580,56 @@ int kvm_emulate_xsetbv(struct kvm_vcpu *vcpu)
 	}
 	return kvm_skip_emulated_instruction(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_xsetbv);
+EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
 
 /* Guest memory is cache-coherent and no device is assigned: nothing to write back. */
-int kvm_emulate_wbinvd(struct kvm_vcpu *vcpu)
+int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
 {
 	return kvm_skip_emulated_instruction(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_wbinvd);
+EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
 
-int kvm_emulate_nop(struct kvm_vcpu *vcpu)
+int kvm_handle_nop(struct kvm_vcpu *vcpu)
 {
 	return kvm_skip_emulated_instruction(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_nop);
+EXPORT_SYMBOL_GPL(kvm_handle_nop);
 
 /* Without CPUID's leave they are #UD, unless the VMM counts on the quirk that they do nothing. */
-int kvm_emulate_mwait(struct kvm_vcpu *vcpu)
+int kvm_handle_mwait(struct kvm_vcpu *vcpu)
 {
 	if ((vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
 	    !kvm_guest_has_mwait(vcpu))
-		return kvm_emulate_ud(vcpu);
-	return kvm_emulate_nop(vcpu);
+		return kvm_handle_ud(vcpu);
+	return kvm_handle_nop(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_mwait);
+EXPORT_SYMBOL_GPL(kvm_handle_mwait);
 
-int kvm_emulate_ud(struct kvm_vcpu *vcpu)
+int kvm_handle_ud(struct kvm_vcpu *vcpu)
 {
 	kvm_queue_exception(vcpu, X86_TRAP_UD);
 	return 1;
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_ud);
+EXPORT_SYMBOL_GPL(kvm_handle_ud);
 
 /* Shutdown: what was being delivered is gone with it. */
-int kvm_emulate_triple_fault(struct kvm_vcpu *vcpu)
+int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
 {
 	kvm_clear_injected(vcpu);
 	vcpu->events.exception.pending = false;
 	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_triple_fault);
+EXPORT_SYMBOL_GPL(kvm_handle_triple_fault);
 
 /* The guest can take an interrupt now: the queued one, or userspace is told. */
-int kvm_emulate_irq_window(struct kvm_vcpu *vcpu)
+int kvm_handle_irq_window(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.irq_window_exits++;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	return 1;
 }
-EXPORT_SYMBOL_GPL(kvm_emulate_irq_window);
+EXPORT_SYMBOL_GPL(kvm_handle_irq_window);
 
 /*
  * ---- the loop ----
@@ -700,7 +700,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 		kvm_ops.tlb_flush(vcpu);
 	}
 	if (kvm_check_request(KVM_REQ_TRIPLE_FAULT, vcpu))
-		return kvm_emulate_triple_fault(vcpu);
+		return kvm_handle_triple_fault(vcpu);
 	if (kvm_check_request(KVM_REQ_INTERCEPTS, vcpu))
 		kvm_ops.update_intercepts(vcpu);
 	kvm_check_request(KVM_REQ_OUTSIDE_GUEST, vcpu);
@@ -1093,7 +1093,7 @@ static u32 events_flags(struct kvm *kvm)
 	       (kvm->triple_fault_event ? KVM_VCPUEVENT_VALID_TRIPLE_FAULT : 0);
 }
 
-static bool events_possible(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
+static bool events_valid(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
 {
 	bool pending = (in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) && in->exception.pending;
 
@@ -1127,7 +1127,7 @@ long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in
 {
 	struct kvm_events *ev = &vcpu->events;
 
-	if (!events_possible(vcpu, in))
+	if (!events_valid(vcpu, in))
 		return -EINVAL;
 	set_exception_state(vcpu, in);
 	ev->irq.pending = in->interrupt.injected && !in->interrupt.soft;

@@ -364,7 +364,7 @@ static void update_cr4_owned(struct vcpu_vmx *vmx)
 	vmcs_write(CR4_READ_SHADOW, vmx->vcpu.cr4);
 }
 
-static bool msr_given(struct kvm_vcpu *vcpu, u32 index)
+static bool msr_passthrough(struct kvm_vcpu *vcpu, u32 index)
 {
 	return kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ) &&
 	       kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE);
@@ -379,9 +379,9 @@ static void update_msr_map(struct vcpu_vmx *vmx)
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
 		which |= MSR_MAP_X2APIC;
 	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
-		if (!msr_given(&vmx->vcpu, switched_msrs[i]))
+		if (!msr_passthrough(&vmx->vcpu, switched_msrs[i]))
 			which = MSR_MAP_NONE;
-	if (vmx->spec_ctrl_direct && !msr_given(&vmx->vcpu, MSR_IA32_SPEC_CTRL))
+	if (vmx->spec_ctrl_direct && !msr_passthrough(&vmx->vcpu, MSR_IA32_SPEC_CTRL))
 		which = MSR_MAP_NONE;
 	vmcs_write64(MSR_BITMAP, page_pa(msr_map[which]));
 }
@@ -436,7 +436,7 @@ static void vmx_vm_destroy(struct kvm *kvm)
 	vmx_real_destroy_vm(kvm);
 }
 
-static u16 take_vpid(void)
+static u16 alloc_vpid(void)
 {
 	unsigned long id = 0;
 
@@ -452,7 +452,7 @@ static u16 take_vpid(void)
 	return id;
 }
 
-static void give_vpid(u16 id)
+static void free_vpid(u16 id)
 {
 	if (!id)
 		return;
@@ -483,7 +483,7 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 			goto out_vapic;
 	}
 	vmx->id = atomic64_inc_return(&ids);
-	vmx->vpid = take_vpid();
+	vmx->vpid = alloc_vpid();
 	vmx->loaded_cpu = -1;
 	vmx->exit_reason = EXIT_REASON_NONE;
 	vcpu->regs_avail = ~0UL;
@@ -518,7 +518,7 @@ static void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
 	unload_anywhere(vmx);
-	give_vpid(vmx->vpid);
+	free_vpid(vmx->vpid);
 	free_page((unsigned long)vmx->pml);
 	free_page((unsigned long)vmx->vapic);
 	free_page((unsigned long)vmx->msr_areas);
@@ -962,7 +962,7 @@ static void copy_exit(struct vcpu_vmx *vmx)
 }
 
 /* Without virtual NMIs: none is blocked but by us, and one that waits is asked for at each exit. */
-static void watch_nmis(struct vcpu_vmx *vmx)
+static void soft_vnmi(struct vcpu_vmx *vmx)
 {
 	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
 
@@ -1005,7 +1005,7 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	if (vmx->pml)
 		collect_pml(vmx);
 	if (unlikely(!vmx_vnmi))
-		watch_nmis(vmx);
+		soft_vnmi(vmx);
 	if (vmx->injected) {
 		vmx->injected = false;
 		requeue_interrupted(vmx, vmcs_read32(IDT_VECTORING_INFO_FIELD));
@@ -1226,7 +1226,7 @@ static int exception_exit(struct kvm_vcpu *vcpu)
 	case X86_TRAP_UD:
 		if (vmx->real.vm86)
 			break;
-		return kvm_emulate_invalid_opcode(vcpu);
+		return kvm_handle_invalid_opcode(vcpu);
 	}
 	if (vmx->real.vm86)
 		return vmx_real_exception(vmx, info & INTR_INFO_VECTOR_MASK);
@@ -1261,7 +1261,7 @@ static int irq_window_exit(struct kvm_vcpu *vcpu)
 {
 	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, false);
 	to_vmx(vcpu)->nmi_masked = false;
-	return kvm_emulate_irq_window(vcpu);
+	return kvm_handle_irq_window(vcpu);
 }
 
 static int nmi_window_exit(struct kvm_vcpu *vcpu)
@@ -1282,7 +1282,7 @@ static int tpr_below_exit(struct kvm_vcpu *vcpu)
 static int pause_exit(struct kvm_vcpu *vcpu)
 {
 	kvm_vcpu_on_spin(vcpu);
-	return kvm_emulate_nop(vcpu);
+	return kvm_handle_nop(vcpu);
 }
 
 static int cr_exit(struct kvm_vcpu *vcpu)
@@ -1292,9 +1292,9 @@ static int cr_exit(struct kvm_vcpu *vcpu)
 
 	switch (CR_ACCESS_TYPE(qual)) {
 	case CR_MOV_TO:
-		return kvm_emulate_mov_to_cr(vcpu, cr, reg);
+		return kvm_handle_mov_to_cr(vcpu, cr, reg);
 	case CR_MOV_FROM:
-		return kvm_emulate_mov_from_cr(vcpu, cr, reg);
+		return kvm_handle_mov_from_cr(vcpu, cr, reg);
 	case CR_LMSW:
 		kvm_lmsw(vcpu, CR_ACCESS_MSW(qual));
 		return kvm_skip_emulated_instruction(vcpu);
@@ -1319,7 +1319,7 @@ static int dr_exit(struct kvm_vcpu *vcpu)
 		return 1;
 	}
 	qual = vmcs_read(EXIT_QUALIFICATION);
-	return kvm_emulate_mov_dr(vcpu, qual & DEBUG_REG_ACCESS_NUM, DEBUG_REG_ACCESS_REG(qual),
+	return kvm_handle_mov_dr(vcpu, qual & DEBUG_REG_ACCESS_NUM, DEBUG_REG_ACCESS_REG(qual),
 				  !(qual & DEBUG_REG_ACCESS_TYPE));
 }
 
@@ -1336,7 +1336,7 @@ static int io_exit(struct kvm_vcpu *vcpu)
 
 	if (pio.string)
 		vmx_drop_false_step(to_vmx(vcpu));
-	return kvm_emulate_pio(vcpu, &pio);
+	return kvm_handle_pio(vcpu, &pio);
 }
 
 static int invlpg_exit(struct kvm_vcpu *vcpu)
@@ -1369,28 +1369,28 @@ static int task_switch_exit(struct kvm_vcpu *vcpu)
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_NMI]	= exception_exit,
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = intr_exit,
-	[EXIT_REASON_TRIPLE_FAULT]	= kvm_emulate_triple_fault,
+	[EXIT_REASON_TRIPLE_FAULT]	= kvm_handle_triple_fault,
 	[EXIT_REASON_INIT_SIGNAL]	= host_exit,
 	[EXIT_REASON_SIPI_SIGNAL]	= host_exit,
 	[EXIT_REASON_INTERRUPT_WINDOW]	= irq_window_exit,
 	[EXIT_REASON_NMI_WINDOW]	= nmi_window_exit,
 	[EXIT_REASON_TASK_SWITCH]	= task_switch_exit,
-	[EXIT_REASON_CPUID]		= kvm_emulate_cpuid,
-	[EXIT_REASON_GETSEC]		= kvm_emulate_ud,
-	[EXIT_REASON_HLT]		= kvm_emulate_halt,
-	[EXIT_REASON_INVD]		= kvm_emulate_nop,
+	[EXIT_REASON_CPUID]		= kvm_handle_cpuid,
+	[EXIT_REASON_GETSEC]		= kvm_handle_ud,
+	[EXIT_REASON_HLT]		= kvm_handle_halt,
+	[EXIT_REASON_INVD]		= kvm_handle_nop,
 	[EXIT_REASON_INVLPG]		= invlpg_exit,
-	[EXIT_REASON_RDPMC]		= kvm_emulate_rdpmc,
-	[EXIT_REASON_RSM]		= kvm_emulate_ud,
-	[EXIT_REASON_VMCALL]		= kvm_emulate_hypercall,
-	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = kvm_emulate_ud,
+	[EXIT_REASON_RDPMC]		= kvm_handle_rdpmc,
+	[EXIT_REASON_RSM]		= kvm_handle_ud,
+	[EXIT_REASON_VMCALL]		= kvm_handle_hypercall,
+	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = kvm_handle_ud,
 	[EXIT_REASON_CR_ACCESS]		= cr_exit,
 	[EXIT_REASON_DR_ACCESS]		= dr_exit,
 	[EXIT_REASON_IO_INSTRUCTION]	= io_exit,
-	[EXIT_REASON_MSR_READ]		= kvm_emulate_rdmsr,
-	[EXIT_REASON_MSR_WRITE]		= kvm_emulate_wrmsr,
-	[EXIT_REASON_MWAIT_INSTRUCTION]	= kvm_emulate_mwait,
-	[EXIT_REASON_MONITOR_INSTRUCTION] = kvm_emulate_mwait,
+	[EXIT_REASON_MSR_READ]		= kvm_handle_rdmsr,
+	[EXIT_REASON_MSR_WRITE]		= kvm_handle_wrmsr,
+	[EXIT_REASON_MWAIT_INSTRUCTION]	= kvm_handle_mwait,
+	[EXIT_REASON_MONITOR_INSTRUCTION] = kvm_handle_mwait,
 	[EXIT_REASON_PAUSE_INSTRUCTION]	= pause_exit,
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = tpr_below_exit,
 	[EXIT_REASON_APIC_ACCESS]	= vmx_apic_access_exit,
@@ -1398,16 +1398,16 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_APIC_WRITE]	= vmx_apic_write_exit,
 	[EXIT_REASON_EPT_VIOLATION]	= ept_violation_exit,
 	[EXIT_REASON_EPT_MISCONFIG]	= ept_misconfig_exit,
-	[EXIT_REASON_INVEPT]		= kvm_emulate_ud,
+	[EXIT_REASON_INVEPT]		= kvm_handle_ud,
 	[EXIT_REASON_PREEMPTION_TIMER]	= host_exit,
-	[EXIT_REASON_INVVPID]		= kvm_emulate_ud,
+	[EXIT_REASON_INVVPID]		= kvm_handle_ud,
 	[EXIT_REASON_PML_FULL]		= pml_full_exit,
-	[EXIT_REASON_WBINVD]		= kvm_emulate_wbinvd,
-	[EXIT_REASON_XSETBV]		= kvm_emulate_xsetbv,
+	[EXIT_REASON_WBINVD]		= kvm_handle_wbinvd,
+	[EXIT_REASON_XSETBV]		= kvm_handle_xsetbv,
 };
 
 /* No entry was made: VMLAUNCH failed, or the guest's state is not allowed. */
-static int refused(struct vcpu_vmx *vmx, u64 reason)
+static int vmentry_failed(struct vcpu_vmx *vmx, u64 reason)
 {
 	if (READ_ONCE(dump_invalid_vmcs))
 		vmx_dump(vmx);
@@ -1424,14 +1424,14 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 	switch (reason) {
 	case EXIT_REASON_NONE:
 		/* With VMX gone off the run loop finds out. */
-		return vmx->entry_error ? refused(vmx, vmx->entry_error) : -EIO;
+		return vmx->entry_error ? vmentry_failed(vmx, vmx->entry_error) : -EIO;
 	case EXIT_REASON_BAD_STATE:
 		return vmx_real_emulate(vmx);
 	case EXIT_REASON_REAL_EVENT:
 		return vmx_real_deliver(vmx);
 	}
 	if (reason & VMX_EXIT_REASONS_FAILED_VMENTRY)
-		return refused(vmx, reason);
+		return vmentry_failed(vmx, reason);
 	return kvm_handle_unexpected_exit(vcpu, reason);
 }
 
@@ -1791,7 +1791,7 @@ static unsigned long vmx_get_rflags(struct kvm_vcpu *vcpu)
  * Non-Register State"): STI casts one only with IF set, but MOV SS always, and
  * a step that waits behind it is a pending debug exception.
  */
-static void agree_with_shadow(struct vcpu_vmx *vmx)
+static void sync_pending_dbg(struct vcpu_vmx *vmx)
 {
 	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
 	unsigned long pending;
@@ -1821,7 +1821,7 @@ static void vmx_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 	vmx->rflags = rflags;
 	vcpu->regs_avail |= BIT(VCPU_EXREG_RFLAGS);
 	vmcs_write(GUEST_RFLAGS, rflags);
-	agree_with_shadow(vmx);
+	sync_pending_dbg(vmx);
 }
 
 static void vmx_set_dr7(struct kvm_vcpu *vcpu, unsigned long dr7)
@@ -2146,7 +2146,7 @@ static void vmx_set_interrupt_shadow(struct kvm_vcpu *vcpu, u32 mask)
 	if (state == old)
 		return;
 	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state);
-	agree_with_shadow(to_vmx(vcpu));
+	sync_pending_dbg(to_vmx(vcpu));
 }
 
 /*

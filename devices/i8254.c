@@ -542,19 +542,19 @@ int kvm_pit_get_state(struct kvm *kvm, struct kvm_pit_state2 *state)
 	return 0;
 }
 
-static bool counter_possible(const struct kvm_pit_channel_state *s)
+static bool counter_valid(const struct kvm_pit_channel_state *s)
 {
 	return s->count <= MAX_COUNT && s->count_latched <= RW_WORD && s->status_latched <= 1 &&
 	       s->read_state < RW_STATES && s->write_state < RW_STATES && s->rw_mode <= RW_WORD &&
 	       s->mode <= 7 && s->bcd <= 1 && s->gate <= 1;
 }
 
-static bool state_possible(const struct kvm_pit_state2 *state)
+static bool state_valid(const struct kvm_pit_state2 *state)
 {
 	int n;
 
 	for (n = 0; n < COUNTERS; n++)
-		if (!counter_possible(&state->channels[n]))
+		if (!counter_valid(&state->channels[n]))
 			return false;
 	/* Only counter 2's gate is not tied up. */
 	return state->channels[0].gate && state->channels[1].gate &&
@@ -584,7 +584,7 @@ int kvm_pit_set_state(struct kvm *kvm, const struct kvm_pit_state2 *state)
 	unsigned long flags;
 	int n;
 
-	if (!state_possible(state))
+	if (!state_valid(state))
 		return -EINVAL;
 	spin_lock_irqsave(&pit->lock, flags);
 	for (n = 0; n < COUNTERS; n++)

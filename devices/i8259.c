@@ -462,7 +462,7 @@ int kvm_pic_get_state(struct kvm *kvm, int chip, struct kvm_pic_state *state)
 	return 0;
 }
 
-static bool state_possible(const struct kvm_pic_state *s, u8 elcr_mask)
+static bool state_valid(const struct kvm_pic_state *s, u8 elcr_mask)
 {
 	return s->priority_add < LINES && !(s->irq_base & 7) && s->init_state < INIT_STATES &&
 	       !(s->elcr & ~elcr_mask) &&
@@ -481,7 +481,7 @@ int kvm_pic_set_state(struct kvm *kvm, int which, const struct kvm_pic_state *st
 
 	flags = pic_lock(pic);
 	elcr_mask = chip->s.elcr_mask;
-	if (!state_possible(state, elcr_mask)) {
+	if (!state_valid(state, elcr_mask)) {
 		pic_unlock(pic, flags);
 		return -EINVAL;
 	}

@@ -328,7 +328,7 @@ int kvm_ioapic_get_state(struct kvm *kvm, struct kvm_ioapic_state *state)
 	return 0;
 }
 
-static bool state_possible(const struct kvm_ioapic_state *state)
+static bool state_valid(const struct kvm_ioapic_state *state)
 {
 	return state->base_address == IO_APIC_DEFAULT_PHYS_BASE && state->ioregsel <= 0xff &&
 	       state->id <= 0xf && !(state->irr & ~GENMASK(PINS - 1, 0));
@@ -341,7 +341,7 @@ int kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state)
 	unsigned long flags;
 	int pin;
 
-	if (!state_possible(state))
+	if (!state_valid(state))
 		return -EINVAL;
 	spin_lock_irqsave(&ioapic->lock, flags);
 	ioapic->ioregsel = state->ioregsel;

@@ -54,7 +54,7 @@ static struct kvm_irq_routes *alloc_routes(u32 nr)
 	return routes;
 }
 
-static bool msi_possible(const struct kvm *kvm, u32 address_hi)
+static bool msi_valid(const struct kvm *kvm, u32 address_hi)
 {
 	/* With ids of 32 bits the upper half holds 24 of them, and no more. */
 	return !kvm->x2apic_format || !(address_hi & 0xff);
@@ -102,7 +102,7 @@ static int add_route(struct kvm *kvm, struct kvm_irq_routes *routes,
 			return -EINVAL;
 		break;
 	case KVM_IRQ_ROUTING_MSI:
-		if (!msi_possible(kvm, in->u.msi.address_hi))
+		if (!msi_valid(kvm, in->u.msi.address_hi))
 			return -EINVAL;
 		route->address = in->u.msi.address_lo | (u64)in->u.msi.address_hi << 32;
 		route->data = in->u.msi.data;
@@ -274,7 +274,7 @@ long kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi)
 	int r;
 
 	if (kvm->irqchip_mode == KVM_IRQCHIP_USER || msi->flags ||
-	    !msi_possible(kvm, msi->address_hi))
+	    !msi_valid(kvm, msi->address_hi))
 		return -EINVAL;
 	r = deliver_msi(kvm, msi->address_lo | (u64)msi->address_hi << 32, msi->data);
 	/* The call's own way to say that nobody took it. */
@@ -715,7 +715,7 @@ void kvm_irqfd_release_all(struct kvm *kvm)
  * ---- a VM's chips ----
  */
 
-static bool chips_possible(struct kvm *kvm, long *r)
+static bool chips_valid(struct kvm *kvm, long *r)
 {
 	if (kvm->irqchip_mode != KVM_IRQCHIP_USER)
 		*r = -EEXIST;
@@ -732,7 +732,7 @@ int kvm_create_irqchip(struct kvm *kvm)
 	long r;
 
 	mutex_lock(&kvm->lock);
-	if (!chips_possible(kvm, &r))
+	if (!chips_valid(kvm, &r))
 		goto out;
 	r = kvm_pic_create(kvm);
 	if (r)
@@ -761,7 +761,7 @@ int kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins)
 
 	if (nr_pins > KVM_MAX_GSI)
 		return -EINVAL;
-	if (!chips_possible(kvm, &r))
+	if (!chips_valid(kvm, &r))
 		return r;
 	kvm->nr_split_pins = nr_pins;
 	smp_store_release(&kvm->irqchip_mode, KVM_IRQCHIP_SPLIT);

@@ -525,7 +525,7 @@ bool kvm_lapic_tpr_masks(const struct kvm_lapic *apic)
 }
 
 /* Priorities changed: what waited may be delivered now. */
-static void look_again(struct kvm_lapic *apic)
+static void recheck_pending(struct kvm_lapic *apic)
 {
 	if (lapic_highest(apic->irr) >= 0)
 		kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
@@ -535,7 +535,7 @@ void kvm_lapic_set_tpr(struct kvm_lapic *apic, u8 tpr)
 {
 	apic->tpr = tpr;
 	apic->vcpu->cr8 = tpr >> 4;
-	look_again(apic);
+	recheck_pending(apic);
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_set_tpr);
 
@@ -572,7 +572,7 @@ void kvm_lapic_eoi(struct kvm_lapic *apic)
 	apic->highest_isr = lapic_highest(apic->isr);
 	if (unlikely(test_bit(vector, apic->eoi_exits)))
 		broadcast_eoi(apic, vector);
-	look_again(apic);
+	recheck_pending(apic);
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_eoi);
 
@@ -903,7 +903,7 @@ static void set_svr(struct kvm_lapic *apic, u32 val)
 	if (apic->sw_enabled != !!(apic->svr & APIC_SPIV_APIC_ENABLED))
 		mode_changed(apic);
 	apic->sw_enabled = apic->svr & APIC_SPIV_APIC_ENABLED;
-	look_again(apic);
+	recheck_pending(apic);
 }
 
 /* SDM "Local APIC State After It Has Been Software Disabled" */
@@ -1321,7 +1321,7 @@ static void load_bitmap(unsigned long *bits, const struct kvm_lapic_state *state
 			(unsigned long)get_reg(state, offset + i * 0x10) << (i * 32 % BITS_PER_LONG);
 }
 
-static bool state_possible(const struct kvm_lapic *apic, const struct kvm_lapic_state *state)
+static bool state_valid(const struct kvm_lapic *apic, const struct kvm_lapic_state *state)
 {
 	u32 id = get_reg(state, APIC_ID);
 
@@ -1374,7 +1374,7 @@ long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *sta
 {
 	struct kvm_lapic *apic = vcpu->lapic;
 
-	if (!apic || !state_possible(apic, state))
+	if (!apic || !state_valid(apic, state))
 		return -EINVAL;
 	stop_timer(apic);
 	if (!apic->x2apic) {

@@ -8,7 +8,7 @@
 #include "kvm_host.h"
 
 #define KVM_EXIT_HYPERCALLS	BIT_ULL(12)	/* KVM_HC_MAP_GPA_RANGE */
-u32  kvm_exits_that_can_go(void);
+u32  kvm_supported_disable_exits(void);
 long kvm_dev_attr(const struct kvm_device_attr __user *arg, bool get);
 long kvm_vm_enable_cap(struct kvm *kvm, void __user *arg);
 long kvm_vcpu_has_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr);

@@ -10,7 +10,7 @@
 unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr);
 int  kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val);
 void kvm_update_dr7(struct kvm_vcpu *vcpu);
-int  kvm_emulate_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr);
+int  kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr);
 long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg);
 long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *dbg);
 long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg);

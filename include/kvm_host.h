@@ -382,7 +382,6 @@ struct kvm_vcpu {
 	struct {
 		struct kvm_pio req;
 		unsigned int count;
-		unsigned long rip;	/* of the instruction: gone if userspace moved it */
 		void *data;		/* the page after kvm_run */
 	} pio;
 	struct {
@@ -392,6 +391,7 @@ struct kvm_vcpu {
 		struct kvm_mmio_fragment { gpa_t gpa; unsigned int len; u8 data[8]; } frag[56];
 	} mmio;
 	int (*complete_userspace_io)(struct kvm_vcpu *vcpu);
+	unsigned long complete_rip;	/* where it began: void if userspace moved RIP */
 
 	struct kvm_emulate *emul;	/* emulate.c's context, allocated once */
 

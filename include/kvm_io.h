@@ -7,7 +7,7 @@
 
 #include "kvm_host.h"
 
-int  kvm_emulate_pio(struct kvm_vcpu *vcpu, const struct kvm_pio *pio);
+int  kvm_handle_pio(struct kvm_vcpu *vcpu, const struct kvm_pio *pio);
 /* KVM_EXIT_IO for the units in vcpu->pio.  Returns 0. */
 int  kvm_pio_to_userspace(struct kvm_vcpu *vcpu, const struct kvm_pio *pio, unsigned int count);
 /* KVM_EXIT_MMIO for fragment vcpu->mmio.cur.  Returns 0. */

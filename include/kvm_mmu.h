@@ -53,7 +53,7 @@ void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages);
 void kvm_mmu_zap_all(struct kvm *kvm);
 /* So many guest pages are there: how many shadow pages may be. */
 void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages);
-int  kvm_mmu_ask_limit(struct kvm *kvm, unsigned long npages);
+int  kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages);
 /* Logging is off: small pages may become large again. */
 void kvm_mmu_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot);

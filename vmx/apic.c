@@ -171,7 +171,7 @@ static u32 take_irr(struct kvm_lapic *apic, int i)
 	return atomic_fetch_and(~mask, (atomic_t *)irr) & mask;
 }
 
-static void hand_over(struct vcpu_vmx *vmx)
+static void vapic_load(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;
 	u8 rvi = 0, svi = max(apic->highest_isr, 0);
@@ -191,7 +191,7 @@ static void hand_over(struct vcpu_vmx *vmx)
 	vmcs_write16(GUEST_INTR_STATUS, svi << 8 | rvi);
 }
 
-static void take_back(struct vcpu_vmx *vmx)
+static void vapic_sync(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;
 	u16 status = vmcs_read16(GUEST_INTR_STATUS);
@@ -255,7 +255,7 @@ void vmx_apic_before_entry(struct vcpu_vmx *vmx)
 		return;
 	if (unlikely(READ_ONCE(apic->regs_changed)))
 		show_registers(vmx);
-	hand_over(vmx);
+	vapic_load(vmx);
 }
 
 /** vmx_apic_after_exit - undo vmx_apic_before_entry(), also if there was no entry */
@@ -264,7 +264,7 @@ void vmx_apic_after_exit(struct vcpu_vmx *vmx)
 	struct kvm_lapic *apic = vmx->vcpu.lapic;
 
 	if (apic->virtual_delivery) {
-		take_back(vmx);
+		vapic_sync(vmx);
 		if (!apic->x2apic)
 			take_icr(vmx);
 	}

@@ -388,12 +388,12 @@ static bool own_vm86_allowed(struct vcpu_vmx *vmx)
 	return true;
 }
 
-static bool bad_state(struct vcpu_vmx *vmx)
+static bool invalid_guest_state(struct vcpu_vmx *vmx)
 {
 	bool allowed;
 
 	if (!vmx->real.check)
-		return vmx->real.bad_state;
+		return vmx->real.invalid_guest_state;
 	if (vmx->real.vm86)
 		allowed = real_state_allowed(vmx);
 	else if (kvm_ops.get_rflags(&vmx->vcpu) & X86_EFLAGS_VM)
@@ -401,7 +401,7 @@ static bool bad_state(struct vcpu_vmx *vmx)
 	else
 		allowed = protected_state_allowed(vmx);
 	vmx->real.check = false;
-	vmx->real.bad_state = !allowed;
+	vmx->real.invalid_guest_state = !allowed;
 	return !allowed;
 }
 
@@ -416,7 +416,7 @@ bool vmx_real_no_entry(struct vcpu_vmx *vmx)
 		vmx->exit_reason = EXIT_REASON_REAL_EVENT;
 		return true;
 	}
-	if (likely(!bad_state(vmx)))
+	if (likely(!invalid_guest_state(vmx)))
 		return false;
 	vmx->exit_reason = EXIT_REASON_BAD_STATE;
 	return true;
@@ -437,7 +437,7 @@ int vmx_real_emulate(struct vcpu_vmx *vmx)
 		r = kvm_emulate_insn(vcpu, 0, 0, NULL, 0);
 		if (r <= 0)
 			return r;
-		if (!bad_state(vmx) || READ_ONCE(vcpu->requests) || need_resched() ||
+		if (!invalid_guest_state(vmx) || READ_ONCE(vcpu->requests) || need_resched() ||
 		    signal_pending(current))
 			break;
 	}
@@ -463,7 +463,7 @@ int vmx_real_deliver(struct vcpu_vmx *vmx)
 /** vmx_real_can_inject - is there a way to deliver an event now? */
 bool vmx_real_can_inject(struct vcpu_vmx *vmx)
 {
-	return vmx_unrestricted || vmx->real.vm86 || !bad_state(vmx);
+	return vmx_unrestricted || vmx->real.vm86 || !invalid_guest_state(vmx);
 }
 
 static bool has_long_segment(struct vcpu_vmx *vmx)

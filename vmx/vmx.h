@@ -97,7 +97,7 @@ struct vcpu_vmx {
 		bool identity;		/* CR3 is our map's, as the guest does not page */
 		bool vm86;		/* the guest is in real mode, the CPU in virtual-8086 */
 		bool check;		/* something changed: is the state one that VMX holds? */
-		bool bad_state;		/* no */
+		bool invalid_guest_state;		/* no */
 		struct { bool valid; u8 vector; u8 insn_len; } event;
 		unsigned long iopl;	/* the guest's IOPL and VM */
 		u32 sysenter_cs;	/* in the MSR, if vm86 */
