@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's registers: control and debug registers, EFER and RFLAGS, as the
+ * The guest's registers: general and control registers, EFER and RFLAGS, as the
  * guest changes them and as userspace reads and writes them.
  *
  * The rule of this file: a value is checked whole before anything is changed.
@@ -10,7 +10,6 @@
 
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
-#include "kvm_debug.h"
 #include "kvm_events.h"
 #include "kvm_handlers.h"
 #include "kvm_lapic.h"
@@ -18,7 +17,6 @@
 #include "kvm_regs.h"
 
 #include <linux/export.h>
-#include <asm/debugreg.h>
 
 #define CR0_DEFINED	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | \
 			 X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | \
@@ -46,15 +44,6 @@
 			 X86_EFLAGS_OF | X86_EFLAGS_IOPL | X86_EFLAGS_NT | X86_EFLAGS_RF | \
 			 X86_EFLAGS_VM | X86_EFLAGS_AC | X86_EFLAGS_VIF | X86_EFLAGS_VIP | \
 			 X86_EFLAGS_ID)
-
-/* SDM 3B "Debug Registers".  RTM's bits exist with the feature only. */
-#define DR6_BD		BIT(13)		/* a MOV DR was caught by DR7.GD */
-#define DR6_RTM		BIT(16)		/* 0 says: inside a transaction */
-#define DR6_WRITABLE	0xe00fUL
-#define DR7_GD		BIT(13)
-#define DR7_RTM		BIT(11)
-#define DR7_ALWAYS_1	0x400UL
-#define DR7_WRITABLE	0xffff23ffUL
 
 static bool upper_half(unsigned long val)
 {
@@ -280,7 +269,7 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host_initiated)
 EXPORT_SYMBOL_GPL(kvm_set_efer);
 
 /*
- * ---- MOV CR and MOV DR exits ----
+ * ---- MOV CR exits ----
  */
 
 /* Outside 64-bit code only the lower halves of registers take part. */
@@ -379,117 +368,6 @@ int kvm_handle_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mov_from_cr);
-
-/**
- * kvm_handle_mov_dr - the exit of MOV to or from a debug register
- * @vcpu: the vcpu, loaded
- * @dr: 0..7; 4 and 5 are 6 and 7 unless CR4.DE is set
- * @reg: the general register's number
- * @to_dr: the direction
- */
-int kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
-{
-	/* Outside 64-bit code only the lower halves of registers take part. */
-	unsigned long mask = is_64bit_code(vcpu) ? ~0UL : U32_MAX;
-
-	vcpu->stat.dr_exits++;
-	if ((dr == 4 || dr == 5) && (kvm_read_cr4(vcpu) & X86_CR4_DE))
-		return kvm_handle_ud(vcpu);
-	if (kvm_ops.get_cpl(vcpu)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
-	if (vcpu->dr7 & DR7_GD) {
-		kvm_queue_exception_p(vcpu, X86_TRAP_DB, DR6_BD);
-		return 1;
-	}
-	if (!to_dr) {
-		kvm_reg_write(vcpu, reg, kvm_get_dr(vcpu, dr) & mask);
-	} else if (kvm_set_dr(vcpu, dr, kvm_reg_read(vcpu, reg) & mask)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_mov_dr);
-
-/*
- * ---- debug registers ----
- */
-
-static unsigned long dr6_value(struct kvm_vcpu *vcpu, unsigned long val)
-{
-	unsigned long writable = DR6_WRITABLE, fixed = DR6_RESERVED;
-
-	if (vcpu->guest_caps & KVM_GUEST_HAS_RTM) {
-		writable |= DR6_RTM;
-		fixed &= ~DR6_RTM;
-	}
-	return (val & writable) | fixed;
-}
-
-static unsigned long dr7_value(struct kvm_vcpu *vcpu, unsigned long val)
-{
-	unsigned long writable = DR7_WRITABLE;
-
-	if (vcpu->guest_caps & KVM_GUEST_HAS_RTM)
-		writable |= DR7_RTM;
-	return (val & writable) | DR7_ALWAYS_1;
-}
-
-unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr)
-{
-	switch (dr) {
-	case 0 ... 3:
-		return vcpu->db[dr];
-	case 4:
-	case 6:
-		return vcpu->dr6;
-	default:
-		return vcpu->dr7;
-	}
-}
-EXPORT_SYMBOL_GPL(kvm_get_dr);
-
-/** kvm_set_dr - 0, or 1 for DR6 or DR7 with a bit of the upper half: #GP */
-int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
-{
-	if (dr > 3 && upper_half(val))
-		return 1;
-	switch (dr) {
-	case 0 ... 3:
-		vcpu->db[dr] = val;
-		break;
-	case 4:
-	case 6:
-		vcpu->dr6 = dr6_value(vcpu, val);
-		return 0;
-	default:
-		vcpu->dr7 = dr7_value(vcpu, val);
-		break;
-	}
-	kvm_update_dr7(vcpu);
-	return 0;
-}
-EXPORT_SYMBOL_GPL(kvm_set_dr);
-
-/**
- * kvm_update_dr7 - what the processor gets while the guest runs
- * @vcpu: the vcpu, loaded
- *
- * The VMM's debugger has the breakpoints to itself when it uses any: the
- * guest's then only read back.
- */
-void kvm_update_dr7(struct kvm_vcpu *vcpu)
-{
-	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP)) {
-		kvm_ops.set_dr7(vcpu, vcpu->guest_debug_dr7);
-		return;
-	}
-	memcpy(vcpu->eff_db, vcpu->db, sizeof(vcpu->eff_db));
-	kvm_ops.set_dr7(vcpu, vcpu->dr7);
-}
-EXPORT_SYMBOL_GPL(kvm_update_dr7);
 
 /*
  * ---- RFLAGS ----
@@ -785,79 +663,6 @@ void kvm_sync_regs_store(struct kvm_vcpu *vcpu)
 		kvm_vcpu_get_sregs(vcpu, &out->sregs);
 	if (valid & KVM_SYNC_X86_EVENTS)
 		kvm_vcpu_get_events(vcpu, &out->events);
-}
-
-/*
- * ---- KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_SET_GUEST_DEBUG ----
- */
-
-long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg)
-{
-	int i;
-
-	memset(dbg, 0, sizeof(*dbg));
-	for (i = 0; i < ARRAY_SIZE(dbg->db); i++)
-		dbg->db[i] = vcpu->db[i];
-	dbg->dr6 = vcpu->dr6;
-	dbg->dr7 = vcpu->dr7;
-	return 0;
-}
-
-long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *dbg)
-{
-	int i;
-
-	if (dbg->flags || memchr_inv(dbg->reserved, 0, sizeof(dbg->reserved)))
-		return -EINVAL;
-	if (dbg->dr6 >> 32 || dbg->dr7 >> 32)
-		return -EINVAL;
-	for (i = 0; i < ARRAY_SIZE(dbg->db); i++)
-		vcpu->db[i] = dbg->db[i];
-	vcpu->dr6 = dr6_value(vcpu, dbg->dr6);
-	vcpu->dr7 = dr7_value(vcpu, dbg->dr7);
-	kvm_update_dr7(vcpu);
-	return 0;
-}
-
-
-/* The debugger's breakpoints: GD would catch the guest's own MOV DR, so it is left out. */
-static void set_debugger_breakpoints(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(vcpu->eff_db); i++)
-		vcpu->eff_db[i] = dbg->arch.debugreg[i];
-	vcpu->guest_debug_dr7 = (dbg->arch.debugreg[7] & DR7_WRITABLE & ~DR7_GD) | DR7_ALWAYS_1;
-}
-
-/*
- * Padding and registers that the flags do not ask for are not looked at: QEMU
- * leaves them uninitialised.
- */
-long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg)
-{
-	unsigned long rflags;
-
-	if (dbg->control & ~KVM_GUESTDBG_FLAGS)
-		return -EINVAL;
-	if ((dbg->control & KVM_GUESTDBG_USE_HW_BP) && dbg->arch.debugreg[7] >> 32)
-		return -EINVAL;
-	if ((dbg->control & KVM_GUESTDBG_INJECT) && vcpu->events.exception.pending)
-		return -EBUSY;
-	if (dbg->control & KVM_GUESTDBG_INJECT_DB)
-		kvm_queue_exception(vcpu, X86_TRAP_DB);
-	else if (dbg->control & KVM_GUESTDBG_INJECT_BP)
-		kvm_queue_exception(vcpu, X86_TRAP_BP);
-
-	/* Read as the debugger so far showed them, written as it wants them now. */
-	rflags = kvm_get_rflags(vcpu);
-	vcpu->guest_debug = dbg->control & KVM_GUESTDBG_ENABLE ? dbg->control & ~KVM_GUESTDBG_INJECT : 0;
-	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP)
-		set_debugger_breakpoints(vcpu, dbg);
-	kvm_update_dr7(vcpu);
-	kvm_set_rflags(vcpu, rflags);
-	kvm_ops.update_intercepts(vcpu);
-	return 0;
 }
 
 /*
