@@ -18,6 +18,7 @@
 
 #include <linux/clocksource.h>
 #include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/kvm_para.h>
 #include <linux/math64.h>
 #include <linux/pvclock_gtod.h>
@@ -170,6 +171,83 @@ void kvm_clock_tsc_written(struct kvm_vcpu *vcpu)
 	kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 	if (changed)
 		update_all_vcpus(kvm);
+}
+
+/*
+ * ---- the time-stamp counter ----
+ */
+
+u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu)
+{
+	return rdtsc() + vcpu->tsc_offset;
+}
+
+void kvm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
+{
+	vcpu->tsc_offset = offset;
+	kvm_ops.set_tsc_offset(vcpu, offset);
+	kvm_clock_tsc_written(vcpu);
+}
+
+/* Would data, now, be within a second of what the last write of the VM has become? */
+static bool continues_last_write(struct kvm *kvm, u64 data, u64 now)
+{
+	u64 ticks = mul_u64_u32_div(now - kvm->tsc_write_ns, tsc_khz, USEC_PER_SEC);
+	s64 distance = data - (kvm->tsc_write_data + ticks);
+	s64 second = (s64)tsc_khz * MSEC_PER_SEC;
+
+	return kvm->tsc_write_ns && distance > -second && distance < second;
+}
+
+/**
+ * kvm_write_guest_tsc - the guest's TSC becomes a value
+ * @vcpu: the vcpu, loaded
+ * @tsc: the value, as of now
+ * @host_initiated: KVM_SET_MSRS, or the vcpu's creation
+ *
+ * Userspace writes the same value to all vcpus of a VM, one after the other,
+ * and means that they shall count alike: a write that is close to what another
+ * vcpu's last one has become takes that one's offset.  A vcpu that has that
+ * offset already is set anew.  The guest gets what it writes.
+ */
+void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated)
+{
+	struct kvm *kvm = vcpu->kvm;
+	unsigned long flags;
+	u64 offset, now;
+
+	raw_spin_lock_irqsave(&kvm->tsc_lock, flags);
+	offset = tsc - rdtsc();
+	if (host_initiated) {
+		now = ktime_get_ns();
+		if (vcpu->tsc_offset != kvm->tsc_write_offset &&
+		    continues_last_write(kvm, tsc, now)) {
+			offset = kvm->tsc_write_offset;
+		} else {
+			kvm->tsc_write_data = tsc;
+			kvm->tsc_write_ns = now;
+			kvm->tsc_write_offset = offset;
+		}
+	}
+	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
+	kvm_set_tsc_offset(vcpu, offset);
+}
+
+/* A new vcpu counts as the VM's others do; the first from 0. */
+void kvm_tsc_reset(struct kvm_vcpu *vcpu)
+{
+	struct kvm *kvm = vcpu->kvm;
+	unsigned long flags;
+	bool first;
+
+	raw_spin_lock_irqsave(&kvm->tsc_lock, flags);
+	first = !kvm->tsc_write_ns;
+	vcpu->tsc_offset = kvm->tsc_write_offset;
+	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
+	if (first)
+		kvm_write_guest_tsc(vcpu, 0, true);
+	else
+		kvm_set_tsc_offset(vcpu, vcpu->tsc_offset);
 }
 
 /*

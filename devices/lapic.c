@@ -1269,6 +1269,28 @@ int kvm_lapic_set_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
 	return 0;
 }
 
+/* Without a controller in the kernel there is no x2APIC mode; nor is it one that is off. */
+bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base)
+{
+	u64 flags = MSR_IA32_APICBASE_ENABLE | MSR_IA32_APICBASE_BSP;
+
+	if (vcpu->lapic && (base & MSR_IA32_APICBASE_ENABLE) &&
+	    kvm_guest_has(vcpu, X86_FEATURE_X2APIC))
+		flags |= X2APIC_ENABLE;
+	return !(base & vcpu->rsvd_gpa_bits) && !(base & ~PAGE_MASK & ~flags);
+}
+
+/** kvm_set_apic_base - 0, or -EINVAL with nothing changed */
+int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
+{
+	if (!kvm_apic_base_valid(vcpu, base))
+		return -EINVAL;
+	if (vcpu->lapic)
+		return kvm_lapic_set_base(vcpu, base, host_initiated);
+	vcpu->apic_base = base;
+	return 0;
+}
+
 /*
  * ---- KVM_GET_LAPIC, KVM_SET_LAPIC ----
  */
