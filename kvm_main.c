@@ -349,7 +349,6 @@ static void vcpu_destroy(struct kvm_vcpu *vcpu)
 	put_pid(rcu_dereference_protected(vcpu->pid, true));
 	kvm_mmu_destroy(vcpu);
 	kvm_emulate_destroy(vcpu);
-	kvm_msr_destroy(vcpu);
 	kvm_cpuid_free(vcpu);
 	kvm_fpu_destroy(vcpu);
 	free_page((unsigned long)vcpu->pio.data);
@@ -384,12 +383,10 @@ static struct kvm_vcpu *vcpu_create(struct kvm *kvm, u32 id)
 	r = kvm_fpu_create(vcpu);
 	if (r)
 		goto out_pio;
-	r = kvm_msr_create(vcpu);
-	if (r)
-		goto out_fpu;
+	kvm_msr_create(vcpu);
 	r = kvm_emulate_create(vcpu);
 	if (r)
-		goto out_msr;
+		goto out_fpu;
 	r = kvm_mmu_create(vcpu);
 	if (r)
 		goto out_emulate;
@@ -407,8 +404,6 @@ out_mmu:
 	kvm_mmu_destroy(vcpu);
 out_emulate:
 	kvm_emulate_destroy(vcpu);
-out_msr:
-	kvm_msr_destroy(vcpu);
 out_fpu:
 	kvm_fpu_destroy(vcpu);
 out_pio:

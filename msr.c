@@ -238,8 +238,8 @@ static int set_tsc_adjust(struct kvm_vcpu *vcpu, const struct msr_data *msr)
  * ---- machine checks ----
  */
 
-/* Of 4 registers a bank, in vcpu->msr.mce_banks. */
-enum { MCI_CTL, MCI_STATUS, MCI_ADDR, MCI_MISC, MCI_NR };
+/* A bank's registers in vcpu->msr.mce_banks, in the order of their MSRs. */
+enum { MCI_CTL, MCI_STATUS, MCI_ADDR, MCI_MISC };
 
 #define MCG_STATUS_DEFINED \
 	(MCG_STATUS_RIPV | MCG_STATUS_EIPV | MCG_STATUS_MCIP | MCG_STATUS_LMCES)
@@ -267,7 +267,7 @@ long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap)
 	if (mcg_cap & MCG_CTL_P)
 		vcpu->msr.mcg_ctl = ~0ULL;
 	for (i = 0; i < banks; i++)
-		vcpu->msr.mce_banks[MCI_NR * i + MCI_CTL] = ~0ULL;
+		vcpu->msr.mce_banks[i][MCI_CTL] = ~0ULL;
 	return 0;
 }
 
@@ -297,7 +297,7 @@ long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
 
 	if (mce->bank >= nr_mce_banks(vcpu) || !(mce->status & MCI_STATUS_VAL))
 		return -EINVAL;
-	bank = &vcpu->msr.mce_banks[MCI_NR * mce->bank];
+	bank = vcpu->msr.mce_banks[mce->bank];
 	logged = bank[MCI_STATUS] & MCI_STATUS_VAL;
 
 	if (!(mce->status & MCI_STATUS_UC)) {
@@ -354,7 +354,7 @@ static u64 *mce_register(struct kvm_vcpu *vcpu, u32 index)
 {
 	u32 i = index - MSR_IA32_MC0_CTL;
 
-	return i < MCI_NR * nr_mce_banks(vcpu) ? &vcpu->msr.mce_banks[i] : NULL;
+	return i < KVM_NR_MCI_REGS * nr_mce_banks(vcpu) ? &vcpu->msr.mce_banks[0][i] : NULL;
 }
 
 static int get_mce_bank(struct kvm_vcpu *vcpu, struct msr_data *msr)
@@ -370,7 +370,7 @@ static int get_mce_bank(struct kvm_vcpu *vcpu, struct msr_data *msr)
 /* A guest may only clear a status, unless HWCR says otherwise; CTL may have holes. */
 static int set_mce_bank(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
-	bool status = (msr->index - MSR_IA32_MC0_CTL) % MCI_NR == MCI_STATUS;
+	bool status = (msr->index - MSR_IA32_MC0_CTL) % KVM_NR_MCI_REGS == MCI_STATUS;
 	u64 *reg = mce_register(vcpu, msr->index);
 
 	if (!reg)
@@ -850,23 +850,14 @@ long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs)
  * ---- a vcpu's beginning ----
  */
 
-int kvm_msr_create(struct kvm_vcpu *vcpu)
+void kvm_msr_create(struct kvm_vcpu *vcpu)
 {
-	vcpu->msr.mce_banks = kcalloc(KVM_NR_MCE_BANKS * MCI_NR, sizeof(u64), GFP_KERNEL_ACCOUNT);
-	if (!vcpu->msr.mce_banks)
-		return -ENOMEM;
 	vcpu->msr.mcg_cap = KVM_NR_MCE_BANKS;
 	vcpu->msr.ucode_rev = ucode_rev;
 	vcpu->msr.arch_capabilities = arch_capabilities;
 	/* The errata that have numbers so far; none of them is the guest's affair. */
 	vcpu->msr.osvw_length = 4;
 	vcpu->virtual_tsc_khz = tsc_khz;
-	return 0;
-}
-
-void kvm_msr_destroy(struct kvm_vcpu *vcpu)
-{
-	kfree(vcpu->msr.mce_banks);
 }
 
 /*

@@ -56,6 +56,7 @@ typedef u64 kvm_pfn_t;
 #define KVM_NR_ALIASES		4
 #define KVM_MAX_CPUID_ENTRIES	256
 #define KVM_NR_MCE_BANKS	32
+#define KVM_NR_MCI_REGS		4
 #define KVM_NR_VAR_MTRR		8
 #define KVM_MAX_MSR_ENTRIES	256
 #define KVM_DIRTY_LOG_CAPS	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
@@ -411,8 +412,8 @@ struct kvm_vcpu {
 		struct { u64 base, mask; } mtrr_var[KVM_NR_VAR_MTRR];
 		u64 misc_enable, platform_info, tsc_adjust, arch_capabilities;
 		u64 ucode_rev, smbase, feature_control, spec_ctrl;
-		u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
-		u64 *mce_banks;		/* 4 per bank: CTL STATUS ADDR MISC */
+		u64 mcg_cap, mcg_status, mcg_ctl;
+		u64 mce_banks[KVM_NR_MCE_BANKS][KVM_NR_MCI_REGS];	/* CTL, STATUS, ADDR, MISC */
 		u64 wall_clock, system_time, steal_time, poll_control;
 		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux;
 		u64 misc_features, power_ctl;

@@ -13,8 +13,7 @@
 int  kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);	/* -ENOENT: unknown */
 int  kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 void kvm_msr_module_init(void);		/* after hardware_setup: which MSRs there are */
-int  kvm_msr_create(struct kvm_vcpu *vcpu);
-void kvm_msr_destroy(struct kvm_vcpu *vcpu);
+void kvm_msr_create(struct kvm_vcpu *vcpu);
 void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event);
 long kvm_get_msr_index_list(struct kvm_msr_list __user *list);
 long kvm_get_msr_feature_index_list(struct kvm_msr_list __user *list);
