@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Model-specific registers: a table of those that are the core's, the lists
- * and calls of userspace, the guest's time-stamp counter, machine checks.
+ * Model-specific registers: a table of those that are the core's, and the lists
+ * and calls of userspace.
  *
  * The vendor is asked first; it has what lives in its VMCB or VMCS.  Whatever
  * is written is checked.  "SDM" is Intel's manual, "APM 2" AMD's second volume.
@@ -11,7 +11,6 @@
 #include "kvm_host.h"
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
-#include "kvm_events.h"
 #include "kvm_lapic.h"
 #include "kvm_msr.h"
 #include "kvm_pv.h"
@@ -24,7 +23,6 @@
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
-#include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/tsc.h>
 
@@ -50,7 +48,6 @@ MODULE_PARM_DESC(ignore_msrs, "unknown MSRs read as 0 and writes to them are ign
 #define HWCR_TLB_CACHE_DIS	BIT_ULL(3)
 #define HWCR_IGNNE_EM		BIT_ULL(6)
 #define HWCR_FF_DIS		BIT_ULL(8)
-#define HWCR_MC_STATUS_WR_EN	BIT_ULL(18)
 #define HWCR_TSC_FREQ_SEL	BIT_ULL(24)
 
 /* Of MISC_ENABLE: all that Intel defines, and what only firmware's setting changes. */
@@ -235,154 +232,6 @@ static int set_tsc_adjust(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 }
 
 /*
- * ---- machine checks ----
- */
-
-/* A bank's registers in vcpu->msr.mce_banks, in the order of their MSRs. */
-enum { MCI_CTL, MCI_STATUS, MCI_ADDR, MCI_MISC };
-
-#define MCG_STATUS_DEFINED \
-	(MCG_STATUS_RIPV | MCG_STATUS_EIPV | MCG_STATUS_MCIP | MCG_STATUS_LMCES)
-
-static u32 nr_mce_banks(struct kvm_vcpu *vcpu)
-{
-	return vcpu->msr.mcg_cap & MCG_BANKCNT_MASK;
-}
-
-u64 kvm_mce_cap_supported(void)
-{
-	return MCG_CTL_P | MCG_SER_P;
-}
-
-/* KVM_X86_SETUP_MCE: how many banks, and which of the capabilities. */
-long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap)
-{
-	u32 banks = mcg_cap & MCG_BANKCNT_MASK, i;
-
-	if (!banks || banks > KVM_NR_MCE_BANKS)
-		return -EINVAL;
-	if (mcg_cap & ~(kvm_mce_cap_supported() | MCG_BANKCNT_MASK))
-		return -EINVAL;
-	vcpu->msr.mcg_cap = mcg_cap;
-	if (mcg_cap & MCG_CTL_P)
-		vcpu->msr.mcg_ctl = ~0ULL;
-	for (i = 0; i < banks; i++)
-		vcpu->msr.mce_banks[i][MCI_CTL] = ~0ULL;
-	return 0;
-}
-
-/* Is an uncorrected error of this bank reported at all? */
-static bool mce_reported(struct kvm_vcpu *vcpu, const u64 *bank)
-{
-	if ((vcpu->msr.mcg_cap & MCG_CTL_P) && vcpu->msr.mcg_ctl != ~0ULL)
-		return false;
-	return bank[MCI_CTL] == ~0ULL;
-}
-
-static void log_mce(u64 *bank, const struct kvm_x86_mce *mce, bool overflow)
-{
-	bank[MCI_STATUS] = mce->status | (overflow ? MCI_STATUS_OVER : 0);
-	bank[MCI_ADDR] = mce->addr;
-	bank[MCI_MISC] = mce->misc;
-}
-
-/*
- * KVM_X86_SET_MCE: an error, as the hardware would log it and report it (SDM
- * 3B "Machine-Check Architecture").
- */
-long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
-{
-	bool logged;
-	u64 *bank;
-
-	if (mce->bank >= nr_mce_banks(vcpu) || !(mce->status & MCI_STATUS_VAL))
-		return -EINVAL;
-	bank = vcpu->msr.mce_banks[mce->bank];
-	logged = bank[MCI_STATUS] & MCI_STATUS_VAL;
-
-	if (!(mce->status & MCI_STATUS_UC)) {
-		/* What is uncorrected is not overwritten by what is corrected. */
-		if (logged && (bank[MCI_STATUS] & MCI_STATUS_UC))
-			bank[MCI_STATUS] |= MCI_STATUS_OVER;
-		else
-			log_mce(bank, mce, logged);
-		return 0;
-	}
-	if (!mce_reported(vcpu, bank))
-		return 0;
-	/* One that comes while another is handled, or cannot be: shutdown. */
-	if ((vcpu->msr.mcg_status & MCG_STATUS_MCIP) || !(kvm_read_cr4(vcpu) & X86_CR4_MCE)) {
-		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
-		return 0;
-	}
-	log_mce(bank, mce, logged);
-	vcpu->msr.mcg_status = mce->mcg_status;
-	kvm_queue_exception(vcpu, X86_TRAP_MC);
-	return 0;
-}
-
-static int get_mcg_ctl(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	if (!(vcpu->msr.mcg_cap & MCG_CTL_P))
-		return -EINVAL;
-	msr->data = vcpu->msr.mcg_ctl;
-	return 0;
-}
-
-static int set_mcg_ctl(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	if (!(vcpu->msr.mcg_cap & MCG_CTL_P))
-		return -EINVAL;
-	if (msr->data && msr->data != ~0ULL)
-		return -EINVAL;
-	vcpu->msr.mcg_ctl = msr->data;
-	return 0;
-}
-
-/* KVM_X86_SETUP_MCE sets it; what was read may be written back. */
-static bool valid_mcg_cap(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	return msr->data == vcpu->msr.mcg_cap;
-}
-
-static bool valid_mcg_status(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	return !(msr->data & ~MCG_STATUS_DEFINED);
-}
-
-static u64 *mce_register(struct kvm_vcpu *vcpu, u32 index)
-{
-	u32 i = index - MSR_IA32_MC0_CTL;
-
-	return i < KVM_NR_MCI_REGS * nr_mce_banks(vcpu) ? &vcpu->msr.mce_banks[0][i] : NULL;
-}
-
-static int get_mce_bank(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	const u64 *reg = mce_register(vcpu, msr->index);
-
-	if (!reg)
-		return -EINVAL;
-	msr->data = *reg;
-	return 0;
-}
-
-/* A guest may only clear a status, unless HWCR says otherwise; CTL may have holes. */
-static int set_mce_bank(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	bool status = (msr->index - MSR_IA32_MC0_CTL) % KVM_NR_MCI_REGS == MCI_STATUS;
-	u64 *reg = mce_register(vcpu, msr->index);
-
-	if (!reg)
-		return -EINVAL;
-	if (status && msr->data && !msr->host_initiated &&
-	    !(vcpu->msr.k7_hwcr & HWCR_MC_STATUS_WR_EN))
-		return -EINVAL;
-	*reg = msr->data;
-	return 0;
-}
-
-/*
  * ---- the others ----
  */
 
@@ -537,10 +386,10 @@ static const struct msr_row rows[] = {
 	{ MSR_MISC_FEATURES_ENABLES, MSR_MISC_FEATURES_ENABLES, ROW_INTEL,
 	  MEM(msr.misc_features), .valid = valid_zero },
 	{ MSR_IA32_MCG_CAP, MSR_IA32_MCG_CAP, ROW_GUEST_RO,
-	  MEM(msr.mcg_cap), .valid = valid_mcg_cap },
+	  MEM(msr.mcg_cap), .valid = kvm_valid_mcg_cap },
 	{ MSR_IA32_MCG_STATUS, MSR_IA32_MCG_STATUS, ROW_LISTED,
-	  MEM(msr.mcg_status), .valid = valid_mcg_status },
-	{ MSR_IA32_MCG_CTL, MSR_IA32_MCG_CTL, .get = get_mcg_ctl, .set = set_mcg_ctl },
+	  MEM(msr.mcg_status), .valid = kvm_valid_mcg_status },
+	{ MSR_IA32_MCG_CTL, MSR_IA32_MCG_CTL, .get = kvm_get_mcg_ctl, .set = kvm_set_mcg_ctl },
 	{ MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, ROW_LISTED,
 	  MEM(msr.misc_enable), .valid = valid_misc_enable },
 	/* Of the processor's power management nothing is the guest's. */
@@ -557,7 +406,7 @@ static const struct msr_row rows[] = {
 	{ MSR_MTRRdefType, MSR_MTRRdefType, ROW_LISTED,
 	  MEM(msr.mtrr_def_type), .valid = valid_mtrr_def },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_MISC(KVM_NR_MCE_BANKS - 1),
-	  .get = get_mce_bank, .set = set_mce_bank },
+	  .get = kvm_get_mce_bank, .set = kvm_set_mce_bank },
 	/* These two are written by kvm_set_msr() itself. */
 	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, ROW_LISTED,
 	  .get = get_tscdeadline, .set = set_tscdeadline },
