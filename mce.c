@@ -8,6 +8,7 @@
 #include "kvm_events.h"
 #include "kvm_msr.h"
 
+#include <linux/nospec.h>
 #include <asm/mce.h>
 
 /* A bank's registers in vcpu->msr.mce_banks, in the order of their MSRs. */
@@ -69,7 +70,7 @@ long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
 
 	if (mce->bank >= nr_mce_banks(vcpu) || !(mce->status & MCI_STATUS_VAL))
 		return -EINVAL;
-	bank = vcpu->msr.mce_banks[mce->bank];
+	bank = vcpu->msr.mce_banks[array_index_nospec(mce->bank, KVM_NR_MCE_BANKS)];
 	logged = bank[MCI_STATUS] & MCI_STATUS_VAL;
 
 	if (!(mce->status & MCI_STATUS_UC)) {
@@ -93,43 +94,41 @@ long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
 	return 0;
 }
 
-int kvm_get_mcg_ctl(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	if (!(vcpu->msr.mcg_cap & MCG_CTL_P))
-		return -EINVAL;
-	msr->data = vcpu->msr.mcg_ctl;
-	return 0;
-}
-
-int kvm_set_mcg_ctl(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	if (!(vcpu->msr.mcg_cap & MCG_CTL_P))
-		return -EINVAL;
-	if (msr->data && msr->data != ~0ULL)
-		return -EINVAL;
-	vcpu->msr.mcg_ctl = msr->data;
-	return 0;
-}
-
-/* KVM_X86_SETUP_MCE sets it; what was read may be written back. */
-bool kvm_valid_mcg_cap(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	return msr->data == vcpu->msr.mcg_cap;
-}
-
-bool kvm_valid_mcg_status(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	return !(msr->data & ~MCG_STATUS_DEFINED);
-}
-
+/* NULL: the guest does not have it.  The index may be the guest's choice. */
 static u64 *mce_register(struct kvm_vcpu *vcpu, u32 index)
 {
-	u32 i = index - MSR_IA32_MC0_CTL;
+	u32 i = index - MSR_IA32_MC0_CTL, end = KVM_NR_MCI_REGS * nr_mce_banks(vcpu);
 
-	return i < KVM_NR_MCI_REGS * nr_mce_banks(vcpu) ? &vcpu->msr.mce_banks[0][i] : NULL;
+	switch (index) {
+	case MSR_IA32_MCG_CAP:
+		return &vcpu->msr.mcg_cap;
+	case MSR_IA32_MCG_STATUS:
+		return &vcpu->msr.mcg_status;
+	case MSR_IA32_MCG_CTL:
+		return vcpu->msr.mcg_cap & MCG_CTL_P ? &vcpu->msr.mcg_ctl : NULL;
+	default:
+		return i < end ? &vcpu->msr.mce_banks[0][array_index_nospec(i, end)] : NULL;
+	}
 }
 
-int kvm_get_mce_bank(struct kvm_vcpu *vcpu, struct msr_data *msr)
+static bool value_valid(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	switch (msr->index) {
+	case MSR_IA32_MCG_CAP:
+		/* KVM_X86_SETUP_MCE sets it; what was read may be written back. */
+		return msr->data == vcpu->msr.mcg_cap;
+	case MSR_IA32_MCG_STATUS:
+		return !(msr->data & ~MCG_STATUS_DEFINED);
+	case MSR_IA32_MCG_CTL:
+		return !msr->data || msr->data == ~0ULL;
+	}
+	/* A guest may only clear a status, unless HWCR says otherwise; CTL may have holes. */
+	return (msr->index - MSR_IA32_MC0_CTL) % KVM_NR_MCI_REGS != MCI_STATUS || !msr->data ||
+	       msr->host_initiated || (vcpu->msr.k7_hwcr & HWCR_MC_STATUS_WR_EN);
+}
+
+/** kvm_mce_get_msr - read MCG_CAP, MCG_STATUS, MCG_CTL or a bank's register: 0 or -EINVAL */
+int kvm_mce_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	const u64 *reg = mce_register(vcpu, msr->index);
 
@@ -139,16 +138,12 @@ int kvm_get_mce_bank(struct kvm_vcpu *vcpu, struct msr_data *msr)
 	return 0;
 }
 
-/* A guest may only clear a status, unless HWCR says otherwise; CTL may have holes. */
-int kvm_set_mce_bank(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+/** kvm_mce_set_msr - write one of them: 0, or -EINVAL with nothing changed */
+int kvm_mce_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
-	bool status = (msr->index - MSR_IA32_MC0_CTL) % KVM_NR_MCI_REGS == MCI_STATUS;
 	u64 *reg = mce_register(vcpu, msr->index);
 
-	if (!reg)
-		return -EINVAL;
-	if (status && msr->data && !msr->host_initiated &&
-	    !(vcpu->msr.k7_hwcr & HWCR_MC_STATUS_WR_EN))
+	if (!reg || !value_valid(vcpu, msr))
 		return -EINVAL;
 	*reg = msr->data;
 	return 0;

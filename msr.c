@@ -87,8 +87,9 @@ static u64 ucode_rev __read_mostly;
  */
 
 /*
- * Consecutive registers of one kind.  Without get, set they are memory: an u64
- * each from offset in struct kvm_vcpu on, which valid, if there, guards.
+ * Consecutive registers of one kind.  Without get or without set they are memory
+ * for that direction: a u64 each from offset in struct kvm_vcpu on; valid, where
+ * it is given, says which values may be written.
  */
 struct msr_row {
 	u32 first, last;
@@ -216,12 +217,6 @@ static int set_tsc(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
-static int get_tsc_adjust(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	msr->data = vcpu->msr.tsc_adjust;
-	return 0;
-}
-
 /* Userspace that restores it restores the TSC itself. */
 static int set_tsc_adjust(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
@@ -234,12 +229,6 @@ static int set_tsc_adjust(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 /*
  * ---- the others ----
  */
-
-static int get_apic_base(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	msr->data = vcpu->apic_base;
-	return 0;
-}
 
 static int set_apic_base(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
@@ -276,12 +265,6 @@ static int set_tscdeadline(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
-static int get_efer(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	msr->data = vcpu->efer;
-	return 0;
-}
-
 static int set_efer(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	return kvm_set_efer(vcpu, msr->data, msr->host_initiated) ? -EINVAL : 0;
@@ -297,12 +280,6 @@ static bool valid_misc_enable(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 }
 
 /* Written by BIOSes and systems before they ask for the revision: forgotten. */
-static int get_ucode_rev(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	msr->data = vcpu->msr.ucode_rev;
-	return 0;
-}
-
 static int set_ucode_rev(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->host_initiated)
@@ -340,12 +317,6 @@ static int set_platform_info(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
-static int get_hwcr(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	msr->data = vcpu->msr.k7_hwcr;
-	return 0;
-}
-
 /* Workarounds that systems switch on are accepted, and not needed here. */
 static int set_hwcr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
@@ -367,15 +338,15 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_PLATFORM_ID, MSR_IA32_PLATFORM_ID, ROW_INTEL | ROW_GUEST_RO,
 	  .get = get_zero, .set = set_zero_only },
 	{ MSR_IA32_APICBASE, MSR_IA32_APICBASE,
-	  .get = get_apic_base, .set = set_apic_base },
+	  MEM(apic_base), .set = set_apic_base },
 	{ MSR_IA32_EBL_CR_POWERON, MSR_IA32_EBL_CR_POWERON, ROW_INTEL,
 	  .get = get_zero, .set = set_zero_only },
 	{ MSR_IA32_FEAT_CTL, MSR_IA32_FEAT_CTL, ROW_INTEL,
 	  MEM(msr.feature_control), .valid = valid_feature_control },
 	{ MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_ADJUST, ROW_LISTED, X86_FEATURE_TSC_ADJUST,
-	  .get = get_tsc_adjust, .set = set_tsc_adjust },
+	  MEM(msr.tsc_adjust), .set = set_tsc_adjust },
 	{ MSR_IA32_UCODE_REV, MSR_IA32_UCODE_REV, ROW_LISTED,
-	  .get = get_ucode_rev, .set = set_ucode_rev },
+	  MEM(msr.ucode_rev), .set = set_ucode_rev },
 	{ MSR_IA32_SMBASE, MSR_IA32_SMBASE, ROW_HOST_ONLY, MEM(msr.smbase) },
 	{ MSR_PLATFORM_INFO, MSR_PLATFORM_INFO, ROW_GUEST_RO,
 	  .get = get_platform_info, .set = set_platform_info },
@@ -386,10 +357,10 @@ static const struct msr_row rows[] = {
 	{ MSR_MISC_FEATURES_ENABLES, MSR_MISC_FEATURES_ENABLES, ROW_INTEL,
 	  MEM(msr.misc_features), .valid = valid_zero },
 	{ MSR_IA32_MCG_CAP, MSR_IA32_MCG_CAP, ROW_GUEST_RO,
-	  MEM(msr.mcg_cap), .valid = kvm_valid_mcg_cap },
+	  .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
 	{ MSR_IA32_MCG_STATUS, MSR_IA32_MCG_STATUS, ROW_LISTED,
-	  MEM(msr.mcg_status), .valid = kvm_valid_mcg_status },
-	{ MSR_IA32_MCG_CTL, MSR_IA32_MCG_CTL, .get = kvm_get_mcg_ctl, .set = kvm_set_mcg_ctl },
+	  .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
+	{ MSR_IA32_MCG_CTL, MSR_IA32_MCG_CTL, .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
 	{ MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, ROW_LISTED,
 	  MEM(msr.misc_enable), .valid = valid_misc_enable },
 	/* Of the processor's power management nothing is the guest's. */
@@ -406,7 +377,7 @@ static const struct msr_row rows[] = {
 	{ MSR_MTRRdefType, MSR_MTRRdefType, ROW_LISTED,
 	  MEM(msr.mtrr_def_type), .valid = valid_mtrr_def },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_MISC(KVM_NR_MCE_BANKS - 1),
-	  .get = kvm_get_mce_bank, .set = kvm_set_mce_bank },
+	  .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
 	/* These two are written by kvm_set_msr() itself. */
 	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, ROW_LISTED,
 	  .get = get_tscdeadline, .set = set_tscdeadline },
@@ -415,10 +386,10 @@ static const struct msr_row rows[] = {
 	  MEM(xss), .valid = valid_zero },
 	{ MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_MIGRATION_CONTROL, ROW_LISTED,
 	  .get = kvm_pv_get_msr, .set = kvm_pv_set_msr },
-	{ MSR_EFER, MSR_EFER, .get = get_efer, .set = set_efer },
+	{ MSR_EFER, MSR_EFER, MEM(efer), .set = set_efer },
 	/* Performance counters that count nothing. */
 	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR0 + 3, ROW_AMD, .get = get_zero, .set = set_zero_only },
-	{ MSR_K7_HWCR, MSR_K7_HWCR, ROW_LISTED | ROW_AMD, .get = get_hwcr, .set = set_hwcr },
+	{ MSR_K7_HWCR, MSR_K7_HWCR, ROW_LISTED | ROW_AMD, MEM(msr.k7_hwcr), .set = set_hwcr },
 	/* Chipset and workaround bits of the machine below, which is not the guest's. */
 	{ MSR_AMD64_NB_CFG, MSR_AMD64_NB_CFG, ROW_AMD, .get = get_zero, .set = set_ignored },
 	{ MSR_AMD64_PATCH_LOADER, MSR_AMD64_PATCH_LOADER, ROW_AMD,

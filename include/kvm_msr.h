@@ -24,12 +24,8 @@ long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
 long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap);
 long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce);
 u64  kvm_mce_cap_supported(void);
-int  kvm_get_mcg_ctl(struct kvm_vcpu *vcpu, struct msr_data *msr);
-int  kvm_set_mcg_ctl(struct kvm_vcpu *vcpu, const struct msr_data *msr);
-int  kvm_get_mce_bank(struct kvm_vcpu *vcpu, struct msr_data *msr);
-int  kvm_set_mce_bank(struct kvm_vcpu *vcpu, const struct msr_data *msr);
-bool kvm_valid_mcg_cap(struct kvm_vcpu *vcpu, const struct msr_data *msr);
-bool kvm_valid_mcg_status(struct kvm_vcpu *vcpu, const struct msr_data *msr);
+int  kvm_mce_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+int  kvm_mce_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr);
 
 /* HWCR, processor manuals "Hardware Configuration Register": MCi_STATUS may be written. */
 #define HWCR_MC_STATUS_WR_EN	BIT_ULL(18)
