@@ -307,7 +307,7 @@ void kvm_async_pf_ready(struct kvm_vcpu *vcpu)
 {
 	gpa_t gpa = data_gpa(vcpu) + offsetof(struct kvm_vcpu_pv_apf_data, token);
 	struct kvm_lapic_irq irq = {
-		.shorthand = 1, .vector = vcpu->pv.apf_int, .level = true,
+		.shorthand = APIC_DEST_SELF, .vector = vcpu->pv.apf_int, .level = true,
 	};
 	struct kvm_apf *apf = vcpu->apf;
 	struct apf_work *w = NULL;

@@ -38,18 +38,6 @@ struct kvm_ioapic {
 	u64 entry[PINS];
 };
 
-static void entry_to_irq(u64 entry, struct kvm_lapic_irq *irq)
-{
-	*irq = (struct kvm_lapic_irq){
-		.dest_id = entry >> 56,
-		.vector = entry & 0xff,
-		.delivery_mode = (entry >> 8) & 7,
-		.logical = entry & BIT_ULL(11),
-		.level = true,
-		.trigger_level = entry & ENTRY_LEVEL,
-	};
-}
-
 /*
  * ---- pins ----
  */
@@ -58,14 +46,13 @@ static void entry_to_irq(u64 entry, struct kvm_lapic_irq *irq)
 static int deliver(struct kvm_ioapic *ioapic, int pin)
 {
 	u64 *entry = &ioapic->entry[pin];
-	struct kvm_lapic_irq irq;
+	struct kvm_lapic_irq irq = kvm_make_lapic_irq(*entry, *entry >> 56);
 	int r;
 
 	if (*entry & ENTRY_MASKED)
 		return -1;
 	if ((*entry & ENTRY_LEVEL) && (*entry & ENTRY_REMOTE_IRR))
 		return 0;
-	entry_to_irq(*entry, &irq);
 	r = kvm_irq_deliver(ioapic->kvm, NULL, &irq);
 	/* Until the EOI.  If nobody took it, whoever asserts the line tries again. */
 	if ((*entry & ENTRY_LEVEL) && r >= 0)
@@ -159,7 +146,7 @@ void kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level)
 /* Does the I/O APIC, or who listens for the pin, want this vcpu's EOI of its vector? */
 static bool wants_eoi(struct kvm_vcpu *vcpu, int pin, u64 entry)
 {
-	struct kvm_lapic_irq irq;
+	struct kvm_lapic_irq irq = kvm_make_lapic_irq(entry, entry >> 56);
 
 	/* Taken already, perhaps by a vcpu that the entry names no more. */
 	if (entry & ENTRY_REMOTE_IRR)
@@ -167,7 +154,6 @@ static bool wants_eoi(struct kvm_vcpu *vcpu, int pin, u64 entry)
 	if (!(entry & ENTRY_LEVEL) &&
 	    !kvm_irq_has_ack_listener(vcpu->kvm, KVM_IRQCHIP_IOAPIC, pin))
 		return false;
-	entry_to_irq(entry, &irq);
 	return kvm_lapic_matches(vcpu, &irq);
 }
 

@@ -32,18 +32,14 @@ MODULE_PARM_DESC(min_timer_period_us, "shortest period of a guest's APIC timer")
 #define X2APIC_BROADCAST	0xffffffffU
 #define XAPIC_BROADCAST		0xffU
 #define NMI_QUEUE_MAX		2
+/* SDM "Message Address Register Format" */
+#define MSI_DEST_SHIFT		12
+#define MSI_REDIRECTION_HINT	BIT(3)
+#define MSI_DEST_LOGICAL	BIT(2)
 /* A deadline further away than a year is none. */
 #define TIMER_MAX_NS		(365ULL * 24 * 3600 * NSEC_PER_SEC)
 
-#define DM_FIXED		(APIC_DM_FIXED >> 8)
-#define DM_LOWEST		(APIC_DM_LOWEST >> 8)
-#define DM_SMI			(APIC_DM_SMI >> 8)
-#define DM_NMI			(APIC_DM_NMI >> 8)
-#define DM_INIT			(APIC_DM_INIT >> 8)
-#define DM_STARTUP		(APIC_DM_STARTUP >> 8)
-#define DM_EXTINT		(APIC_DM_EXTINT >> 8)
-
-enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
+#define ICR_SHORTHAND		(APIC_DEST_SELF | APIC_DEST_ALLINC)
 
 /* What of each LVT register can be written (SDM "Local Vector Table"). */
 #define LVT_COMMON	(APIC_VECTOR_MASK | APIC_LVT_MASKED)
@@ -217,11 +213,11 @@ static bool matches(const struct kvm_lapic *apic, const struct kvm_vcpu *source,
 	if (!apic->hw_enabled)
 		return false;
 	switch (irq->shorthand) {
-	case SHORTHAND_SELF:
+	case APIC_DEST_SELF:
 		return apic->vcpu == source;
-	case SHORTHAND_ALL:
+	case APIC_DEST_ALLINC:
 		return true;
-	case SHORTHAND_OTHERS:
+	case APIC_DEST_ALLBUT:
 		return apic->vcpu != source;
 	}
 	if (is_broadcast(apic, source, irq->dest_id))
@@ -299,15 +295,15 @@ static int accept_sipi(struct kvm_lapic *apic, u8 vector)
 static int accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
 {
 	switch (irq->delivery_mode) {
-	case DM_FIXED:
-	case DM_LOWEST:
+	case APIC_DM_FIXED:
+	case APIC_DM_LOWEST:
 		return accept_fixed(apic, irq->vector, irq->trigger_level);
-	case DM_NMI:
+	case APIC_DM_NMI:
 		return accept_nmi(apic->vcpu);
-	case DM_INIT:
+	case APIC_DM_INIT:
 		/* The level de-assert of old only set arbitration ids. */
 		return !irq->trigger_level || irq->level ? accept_init(apic) : 0;
-	case DM_STARTUP:
+	case APIC_DM_STARTUP:
 		return accept_sipi(apic, irq->vector);
 	default:
 		/* SMI: there is no system management mode; ExtINT comes by LINT0. */
@@ -342,8 +338,8 @@ static void apic_error(struct kvm_lapic *apic, u32 bit)
 
 static bool is_lowest(const struct kvm_lapic_irq *irq)
 {
-	return irq->delivery_mode == DM_LOWEST ||
-	       (irq->msi_redir_hint && irq->delivery_mode == DM_FIXED);
+	return irq->delivery_mode == APIC_DM_LOWEST ||
+	       (irq->msi_redir_hint && irq->delivery_mode == APIC_DM_FIXED);
 }
 
 /*
@@ -441,7 +437,7 @@ int kvm_irq_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_l
 {
 	int r;
 
-	if (irq->shorthand == SHORTHAND_SELF)
+	if (irq->shorthand == APIC_DEST_SELF)
 		return accept(source->lapic, irq);
 	rcu_read_lock();
 	if (!deliver_fast(rcu_dereference(kvm->lapic_map), irq, &r))
@@ -453,15 +449,9 @@ int kvm_irq_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_l
 /** kvm_msi_to_irq - SDM "Message Address Register Format", "Message Data Register Format" */
 void kvm_msi_to_irq(struct kvm *kvm, u64 address, u32 data, struct kvm_lapic_irq *irq)
 {
-	*irq = (struct kvm_lapic_irq){
-		.dest_id = (address >> 12) & 0xff,
-		.vector = data & 0xff,
-		.delivery_mode = (data >> 8) & 7,
-		.logical = address & BIT(2),
-		.level = true,
-		.trigger_level = data & BIT(15),
-		.msi_redir_hint = address & BIT(3),
-	};
+	*irq = kvm_make_lapic_irq(data, (address >> MSI_DEST_SHIFT) & 0xff);
+	irq->logical = address & MSI_DEST_LOGICAL;
+	irq->msi_redir_hint = address & MSI_REDIRECTION_HINT;
 	if (kvm->x2apic_format)
 		irq->dest_id |= (address >> 32) & 0xffffff00;
 }
@@ -470,16 +460,12 @@ void kvm_msi_to_irq(struct kvm *kvm, u64 address, u32 data, struct kvm_lapic_irq
 int kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap, unsigned int bits,
 			     u32 min_id, unsigned long icr)
 {
-	struct kvm_lapic_irq irq = {
-		.vector = icr & APIC_VECTOR_MASK,
-		.delivery_mode = (icr & APIC_MODE_MASK) >> 8,
-		.level = icr & APIC_INT_ASSERT,
-		.trigger_level = icr & APIC_INT_LEVELTRIG,
-	};
+	struct kvm_lapic_irq irq = kvm_make_lapic_irq(icr, 0);
 	const struct kvm_lapic_map *map;
 	unsigned int bit;
 	int sent = 0;
 
+	irq.level = icr & APIC_INT_ASSERT;
 	rcu_read_lock();
 	map = rcu_dereference(vcpu->kvm->lapic_map);
 	for_each_set_bit(bit, bitmap, bits) {
@@ -934,22 +920,16 @@ static void set_lvt(struct kvm_lapic *apic, int which, u32 val)
 static void send_ipi(struct kvm_lapic *apic)
 {
 	u64 icr = apic->icr;
-	struct kvm_lapic_irq irq = {
-		.dest_id = apic->x2apic ? icr >> 32 : icr >> 56,
-		.vector = icr & APIC_VECTOR_MASK,
-		.delivery_mode = (icr & APIC_MODE_MASK) >> 8,
-		.shorthand = (icr >> 18) & 3,
-		.logical = icr & APIC_DEST_LOGICAL,
-		.level = icr & APIC_INT_ASSERT,
-		.trigger_level = icr & APIC_INT_LEVELTRIG,
-	};
+	struct kvm_lapic_irq irq = kvm_make_lapic_irq(icr, apic->x2apic ? icr >> 32 : icr >> 56);
 
-	if (irq.delivery_mode <= DM_LOWEST && irq.vector < 16) {
+	irq.level = icr & APIC_INT_ASSERT;
+	irq.shorthand = icr & ICR_SHORTHAND;
+	if (irq.delivery_mode <= APIC_DM_LOWEST && irq.vector < 16) {
 		apic_error(apic, APIC_ESR_SENDILL);
 		return;
 	}
 	/* What is sent is edge-triggered, whatever the bit says; INIT's de-assert is none. */
-	if (irq.delivery_mode != DM_INIT)
+	if (irq.delivery_mode != APIC_DM_INIT)
 		irq.trigger_level = false;
 	kvm_irq_deliver(apic->vcpu->kvm, apic->vcpu, &irq);
 }
@@ -957,7 +937,7 @@ static void send_ipi(struct kvm_lapic *apic)
 static void self_ipi(struct kvm_lapic *apic, u32 val)
 {
 	struct kvm_lapic_irq irq = {
-		.vector = val & APIC_VECTOR_MASK, .shorthand = SHORTHAND_SELF, .level = true,
+		.vector = val & APIC_VECTOR_MASK, .shorthand = APIC_DEST_SELF, .level = true,
 	};
 
 	if (irq.vector < 16)

@@ -11,6 +11,7 @@
 
 #include <linux/types.h>
 #include <linux/kvm.h>
+#include <asm/apicdef.h>
 
 struct kvm;
 struct kvm_vcpu;
@@ -37,14 +38,27 @@ enum kvm_irqchip_mode {
 /* An interrupt message on its way to local APICs (SDM 3A "Interrupt Command Register", "Message Address Register Format"). */
 struct kvm_lapic_irq {
 	u32 dest_id;		/* x2APIC's width; in xAPIC format 0xff is everyone */
+	u32 delivery_mode;	/* APIC_DM_* */
+	u32 shorthand;		/* 0, or APIC_DEST_SELF, APIC_DEST_ALLINC, APIC_DEST_ALLBUT */
 	u8  vector;
-	u8  delivery_mode;	/* APIC_DM_* >> 8: 0 fixed, 1 lowest, 2 SMI, 4 NMI, 5 INIT, 6 start-up, 7 ExtINT */
-	u8  shorthand;		/* 0 none, 1 self, 2 all, 3 others */
 	bool logical;
 	bool level;		/* asserted (for INIT) */
 	bool trigger_level;	/* level-triggered */
 	bool msi_redir_hint;
 };
+
+/* What an ICR, a redirection entry and an MSI's data have in the same bits. */
+static inline struct kvm_lapic_irq kvm_make_lapic_irq(u32 bits, u32 dest_id)
+{
+	return (struct kvm_lapic_irq){
+		.dest_id = dest_id,
+		.delivery_mode = bits & APIC_MODE_MASK,
+		.vector = bits & APIC_VECTOR_MASK,
+		.logical = bits & APIC_DEST_LOGICAL,
+		.level = true,
+		.trigger_level = bits & APIC_INT_LEVELTRIG,
+	};
+}
 
 /*
  * ---- lapic.c ----
