@@ -137,6 +137,8 @@ int  kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap
 			      u32 min_id, unsigned long icr);
 struct kvm_vcpu *kvm_lapic_vcpu_by_id(struct kvm *kvm, u32 apic_id);
 
+/* One message, as kvm_irq_deliver(). */
+int  kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq);
 bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base);
 int  kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated);
 
