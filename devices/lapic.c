@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The local APIC, as xAPIC and as x2APIC: acceptance, priorities, the timer, and
- * its registers as guest and userspace see them.
+ * The local APIC, as xAPIC and as x2APIC: acceptance, priorities, and its
+ * registers as guest and userspace see them.
  *
  * "SDM" is Intel's manual, volume 3A, chapter "Advanced Programmable Interrupt
  * Controller (APIC)"; sections are named by their titles.
@@ -9,44 +9,40 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
-#include "kvm_clock.h"
 #include "kvm_cpuid.h"
 #include "kvm_irq.h"
 #include "kvm_lapic.h"
 #include "kvm_request.h"
 
-#include <linux/math64.h>
-#include <linux/module.h>
+#include <linux/export.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
-
-/* A guest that asks for less would have the host do nothing but its timer. */
-static unsigned int min_timer_period_us = 200;
-module_param(min_timer_period_us, uint, 0644);
-MODULE_PARM_DESC(min_timer_period_us, "shortest period of a guest's APIC timer");
 
 #define APIC_VERSION		0x14
 #define APIC_PAGE_SIZE		0x1000
 #define ICR_BUSY		((u64)APIC_ICR_BUSY)
 #define NMI_QUEUE_MAX		2
-/* A deadline further away than a year is none. */
-#define TIMER_MAX_NS		(365ULL * 24 * 3600 * NSEC_PER_SEC)
-
 #define ICR_SHORTHAND		(APIC_DEST_SELF | APIC_DEST_ALLINC)
 
 /* What of each LVT register can be written (SDM "Local Vector Table"). */
 #define LVT_COMMON	(APIC_VECTOR_MASK | APIC_LVT_MASKED)
-#define LVT_TIMER_MODES	(APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)
 #define LVT_LINT	(LVT_COMMON | APIC_MODE_MASK | APIC_INPUT_POLARITY | APIC_LVT_LEVEL_TRIGGER)
 
-static const u32 lvt_writable[LVT_NR] = {
-	[LVT_TIMER]	= LVT_COMMON | LVT_TIMER_MODES,
-	[LVT_THERMAL]	= LVT_COMMON | APIC_MODE_MASK,
-	[LVT_PERF]	= LVT_COMMON | APIC_MODE_MASK,
-	[LVT_LINT0]	= LVT_LINT,
-	[LVT_LINT1]	= LVT_LINT,
-	[LVT_ERROR]	= LVT_COMMON,
-};
+static u32 lvt_writable(const struct kvm_lapic *apic, int which)
+{
+	static const u32 writable[LVT_NR] = {
+		[LVT_TIMER]	= LVT_COMMON | LVT_TIMER_MODES,
+		[LVT_THERMAL]	= LVT_COMMON | APIC_MODE_MASK,
+		[LVT_PERF]	= LVT_COMMON | APIC_MODE_MASK,
+		[LVT_LINT0]	= LVT_LINT,
+		[LVT_LINT1]	= LVT_LINT,
+		[LVT_ERROR]	= LVT_COMMON,
+	};
+
+	if (which == LVT_TIMER && !kvm_guest_has(apic->vcpu, X86_FEATURE_TSC_DEADLINE_TIMER))
+		return writable[which] & ~APIC_LVT_TIMER_TSCDEADLINE;
+	return writable[which];
+}
 
 /*
  * ---- acceptance ----
@@ -127,7 +123,7 @@ int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
 }
 
 /* One of the local sources: the timer, LINT0, LINT1, errors. */
-static int deliver_local(struct kvm_lapic *apic, int which)
+int kvm_lapic_deliver_local(struct kvm_lapic *apic, int which)
 {
 	u32 lvt = READ_ONCE(apic->lvt[which]);
 
@@ -148,7 +144,7 @@ static void apic_error(struct kvm_lapic *apic, u32 bit)
 {
 	set_bit(__ffs(bit), &apic->esr_pending);
 	if ((READ_ONCE(apic->lvt[LVT_ERROR]) & APIC_VECTOR_MASK) >= 16)
-		deliver_local(apic, LVT_ERROR);
+		kvm_lapic_deliver_local(apic, LVT_ERROR);
 }
 
 /*
@@ -277,173 +273,8 @@ void kvm_lapic_pit_tick_nmi(struct kvm *kvm)
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		if (vcpu->lapic &&
 		    GET_APIC_DELIVERY_MODE(READ_ONCE(vcpu->lapic->lvt[LVT_LINT0])) == APIC_MODE_NMI)
-			deliver_local(vcpu->lapic, LVT_LINT0);
+			kvm_lapic_deliver_local(vcpu->lapic, LVT_LINT0);
 	rcu_read_unlock();
-}
-
-/*
- * ---- the timer ----
- *
- * SDM "APIC Timer".  The bus clock is 1 GHz: a count is a nanosecond before the
- * divider.
- */
-
-static u32 timer_mode(const struct kvm_lapic *apic)
-{
-	return READ_ONCE(apic->lvt[LVT_TIMER]) & LVT_TIMER_MODES;
-}
-
-static bool timer_offers_deadline(const struct kvm_lapic *apic)
-{
-	return kvm_guest_has(apic->vcpu, X86_FEATURE_TSC_DEADLINE_TIMER);
-}
-
-static enum hrtimer_restart timer_fires(struct hrtimer *timer)
-{
-	struct kvm_lapic *apic = container_of(timer, struct kvm_lapic, timer);
-	u32 mode = timer_mode(apic);
-
-	if (mode == APIC_LVT_TIMER_TSCDEADLINE)
-		WRITE_ONCE(apic->tscdeadline, 0);
-	deliver_local(apic, LVT_TIMER);
-	if (mode != APIC_LVT_TIMER_PERIODIC || !apic->period)
-		return HRTIMER_NORESTART;
-	/* Ticks that nobody had time for are left out. */
-	hrtimer_forward_now(timer, ns_to_ktime(apic->period));
-	WRITE_ONCE(apic->expires, hrtimer_get_expires(timer));
-	return HRTIMER_RESTART;
-}
-
-/* On this CPU, where the vcpu is: it is the one to be interrupted. */
-static void arm_timer(struct kvm_lapic *apic, u64 delta_ns)
-{
-	apic->expires = ktime_add_ns(ktime_get(), delta_ns);
-	hrtimer_start(&apic->timer, apic->expires, HRTIMER_MODE_ABS_PINNED_HARD);
-}
-
-static void stop_timer(struct kvm_lapic *apic)
-{
-	if (hrtimer_active(&apic->timer))
-		hrtimer_cancel(&apic->timer);
-}
-
-void kvm_lapic_migrate_timer(struct kvm_lapic *apic)
-{
-	if (hrtimer_active(&apic->timer) && hrtimer_cancel(&apic->timer))
-		hrtimer_start_expires(&apic->timer, HRTIMER_MODE_ABS_PINNED_HARD);
-}
-
-static u64 count_to_ns(const struct kvm_lapic *apic, u32 count)
-{
-	return (u64)count << apic->divide_shift;
-}
-
-/* The initial count was written, or the count goes on from @count. */
-static void start_count(struct kvm_lapic *apic, u32 count)
-{
-	u64 shortest = (u64)READ_ONCE(min_timer_period_us) * NSEC_PER_USEC;
-	bool periodic = timer_mode(apic) == APIC_LVT_TIMER_PERIODIC;
-	u64 ns = count_to_ns(apic, count);
-
-	stop_timer(apic);
-	apic->period = 0;
-	if (!apic->tmict)
-		return;
-	if (periodic) {
-		apic->period = max(count_to_ns(apic, apic->tmict), shortest);
-		ns = max(ns, shortest);
-	}
-	arm_timer(apic, ns);
-}
-
-static u32 current_count(const struct kvm_lapic *apic)
-{
-	s64 left;
-
-	if (!apic->tmict || timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
-		return 0;
-	left = ktime_to_ns(ktime_sub(READ_ONCE(apic->expires), ktime_get()));
-	/* Between the end of a period and its interrupt the next has begun. */
-	if (left < 0 && apic->period)
-		left = apic->period - 1 - (u64)(-left - 1) % apic->period;
-	if (left <= 0)
-		return 0;
-	return min_t(u64, (u64)left >> apic->divide_shift, apic->tmict);
-}
-
-static void start_deadline(struct kvm_lapic *apic)
-{
-	struct kvm_vcpu *vcpu = apic->vcpu;
-	u64 deadline = apic->tscdeadline, now, ns;
-	u32 khz = vcpu->virtual_tsc_khz;
-
-	if (!deadline)
-		return;
-	now = kvm_read_guest_tsc(vcpu);
-	if (deadline <= now) {
-		apic->tscdeadline = 0;
-		deliver_local(apic, LVT_TIMER);
-		return;
-	}
-	/* Bounded before the conversion, whose quotient must fit. */
-	ns = TIMER_MAX_NS;
-	if (deadline - now < (u64)khz * (TIMER_MAX_NS / NSEC_PER_MSEC))
-		ns = mul_u64_u32_div(deadline - now, NSEC_PER_MSEC, khz);
-	arm_timer(apic, ns);
-}
-
-u64 kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu)
-{
-	const struct kvm_lapic *apic = vcpu->lapic;
-
-	if (!apic || timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
-		return 0;
-	return READ_ONCE(apic->tscdeadline);
-}
-
-/** kvm_lapic_set_tscdeadline - 0 disarms; false: not the timer's mode, nothing is done */
-bool kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data)
-{
-	struct kvm_lapic *apic = vcpu->lapic;
-
-	if (!apic || timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
-		return false;
-	stop_timer(apic);
-	apic->tscdeadline = data;
-	start_deadline(apic);
-	return true;
-}
-
-static void set_timer_lvt(struct kvm_lapic *apic, u32 val)
-{
-	u32 old = timer_mode(apic), new;
-
-	if (!timer_offers_deadline(apic))
-		val &= ~APIC_LVT_TIMER_TSCDEADLINE;
-	new = val & LVT_TIMER_MODES;
-	/* From and to deadline mode the timer is disarmed. */
-	if ((old ^ new) & APIC_LVT_TIMER_TSCDEADLINE) {
-		stop_timer(apic);
-		apic->tscdeadline = 0;
-		apic->tmict = 0;
-		apic->period = 0;
-	}
-	WRITE_ONCE(apic->lvt[LVT_TIMER], val);
-	/* A count that runs, runs on in the new mode. */
-	if (old != new && apic->tmict && hrtimer_active(&apic->timer))
-		start_count(apic, current_count(apic));
-}
-
-static void set_divide(struct kvm_lapic *apic, u32 val)
-{
-	u32 count = current_count(apic);
-	bool running = hrtimer_active(&apic->timer);
-	u32 code = (val & 3) | ((val & 8) >> 1);
-
-	apic->tdcr = val & 0xb;
-	apic->divide_shift = (code + 1) & 7;
-	if (running && timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
-		start_count(apic, count);
 }
 
 /*
@@ -520,7 +351,7 @@ static bool read_reg(const struct kvm_lapic *apic, u32 offset, u32 *val)
 		*val = apic->tmict;
 		break;
 	case APIC_TMCCT:
-		*val = current_count(apic);
+		*val = kvm_lapic_timer_count(apic);
 		break;
 	case APIC_TDCR:
 		*val = apic->tdcr;
@@ -563,11 +394,11 @@ static void mask_lvts(struct kvm_lapic *apic)
 
 static void set_lvt(struct kvm_lapic *apic, int which, u32 val)
 {
-	val &= lvt_writable[which];
+	val &= lvt_writable(apic, which);
 	if (!apic->sw_enabled)
 		val |= APIC_LVT_MASKED;
 	if (which == LVT_TIMER) {
-		set_timer_lvt(apic, val);
+		kvm_lapic_timer_set_lvt(apic, val);
 		return;
 	}
 	WRITE_ONCE(apic->lvt[which], val);
@@ -629,13 +460,10 @@ static bool write_common(struct kvm_lapic *apic, u32 offset, u32 val)
 		set_lvt(apic, (offset - APIC_LVTT) >> 4, val);
 		break;
 	case APIC_TMICT:
-		if (timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
-			break;
-		apic->tmict = val;
-		start_count(apic, val);
+		kvm_lapic_timer_write_count(apic, val);
 		break;
 	case APIC_TDCR:
-		set_divide(apic, val);
+		kvm_lapic_timer_set_divide(apic, val);
 		break;
 	default:
 		return false;
@@ -836,7 +664,7 @@ static void reset_registers(struct kvm_lapic *apic)
 {
 	int i;
 
-	stop_timer(apic);
+	kvm_lapic_timer_reset(apic);
 	bitmap_zero(apic->irr, LAPIC_VECTORS);
 	bitmap_zero(apic->isr, LAPIC_VECTORS);
 	bitmap_zero(apic->tmr, LAPIC_VECTORS);
@@ -852,11 +680,6 @@ static void reset_registers(struct kvm_lapic *apic)
 	apic->icr = 0;
 	for (i = 0; i < LVT_NR; i++)
 		WRITE_ONCE(apic->lvt[i], APIC_LVT_MASKED);
-	apic->tmict = 0;
-	apic->tdcr = 0;
-	apic->divide_shift = 1;
-	apic->period = 0;
-	apic->tscdeadline = 0;
 	apic->vcpu->pv.eoi_offered = false;
 	if (apic->x2apic)
 		set_x2apic_ids(apic);
@@ -997,32 +820,14 @@ static bool state_valid(const struct kvm_lapic *apic, const struct kvm_lapic_sta
 	return (get_reg(state, APIC_LVTT) & LVT_TIMER_MODES) != LVT_TIMER_MODES;
 }
 
-static void load_timer(struct kvm_lapic *apic, const struct kvm_lapic_state *state)
-{
-	u32 count = get_reg(state, APIC_TMCCT);
-
-	apic->tmict = get_reg(state, APIC_TMICT);
-	if (timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE) {
-		/* The deadline comes by its MSR. */
-		apic->tmict = 0;
-		return;
-	}
-	/* A VMM that does not keep the current count gets a whole one. */
-	if (!count || count > apic->tmict)
-		count = apic->tmict;
-	start_count(apic, count);
-}
-
 static void load_lvts(struct kvm_lapic *apic, const struct kvm_lapic_state *state)
 {
 	int i;
 
 	for (i = 0; i < LVT_NR; i++) {
-		u32 val = get_reg(state, APIC_LVTT + 0x10 * i) & lvt_writable[i];
+		u32 val = get_reg(state, APIC_LVTT + 0x10 * i);
 
-		if (i == LVT_TIMER && !timer_offers_deadline(apic))
-			val &= ~APIC_LVT_TIMER_TSCDEADLINE;
-		WRITE_ONCE(apic->lvt[i], val);
+		WRITE_ONCE(apic->lvt[i], val & lvt_writable(apic, i));
 	}
 }
 
@@ -1038,7 +843,7 @@ long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *sta
 
 	if (!apic || !state_valid(apic, state))
 		return -EINVAL;
-	stop_timer(apic);
+	kvm_lapic_timer_stop(apic);
 	if (!apic->x2apic) {
 		apic->id = get_reg(state, APIC_ID) >> 24;
 		apic->ldr = get_reg(state, APIC_LDR) & APIC_LDR_MASK;
@@ -1056,8 +861,8 @@ long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *sta
 	apic->tscdeadline = 0;
 	load_lvts(apic, state);
 	set_svr(apic, get_reg(state, APIC_SPIV));
-	set_divide(apic, get_reg(state, APIC_TDCR));
-	load_timer(apic, state);
+	kvm_lapic_timer_set_divide(apic, get_reg(state, APIC_TDCR));
+	kvm_lapic_timer_load(apic, get_reg(state, APIC_TMICT), get_reg(state, APIC_TMCCT));
 	vcpu->pv.eoi_offered = false;
 	apic->regs_changed = true;
 	kvm_lapic_update_map(vcpu->kvm);
@@ -1103,8 +908,7 @@ int kvm_lapic_create(struct kvm_vcpu *vcpu)
 		return -ENOMEM;
 	apic->vcpu = vcpu;
 	apic->highest_isr = -1;
-	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
-	apic->timer.function = timer_fires;
+	kvm_lapic_timer_init(apic);
 	vcpu->lapic = apic;
 	return 0;
 }

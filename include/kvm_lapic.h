@@ -17,6 +17,7 @@
 
 /* The local vector table, in the order of its registers from APIC_LVTT on. */
 enum { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_NR };
+#define LVT_TIMER_MODES	(APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)
 
 /* lapic->pending_events */
 enum { LAPIC_INIT, LAPIC_SIPI };
@@ -139,6 +140,18 @@ struct kvm_vcpu *kvm_lapic_vcpu_by_id(struct kvm *kvm, u32 apic_id);
 
 /* One message, as kvm_irq_deliver(). */
 int  kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq);
+/* One of the local sources: the timer, LINT0, LINT1, errors. */
+int  kvm_lapic_deliver_local(struct kvm_lapic *apic, int which);
+
+void kvm_lapic_timer_init(struct kvm_lapic *apic);
+void kvm_lapic_timer_reset(struct kvm_lapic *apic);
+void kvm_lapic_timer_stop(struct kvm_lapic *apic);
+u32  kvm_lapic_timer_count(const struct kvm_lapic *apic);
+void kvm_lapic_timer_write_count(struct kvm_lapic *apic, u32 val);
+void kvm_lapic_timer_set_lvt(struct kvm_lapic *apic, u32 val);
+void kvm_lapic_timer_set_divide(struct kvm_lapic *apic, u32 val);
+void kvm_lapic_timer_load(struct kvm_lapic *apic, u32 tmict, u32 tmcct);
+
 bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base);
 int  kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated);
 
