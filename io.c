@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Port and memory-mapped I/O: the buses in the kernel with ioeventfds and
- * coalesced zones on them, and the way to userspace and back, kvm_run packing
- * and completion.
+ * Port and memory-mapped I/O: the buses in the kernel with coalesced zones on
+ * them, and the way to userspace and back, kvm_run packing and completion.
  */
 #include "kvm_host.h"
 #include "kvm_debug.h"
 #include "kvm_emulate.h"
 #include "kvm_events.h"
 #include "kvm_io.h"
+#include "kvm_irq.h"
 #include "trace.h"
 
-#include <linux/eventfd.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
-
-#include "compat/eventfd.h"
 
 /*
  * ---- the buses ----
@@ -228,152 +225,6 @@ unsigned int kvm_pio_write_units(struct kvm_vcpu *vcpu, u16 port, int size, cons
 }
 
 /*
- * ---- ioeventfd: a write that is an eventfd's signal ----
- */
-
-struct kvm_ioeventfd_dev {
-	struct kvm_io_device dev;
-	struct list_head link;		/* kvm->ioeventfds */
-	struct eventfd_ctx *eventfd;
-	enum kvm_bus bus;
-	u64 addr;
-	u32 len;			/* 0: any */
-	bool wildcard;			/* any data */
-	u64 datamatch;
-};
-
-static u64 get_data(const u8 *val, int len)
-{
-	__le64 data = 0;
-
-	memcpy(&data, val, len);
-	return le64_to_cpu(data);
-}
-
-static bool ioeventfd_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 addr, int len,
-			    const u8 *val)
-{
-	struct kvm_ioeventfd_dev *p = container_of(dev, struct kvm_ioeventfd_dev, dev);
-
-	if (addr != p->addr || (p->len && len != p->len))
-		return false;
-	if (!p->wildcard && get_data(val, len) != p->datamatch)
-		return false;
-	kvm_eventfd_signal(p->eventfd);
-	return true;
-}
-
-static const struct kvm_io_ops ioeventfd_ops = {
-	.write = ioeventfd_write,
-};
-
-#define IOEVENTFD_FLAGS \
-	(KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN)
-
-static bool ioeventfd_valid(const struct kvm_ioeventfd *args)
-{
-	u64 top = args->flags & KVM_IOEVENTFD_FLAG_PIO ? 0xffff : ~0ULL;
-
-	if (args->flags & ~IOEVENTFD_FLAGS)
-		return false;
-	if (args->len > 8 || (args->len & (args->len - 1)))
-		return false;
-	/* Data of any length match nothing. */
-	if (!args->len && (args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH))
-		return false;
-	return args->addr <= top && (!args->len || args->len - 1 <= top - args->addr);
-}
-
-static bool same_place(const struct kvm_ioeventfd_dev *a, const struct kvm_ioeventfd_dev *b)
-{
-	return a->bus == b->bus && a->addr == b->addr;
-}
-
-/* Could one write be both's? */
-static bool ioeventfd_collides(const struct kvm_ioeventfd_dev *a, const struct kvm_ioeventfd_dev *b)
-{
-	if (!same_place(a, b))
-		return false;
-	if (!a->len || !b->len)
-		return true;
-	return a->len == b->len && (a->wildcard || b->wildcard || a->datamatch == b->datamatch);
-}
-
-/* io_lock held. */
-static long ioeventfd_install(struct kvm *kvm, struct kvm_ioeventfd_dev *p)
-{
-	struct kvm_ioeventfd_dev *other;
-	long r;
-
-	list_for_each_entry(other, &kvm->ioeventfds, link)
-		if (ioeventfd_collides(other, p))
-			return -EEXIST;
-	r = kvm_io_register(kvm, p->bus, p->addr, p->len, &p->dev);
-	if (!r)
-		list_add_tail(&p->link, &kvm->ioeventfds);
-	return r;
-}
-
-/* io_lock held. */
-static void ioeventfd_remove(struct kvm *kvm, struct kvm_ioeventfd_dev *p)
-{
-	list_del(&p->link);
-	kvm_io_unregister(kvm, p->bus, &p->dev);
-	eventfd_ctx_put(p->eventfd);
-	kfree(p);
-}
-
-static long ioeventfd_deassign(struct kvm *kvm, const struct kvm_ioeventfd_dev *args)
-{
-	struct kvm_ioeventfd_dev *p;
-
-	list_for_each_entry(p, &kvm->ioeventfds, link) {
-		if (!same_place(p, args) || p->len != args->len || p->eventfd != args->eventfd ||
-		    p->wildcard != args->wildcard || p->datamatch != args->datamatch)
-			continue;
-		ioeventfd_remove(kvm, p);
-		return 0;
-	}
-	return -ENOENT;
-}
-
-static long ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args)
-{
-	struct kvm_ioeventfd_dev *p;
-	long r;
-
-	if (!ioeventfd_valid(args))
-		return -EINVAL;
-	p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
-	if (!p)
-		return -ENOMEM;
-	p->eventfd = eventfd_ctx_fdget(args->fd);
-	if (IS_ERR(p->eventfd)) {
-		r = PTR_ERR(p->eventfd);
-		kfree(p);
-		return r;
-	}
-	p->dev.ops = &ioeventfd_ops;
-	p->bus = args->flags & KVM_IOEVENTFD_FLAG_PIO ? KVM_PIO_BUS : KVM_MMIO_BUS;
-	p->addr = args->addr;
-	p->len = args->len;
-	p->wildcard = !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH);
-	p->datamatch = p->wildcard ? 0 : args->datamatch;
-
-	mutex_lock(&kvm->io_lock);
-	if (args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN)
-		r = ioeventfd_deassign(kvm, p);
-	else
-		r = ioeventfd_install(kvm, p);
-	mutex_unlock(&kvm->io_lock);
-	if (r || (args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN)) {
-		eventfd_ctx_put(p->eventfd);
-		kfree(p);
-	}
-	return r;
-}
-
-/*
  * ---- coalesced zones: writes that wait in a ring until the next exit ----
  */
 
@@ -499,12 +350,10 @@ void kvm_io_stop_vm(struct kvm *kvm)
 
 void kvm_io_destroy_vm(struct kvm *kvm)
 {
-	struct kvm_ioeventfd_dev *p, *next;
 	struct kvm_coalesced_dev *zone, *next_zone;
 
+	kvm_ioeventfd_release_all(kvm);
 	mutex_lock(&kvm->io_lock);
-	list_for_each_entry_safe(p, next, &kvm->ioeventfds, link)
-		ioeventfd_remove(kvm, p);
 	list_for_each_entry_safe(zone, next_zone, &kvm->coalesced_zones, link)
 		coalesced_remove(kvm, zone);
 	mutex_unlock(&kvm->io_lock);
@@ -529,7 +378,7 @@ static long ioeventfd_ioctl(struct kvm *kvm, void __user *arg)
 
 	if (copy_from_user(&args, arg, sizeof(args)))
 		return -EFAULT;
-	return ioeventfd(kvm, &args);
+	return kvm_ioeventfd(kvm, &args);
 }
 
 /** kvm_io_ioctl - the VM's calls about the buses; -ENOTTY: another one's */

@@ -1402,7 +1402,7 @@ static int __init kvm_init(void)
 
 	if (r)
 		return r;
-	r = kvm_irq_module_init();
+	r = kvm_irqfd_module_init();
 	if (r)
 		goto out_mmu;
 	r = kvm_async_pf_module_init();
@@ -1413,7 +1413,7 @@ static int __init kvm_init(void)
 	return 0;
 
 out_irq:
-	kvm_irq_module_exit();
+	kvm_irqfd_module_exit();
 out_mmu:
 	kvm_mmu_module_exit();
 	return r;
@@ -1424,7 +1424,7 @@ static void __exit kvm_exit(void)
 	kvm_stats_exit();
 	kvm_clock_module_exit();
 	kvm_async_pf_module_exit();
-	kvm_irq_module_exit();
+	kvm_irqfd_module_exit();
 	kvm_mmu_module_exit();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Interrupts on their way to a chip or a local APIC: GSIs and their routes,
- * messages, and the eventfds that stand for interrupt lines.
+ * Interrupts on their way to a chip or a local APIC: GSIs and their routes, and
+ * messages.
  */
 #define pr_fmt(fmt) "kvm: " fmt
 
@@ -9,16 +9,9 @@
 #include "kvm_irq.h"
 #include "kvm_request.h"
 
-#include <linux/file.h>
-#include <linux/poll.h>
 #include <linux/uaccess.h>
-#include <linux/wait.h>
-#include <linux/workqueue.h>
-
-#include "compat/eventfd.h"
 
 #define PIC_PINS	8
-#define MAX_IRQFDS	(2 * KVM_MAX_GSI)
 
 /*
  * ---- routes ----
@@ -133,12 +126,6 @@ static int add_routes(struct kvm *kvm, struct kvm_irq_routes *routes,
 	return 0;
 }
 
-/* The vcpus look anew whose EOI of what is waited for. */
-static void request_scan(struct kvm *kvm)
-{
-	kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
-}
-
 /* irq_lock held, or nobody else knows the VM's interrupt controllers. */
 static void publish_routes(struct kvm *kvm, struct kvm_irq_routes *routes)
 {
@@ -146,7 +133,7 @@ static void publish_routes(struct kvm *kvm, struct kvm_irq_routes *routes)
 
 	if (old)
 		kvfree_rcu(old, rcu);
-	request_scan(kvm);
+	kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
 }
 
 /* The first 16 to both chips, pin by pin: what VMMs count on that set no routes. */
@@ -285,52 +272,12 @@ long kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi)
  * ---- acknowledges, on the way back ----
  */
 
-struct kvm_irqfd_resampler {
-	u32 gsi;
-	struct list_head link;		/* kvm->resamplers */
-	struct list_head irqfds;	/* irq_lock; read under RCU */
-};
-
-struct kvm_irqfd_line {
-	struct kvm *kvm;
-	u32 gsi;
-	struct eventfd_ctx *eventfd;
-	wait_queue_entry_t wait;
-	wait_queue_head_t *wqh;
-	poll_table pt;
-	struct list_head link;		/* kvm->irqfds; empty: on its way out */
-	struct kvm_irqfd_resampler *resampler;	/* NULL: edges */
-	struct list_head resampler_link;
-	struct eventfd_ctx *resamplefd;
-	struct work_struct shutdown;
-};
-
 /* RCU held.  -1: none. */
 static int gsi_of_pin(struct kvm *kvm, u32 chip, u32 pin)
 {
 	const struct kvm_irq_routes *routes = rcu_dereference(kvm->irq_routes);
 
 	return routes ? routes->pin_gsi[chip][pin] : -1;
-}
-
-static struct kvm_irqfd_resampler *find_resampler(struct kvm *kvm, u32 gsi)
-{
-	struct kvm_irqfd_resampler *rs;
-
-	list_for_each_entry_rcu(rs, &kvm->resamplers, link, lockdep_is_held(&kvm->irq_lock))
-		if (rs->gsi == gsi)
-			return rs;
-	return NULL;
-}
-
-/* The line goes down; who still wants it raises it again. */
-static void resample(struct kvm *kvm, struct kvm_irqfd_resampler *rs)
-{
-	struct kvm_irqfd_line *irqfd;
-
-	kvm_set_irq(kvm, KVM_IRQ_SOURCE_RESAMPLE, rs->gsi, false);
-	list_for_each_entry_rcu(irqfd, &rs->irqfds, resampler_link)
-		kvm_eventfd_signal(irqfd->resamplefd);
 }
 
 /* The 8254 is on GSI 0. */
@@ -350,7 +297,6 @@ static struct kvm_pit *pit_of_gsi(struct kvm *kvm, int gsi)
  */
 void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin)
 {
-	struct kvm_irqfd_resampler *rs;
 	struct kvm_pit *pit;
 	int gsi;
 
@@ -360,9 +306,7 @@ void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin)
 		pit = pit_of_gsi(kvm, gsi);
 		if (pit)
 			kvm_pit_acked(pit);
-		rs = find_resampler(kvm, gsi);
-		if (rs)
-			resample(kvm, rs);
+		kvm_irqfd_resample(kvm, gsi);
 	}
 	rcu_read_unlock();
 }
@@ -390,7 +334,7 @@ bool kvm_irq_has_ack_listener(struct kvm *kvm, u32 irqchip, u32 pin)
 	gsi = gsi_of_pin(kvm, irqchip, pin);
 	if (gsi >= 0) {
 		pit = pit_of_gsi(kvm, gsi);
-		r = (pit && kvm_pit_wants_acks(pit)) || find_resampler(kvm, gsi);
+		r = (pit && kvm_pit_wants_acks(pit)) || kvm_irqfd_has_resampler(kvm, gsi);
 	}
 	rcu_read_unlock();
 	return r;
@@ -428,287 +372,6 @@ void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
 		scan_split(vcpu, eoi_exits);
 	else
 		kvm_ioapic_scan_pins(vcpu, eoi_exits);
-}
-
-/*
- * ---- irqfd ----
- *
- * An eventfd's signal is an edge of its GSI, or, with a resampler, holds the
- * GSI up until the guest's acknowledge.  All happens in the wait queue's
- * callback, under the wait queue's lock.
- */
-
-static struct workqueue_struct *irqfd_wq;
-
-/* irq_lock held. */
-static void leave_resampler(struct kvm_irqfd_line *irqfd)
-{
-	struct kvm_irqfd_resampler *rs = irqfd->resampler;
-	struct kvm *kvm = irqfd->kvm;
-
-	list_del_rcu(&irqfd->resampler_link);
-	if (!list_empty(&rs->irqfds)) {
-		synchronize_rcu_expedited();
-		return;
-	}
-	list_del_rcu(&rs->link);
-	synchronize_rcu_expedited();
-	kvm_set_irq(kvm, KVM_IRQ_SOURCE_RESAMPLE, rs->gsi, false);
-	kfree(rs);
-	request_scan(kvm);
-}
-
-/* Exactly once for an irqfd, after it left kvm->irqfds. */
-static void irqfd_shutdown(struct work_struct *work)
-{
-	struct kvm_irqfd_line *irqfd = container_of(work, struct kvm_irqfd_line, shutdown);
-	u64 count;
-
-	/* From here on no callback is running, nor will any. */
-	eventfd_ctx_remove_wait_queue(irqfd->eventfd, &irqfd->wait, &count);
-	if (irqfd->resampler) {
-		mutex_lock(&irqfd->kvm->irq_lock);
-		leave_resampler(irqfd);
-		mutex_unlock(&irqfd->kvm->irq_lock);
-		eventfd_ctx_put(irqfd->resamplefd);
-	}
-	eventfd_ctx_put(irqfd->eventfd);
-	kfree(irqfd);
-}
-
-/* irqfd_lock held.  The wait queue's lock may be held, so the rest is work's. */
-static void deactivate(struct kvm_irqfd_line *irqfd)
-{
-	if (list_empty(&irqfd->link))
-		return;
-	list_del_init(&irqfd->link);
-	irqfd->kvm->nr_irqfds--;
-	queue_work(irqfd_wq, &irqfd->shutdown);
-}
-
-static void irqfd_inject(struct kvm_irqfd_line *irqfd)
-{
-	if (irqfd->resampler) {
-		kvm_set_irq(irqfd->kvm, KVM_IRQ_SOURCE_RESAMPLE, irqfd->gsi, true);
-		return;
-	}
-	kvm_set_irq(irqfd->kvm, KVM_IRQ_SOURCE_USERSPACE, irqfd->gsi, true);
-	kvm_set_irq(irqfd->kvm, KVM_IRQ_SOURCE_USERSPACE, irqfd->gsi, false);
-}
-
-static int irqfd_wakeup(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
-{
-	struct kvm_irqfd_line *irqfd = container_of(wait, struct kvm_irqfd_line, wait);
-	__poll_t events = key_to_poll(key);
-	unsigned long flags;
-	int taken = 0;
-	u64 count;
-
-	if (events & EPOLLIN) {
-		eventfd_ctx_do_read(irqfd->eventfd, &count);
-		irqfd_inject(irqfd);
-		taken = 1;
-	}
-	if (events & EPOLLHUP) {
-		spin_lock_irqsave(&irqfd->kvm->irqfd_lock, flags);
-		deactivate(irqfd);
-		spin_unlock_irqrestore(&irqfd->kvm->irqfd_lock, flags);
-	}
-	return taken;
-}
-
-static void irqfd_queue(struct file *file, wait_queue_head_t *wqh, poll_table *pt)
-{
-	struct kvm_irqfd_line *irqfd = container_of(pt, struct kvm_irqfd_line, pt);
-
-	irqfd->wqh = wqh;
-	/* Before all readers: what becomes an interrupt they do not see. */
-	add_wait_queue_priority(wqh, &irqfd->wait);
-}
-
-/* irq_lock held. */
-static int join_resampler(struct kvm_irqfd_line *irqfd)
-{
-	struct kvm *kvm = irqfd->kvm;
-	struct kvm_irqfd_resampler *rs = find_resampler(kvm, irqfd->gsi);
-
-	if (!rs) {
-		rs = kzalloc(sizeof(*rs), GFP_KERNEL_ACCOUNT);
-		if (!rs)
-			return -ENOMEM;
-		rs->gsi = irqfd->gsi;
-		INIT_LIST_HEAD(&rs->irqfds);
-		list_add_rcu(&rs->link, &kvm->resamplers);
-		request_scan(kvm);
-	}
-	list_add_rcu(&irqfd->resampler_link, &rs->irqfds);
-	irqfd->resampler = rs;
-	return 0;
-}
-
-/* One eventfd is one line of a VM. */
-static int irqfd_enlist(struct kvm_irqfd_line *irqfd)
-{
-	struct kvm *kvm = irqfd->kvm;
-	struct kvm_irqfd_line *other;
-	int r = 0;
-
-	spin_lock_irq(&kvm->irqfd_lock);
-	if (kvm->nr_irqfds >= MAX_IRQFDS)
-		r = -ENOSPC;
-	list_for_each_entry(other, &kvm->irqfds, link)
-		if (other->eventfd == irqfd->eventfd)
-			r = -EBUSY;
-	if (!r) {
-		list_add_tail(&irqfd->link, &kvm->irqfds);
-		kvm->nr_irqfds++;
-	}
-	spin_unlock_irq(&kvm->irqfd_lock);
-	return r;
-}
-
-/* What was signalled before anyone listened. */
-static void irqfd_take_pending(struct kvm_irqfd_line *irqfd, struct file *file)
-{
-	__poll_t events = vfs_poll(file, &irqfd->pt);
-	u64 count;
-
-	if (!(events & EPOLLIN))
-		return;
-	spin_lock_irq(&irqfd->wqh->lock);
-	eventfd_ctx_do_read(irqfd->eventfd, &count);
-	spin_unlock_irq(&irqfd->wqh->lock);
-	if (count)
-		irqfd_inject(irqfd);
-}
-
-static struct kvm_irqfd_line *irqfd_alloc(struct kvm *kvm, u32 gsi)
-{
-	struct kvm_irqfd_line *irqfd = kzalloc(sizeof(*irqfd), GFP_KERNEL_ACCOUNT);
-
-	if (!irqfd)
-		return NULL;
-	irqfd->kvm = kvm;
-	irqfd->gsi = gsi;
-	INIT_LIST_HEAD(&irqfd->link);
-	INIT_WORK(&irqfd->shutdown, irqfd_shutdown);
-	init_waitqueue_func_entry(&irqfd->wait, irqfd_wakeup);
-	init_poll_funcptr(&irqfd->pt, irqfd_queue);
-	return irqfd;
-}
-
-/*
- * The file is held to the end, so its EPOLLHUP comes after all is set up; and
- * irq_lock keeps KVM_IRQFD_FLAG_DEASSIGN out till then.
- */
-static long irqfd_attach(struct kvm_irqfd_line *irqfd, const struct kvm_irqfd *args,
-			 struct file *file)
-{
-	struct kvm *kvm = irqfd->kvm;
-	long r;
-
-	irqfd->eventfd = eventfd_ctx_fileget(file);
-	if (IS_ERR(irqfd->eventfd))
-		return PTR_ERR(irqfd->eventfd);
-	if (args->flags & KVM_IRQFD_FLAG_RESAMPLE) {
-		irqfd->resamplefd = eventfd_ctx_fdget(args->resamplefd);
-		r = PTR_ERR(irqfd->resamplefd);
-		if (IS_ERR(irqfd->resamplefd))
-			goto out_eventfd;
-	}
-	mutex_lock(&kvm->irq_lock);
-	r = irqfd_enlist(irqfd);
-	if (!r && irqfd->resamplefd) {
-		r = join_resampler(irqfd);
-		if (r)
-			goto out_enlisted;
-	}
-	if (r)
-		goto out_unlock;
-	irqfd_take_pending(irqfd, file);
-	mutex_unlock(&kvm->irq_lock);
-	return 0;
-
-out_enlisted:
-	spin_lock_irq(&kvm->irqfd_lock);
-	list_del(&irqfd->link);
-	kvm->nr_irqfds--;
-	spin_unlock_irq(&kvm->irqfd_lock);
-out_unlock:
-	mutex_unlock(&kvm->irq_lock);
-	if (irqfd->resamplefd)
-		eventfd_ctx_put(irqfd->resamplefd);
-out_eventfd:
-	eventfd_ctx_put(irqfd->eventfd);
-	return r;
-}
-
-static long irqfd_assign(struct kvm *kvm, const struct kvm_irqfd *args)
-{
-	struct kvm_irqfd_line *irqfd;
-	struct file *file = fget(args->fd);
-	long r = -ENOMEM;
-
-	if (!file)
-		return -EBADF;
-	irqfd = irqfd_alloc(kvm, args->gsi);
-	if (!irqfd)
-		goto out;
-	r = irqfd_attach(irqfd, args, file);
-	if (r)
-		kfree(irqfd);
-out:
-	fput(file);
-	return r;
-}
-
-static long irqfd_deassign(struct kvm *kvm, const struct kvm_irqfd *args)
-{
-	struct eventfd_ctx *eventfd = eventfd_ctx_fdget(args->fd);
-	struct kvm_irqfd_line *irqfd, *next;
-
-	if (IS_ERR(eventfd))
-		return PTR_ERR(eventfd);
-	mutex_lock(&kvm->irq_lock);
-	spin_lock_irq(&kvm->irqfd_lock);
-	list_for_each_entry_safe(irqfd, next, &kvm->irqfds, link)
-		if (irqfd->eventfd == eventfd && irqfd->gsi == args->gsi)
-			deactivate(irqfd);
-	spin_unlock_irq(&kvm->irqfd_lock);
-	mutex_unlock(&kvm->irq_lock);
-	eventfd_ctx_put(eventfd);
-	/* No interrupt of it after the call. */
-	flush_workqueue(irqfd_wq);
-	return 0;
-}
-
-/** kvm_irqfd - KVM_IRQFD */
-long kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
-{
-	if (args->flags & ~(KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE))
-		return -EINVAL;
-	if (kvm->irqchip_mode == KVM_IRQCHIP_USER || args->gsi >= KVM_MAX_GSI)
-		return -EINVAL;
-	if (args->flags & KVM_IRQFD_FLAG_DEASSIGN)
-		return irqfd_deassign(kvm, args);
-	/* Without chips of ours there is no acknowledge to wait for. */
-	if ((args->flags & KVM_IRQFD_FLAG_RESAMPLE) && kvm->irqchip_mode != KVM_IRQCHIP_FULL)
-		return -EINVAL;
-	return irqfd_assign(kvm, args);
-}
-
-/** kvm_irqfd_release_all - the VM goes: no eventfd knows it any more on return */
-void kvm_irqfd_release_all(struct kvm *kvm)
-{
-	struct kvm_irqfd_line *irqfd, *next;
-
-	mutex_lock(&kvm->irq_lock);
-	spin_lock_irq(&kvm->irqfd_lock);
-	list_for_each_entry_safe(irqfd, next, &kvm->irqfds, link)
-		deactivate(irqfd);
-	spin_unlock_irq(&kvm->irqfd_lock);
-	mutex_unlock(&kvm->irq_lock);
-	flush_workqueue(irqfd_wq);
 }
 
 /*
@@ -790,17 +453,6 @@ void kvm_irq_destroy_vm(struct kvm *kvm)
 	kvm_ioapic_destroy(kvm);
 	kvm_pic_destroy(kvm);
 	kvfree(rcu_dereference_protected(kvm->irq_routes, true));
-}
-
-int kvm_irq_module_init(void)
-{
-	irqfd_wq = alloc_workqueue("kvm-irqfd", 0, 0);
-	return irqfd_wq ? 0 : -ENOMEM;
-}
-
-void kvm_irq_module_exit(void)
-{
-	destroy_workqueue(irqfd_wq);
 }
 
 /*

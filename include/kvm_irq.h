@@ -123,7 +123,7 @@ void kvm_pit_unmasked(struct kvm_pit *pit);
 bool kvm_pit_wants_acks(const struct kvm_pit *pit);
 
 /*
- * ---- irq.c: GSIs, routes, MSIs, irqfd ----
+ * ---- irq.c: GSIs, routes, MSIs ----
  */
 int  kvm_irq_init_vm(struct kvm *kvm);
 void kvm_irq_stop_vm(struct kvm *kvm);
@@ -134,8 +134,6 @@ int  kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins);
 int  kvm_set_irq(struct kvm *kvm, int source, u32 gsi, bool level);
 long kvm_set_gsi_routing(struct kvm *kvm, const struct kvm_irq_routing __user *routing);
 long kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi);
-long kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args);
-void kvm_irqfd_release_all(struct kvm *kvm);
 /* An acknowledge (EOI) came for a chip's pin: resampling irqfds hear of it. */
 void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
 /* ... a mask went: what the 8254 counted meanwhile is not made up for. */
@@ -144,7 +142,17 @@ void kvm_notify_unmasked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
 bool kvm_irq_has_ack_listener(struct kvm *kvm, u32 irqchip, u32 pin);
 /* The VM's calls that are about interrupts; -ENOTTY: not one of them. */
 long kvm_irq_ioctl(struct kvm *kvm, unsigned int cmd, unsigned long arg);
-int  kvm_irq_module_init(void);
-void kvm_irq_module_exit(void);
+
+/*
+ * ---- eventfd.c: irqfd, ioeventfd ----
+ */
+long kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args);
+void kvm_irqfd_release_all(struct kvm *kvm);
+void kvm_irqfd_resample(struct kvm *kvm, u32 gsi);
+bool kvm_irqfd_has_resampler(struct kvm *kvm, u32 gsi);
+int  kvm_irqfd_module_init(void);
+void kvm_irqfd_module_exit(void);
+long kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args);
+void kvm_ioeventfd_release_all(struct kvm *kvm);
 
 #endif
