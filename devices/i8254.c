@@ -14,6 +14,7 @@
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
+#include <linux/uaccess.h>
 
 #define PIT_HZ		1193182
 #define COUNTERS	3
@@ -185,6 +186,13 @@ static void start_timer(struct kvm_pit *pit)
 	hrtimer_start(&pit->timer, pit->expires, HRTIMER_MODE_ABS);
 }
 
+/* Lock held. */
+static void forget_ticks(struct kvm_pit *pit)
+{
+	pit->acked = true;
+	pit->pending = 0;
+}
+
 /* Not under the lock.  An edge of GSI 0. */
 static void tick(struct kvm_pit *pit)
 {
@@ -197,8 +205,7 @@ static void tick(struct kvm_pit *pit)
 		return;
 	/* Nobody took it, so nobody will acknowledge it, and it is not made up for. */
 	spin_lock_irqsave(&pit->lock, flags);
-	pit->acked = true;
-	pit->pending = 0;
+	forget_ticks(pit);
 	spin_unlock_irqrestore(&pit->lock, flags);
 }
 
@@ -264,8 +271,7 @@ void kvm_pit_unmasked(struct kvm_pit *pit)
 	unsigned long flags;
 
 	spin_lock_irqsave(&pit->lock, flags);
-	pit->acked = true;
-	pit->pending = 0;
+	forget_ticks(pit);
 	spin_unlock_irqrestore(&pit->lock, flags);
 }
 
@@ -520,10 +526,8 @@ static const struct kvm_io_ops speaker_ops = {
  * ---- userspace's view ----
  */
 
-/** kvm_pit_get_state - KVM_GET_PIT2 */
-int kvm_pit_get_state(struct kvm *kvm, struct kvm_pit_state2 *state)
+static void get_state(struct kvm_pit *pit, struct kvm_pit_state2 *state)
 {
-	struct kvm_pit *pit = kvm->pit;
 	unsigned long flags;
 	int n;
 
@@ -539,7 +543,6 @@ int kvm_pit_get_state(struct kvm *kvm, struct kvm_pit_state2 *state)
 	}
 	state->flags = pit->flags;
 	spin_unlock_irqrestore(&pit->lock, flags);
-	return 0;
 }
 
 static bool counter_valid(const struct kvm_pit_channel_state *s)
@@ -577,10 +580,8 @@ static void load_counter(struct counter *c, const struct kvm_pit_channel_state *
 	c->frozen = passed;
 }
 
-/** kvm_pit_set_state - KVM_SET_PIT2: what was pending is forgotten */
-int kvm_pit_set_state(struct kvm *kvm, const struct kvm_pit_state2 *state)
+static int set_state(struct kvm_pit *pit, const struct kvm_pit_state2 *state)
 {
-	struct kvm_pit *pit = kvm->pit;
 	unsigned long flags;
 	int n;
 
@@ -590,25 +591,9 @@ int kvm_pit_set_state(struct kvm *kvm, const struct kvm_pit_state2 *state)
 	for (n = 0; n < COUNTERS; n++)
 		load_counter(&pit->counter[n], &state->channels[n]);
 	pit->flags = state->flags;
-	pit->acked = true;
-	pit->pending = 0;
+	forget_ticks(pit);
 	start_timer(pit);
 	spin_unlock_irqrestore(&pit->lock, flags);
-	return 0;
-}
-
-/** kvm_pit_reinject_control - KVM_REINJECT_CONTROL: are ticks made up for? */
-int kvm_pit_reinject_control(struct kvm *kvm, const struct kvm_reinject_control *control)
-{
-	struct kvm_pit *pit = kvm->pit;
-	unsigned long flags;
-
-	spin_lock_irqsave(&pit->lock, flags);
-	WRITE_ONCE(pit->reinject, control->pit_reinject);
-	pit->acked = true;
-	pit->pending = 0;
-	spin_unlock_irqrestore(&pit->lock, flags);
-	kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
 	return 0;
 }
 
@@ -646,12 +631,8 @@ static void reset_counters(struct kvm_pit *pit)
 	}
 }
 
-/**
- * kvm_pit_create - KVM_CREATE_PIT2; kvm->lock held
- * @kvm: the VM, with all chips in the kernel
- * @config: its flags: port 0x61 too?
- */
-int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config)
+/* kvm->lock held. */
+static int create(struct kvm *kvm, const struct kvm_pit_config *config)
 {
 	struct kvm_pit *pit;
 	int r;
@@ -698,4 +679,65 @@ void kvm_pit_destroy(struct kvm *kvm)
 	hrtimer_cancel(&pit->timer);
 	kvm->pit = NULL;
 	kfree(pit);
+}
+
+/*
+ * ---- the VM's calls ----
+ */
+
+long kvm_vm_create_pit(struct kvm *kvm, const struct kvm_pit_config *config)
+{
+	long r;
+
+	mutex_lock(&kvm->lock);
+	if (kvm->pit)
+		r = -EEXIST;
+	else if (kvm->irqchip_mode != KVM_IRQCHIP_FULL)
+		r = -ENOENT;
+	else
+		r = create(kvm, config);
+	mutex_unlock(&kvm->lock);
+	return r;
+}
+
+long kvm_vm_create_pit2(struct kvm *kvm, const void __user *arg)
+{
+	struct kvm_pit_config config;
+
+	if (copy_from_user(&config, arg, sizeof(config)))
+		return -EFAULT;
+	return kvm_vm_create_pit(kvm, &config);
+}
+
+/* The old call's state is the beginning of the new one's; the flags stay. */
+long kvm_vm_pit_state(struct kvm *kvm, void __user *arg, unsigned int size, bool set)
+{
+	struct kvm_pit_state2 state;
+
+	if (!smp_load_acquire(&kvm->pit))
+		return -ENXIO;
+	get_state(kvm->pit, &state);
+	if (!set)
+		return copy_to_user(arg, &state, size) ? -EFAULT : 0;
+	if (copy_from_user(&state, arg, size))
+		return -EFAULT;
+	return set_state(kvm->pit, &state);
+}
+
+long kvm_vm_reinject_control(struct kvm *kvm, const void __user *arg)
+{
+	struct kvm_reinject_control control;
+	struct kvm_pit *pit = smp_load_acquire(&kvm->pit);
+	unsigned long flags;
+
+	if (copy_from_user(&control, arg, sizeof(control)))
+		return -EFAULT;
+	if (!pit)
+		return -ENXIO;
+	spin_lock_irqsave(&pit->lock, flags);
+	WRITE_ONCE(pit->reinject, control.pit_reinject);
+	forget_ticks(pit);
+	spin_unlock_irqrestore(&pit->lock, flags);
+	kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
+	return 0;
 }

@@ -473,32 +473,6 @@ static long irq_line(struct kvm *kvm, struct kvm_irq_level __user *arg, bool sta
 	return status && copy_to_user(arg, &level, sizeof(level)) ? -EFAULT : 0;
 }
 
-static long chip_get(struct kvm *kvm, struct kvm_irqchip *chip)
-{
-	switch (chip->chip_id) {
-	case KVM_IRQCHIP_PIC_MASTER:
-	case KVM_IRQCHIP_PIC_SLAVE:
-		return kvm_pic_get_state(kvm, chip->chip_id, &chip->chip.pic);
-	case KVM_IRQCHIP_IOAPIC:
-		return kvm_ioapic_get_state(kvm, &chip->chip.ioapic);
-	default:
-		return -EINVAL;
-	}
-}
-
-static long chip_set(struct kvm *kvm, const struct kvm_irqchip *chip)
-{
-	switch (chip->chip_id) {
-	case KVM_IRQCHIP_PIC_MASTER:
-	case KVM_IRQCHIP_PIC_SLAVE:
-		return kvm_pic_set_state(kvm, chip->chip_id, &chip->chip.pic);
-	case KVM_IRQCHIP_IOAPIC:
-		return kvm_ioapic_set_state(kvm, &chip->chip.ioapic);
-	default:
-		return -EINVAL;
-	}
-}
-
 static long chip_state(struct kvm *kvm, struct kvm_irqchip __user *arg, bool set)
 {
 	struct kvm_irqchip *chip;
@@ -509,69 +483,25 @@ static long chip_state(struct kvm *kvm, struct kvm_irqchip __user *arg, bool set
 	chip = memdup_user(arg, sizeof(*chip));
 	if (IS_ERR(chip))
 		return PTR_ERR(chip);
-	if (set) {
-		r = chip_set(kvm, chip);
-	} else {
+	if (!set)
 		memset(&chip->chip, 0, sizeof(chip->chip));
-		r = chip_get(kvm, chip);
-		if (!r && copy_to_user(arg, chip, sizeof(*chip)))
-			r = -EFAULT;
+	switch (chip->chip_id) {
+	case KVM_IRQCHIP_PIC_MASTER:
+	case KVM_IRQCHIP_PIC_SLAVE:
+		r = set ? kvm_pic_set_state(kvm, chip->chip_id, &chip->chip.pic) :
+			  kvm_pic_get_state(kvm, chip->chip_id, &chip->chip.pic);
+		break;
+	case KVM_IRQCHIP_IOAPIC:
+		r = set ? kvm_ioapic_set_state(kvm, &chip->chip.ioapic) :
+			  kvm_ioapic_get_state(kvm, &chip->chip.ioapic);
+		break;
+	default:
+		r = -EINVAL;
 	}
+	if (!set && !r && copy_to_user(arg, chip, sizeof(*chip)))
+		r = -EFAULT;
 	kfree(chip);
 	return r;
-}
-
-static long create_pit(struct kvm *kvm, const struct kvm_pit_config *config)
-{
-	long r;
-
-	mutex_lock(&kvm->lock);
-	if (kvm->pit)
-		r = -EEXIST;
-	else if (kvm->irqchip_mode != KVM_IRQCHIP_FULL)
-		r = -ENOENT;
-	else
-		r = kvm_pit_create(kvm, config);
-	mutex_unlock(&kvm->lock);
-	return r;
-}
-
-static long create_pit2(struct kvm *kvm, const void __user *arg)
-{
-	struct kvm_pit_config config;
-
-	if (copy_from_user(&config, arg, sizeof(config)))
-		return -EFAULT;
-	return create_pit(kvm, &config);
-}
-
-/* The old call's state is the beginning of the new one's; the flags stay. */
-static long pit_state(struct kvm *kvm, void __user *arg, unsigned int size, bool set)
-{
-	struct kvm_pit_state2 state;
-	long r;
-
-	if (!smp_load_acquire(&kvm->pit))
-		return -ENXIO;
-	r = kvm_pit_get_state(kvm, &state);
-	if (r)
-		return r;
-	if (!set)
-		return copy_to_user(arg, &state, size) ? -EFAULT : 0;
-	if (copy_from_user(&state, arg, size))
-		return -EFAULT;
-	return kvm_pit_set_state(kvm, &state);
-}
-
-static long reinject(struct kvm *kvm, const void __user *arg)
-{
-	struct kvm_reinject_control control;
-
-	if (copy_from_user(&control, arg, sizeof(control)))
-		return -EFAULT;
-	if (!smp_load_acquire(&kvm->pit))
-		return -ENXIO;
-	return kvm_pit_reinject_control(kvm, &control);
 }
 
 static long signal_msi(struct kvm *kvm, const void __user *arg)
@@ -605,17 +535,19 @@ long kvm_irq_ioctl(struct kvm *kvm, unsigned int cmd, unsigned long arg)
 	case KVM_SET_IRQCHIP:
 		return chip_state(kvm, argp, cmd == KVM_SET_IRQCHIP);
 	case KVM_CREATE_PIT:
-		return create_pit(kvm, &old_pit);
+		return kvm_vm_create_pit(kvm, &old_pit);
 	case KVM_CREATE_PIT2:
-		return create_pit2(kvm, argp);
+		return kvm_vm_create_pit2(kvm, argp);
 	case KVM_GET_PIT:
 	case KVM_SET_PIT:
-		return pit_state(kvm, argp, sizeof(struct kvm_pit_state), cmd == KVM_SET_PIT);
+		return kvm_vm_pit_state(kvm, argp, sizeof(struct kvm_pit_state),
+					cmd == KVM_SET_PIT);
 	case KVM_GET_PIT2:
 	case KVM_SET_PIT2:
-		return pit_state(kvm, argp, sizeof(struct kvm_pit_state2), cmd == KVM_SET_PIT2);
+		return kvm_vm_pit_state(kvm, argp, sizeof(struct kvm_pit_state2),
+					cmd == KVM_SET_PIT2);
 	case KVM_REINJECT_CONTROL:
-		return reinject(kvm, argp);
+		return kvm_vm_reinject_control(kvm, argp);
 	case KVM_IRQ_LINE:
 	case KVM_IRQ_LINE_STATUS:
 		return irq_line(kvm, argp, cmd == KVM_IRQ_LINE_STATUS);

@@ -113,11 +113,11 @@ int  kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state)
 /*
  * ---- i8254.c ----
  */
-int  kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config);
+long kvm_vm_create_pit(struct kvm *kvm, const struct kvm_pit_config *config);
+long kvm_vm_create_pit2(struct kvm *kvm, const void __user *arg);
+long kvm_vm_pit_state(struct kvm *kvm, void __user *arg, unsigned int size, bool set);
+long kvm_vm_reinject_control(struct kvm *kvm, const void __user *arg);
 void kvm_pit_destroy(struct kvm *kvm);
-int  kvm_pit_get_state(struct kvm *kvm, struct kvm_pit_state2 *state);
-int  kvm_pit_set_state(struct kvm *kvm, const struct kvm_pit_state2 *state);
-int  kvm_pit_reinject_control(struct kvm *kvm, const struct kvm_reinject_control *control);
 void kvm_pit_acked(struct kvm_pit *pit);
 void kvm_pit_unmasked(struct kvm_pit *pit);
 bool kvm_pit_wants_acks(const struct kvm_pit *pit);
