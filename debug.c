@@ -10,16 +10,13 @@
 #include "kvm_regs.h"
 
 #include <linux/export.h>
-#include <asm/debugreg.h>
 
-/* SDM 3B "Debug Registers".  RTM's bits exist with the feature only. */
-#define DR6_BD		BIT(13)		/* a MOV DR was caught by DR7.GD */
-#define DR6_RTM		BIT(16)		/* 0 says: inside a transaction */
-#define DR6_WRITABLE	0xe00fUL
-#define DR7_GD		BIT(13)
+/* RTM's bits exist with the feature only. */
+#define DR6_RTM		BIT(16)		/* 0 inside a transactional region */
+#define DR6_WRITABLE	(DR_TRAP_BITS | DR6_BD | DR_STEP | DR_SWITCH)
 #define DR7_RTM		BIT(11)
-#define DR7_ALWAYS_1	0x400UL
-#define DR7_WRITABLE	0xffff23ffUL
+#define DR7_WRITABLE	(0xffff0000UL | DR7_GD | DR_LOCAL_SLOWDOWN | DR_GLOBAL_SLOWDOWN | \
+			 DR_LOCAL_ENABLE_MASK | DR_GLOBAL_ENABLE_MASK)
 
 /*
  * ---- debug registers ----

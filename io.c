@@ -150,6 +150,29 @@ static bool covers(const struct kvm_io_range *range, u64 addr, int len)
 	return len - 1 <= range->last - addr && addr <= range->last;
 }
 
+static __always_inline bool bus_access(struct kvm_vcpu *vcpu, enum kvm_bus which, u64 addr,
+				       int len, void *val, bool write)
+{
+	const struct kvm_io_bus *bus;
+	struct kvm_io_device *dev;
+	bool done = false;
+	int i;
+
+	rcu_read_lock();
+	bus = rcu_dereference(vcpu->kvm->bus[which]);
+	i = bus ? ranges_up_to(bus, addr) : 0;
+	while (!done && --i >= 0 && bus->range[i].reach >= addr) {
+		dev = READ_ONCE(bus->range[i].dev);
+		if (!dev || !(write ? !!dev->ops->write : !!dev->ops->read) ||
+		    !covers(&bus->range[i], addr, len))
+			continue;
+		done = write ? dev->ops->write(vcpu, dev, addr, len, val) :
+			       dev->ops->read(vcpu, dev, addr, len, val);
+	}
+	rcu_read_unlock();
+	return done;
+}
+
 /**
  * kvm_io_read - ask the kernel's devices for a read
  * @vcpu: the vcpu, in its own thread
@@ -157,45 +180,18 @@ static bool covers(const struct kvm_io_range *range, u64 addr, int len)
  * @addr: a port, or a gpa
  * @len: 1 to 8
  * @val: the answer
- * Returns false if it is userspace's.
+ *
+ * Return: false if no device in the kernel answers: the access is userspace's.
  */
 bool kvm_io_read(struct kvm_vcpu *vcpu, enum kvm_bus which, u64 addr, int len, void *val)
 {
-	const struct kvm_io_bus *bus;
-	struct kvm_io_device *dev;
-	bool done = false;
-	int i;
-
-	rcu_read_lock();
-	bus = rcu_dereference(vcpu->kvm->bus[which]);
-	i = bus ? ranges_up_to(bus, addr) : 0;
-	while (!done && --i >= 0 && bus->range[i].reach >= addr) {
-		dev = READ_ONCE(bus->range[i].dev);
-		if (dev && dev->ops->read && covers(&bus->range[i], addr, len))
-			done = dev->ops->read(vcpu, dev, addr, len, val);
-	}
-	rcu_read_unlock();
-	return done;
+	return bus_access(vcpu, which, addr, len, val, false);
 }
 
-/** kvm_io_write - likewise for a write */
+/** kvm_io_write - as kvm_io_read(), for a write */
 bool kvm_io_write(struct kvm_vcpu *vcpu, enum kvm_bus which, u64 addr, int len, const void *val)
 {
-	const struct kvm_io_bus *bus;
-	struct kvm_io_device *dev;
-	bool done = false;
-	int i;
-
-	rcu_read_lock();
-	bus = rcu_dereference(vcpu->kvm->bus[which]);
-	i = bus ? ranges_up_to(bus, addr) : 0;
-	while (!done && --i >= 0 && bus->range[i].reach >= addr) {
-		dev = READ_ONCE(bus->range[i].dev);
-		if (dev && dev->ops->write && covers(&bus->range[i], addr, len))
-			done = dev->ops->write(vcpu, dev, addr, len, val);
-	}
-	rcu_read_unlock();
-	return done;
+	return bus_access(vcpu, which, addr, len, (void *)val, true);
 }
 
 /* Strings: all units of a port that the kernel takes; the rest are userspace's. */
@@ -427,7 +423,7 @@ int kvm_pio_to_userspace(struct kvm_vcpu *vcpu, const struct kvm_pio *pio, unsig
 /* The single step of an OUT that went to userspace first. */
 static int complete_out_step(struct kvm_vcpu *vcpu)
 {
-	return kvm_debug_exit(vcpu, X86_TRAP_DB, BIT(14));
+	return kvm_debug_exit(vcpu, X86_TRAP_DB, DR_STEP);
 }
 
 /*
