@@ -24,6 +24,7 @@
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/mtrr.h>
 #include <asm/tsc.h>
 
 static bool ignore_msrs;
@@ -41,8 +42,6 @@ MODULE_PARM_DESC(ignore_msrs, "unknown MSRs read as 0 and writes to them are ign
 #define MTRR_DEF_E		BIT(11)
 #define MTRR_DEF_FE		BIT(10)
 #define MTRR_MASK_VALID		BIT(11)
-#define MSR_MTRR_VAR_FIRST	0x200
-#define MSR_MTRR_VAR_LAST	(MSR_MTRR_VAR_FIRST + 2 * KVM_NR_VAR_MTRR - 1)
 
 /* APM 2 "Hardware Configuration Register (HWCR)" in the processor manuals. */
 #define HWCR_TLB_CACHE_DIS	BIT_ULL(3)
@@ -133,16 +132,9 @@ static bool valid_zero(struct kvm_vcpu *vcpu, const struct msr_data *msr)
  * ---- memory types: PAT and MTRRs ----
  */
 
-#define MEMTYPE_UC	0
-#define MEMTYPE_WC	1
-#define MEMTYPE_WT	4
-#define MEMTYPE_WP	5
-#define MEMTYPE_WB	6
-#define MEMTYPE_UC_MINUS 7	/* PAT only */
-
-#define MTRR_TYPES	(BIT(MEMTYPE_UC) | BIT(MEMTYPE_WC) | BIT(MEMTYPE_WT) | \
-			 BIT(MEMTYPE_WP) | BIT(MEMTYPE_WB))
-#define PAT_TYPES	(MTRR_TYPES | BIT(MEMTYPE_UC_MINUS))
+#define MTRR_TYPES	(BIT(MTRR_TYPE_UNCACHABLE) | BIT(MTRR_TYPE_WRCOMB) | \
+			 BIT(MTRR_TYPE_WRTHROUGH) | BIT(MTRR_TYPE_WRPROT) | BIT(MTRR_TYPE_WRBACK))
+#define PAT_TYPES	(MTRR_TYPES | BIT(7))	/* 7: UC- */
 
 static bool type_in(u8 type, unsigned long types)
 {
@@ -365,7 +357,7 @@ static const struct msr_row rows[] = {
 	  MEM(msr.misc_enable), .valid = valid_misc_enable },
 	/* Of the processor's power management nothing is the guest's. */
 	{ MSR_IA32_POWER_CTL, MSR_IA32_POWER_CTL, ROW_LISTED, MEM(msr.power_ctl) },
-	{ MSR_MTRR_VAR_FIRST, MSR_MTRR_VAR_LAST, ROW_LISTED,
+	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(KVM_NR_VAR_MTRR - 1), ROW_LISTED,
 	  MEM(msr.mtrr_var), .valid = valid_mtrr_var },
 	{ MSR_MTRRfix64K_00000, MSR_MTRRfix64K_00000, ROW_LISTED,
 	  MEM(msr.mtrr_fixed[0]), .valid = valid_mtrr_fixed },
@@ -388,7 +380,7 @@ static const struct msr_row rows[] = {
 	  .get = kvm_pv_get_msr, .set = kvm_pv_set_msr },
 	{ MSR_EFER, MSR_EFER, MEM(efer), .set = set_efer },
 	/* Performance counters that count nothing. */
-	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR0 + 3, ROW_AMD, .get = get_zero, .set = set_zero_only },
+	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, ROW_AMD, .get = get_zero, .set = set_zero_only },
 	{ MSR_K7_HWCR, MSR_K7_HWCR, ROW_LISTED | ROW_AMD, MEM(msr.k7_hwcr), .set = set_hwcr },
 	/* Chipset and workaround bits of the machine below, which is not the guest's. */
 	{ MSR_AMD64_NB_CFG, MSR_AMD64_NB_CFG, ROW_AMD, .get = get_zero, .set = set_ignored },
