@@ -7,8 +7,6 @@
  * guest's memory; "ready" is the token in memory and an interrupt, which the
  * guest acknowledges before it gets the next (<asm/kvm_para.h>).
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_events.h"
 #include "kvm_guest_mem.h"

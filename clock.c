@@ -8,8 +8,6 @@
  * line, and none is ever ahead of another.  Where it does not, each vcpu gets a
  * pair of its own, anew on each CPU that it moves to.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_clock.h"
 #include "kvm_guest_mem.h"

@@ -7,8 +7,6 @@
  * "SDM" is Intel's manual, "APM 3" AMD's third volume, appendix "Obtaining
  * Processor Information Via the CPUID Instruction".
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
 #include "kvm_mmu.h"
@@ -232,7 +230,6 @@ bool kvm_cpu_cap_has(unsigned int feature)
 		return false;
 	return caps[FEATURE_WORD(feature)] & FEATURE_MASK(feature);
 }
-EXPORT_SYMBOL_GPL(kvm_cpu_cap_has);
 
 /*
  * ---- XSAVE areas ----

@@ -54,7 +54,6 @@ unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr)
 		return vcpu->dr7;
 	}
 }
-EXPORT_SYMBOL_GPL(kvm_get_dr);
 
 /** kvm_set_dr - 0, or 1 for DR6 or DR7 with a bit of the upper half: #GP */
 int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
@@ -76,7 +75,6 @@ int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
 	kvm_update_dr7(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_dr);
 
 /**
  * kvm_update_dr7 - what the processor gets while the guest runs

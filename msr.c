@@ -6,8 +6,6 @@
  * The vendor is asked first; it has what lives in its VMCB or VMCS.  Whatever
  * is written is checked.  "SDM" is Intel's manual, "APM 2" AMD's second volume.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"

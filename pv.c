@@ -4,8 +4,6 @@
  * switched on by MSRs of their own.  The numbers and structures are those of
  * <asm/kvm_para.h>; the clock is clock.c's.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_caps.h"
 #include "kvm_clock.h"

@@ -6,8 +6,6 @@
  * The rule of this file: a value is checked whole before anything is changed.
  * "SDM" is Intel's manual, "APM 2" AMD's second volume; sections by title.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
 #include "kvm_events.h"
@@ -182,7 +180,6 @@ int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 		kvm_mmu_guest_tlb_flush(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_cr3);
 
 /** kvm_set_cr4 - MOV to CR4: 0, or 1 with nothing changed */
 int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
@@ -205,7 +202,6 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 		kvm_mmu_guest_tlb_flush(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_cr4);
 
 /** kvm_set_cr8 - MOV to CR8: the task priority of our APIC, or one that userspace's will see */
 int kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
@@ -266,7 +262,6 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host_initiated)
 		kvm_mmu_reset_context(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_efer);
 
 /*
  * ---- MOV CR exits ----
@@ -388,7 +383,6 @@ unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu)
 		vcpu->guest_tf = false;
 	return vcpu->guest_tf ? rflags : rflags & ~X86_EFLAGS_TF;
 }
-EXPORT_SYMBOL_GPL(kvm_get_rflags);
 
 void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 {
@@ -398,7 +392,6 @@ void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 	}
 	kvm_ops.set_rflags(vcpu, rflags);
 }
-EXPORT_SYMBOL_GPL(kvm_set_rflags);
 
 /*
  * ---- KVM_GET_REGS, KVM_SET_REGS ----

@@ -411,15 +411,10 @@ static void write_byte(struct kvm_pic *pic, u16 port, u8 val)
 		write_even(pic, which, val);
 }
 
-static struct kvm_pic *to_pic(struct kvm_io_device *dev)
-{
-	return container_of(dev, struct kvm_pic, dev);
-}
-
 /* Ports of a byte: wider accesses are several, as on the ISA bus. */
 static bool pic_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len, u8 *val)
 {
-	struct kvm_pic *pic = to_pic(dev);
+	struct kvm_pic *pic = container_of(dev, struct kvm_pic, dev);
 	unsigned long flags = pic_lock(pic);
 	int i;
 
@@ -432,7 +427,7 @@ static bool pic_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port,
 static bool pic_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len,
 		      const u8 *val)
 {
-	struct kvm_pic *pic = to_pic(dev);
+	struct kvm_pic *pic = container_of(dev, struct kvm_pic, dev);
 	unsigned long flags = pic_lock(pic);
 	int i;
 

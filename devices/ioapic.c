@@ -242,15 +242,10 @@ static int write_register(struct kvm_ioapic *ioapic, u32 val)
 	return write_entry(ioapic, pin, reg & 1, val) ? pin : -1;
 }
 
-static struct kvm_ioapic *to_ioapic(struct kvm_io_device *dev)
-{
-	return container_of(dev, struct kvm_ioapic, dev);
-}
-
 static bool ioapic_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 addr, int len,
 			u8 *val)
 {
-	struct kvm_ioapic *ioapic = to_ioapic(dev);
+	struct kvm_ioapic *ioapic = container_of(dev, struct kvm_ioapic, dev);
 	unsigned int offset = addr & (WINDOW_SIZE - 1);
 	unsigned long flags;
 	__le64 data = 0;
@@ -269,7 +264,7 @@ static bool ioapic_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 ad
 static bool ioapic_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 addr, int len,
 			 const u8 *val)
 {
-	struct kvm_ioapic *ioapic = to_ioapic(dev);
+	struct kvm_ioapic *ioapic = container_of(dev, struct kvm_ioapic, dev);
 	unsigned int offset = addr & (WINDOW_SIZE - 1);
 	unsigned long flags;
 	int unmasked = -1;

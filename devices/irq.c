@@ -3,8 +3,6 @@
  * Interrupts on their way to a chip or a local APIC: GSIs and their routes, and
  * messages.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_irq.h"
 #include "kvm_request.h"

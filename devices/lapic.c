@@ -6,8 +6,6 @@
  * "SDM" is Intel's manual, volume 3A, chapter "Advanced Programmable Interrupt
  * Controller (APIC)"; sections are named by their titles.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
 #include "kvm_irq.h"

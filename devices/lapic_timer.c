@@ -4,8 +4,6 @@
  *
  * The bus clock is 1 GHz: a count is a nanosecond before the divider.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_clock.h"
 #include "kvm_lapic.h"

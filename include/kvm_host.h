@@ -436,7 +436,6 @@ struct kvm_vcpu {
 
 	/* Time. */
 	u64 tsc_offset;
-	u64 last_host_tsc;
 	u32 virtual_tsc_khz;
 
 	sigset_t sigset;
