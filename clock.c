@@ -12,6 +12,7 @@
 #include "kvm_clock.h"
 #include "kvm_guest_mem.h"
 #include "kvm_main.h"
+#include "kvm_pv.h"
 #include "kvm_request.h"
 
 #include <linux/clocksource.h>
@@ -294,15 +295,8 @@ void kvm_clock_update_guest(struct kvm_vcpu *vcpu)
 	    kvm_read_guest(vcpu, gpa, &pvti, sizeof(pvti)))
 		return;
 	vcpu->pv.clock_jiffies = jiffies;
-	pvti.version = (pvti.version + 1) | 1;
-	if (kvm_write_guest(vcpu, gpa, &pvti.version, sizeof(pvti.version)))
-		return;
-	smp_wmb();
 	fill_time(vcpu, &pvti);
-	kvm_write_guest(vcpu, gpa, &pvti, sizeof(pvti));
-	smp_wmb();
-	pvti.version++;
-	kvm_write_guest(vcpu, gpa, &pvti.version, sizeof(pvti.version));
+	kvm_pv_write_versioned(vcpu, gpa, &pvti, sizeof(pvti), &pvti.version);
 }
 
 /**
@@ -339,18 +333,11 @@ void kvm_clock_set_wall_clock(struct kvm_vcpu *vcpu, u64 gpa)
 	vcpu->msr.wall_clock = gpa;
 	if (!gpa || kvm_read_guest(vcpu, gpa, &wc, sizeof(wc)))
 		return;
-	wc.version = (wc.version + 1) | 1;
-	if (kvm_write_guest(vcpu, gpa, &wc.version, sizeof(wc.version)))
-		return;
-	smp_wmb();
 	ns = clock_now(vcpu->kvm, &now, &by_tsc);
 	ts = ns_to_timespec64(ktime_to_ns(now.real) - ns);
 	wc.sec = ts.tv_sec;
 	wc.nsec = ts.tv_nsec;
-	kvm_write_guest(vcpu, gpa, &wc, sizeof(wc));
-	smp_wmb();
-	wc.version++;
-	kvm_write_guest(vcpu, gpa, &wc.version, sizeof(wc.version));
+	kvm_pv_write_versioned(vcpu, gpa, &wc, sizeof(wc), &wc.version);
 }
 
 /** kvm_clock_pairing - KVM_HC_CLOCK_PAIRING: wall clock and guest TSC of one moment; or -KVM_E* */

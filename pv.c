@@ -65,9 +65,36 @@ static bool has(struct kvm_vcpu *vcpu, unsigned int feature)
 }
 
 /*
- * ---- guest memory where nothing may sleep ----
+ * ---- guest memory ----
  */
 
+/**
+ * kvm_pv_write_versioned - write a structure that the guest reads without a lock
+ * @vcpu: the vcpu, loaded
+ * @gpa: where the guest has it
+ * @data: the structure as read from there, with new values
+ * @len: how much of it is written
+ * @version: its version, in memory behind @data; odd while the rest is written
+ *
+ * <asm/pvclock-abi.h> and <asm/kvm_para.h> have the protocol.  Memory that is not
+ * there is the guest's affair.
+ */
+void kvm_pv_write_versioned(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len,
+			    u32 *version)
+{
+	gpa_t version_gpa = gpa + ((void *)version - data);
+
+	*version = (*version + 1) | 1;
+	if (kvm_write_guest(vcpu, version_gpa, version, sizeof(*version)))
+		return;
+	smp_wmb();
+	kvm_write_guest(vcpu, gpa, data, len);
+	smp_wmb();
+	(*version)++;
+	kvm_write_guest(vcpu, version_gpa, version, sizeof(*version));
+}
+
+/* Where nothing may sleep: fails if the page is not there. */
 static int write_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
 {
 	gfn_t gfn = kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa));
@@ -136,19 +163,9 @@ void kvm_pv_update_steal_time(struct kvm_vcpu *vcpu)
 	take_preempted(vcpu);
 	if (kvm_read_guest(vcpu, gpa, &st, offsetof(struct kvm_steal_time, preempted)))
 		return;
-	/* Odd while steal is written. */
-	st.version = (st.version + 1) | 1;
-	if (kvm_write_guest(vcpu, gpa + offsetof(struct kvm_steal_time, version), &st.version,
-			    sizeof(st.version)))
-		return;
-	smp_wmb();
 	st.steal += delay - vcpu->pv.last_run_delay;
 	vcpu->pv.last_run_delay = delay;
-	kvm_write_guest(vcpu, gpa, &st.steal, sizeof(st.steal));
-	smp_wmb();
-	st.version++;
-	kvm_write_guest(vcpu, gpa + offsetof(struct kvm_steal_time, version), &st.version,
-			sizeof(st.version));
+	kvm_pv_write_versioned(vcpu, gpa, &st, sizeof(st.steal), &st.version);
 }
 
 /** kvm_pv_sched_in - the vcpu was loaded; no sleeping */
@@ -286,71 +303,51 @@ long kvm_vcpu_tpr_access(struct kvm_vcpu *vcpu, struct kvm_tpr_access_ctl *arg)
  * ---- MSRs ----
  */
 
-/* The feature that a register needs. */
-static unsigned int msr_feature(u32 index)
+/* The feature that a register needs, and where its value is. */
+static const struct pv_msr {
+	u32 index;
+	unsigned int feature;
+	size_t offset;			/* of a u64 in struct kvm_vcpu; 0: reads as 0 */
+} pv_msrs[] = {
+#define PV_MSR(index, feature, field) { index, feature, offsetof(struct kvm_vcpu, field) }
+	PV_MSR(MSR_KVM_WALL_CLOCK, KVM_FEATURE_CLOCKSOURCE, msr.wall_clock),
+	PV_MSR(MSR_KVM_SYSTEM_TIME, KVM_FEATURE_CLOCKSOURCE, msr.system_time),
+	PV_MSR(MSR_KVM_WALL_CLOCK_NEW, KVM_FEATURE_CLOCKSOURCE2, msr.wall_clock),
+	PV_MSR(MSR_KVM_SYSTEM_TIME_NEW, KVM_FEATURE_CLOCKSOURCE2, msr.system_time),
+	PV_MSR(MSR_KVM_ASYNC_PF_EN, KVM_FEATURE_ASYNC_PF, pv.apf_en),
+	PV_MSR(MSR_KVM_STEAL_TIME, KVM_FEATURE_STEAL_TIME, msr.steal_time),
+	PV_MSR(MSR_KVM_PV_EOI_EN, KVM_FEATURE_PV_EOI, pv.eoi),
+	PV_MSR(MSR_KVM_POLL_CONTROL, KVM_FEATURE_POLL_CONTROL, msr.poll_control),
+	PV_MSR(MSR_KVM_ASYNC_PF_INT, KVM_FEATURE_ASYNC_PF_INT, pv.apf_int),
+	PV_MSR(MSR_KVM_MIGRATION_CONTROL, KVM_FEATURE_MIGRATION_CONTROL, pv.migration_control),
+	{ MSR_KVM_ASYNC_PF_ACK, KVM_FEATURE_ASYNC_PF_INT },
+};
+
+static const struct pv_msr *find_msr(struct kvm_vcpu *vcpu, u32 index)
 {
-	switch (index) {
-	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_SYSTEM_TIME:
-		return KVM_FEATURE_CLOCKSOURCE;
-	case MSR_KVM_WALL_CLOCK_NEW:
-	case MSR_KVM_SYSTEM_TIME_NEW:
-		return KVM_FEATURE_CLOCKSOURCE2;
-	case MSR_KVM_STEAL_TIME:
-		return KVM_FEATURE_STEAL_TIME;
-	case MSR_KVM_PV_EOI_EN:
-		return KVM_FEATURE_PV_EOI;
-	case MSR_KVM_POLL_CONTROL:
-		return KVM_FEATURE_POLL_CONTROL;
-	case MSR_KVM_MIGRATION_CONTROL:
-		return KVM_FEATURE_MIGRATION_CONTROL;
-	case MSR_KVM_ASYNC_PF_EN:
-		return KVM_FEATURE_ASYNC_PF;
-	default:
-		return KVM_FEATURE_ASYNC_PF_INT;
-	}
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(pv_msrs); i++)
+		if (pv_msrs[i].index == index)
+			return has(vcpu, pv_msrs[i].feature) ? &pv_msrs[i] : NULL;
+	return NULL;
 }
 
+/** kvm_pv_get_msr - read a paravirtual MSR: 0, or -EINVAL without its feature */
 int kvm_pv_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
-	if (!has(vcpu, msr_feature(msr->index)))
+	const struct pv_msr *m = find_msr(vcpu, msr->index);
+
+	if (!m)
 		return -EINVAL;
-	switch (msr->index) {
-	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_WALL_CLOCK_NEW:
-		msr->data = vcpu->msr.wall_clock;
-		break;
-	case MSR_KVM_SYSTEM_TIME:
-	case MSR_KVM_SYSTEM_TIME_NEW:
-		msr->data = vcpu->msr.system_time;
-		break;
-	case MSR_KVM_STEAL_TIME:
-		msr->data = vcpu->msr.steal_time;
-		break;
-	case MSR_KVM_PV_EOI_EN:
-		msr->data = vcpu->pv.eoi;
-		break;
-	case MSR_KVM_POLL_CONTROL:
-		msr->data = vcpu->msr.poll_control;
-		break;
-	case MSR_KVM_MIGRATION_CONTROL:
-		msr->data = vcpu->pv.migration_control;
-		break;
-	case MSR_KVM_ASYNC_PF_EN:
-		msr->data = vcpu->pv.apf_en;
-		break;
-	case MSR_KVM_ASYNC_PF_INT:
-		msr->data = vcpu->pv.apf_int;
-		break;
-	default:
-		msr->data = 0;
-	}
+	msr->data = m->offset ? *(u64 *)((char *)vcpu + m->offset) : 0;
 	return 0;
 }
 
+/** kvm_pv_set_msr - write one: 0, or -EINVAL for a reserved bit, or without its feature */
 int kvm_pv_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
-	if (!has(vcpu, msr_feature(msr->index)))
+	if (!find_msr(vcpu, msr->index))
 		return -EINVAL;
 	switch (msr->index) {
 	case MSR_KVM_WALL_CLOCK:

@@ -426,8 +426,7 @@ struct kvm_vcpu {
 		bool eoi_offered;		/* the guest's flag may stand for an EOI */
 		bool guest_stopped;		/* KVM_KVMCLOCK_CTRL, to be told */
 		u64 eoi, migration_control;	/* MSRs */
-		u64 apf_en;			/* MSR_KVM_ASYNC_PF_EN */
-		u8 apf_int;			/* MSR_KVM_ASYNC_PF_INT */
+		u64 apf_en, apf_int;		/* MSR_KVM_ASYNC_PF_EN, MSR_KVM_ASYNC_PF_INT */
 		u64 vapic_addr;			/* KVM_SET_VAPIC_ADDR; 0: none */
 		unsigned long clock_jiffies;	/* of the last update */
 		u64 last_run_delay;		/* accounted as stolen so far */
