@@ -42,6 +42,7 @@ static unsigned long dr7_value(struct kvm_vcpu *vcpu, unsigned long val)
 	return (val & writable) | DR7_ALWAYS_1;
 }
 
+/** kvm_get_dr - a debug register as the guest reads it; 4 and 5 are 6 and 7 */
 unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr)
 {
 	switch (dr) {
@@ -55,7 +56,15 @@ unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr)
 	}
 }
 
-/** kvm_set_dr - 0, or 1 for DR6 or DR7 with a bit of the upper half: #GP */
+/**
+ * kvm_set_dr - MOV to a debug register
+ * @vcpu: the vcpu, loaded
+ * @dr: 0 to 7; 4 and 5 are 6 and 7
+ * @val: the value
+ *
+ * Return: 0, or 1 with nothing changed for a bit of the upper half of DR6 or DR7:
+ * the guest gets #GP.
+ */
 int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
 {
 	if (dr > 3 && (u64)val >> 32)
@@ -77,11 +86,11 @@ int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
 }
 
 /**
- * kvm_update_dr7 - what the processor gets while the guest runs
+ * kvm_update_dr7 - choose the breakpoints that the hardware has while the guest runs
  * @vcpu: the vcpu, loaded
  *
- * The VMM's debugger has the breakpoints to itself when it uses any: the
- * guest's then only read back.
+ * Under KVM_GUESTDBG_USE_HW_BP they are the VMM's, and the guest's own debug
+ * registers only hold what it wrote.
  */
 void kvm_update_dr7(struct kvm_vcpu *vcpu)
 {
@@ -97,9 +106,11 @@ EXPORT_SYMBOL_GPL(kvm_update_dr7);
 /**
  * kvm_handle_mov_dr - the exit of MOV to or from a debug register
  * @vcpu: the vcpu, loaded
- * @dr: 0..7; 4 and 5 are 6 and 7 unless CR4.DE is set
+ * @dr: 0 to 7; 4 and 5 are 6 and 7 unless CR4.DE is set
  * @reg: the general register's number
  * @to_dr: the direction
+ *
+ * Return: as exit handlers do.
  */
 int kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
 {
@@ -131,6 +142,7 @@ EXPORT_SYMBOL_GPL(kvm_handle_mov_dr);
  * ---- KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_SET_GUEST_DEBUG ----
  */
 
+/** kvm_vcpu_get_debugregs - KVM_GET_DEBUGREGS: the guest's, not the VMM's; returns 0 */
 long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg)
 {
 	int i;
@@ -143,6 +155,7 @@ long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg)
 	return 0;
 }
 
+/** kvm_vcpu_set_debugregs - KVM_SET_DEBUGREGS: 0, or -EINVAL with nothing changed */
 long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *dbg)
 {
 	int i;
@@ -159,7 +172,7 @@ long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *d
 	return 0;
 }
 
-/* The debugger's breakpoints: GD would catch the guest's own MOV DR, so it is left out. */
+/* DR7.GD would catch the guest's own MOV DR, so it is left out. */
 static void set_debugger_breakpoints(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
 	int i;
@@ -169,9 +182,13 @@ static void set_debugger_breakpoints(struct kvm_vcpu *vcpu, const struct kvm_gue
 	vcpu->guest_debug_dr7 = (dbg->arch.debugreg[7] & DR7_WRITABLE & ~DR7_GD) | DR7_ALWAYS_1;
 }
 
-/*
- * Padding and registers that the flags do not ask for are not looked at: QEMU
- * leaves them uninitialised.
+/**
+ * kvm_vcpu_set_guest_debug - KVM_SET_GUEST_DEBUG
+ * @vcpu: the vcpu, loaded
+ * @dbg: padding, and registers that the flags do not ask for, are not looked at:
+ *	 QEMU leaves them uninitialised
+ *
+ * Return: 0, -EINVAL for an unknown flag, -EBUSY if an exception is pending already.
  */
 long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
@@ -188,7 +205,7 @@ long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debu
 	else if (dbg->control & KVM_GUESTDBG_INJECT_BP)
 		kvm_queue_exception(vcpu, X86_TRAP_BP);
 
-	/* Read as the debugger so far showed them, written as it wants them now. */
+	/* Read under the old settings of single-stepping, written under the new. */
 	rflags = kvm_get_rflags(vcpu);
 	vcpu->guest_debug = dbg->control & KVM_GUESTDBG_ENABLE ? dbg->control & ~KVM_GUESTDBG_INJECT : 0;
 	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's FPU and extended state, and XCR0, which says what of it there is.
+ * The guest's FPU and extended state, and XCR0, which says what of it is in use.
  *
  * "SDM" is Intel's manual; sections by title.
  */
@@ -15,8 +15,8 @@
  * ---- XCR0 ----
  */
 
-/* SDM 1 "XSAVE-Supported Features and State-Component Bitmaps". */
-static bool xcr0_possible(struct kvm_vcpu *vcpu, u64 xcr0)
+/* SDM 1 "Enabling the XSAVE Feature Set and XSAVE-Enabled Features". */
+static bool xcr0_valid(struct kvm_vcpu *vcpu, u64 xcr0)
 {
 	if (!(xcr0 & XFEATURE_MASK_FP) || (xcr0 & ~vcpu->guest_supported_xcr0))
 		return false;
@@ -28,10 +28,17 @@ static bool xcr0_possible(struct kvm_vcpu *vcpu, u64 xcr0)
 	       (xcr0 & XFEATURE_MASK_YMM);
 }
 
-/** kvm_set_xcr - XSETBV: 0, or 1 for a register or a value that the guest has not */
+/**
+ * kvm_set_xcr - XSETBV
+ * @vcpu: the vcpu, loaded
+ * @index: the register's number; there is only XCR0
+ * @xcr: the value
+ *
+ * Return: 0, or 1 with nothing changed: the guest gets #GP.
+ */
 int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
 {
-	if (index != XCR_XFEATURE_ENABLED_MASK || !xcr0_possible(vcpu, xcr))
+	if (index != XCR_XFEATURE_ENABLED_MASK || !xcr0_valid(vcpu, xcr))
 		return 1;
 	vcpu->xcr0 = xcr;
 	return 0;
@@ -40,6 +47,7 @@ int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
 /* The host's IA32_XSS: the same on all CPUs since boot. */
 static u64 host_xss __read_mostly;
 
+/** kvm_switch_to_guest_xcr0 - XCR0 and IA32_XSS become the guest's; interrupts are off */
 void kvm_switch_to_guest_xcr0(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->xcr0 != vcpu->host_xcr0)
@@ -48,6 +56,7 @@ void kvm_switch_to_guest_xcr0(struct kvm_vcpu *vcpu)
 		wrmsrl(MSR_IA32_XSS, vcpu->xss);
 }
 
+/** kvm_switch_to_host_xcr0 - XCR0 and IA32_XSS become the host's again; interrupts are off */
 void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->xcr0 != vcpu->host_xcr0)
@@ -59,9 +68,9 @@ void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu)
 /*
  * ---- FPU and extended state ----
  *
- * Between two KVM_RUNs the guest's state lies in vcpu->guest_fpu, perhaps
- * compacted and without what is in its initial state; the kernel's functions
- * turn that into the format of KVM_GET_XSAVE and back.
+ * Between two KVM_RUNs the guest's state is in vcpu->guest_fpu, perhaps in the
+ * compacted format and without components in their initial configuration; the
+ * kernel's functions convert it to the format of KVM_GET_XSAVE and back.
  */
 
 static u64 uabi_xfeatures(void)
@@ -83,6 +92,7 @@ static int import_fpu(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave)
 	return fpu_copy_uabi_to_guest_fpstate(&vcpu->guest_fpu, xsave, uabi_xfeatures(), &pkru);
 }
 
+/** kvm_vcpu_get_xsave - KVM_GET_XSAVE: all components that are offered; returns 0 */
 long kvm_vcpu_get_xsave(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave)
 {
 	memset(xsave, 0, sizeof(*xsave));
@@ -90,11 +100,21 @@ long kvm_vcpu_get_xsave(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave)
 	return 0;
 }
 
+/** kvm_vcpu_set_xsave - KVM_SET_XSAVE: 0, or -EINVAL for a state that XRSTOR would refuse */
 long kvm_vcpu_set_xsave(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave)
 {
 	return import_fpu(vcpu, xsave);
 }
 
+/*
+ * struct kvm_fpu's names for the fields of the FXSAVE area, but for the x87 and SSE
+ * registers.
+ */
+#define FOR_EACH_FX_FIELD(X)						\
+	X(fcw, cwd) X(fsw, swd) X(ftwx, twd) X(last_opcode, fop)	\
+	X(last_ip, rip) X(last_dp, rdp) X(mxcsr, mxcsr)
+
+/** kvm_vcpu_get_fpu - KVM_GET_FPU: x87 and SSE state; 0 or -ENOMEM */
 long kvm_vcpu_get_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu)
 {
 	struct kvm_xsave *xsave = kzalloc(sizeof(*xsave), GFP_KERNEL_ACCOUNT);
@@ -105,19 +125,21 @@ long kvm_vcpu_get_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu)
 	export_fpu(vcpu, xsave);
 	memset(fpu, 0, sizeof(*fpu));
 	memcpy(fpu->fpr, fx->st_space, sizeof(fpu->fpr));
-	fpu->fcw = fx->cwd;
-	fpu->fsw = fx->swd;
-	fpu->ftwx = fx->twd;
-	fpu->last_opcode = fx->fop;
-	fpu->last_ip = fx->rip;
-	fpu->last_dp = fx->rdp;
 	memcpy(fpu->xmm, fx->xmm_space, sizeof(fpu->xmm));
-	fpu->mxcsr = fx->mxcsr;
+#define GET_FIELD(field, fxfield) fpu->field = fx->fxfield;
+	FOR_EACH_FX_FIELD(GET_FIELD)
+#undef GET_FIELD
 	kfree(xsave);
 	return 0;
 }
 
-/* The upper parts of vector registers and all that is newer stay as they are. */
+/**
+ * kvm_vcpu_set_fpu - KVM_SET_FPU
+ * @vcpu: the vcpu, loaded
+ * @fpu: x87 and SSE state; all other components stay as they are
+ *
+ * Return: 0, -EINVAL for a reserved bit of MXCSR, -ENOMEM.
+ */
 long kvm_vcpu_set_fpu(struct kvm_vcpu *vcpu, const struct kvm_fpu *fpu)
 {
 	struct kvm_xsave *xsave = kzalloc(sizeof(*xsave), GFP_KERNEL_ACCOUNT);
@@ -129,20 +151,17 @@ long kvm_vcpu_set_fpu(struct kvm_vcpu *vcpu, const struct kvm_fpu *fpu)
 		return -ENOMEM;
 	export_fpu(vcpu, xsave);
 	memcpy(fx->st_space, fpu->fpr, sizeof(fpu->fpr));
-	fx->cwd = fpu->fcw;
-	fx->swd = fpu->fsw;
-	fx->twd = fpu->ftwx;
-	fx->fop = fpu->last_opcode;
-	fx->rip = fpu->last_ip;
-	fx->rdp = fpu->last_dp;
 	memcpy(fx->xmm_space, fpu->xmm, sizeof(fpu->xmm));
-	fx->mxcsr = fpu->mxcsr;
+#define SET_FIELD(field, fxfield) fx->fxfield = fpu->field;
+	FOR_EACH_FX_FIELD(SET_FIELD)
+#undef SET_FIELD
 	xregs->header.xfeatures |= XFEATURE_MASK_FPSSE;
 	r = import_fpu(vcpu, xsave);
 	kfree(xsave);
 	return r;
 }
 
+/** kvm_vcpu_get_xcrs - KVM_GET_XCRS: XCR0, where the host has XSAVE; returns 0 */
 long kvm_vcpu_get_xcrs(struct kvm_vcpu *vcpu, struct kvm_xcrs *xcrs)
 {
 	memset(xcrs, 0, sizeof(*xcrs));
@@ -154,6 +173,7 @@ long kvm_vcpu_get_xcrs(struct kvm_vcpu *vcpu, struct kvm_xcrs *xcrs)
 	return 0;
 }
 
+/** kvm_vcpu_set_xcrs - KVM_SET_XCRS: 0, or -EINVAL with nothing changed */
 long kvm_vcpu_set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs)
 {
 	u64 xcr0 = vcpu->xcr0;
@@ -163,7 +183,7 @@ long kvm_vcpu_set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs)
 		return -EINVAL;
 	for (i = 0; i < xcrs->nr_xcrs; i++) {
 		if (xcrs->xcrs[i].xcr != XCR_XFEATURE_ENABLED_MASK ||
-		    !xcr0_possible(vcpu, xcrs->xcrs[i].value))
+		    !xcr0_valid(vcpu, xcrs->xcrs[i].value))
 			return -EINVAL;
 		xcr0 = xcrs->xcrs[i].value;
 	}
@@ -171,7 +191,15 @@ long kvm_vcpu_set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs)
 	return 0;
 }
 
-/* First of a vcpu's parts: what it may do by CPUID depends on the FPU's permissions. */
+/**
+ * kvm_fpu_create - a vcpu's FPU state
+ * @vcpu: the vcpu
+ *
+ * The first part of a vcpu to be made: what CPUID may offer depends on the
+ * permissions of its FPU state.
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int kvm_fpu_create(struct kvm_vcpu *vcpu)
 {
 	if (!fpu_alloc_guest_fpstate(&vcpu->guest_fpu))
@@ -185,6 +213,7 @@ int kvm_fpu_create(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+/** kvm_fpu_destroy - undo kvm_fpu_create() */
 void kvm_fpu_destroy(struct kvm_vcpu *vcpu)
 {
 	fpu_free_guest_fpstate(&vcpu->guest_fpu);
