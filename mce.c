@@ -22,12 +22,13 @@ static u32 nr_mce_banks(struct kvm_vcpu *vcpu)
 	return vcpu->msr.mcg_cap & MCG_BANKCNT_MASK;
 }
 
+/** kvm_mce_cap_supported - KVM_X86_GET_MCE_CAP_SUPPORTED: bits that MCG_CAP may have */
 u64 kvm_mce_cap_supported(void)
 {
 	return MCG_CTL_P | MCG_SER_P;
 }
 
-/* KVM_X86_SETUP_MCE: how many banks, and which of the capabilities. */
+/** kvm_vcpu_setup_mce - KVM_X86_SETUP_MCE: number of banks and capabilities; 0 or -EINVAL */
 long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap)
 {
 	u32 banks = mcg_cap & MCG_BANKCNT_MASK, i;
@@ -44,7 +45,7 @@ long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap)
 	return 0;
 }
 
-/* Is an uncorrected error of this bank reported at all? */
+/* Uncorrected errors are reported only where all bits of the bank's CTL are set, and of MCG_CTL. */
 static bool mce_reported(struct kvm_vcpu *vcpu, const u64 *bank)
 {
 	if ((vcpu->msr.mcg_cap & MCG_CTL_P) && vcpu->msr.mcg_ctl != ~0ULL)
@@ -59,9 +60,14 @@ static void log_mce(u64 *bank, const struct kvm_x86_mce *mce, bool overflow)
 	bank[MCI_MISC] = mce->misc;
 }
 
-/*
- * KVM_X86_SET_MCE: an error, as the hardware would log it and report it (SDM
- * 3B "Machine-Check Architecture").
+/**
+ * kvm_vcpu_set_mce - KVM_X86_SET_MCE: log an error, and report it if it is uncorrected
+ * @vcpu: the vcpu, loaded
+ * @mce: the bank and the values of its registers
+ *
+ * SDM 3B "Machine-Check Architecture".
+ *
+ * Return: 0, -EINVAL for a bank that the vcpu has not, or a status without VAL.
  */
 long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
 {
@@ -74,7 +80,7 @@ long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
 	logged = bank[MCI_STATUS] & MCI_STATUS_VAL;
 
 	if (!(mce->status & MCI_STATUS_UC)) {
-		/* What is uncorrected is not overwritten by what is corrected. */
+		/* A corrected error does not overwrite an uncorrected one. */
 		if (logged && (bank[MCI_STATUS] & MCI_STATUS_UC))
 			bank[MCI_STATUS] |= MCI_STATUS_OVER;
 		else
@@ -83,7 +89,7 @@ long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
 	}
 	if (!mce_reported(vcpu, bank))
 		return 0;
-	/* One that comes while another is handled, or cannot be: shutdown. */
+	/* While another is being handled, or with CR4.MCE clear, the processor shuts down. */
 	if ((vcpu->msr.mcg_status & MCG_STATUS_MCIP) || !(kvm_read_cr4(vcpu) & X86_CR4_MCE)) {
 		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 		return 0;

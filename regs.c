@@ -3,7 +3,7 @@
  * The guest's registers: general and control registers, EFER and RFLAGS, as the
  * guest changes them and as userspace reads and writes them.
  *
- * The rule of this file: a value is checked whole before anything is changed.
+ * Everywhere here a value is checked completely before anything is changed.
  * "SDM" is Intel's manual, "APM 2" AMD's second volume; sections by title.
  */
 #include "kvm_host.h"
@@ -21,12 +21,12 @@
 			 X86_CR0_PG)
 #define CR0_LMSW	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)
 
-/* What the page walk depends on. */
+/* The bits that the guest's paging mode and permission checks depend on. */
 #define CR0_MMU		(X86_CR0_PG | X86_CR0_WP)
 #define CR4_MMU		(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_SMEP | \
 			 X86_CR4_SMAP | X86_CR4_LA57 | X86_CR4_PKE)
 
-/* SDM 3A "PDPTE Registers": a change of these under PAE paging loads them. */
+/* SDM 3A "PDPTE Registers": changing one of these under PAE paging loads the PDPTEs. */
 #define CR0_PDPTRS	(X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)
 #define CR4_PDPTRS	(X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP)
 
@@ -36,7 +36,7 @@
 
 #define CR8_MAX		15UL
 
-/* The flags that exist; the others read as 0, but for bit 1. */
+/* The flags that exist; all others are 0, but for bit 1, which is 1. */
 #define RFLAGS_DEFINED	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF |  \
 			 X86_EFLAGS_SF | X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF |  \
 			 X86_EFLAGS_OF | X86_EFLAGS_IOPL | X86_EFLAGS_NT | X86_EFLAGS_RF | \
@@ -56,6 +56,7 @@ static bool cs_is_64bit(struct kvm_vcpu *vcpu)
 	return cs.l;
 }
 
+/** is_64bit_code - is the vcpu in 64-bit mode: long mode with CS.L set? */
 bool is_64bit_code(struct kvm_vcpu *vcpu)
 {
 	return is_long_mode(vcpu) && cs_is_64bit(vcpu);
@@ -66,8 +67,8 @@ EXPORT_SYMBOL_GPL(is_64bit_code);
  * ---- control registers ----
  */
 
-/* SDM 2B "MOV—Move to/from Control Registers": what no mode allows. */
-static bool cr0_possible(unsigned long cr0)
+/* SDM 2B "MOV—Move to/from Control Registers": combinations that are #GP in every mode. */
+static bool cr0_valid(unsigned long cr0)
 {
 	if (upper_half(cr0))
 		return false;
@@ -76,8 +77,8 @@ static bool cr0_possible(unsigned long cr0)
 	return !(cr0 & X86_CR0_PG) || (cr0 & X86_CR0_PE);
 }
 
-/* SDM 3A "Initializing IA-32e Mode"; it is left from compatibility mode only. */
-static bool may_switch_paging(struct kvm_vcpu *vcpu, bool on)
+/* SDM 3A "Initializing IA-32e Mode"; that mode is left from compatibility mode only. */
+static bool paging_switch_valid(struct kvm_vcpu *vcpu, bool on)
 {
 	if (!on)
 		return !is_64bit_code(vcpu);
@@ -112,9 +113,9 @@ static void store_efer(struct kvm_vcpu *vcpu, u64 efer)
 }
 
 /*
- * PAE paging keeps its four top entries in registers, which MOV CR loads and
- * checks.  With nested paging AMD's processors have none of those and read the
- * entries at each walk (APM 2 "Legacy PAE Mode" of "Nested Paging").
+ * Under PAE paging MOV CR loads the four PDPTEs into registers and checks them.
+ * AMD's processors with nested paging have no such registers and read the PDPTEs
+ * at each walk (APM 2 "Nested Paging", "Legacy PAE Mode").
  */
 static bool load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
@@ -129,17 +130,18 @@ static bool load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
  * @cr0: any value
  *
  * Turning paging on or off with EFER.LME set enters or leaves long mode.
- * Returns 0, or 1 with nothing changed: the guest gets #GP.
+ *
+ * Return: 0, or 1 with nothing changed: the guest gets #GP.
  */
 int kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 {
 	unsigned long changed;
 
-	if (!cr0_possible(cr0))
+	if (!cr0_valid(cr0))
 		return 1;
 	cr0 = (cr0 & CR0_DEFINED) | X86_CR0_ET;
 	changed = cr0 ^ kvm_read_cr0(vcpu);
-	if ((changed & X86_CR0_PG) && !may_switch_paging(vcpu, cr0 & X86_CR0_PG))
+	if ((changed & X86_CR0_PG) && !paging_switch_valid(vcpu, cr0 & X86_CR0_PG))
 		return 1;
 	if ((changed & CR0_PDPTRS) && (cr0 & X86_CR0_PG) && is_pae(vcpu) &&
 	    !(vcpu->efer & EFER_LME) && !load_pdptrs(vcpu, kvm_read_cr3(vcpu)))
@@ -165,7 +167,14 @@ void kvm_lmsw(struct kvm_vcpu *vcpu, unsigned long msw)
 }
 EXPORT_SYMBOL_GPL(kvm_lmsw);
 
-/** kvm_set_cr3 - MOV to CR3: 0, or 1 for reserved bits in it or in the PDPTEs */
+/**
+ * kvm_set_cr3 - MOV to CR3
+ * @vcpu: the vcpu, loaded
+ * @cr3: any value
+ *
+ * Return: 0, or 1 with nothing changed for reserved bits in it or in the PDPTEs: the
+ * guest gets #GP.
+ */
 int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
 	if (is_long_mode(vcpu) && (cr3 & vcpu->rsvd_gpa_bits))
@@ -173,7 +182,7 @@ int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 	if (is_pae_paging(vcpu) && !load_pdptrs(vcpu, cr3))
 		return 1;
 	store_cr3(vcpu, cr3);
-	/* A new shadow root is flushed with its load; the hardware's guest CR3 is not. */
+	/* Loading a new shadow root flushes; loading a guest CR3 under nested paging does not. */
 	if (is_paging(vcpu))
 		kvm_mmu_new_cr3(vcpu);
 	if (kvm_ops.nested_paging)
@@ -181,14 +190,14 @@ int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 	return 0;
 }
 
-/** kvm_set_cr4 - MOV to CR4: 0, or 1 with nothing changed */
+/** kvm_set_cr4 - MOV to CR4: 0, or 1 with nothing changed: the guest gets #GP */
 int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 {
 	unsigned long changed = cr4 ^ kvm_read_cr4(vcpu);
 
 	if (cr4 & vcpu->cr4_guest_rsvd)
 		return 1;
-	/* The depth of the tables cannot change under long mode's feet. */
+	/* In long mode the number of paging levels cannot change. */
 	if (is_long_mode(vcpu) && (!(cr4 & X86_CR4_PAE) || (changed & X86_CR4_LA57)))
 		return 1;
 	if ((changed & CR4_PDPTRS) && (cr4 & X86_CR4_PAE) && is_paging(vcpu) &&
@@ -203,7 +212,13 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 	return 0;
 }
 
-/** kvm_set_cr8 - MOV to CR8: the task priority of our APIC, or one that userspace's will see */
+/**
+ * kvm_set_cr8 - MOV to CR8
+ * @vcpu: the vcpu, loaded
+ * @cr8: the task priority; for userspace's local APIC it goes out in kvm_run
+ *
+ * Return: 0, or 1 with nothing changed for a reserved bit: the guest gets #GP.
+ */
 int kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 {
 	if (cr8 > CR8_MAX)
@@ -215,10 +230,7 @@ int kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 	return 0;
 }
 
-/*
- * The bits of EFER that may be set: what we support and, if it is the guest
- * that writes, its CPUID has.
- */
+/* A guest may set the bits that its CPUID has, userspace all that are supported. */
 static u64 efer_allowed(struct kvm_vcpu *vcpu, bool host_initiated)
 {
 	static const struct { u64 bits; unsigned int feature; } features[] = {
@@ -242,10 +254,10 @@ static u64 efer_allowed(struct kvm_vcpu *vcpu, bool host_initiated)
 /**
  * kvm_set_efer - WRMSR to EFER
  * @vcpu: the vcpu, loaded
- * @efer: any value; its LMA is not looked at, CR0.PG sets that
+ * @efer: any value; its LMA is ignored, as CR0.PG decides on that
  * @host_initiated: KVM_SET_MSRS
  *
- * Returns 0, or 1 with nothing changed.
+ * Return: 0, or 1 with nothing changed: the guest gets #GP.
  */
 int kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host_initiated)
 {
@@ -368,10 +380,13 @@ EXPORT_SYMBOL_GPL(kvm_handle_mov_from_cr);
  * ---- RFLAGS ----
  */
 
-/*
- * While the VMM's debugger steps, the hardware's TF is its own, and the guest's
- * is kept aside.  Only an instruction of the guest's clears what we set: then
- * it has cleared its own.  (One that sets it cannot be told apart.)
+/**
+ * kvm_get_rflags - the guest's RFLAGS
+ * @vcpu: the vcpu, loaded
+ *
+ * Under KVM_GUESTDBG_SINGLESTEP TF is set in the hardware for the VMM's sake, and
+ * vcpu->guest_tf has the guest's.  If TF is clear nevertheless, then an instruction
+ * of the guest has cleared it.  (One that sets it cannot be recognised.)
  */
 unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu)
 {
@@ -384,6 +399,7 @@ unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu)
 	return vcpu->guest_tf ? rflags : rflags & ~X86_EFLAGS_TF;
 }
 
+/** kvm_set_rflags - set the guest's RFLAGS, as kvm_get_rflags() returns them */
 void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 {
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)) {
@@ -404,6 +420,7 @@ void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 	X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11)			\
 	X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
 
+/** kvm_vcpu_get_regs - KVM_GET_REGS; returns 0 */
 long kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs)
 {
 #define GET_GPR(field, REG) regs->field = kvm_reg_read(vcpu, VCPU_REGS_##REG);
@@ -414,9 +431,10 @@ long kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs)
 	return 0;
 }
 
+/** kvm_vcpu_set_regs - KVM_SET_REGS; bits of RFLAGS that do not exist are dropped; returns 0 */
 long kvm_vcpu_set_regs(struct kvm_vcpu *vcpu, const struct kvm_regs *regs)
 {
-	/* An exception of the instruction that userspace leaves behind is gone. */
+	/* An exception that is pending belongs to the instruction at the old RIP. */
 	if (regs->rip != kvm_rip_read(vcpu))
 		vcpu->events.exception.pending = false;
 
@@ -436,6 +454,7 @@ long kvm_vcpu_set_regs(struct kvm_vcpu *vcpu, const struct kvm_regs *regs)
 #define FOR_EACH_SEGMENT(X)						\
 	X(cs, CS) X(ds, DS) X(es, ES) X(fs, FS) X(gs, GS) X(ss, SS) X(tr, TR) X(ldt, LDTR)
 
+/** kvm_vcpu_get_sregs - KVM_GET_SREGS; returns 0 */
 long kvm_vcpu_get_sregs(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
 {
 	const struct kvm_events *ev = &vcpu->events;
@@ -475,12 +494,12 @@ static int bitmap_vector(const struct kvm_sregs *sregs)
 	return vector;
 }
 
-/* Could a processor be in this state, and would we let the guest get there? */
+/* Could the guest itself bring its processor into this state? */
 static bool sregs_valid(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	bool active = (sregs->efer & EFER_LME) && (sregs->cr0 & X86_CR0_PG);
 
-	if (sregs->cr0 >> 32 || !cr0_possible(sregs->cr0))
+	if (sregs->cr0 >> 32 || !cr0_valid(sregs->cr0))
 		return false;
 	if (sregs->cr4 >> 32 || (sregs->cr4 & vcpu->cr4_guest_rsvd))
 		return false;
@@ -494,8 +513,8 @@ static bool sregs_valid(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 }
 
 /*
- * A vector in the bitmap has been acknowledged; like KVM_INTERRUPT's it waits
- * for IF.  One that is being delivered already goes on as it did.
+ * An interrupt in the bitmap was acknowledged before; like KVM_INTERRUPT's it is
+ * injected once IF allows.  One that is being injected already stays as it is.
  */
 static void set_bitmap_vector(struct kvm_vcpu *vcpu, int vector)
 {
@@ -521,7 +540,7 @@ static void set_control_registers(struct kvm_vcpu *vcpu, const struct kvm_sregs 
 	bool new_cr3 = sregs->cr3 != kvm_read_cr3(vcpu);
 
 	vcpu->cr2 = sregs->cr2;
-	/* The APIC's own register has more bits: kept if these are its upper ones. */
+	/* The APIC's TPR has more bits than CR8: they stay if the upper four do. */
 	if (vcpu->cr8 != sregs->cr8)
 		kvm_set_cr8(vcpu, sregs->cr8);
 	store_efer(vcpu, sregs->efer);
@@ -543,20 +562,21 @@ static bool load_new_pdptrs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs
 	return load_pdptrs(vcpu, sregs->cr3);
 }
 
-/* All but what is pending; the PDPTEs are loaded. */
+/* All but the pending interrupt; the PDPTEs were loaded before. */
 static void set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	kvm_ops.set_gdt(vcpu, &sregs->gdt);
 	kvm_ops.set_idt(vcpu, &sregs->idt);
 	set_control_registers(vcpu, sregs);
 	kvm_set_apic_base(vcpu, sregs->apic_base, true);
-	/* After the mode, by which a vendor reads them. */
+	/* The vendors interpret them by the mode, which is set above. */
 #define SET_SEGMENT(field, SEG) kvm_ops.set_segment(vcpu, &sregs->field, VCPU_SREG_##SEG);
 	FOR_EACH_SEGMENT(SET_SEGMENT)
 #undef SET_SEGMENT
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 
+/** kvm_vcpu_set_sregs - KVM_SET_SREGS: 0, or -EINVAL with nothing changed */
 long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	if (!sregs_valid(vcpu, sregs) || !load_new_pdptrs(vcpu, sregs))
@@ -567,8 +587,8 @@ long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 }
 
 /*
- * The second kind begins as the first, and has the PDPTEs, where the processor
- * keeps them in registers, in place of the interrupt.
+ * struct kvm_sregs2 begins as struct kvm_sregs does, and has the PDPTEs, where the
+ * processor keeps them in registers, in place of the pending interrupt.
  */
 #define SREGS_COMMON	offsetof(struct kvm_sregs, interrupt_bitmap)
 static_assert(SREGS_COMMON == offsetof(struct kvm_sregs2, flags));
@@ -579,6 +599,7 @@ static bool pdptrs_in_registers(const struct kvm_sregs *sregs)
 	       !(sregs->efer & EFER_LMA) && (!kvm_ops.nested_paging || kvm_ops.nested_pdptrs);
 }
 
+/** kvm_vcpu_get_sregs2 - KVM_GET_SREGS2; returns 0 */
 long kvm_vcpu_get_sregs2(struct kvm_vcpu *vcpu, struct kvm_sregs2 *sregs2)
 {
 	struct kvm_sregs sregs;
@@ -593,6 +614,7 @@ long kvm_vcpu_get_sregs2(struct kvm_vcpu *vcpu, struct kvm_sregs2 *sregs2)
 	return 0;
 }
 
+/** kvm_vcpu_set_sregs2 - KVM_SET_SREGS2: 0, or -EINVAL with nothing changed */
 long kvm_vcpu_set_sregs2(struct kvm_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
 {
 	struct kvm_sregs sregs = {};
@@ -611,12 +633,13 @@ long kvm_vcpu_set_sregs2(struct kvm_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
 }
 
 /*
- * ---- KVM_CAP_SYNC_REGS: registers that travel in kvm_run ----
+ * ---- KVM_CAP_SYNC_REGS: registers in kvm_run ----
  *
- * What lies there is userspace's, which may change it at any moment: it is
- * copied first.
+ * Userspace may change kvm_run at any moment, so its registers are copied before
+ * they are checked.
  */
 
+/** kvm_sync_regs_valid - does userspace name only sets of registers that exist? */
 bool kvm_sync_regs_valid(struct kvm_vcpu *vcpu)
 {
 	u64 asked = READ_ONCE(vcpu->run->kvm_valid_regs) | READ_ONCE(vcpu->run->kvm_dirty_regs);
@@ -624,7 +647,7 @@ bool kvm_sync_regs_valid(struct kvm_vcpu *vcpu)
 	return !(asked & ~(u64)KVM_SYNC_X86_VALID_FIELDS);
 }
 
-/** kvm_sync_regs_load - take what userspace marked dirty: 0, -EINVAL, -ENOMEM */
+/** kvm_sync_regs_load - set the registers that userspace marked dirty: 0, -EINVAL, -ENOMEM */
 int kvm_sync_regs_load(struct kvm_vcpu *vcpu)
 {
 	struct kvm_sync_regs *in = kmemdup(&vcpu->run->s.regs, sizeof(*in), GFP_KERNEL_ACCOUNT);
@@ -645,6 +668,7 @@ int kvm_sync_regs_load(struct kvm_vcpu *vcpu)
 	return r;
 }
 
+/** kvm_sync_regs_store - copy the registers that userspace wants to kvm_run */
 void kvm_sync_regs_store(struct kvm_vcpu *vcpu)
 {
 	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
@@ -671,9 +695,15 @@ static gpa_t translate(struct kvm_vcpu *vcpu, gva_t gva, u64 access)
 	return kvm_mmu_gva_to_gpa(vcpu, gva, access, &ex);
 }
 
-/*
- * As a user reads it, or else the kernel: by SMAP neither can read all.  Never
- * as a write, which would set dirty bits: "writeable" says no more than "valid".
+/**
+ * kvm_vcpu_translate - KVM_TRANSLATE
+ * @vcpu: the vcpu, loaded
+ * @tr: in: the linear address; out: what it translates to
+ *
+ * Tried as a user's read, then as a supervisor's: under SMAP neither can read all.
+ * A write would set dirty bits, so "writeable" says no more than "valid".
+ *
+ * Return: 0.
  */
 long kvm_vcpu_translate(struct kvm_vcpu *vcpu, struct kvm_translation *tr)
 {
