@@ -47,7 +47,7 @@ MODULE_PARM_DESC(ignore_msrs, "unknown MSRs read as 0 and writes to them are ign
 #define HWCR_FF_DIS		BIT_ULL(8)
 #define HWCR_TSC_FREQ_SEL	BIT_ULL(24)
 
-/* Of MISC_ENABLE: all that Intel defines, and what only firmware's setting changes. */
+/* IA32_MISC_ENABLE: all bits that Intel defines, and those that a guest cannot change. */
 #define MISC_ENABLE_READ_ONLY	(MSR_IA32_MISC_ENABLE_EMON |		\
 				 MSR_IA32_MISC_ENABLE_BTS_UNAVAIL |	\
 				 MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL)
@@ -66,7 +66,7 @@ MODULE_PARM_DESC(ignore_msrs, "unknown MSRs read as 0 and writes to them are ign
 	 MSR_IA32_MISC_ENABLE_XD_DISABLE | MSR_IA32_MISC_ENABLE_DCU_PREF_DISABLE | \
 	 MSR_IA32_MISC_ENABLE_TURBO_DISABLE | MSR_IA32_MISC_ENABLE_IP_PREF_DISABLE)
 
-/* What of the host's ARCH_CAPABILITIES is as true for a guest: nothing that is a control. */
+/* The bits of the host's ARCH_CAPABILITIES that hold for a guest, too: none that offers a control. */
 #define ARCH_CAP_FOR_GUESTS						\
 	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_RSBA |		\
 	 ARCH_CAP_SKIP_VMENTRY_L1DFLUSH | ARCH_CAP_SSB_NO |		\
@@ -104,7 +104,7 @@ struct msr_row {
 #define ROW_GUEST_RO	BIT(3)	/* WRMSR is #GP */
 #define ROW_HOST_ONLY	BIT(4)	/* RDMSR and WRMSR are #GP */
 
-/* Read as 0; what is written is forgotten. */
+/* Reads as 0; writes are ignored. */
 static int get_zero(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	msr->data = 0;
@@ -207,7 +207,7 @@ static int set_tsc(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
-/* Userspace that restores it restores the TSC itself. */
+/* Userspace that restores this register restores the TSC separately. */
 static int set_tsc_adjust(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (!msr->host_initiated)
@@ -226,8 +226,8 @@ static int set_apic_base(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 }
 
 /*
- * Userspace may save and restore it where the guest has no such timer, and
- * without a controller in the kernel write its reset value.
+ * Userspace may save and restore IA32_TSC_DEADLINE even if the guest does not have
+ * it, and write its reset value even without a local APIC in the kernel.
  */
 static bool has_tscdeadline(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
@@ -247,7 +247,7 @@ static int get_tscdeadline(struct kvm_vcpu *vcpu, struct msr_data *msr)
 
 static int set_tscdeadline(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
-	/* The timer's mode is only there with the feature. */
+	/* The APIC timer is in TSC-deadline mode only if the guest has the feature. */
 	if (likely(kvm_lapic_set_tscdeadline(vcpu, msr->data)))
 		return 0;
 	if (!has_tscdeadline(vcpu, msr))
@@ -260,7 +260,7 @@ static int set_efer(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return kvm_set_efer(vcpu, msr->data, msr->host_initiated) ? -EINVAL : 0;
 }
 
-/* The MWAIT bit is CPUID's, too (cpuid.c), where that quirk is off. */
+/* Without KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT its MWAIT bit is also CPUID's (cpuid.c). */
 static bool valid_misc_enable(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->data & ~MISC_ENABLE_DEFINED)
@@ -269,7 +269,7 @@ static bool valid_misc_enable(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	       !((msr->data ^ vcpu->msr.misc_enable) & MISC_ENABLE_READ_ONLY);
 }
 
-/* Written by BIOSes and systems before they ask for the revision: forgotten. */
+/* Firmware and systems write 0 before they read the revision (SDM 3A "Microcode Update Facilities"). */
 static int set_ucode_rev(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->host_initiated)
@@ -282,7 +282,7 @@ static bool valid_arch_capabilities(struct kvm_vcpu *vcpu, const struct msr_data
 	return !(msr->data & ~arch_capabilities);
 }
 
-/* Nothing that it could enable is offered; once locked it stays. */
+/* No feature that IA32_FEATURE_CONTROL enables is offered, so there is only the lock bit. */
 static bool valid_feature_control(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->data & ~(u64)FEAT_CTL_LOCKED)
@@ -298,7 +298,7 @@ static int get_platform_info(struct kvm_vcpu *vcpu, struct msr_data *msr)
 	return 0;
 }
 
-/* What userspace says of the machine; there is no CPUID faulting. */
+/* Userspace describes the machine; CPUID faulting is not supported. */
 static int set_platform_info(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->data & MSR_PLATFORM_INFO_CPUID_FAULT)
@@ -307,7 +307,7 @@ static int set_platform_info(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
-/* Workarounds that systems switch on are accepted, and not needed here. */
+/* The bits of workarounds that systems enable are accepted and have no effect. */
 static int set_hwcr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	u64 data = msr->data & ~(HWCR_TLB_CACHE_DIS | HWCR_IGNNE_EM | HWCR_FF_DIS);
@@ -353,7 +353,7 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_MCG_CTL, MSR_IA32_MCG_CTL, .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
 	{ MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, ROW_LISTED,
 	  MEM(msr.misc_enable), .valid = valid_misc_enable },
-	/* Of the processor's power management nothing is the guest's. */
+	/* Power management is the host's: the guest's value has no effect. */
 	{ MSR_IA32_POWER_CTL, MSR_IA32_POWER_CTL, ROW_LISTED, MEM(msr.power_ctl) },
 	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(KVM_NR_VAR_MTRR - 1), ROW_LISTED,
 	  MEM(msr.mtrr_var), .valid = valid_mtrr_var },
@@ -380,7 +380,7 @@ static const struct msr_row rows[] = {
 	/* Performance counters that count nothing. */
 	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, ROW_AMD, .get = get_zero, .set = set_zero_only },
 	{ MSR_K7_HWCR, MSR_K7_HWCR, ROW_LISTED | ROW_AMD, MEM(msr.k7_hwcr), .set = set_hwcr },
-	/* Chipset and workaround bits of the machine below, which is not the guest's. */
+	/* Configuration of the host's chipset and workarounds, which the guest does not get at. */
 	{ MSR_AMD64_NB_CFG, MSR_AMD64_NB_CFG, ROW_AMD, .get = get_zero, .set = set_ignored },
 	{ MSR_AMD64_PATCH_LOADER, MSR_AMD64_PATCH_LOADER, ROW_AMD,
 	  .get = get_zero, .set = set_ignored },
@@ -388,7 +388,7 @@ static const struct msr_row rows[] = {
 	  .get = get_zero, .set = set_ignored },
 	{ MSR_FAM10H_MMIO_CONF_BASE, MSR_FAM10H_MMIO_CONF_BASE, ROW_AMD,
 	  .get = get_zero, .set = set_zero_only },
-	/* Errata that a system must know of: none, of all that have a number. */
+	/* OS-visible workarounds: none is needed, of all that have a number. */
 	{ MSR_AMD64_OSVW_ID_LENGTH, MSR_AMD64_OSVW_ID_LENGTH,
 	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO, X86_FEATURE_OSVW, MEM(msr.osvw_length) },
 	{ MSR_AMD64_OSVW_STATUS, MSR_AMD64_OSVW_STATUS,
@@ -427,7 +427,7 @@ static const struct msr_row *find_row(u32 index)
 	return NULL;
 }
 
-/* Userspace saves and restores a register that the guest's CPUID hides all the same. */
+/* Userspace may also access registers that the guest's CPUID hides. */
 static bool accessible(struct kvm_vcpu *vcpu, const struct msr_row *row,
 		       const struct msr_data *msr, bool write)
 {
@@ -448,7 +448,7 @@ static u64 *row_memory(struct kvm_vcpu *vcpu, const struct msr_row *row, u32 ind
  * @vcpu: the vcpu, loaded
  * @msr: index and host_initiated in, data out
  *
- * Returns 0; -ENOENT: no such register; -EINVAL: not for this guest.
+ * Return: 0; -ENOENT: no such register; -EINVAL: not for this guest.
  */
 int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
@@ -476,7 +476,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 	const struct msr_row *row;
 	int r;
 
-	/* What guests write at every interrupt. */
+	/* First those that guests write at every interrupt. */
 	if (msr->index - APIC_BASE_MSR < 0x100)
 		return kvm_x2apic_write(vcpu, msr);
 	if (msr->index == MSR_IA32_TSC_DEADLINE)
@@ -540,7 +540,7 @@ static void make_lists(void)
 		feature_list[nr_features++] = MSR_IA32_ARCH_CAPABILITIES;
 }
 
-/** kvm_msr_module_init - after the vendor's setup and CPUID's: which MSRs there are */
+/** kvm_msr_module_init - list the MSRs; after the vendor's hardware_setup and kvm_cpuid_module_init() */
 void kvm_msr_module_init(void)
 {
 	arch_capabilities = 0;
@@ -562,11 +562,13 @@ static long copy_list(struct kvm_msr_list __user *list, const u32 *indices, u32 
 	return copy_to_user(list->indices, indices, n * sizeof(*indices)) ? -EFAULT : 0;
 }
 
+/** kvm_get_msr_index_list - KVM_GET_MSR_INDEX_LIST: 0, -E2BIG with the number in nmsrs, -EFAULT */
 long kvm_get_msr_index_list(struct kvm_msr_list __user *list)
 {
 	return copy_list(list, index_list, nr_indices);
 }
 
+/** kvm_get_msr_feature_index_list - KVM_GET_MSR_FEATURE_INDEX_LIST: likewise */
 long kvm_get_msr_feature_index_list(struct kvm_msr_list __user *list)
 {
 	return copy_list(list, feature_list, nr_features);
@@ -591,7 +593,7 @@ static int set_one(struct kvm_vcpu *vcpu, struct kvm_msr_entry *entry)
 	return kvm_set_msr(vcpu, &msr);
 }
 
-/* What this machine can do, by the registers that tell guests; no vcpu. */
+/* The system's KVM_GET_MSRS: the MSRs that describe features, as the host supports them. */
 static int get_feature(struct kvm_vcpu *unused, struct kvm_msr_entry *entry)
 {
 	switch (entry->index) {
@@ -609,8 +611,8 @@ static int get_feature(struct kvm_vcpu *unused, struct kvm_msr_entry *entry)
 }
 
 /*
- * Entry by entry up to the first that fails.  Returns how many were done,
- * -E2BIG, -EFAULT or -ENOMEM.
+ * Entry by entry up to the first that fails.  Returns how many succeeded, -E2BIG,
+ * -EFAULT or -ENOMEM.
  */
 static long for_each_entry(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool write_back,
 			   int (*one)(struct kvm_vcpu *vcpu, struct kvm_msr_entry *entry))
@@ -641,39 +643,46 @@ static long for_each_entry(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, 
 	return i;
 }
 
+/** kvm_dev_get_msrs - KVM_GET_MSRS of /dev/kvm: the number read, -E2BIG, -EFAULT, -ENOMEM */
 long kvm_dev_get_msrs(struct kvm_msrs __user *msrs)
 {
 	return for_each_entry(NULL, msrs, true, get_feature);
 }
 
+/** kvm_vcpu_get_msrs - KVM_GET_MSRS: the number read, -E2BIG, -EFAULT, -ENOMEM */
 long kvm_vcpu_get_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs)
 {
 	return for_each_entry(vcpu, msrs, true, get_one);
 }
 
+/** kvm_vcpu_set_msrs - KVM_SET_MSRS: the number written, -E2BIG, -EFAULT, -ENOMEM */
 long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs)
 {
 	return for_each_entry(vcpu, msrs, false, set_one);
 }
 
 /*
- * ---- a vcpu's beginning ----
+ * ---- creation and reset ----
  */
 
+/** kvm_msr_create - a new vcpu's MSRs, as far as RESET does not set them */
 void kvm_msr_create(struct kvm_vcpu *vcpu)
 {
 	vcpu->msr.mcg_cap = KVM_NR_MCE_BANKS;
 	vcpu->msr.ucode_rev = ucode_rev;
 	vcpu->msr.arch_capabilities = arch_capabilities;
-	/* The errata that have numbers so far; none of them is the guest's affair. */
+	/* So many errata have numbers. */
 	vcpu->msr.osvw_length = 4;
 	vcpu->virtual_tsc_khz = tsc_khz;
 }
 
-/*
- * RESET; INIT leaves all of these as they are (SDM 3A "Processor State After
- * Reset").  Machine-check banks survive both.  The tasks that wait for pages
- * survive neither.
+/**
+ * kvm_msr_reset - MSRs after RESET or INIT
+ * @vcpu: the vcpu, loaded
+ * @init_event: INIT, which leaves the architectural ones as they are
+ *
+ * SDM 3A "Processor State After Reset".  Machine-check banks survive both;
+ * asynchronous page faults are switched off by both.
  */
 void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event)
 {

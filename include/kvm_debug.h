@@ -9,7 +9,7 @@
 
 #include <asm/debugreg.h>
 
-/* SDM 3B "Debug Status Register (DR6)", "Debug Control Register (DR7)": what the kernel's header has no name for. */
+/* SDM 3B "Debug Registers": bits that the kernel's header has no name for. */
 #define DR6_BD		BIT(13)		/* MOV DR was caught by DR7.GD */
 #define DR7_GD		BIT(13)		/* general detect: MOV DR traps */
 #define DR7_ALWAYS_1	0x400UL		/* bit 10; DR7 after a reset */

@@ -7,12 +7,9 @@
 
 #include "kvm_host.h"
 
-/*
- * As ops->get_msr, but never "not mine": 0 or -EINVAL.
- */
-int  kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);	/* -ENOENT: unknown */
+int  kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 int  kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
-void kvm_msr_module_init(void);		/* after hardware_setup: which MSRs there are */
+void kvm_msr_module_init(void);
 void kvm_msr_create(struct kvm_vcpu *vcpu);
 void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event);
 long kvm_get_msr_index_list(struct kvm_msr_list __user *list);
