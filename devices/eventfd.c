@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Eventfds: those that stand for interrupt lines (irqfd), and those that a
- * guest's write signals (ioeventfd).
+ * Eventfds: irqfd, whose signal is an interrupt, and ioeventfd, which a guest's write
+ * signals.
  */
 #include "kvm_host.h"
 #include "kvm_irq.h"
@@ -30,8 +30,8 @@ struct kvm_irqfd_line {
 	wait_queue_entry_t wait;
 	wait_queue_head_t *wqh;
 	poll_table pt;
-	struct list_head link;		/* kvm->irqfds; empty: on its way out */
-	struct kvm_irqfd_resampler *resampler;	/* NULL: edges */
+	struct list_head link;		/* kvm->irqfds; empty: being shut down */
+	struct kvm_irqfd_resampler *resampler;	/* NULL: edge-triggered */
 	struct list_head resampler_link;
 	struct eventfd_ctx *resamplefd;
 	struct work_struct shutdown;
@@ -47,7 +47,14 @@ static struct kvm_irqfd_resampler *find_resampler(struct kvm *kvm, u32 gsi)
 	return NULL;
 }
 
-/* RCU held.  The line goes down; who still wants it raises it again. */
+/**
+ * kvm_irqfd_resample - the guest has acknowledged the interrupt of a GSI
+ * @kvm: the VM; in an RCU read section
+ * @gsi: the GSI
+ *
+ * Lowers the line and signals the resamplefds: a device that still asserts it raises
+ * it again.
+ */
 void kvm_irqfd_resample(struct kvm *kvm, u32 gsi)
 {
 	struct kvm_irqfd_resampler *rs = find_resampler(kvm, gsi);
@@ -60,7 +67,7 @@ void kvm_irqfd_resample(struct kvm *kvm, u32 gsi)
 		kvm_eventfd_signal(irqfd->resamplefd);
 }
 
-/* RCU held. */
+/** kvm_irqfd_has_resampler - does kvm_irqfd_resample() do anything for a GSI?  RCU held */
 bool kvm_irqfd_has_resampler(struct kvm *kvm, u32 gsi)
 {
 	return find_resampler(kvm, gsi);
@@ -69,8 +76,8 @@ bool kvm_irqfd_has_resampler(struct kvm *kvm, u32 gsi)
 /*
  * ---- irqfd ----
  *
- * An eventfd's signal is an edge of its GSI, or, with a resampler, holds the
- * GSI up until the guest's acknowledge.  All happens in the wait queue's
+ * An eventfd's signal is an edge of its GSI or, with a resampler, asserts the GSI
+ * until the guest acknowledges the interrupt.  This happens in the wait queue's
  * callback, under the wait queue's lock.
  */
 
@@ -94,13 +101,13 @@ static void leave_resampler(struct kvm_irqfd_line *irqfd)
 	kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
 }
 
-/* Exactly once for an irqfd, after it left kvm->irqfds. */
+/* Runs once for each irqfd, after it was taken off kvm->irqfds. */
 static void irqfd_shutdown(struct work_struct *work)
 {
 	struct kvm_irqfd_line *irqfd = container_of(work, struct kvm_irqfd_line, shutdown);
 	u64 count;
 
-	/* From here on no callback is running, nor will any. */
+	/* After this no callback runs. */
 	eventfd_ctx_remove_wait_queue(irqfd->eventfd, &irqfd->wait, &count);
 	if (irqfd->resampler) {
 		mutex_lock(&irqfd->kvm->irq_lock);
@@ -112,7 +119,7 @@ static void irqfd_shutdown(struct work_struct *work)
 	kfree(irqfd);
 }
 
-/* irqfd_lock held.  The wait queue's lock may be held, so the rest is work's. */
+/* irqfd_lock held.  The wait queue's lock may be held, too, so a work does the rest. */
 static void deactivate(struct kvm_irqfd_line *irqfd)
 {
 	if (list_empty(&irqfd->link))
@@ -158,7 +165,7 @@ static void irqfd_queue(struct file *file, wait_queue_head_t *wqh, poll_table *p
 	struct kvm_irqfd_line *irqfd = container_of(pt, struct kvm_irqfd_line, pt);
 
 	irqfd->wqh = wqh;
-	/* Before all readers: what becomes an interrupt they do not see. */
+	/* Before all other waiters: what becomes an interrupt is not left for readers. */
 	add_wait_queue_priority(wqh, &irqfd->wait);
 }
 
@@ -182,7 +189,7 @@ static int join_resampler(struct kvm_irqfd_line *irqfd)
 	return 0;
 }
 
-/* One eventfd is one line of a VM. */
+/* An eventfd can be assigned to one GSI of a VM only. */
 static int irqfd_enlist(struct kvm_irqfd_line *irqfd)
 {
 	struct kvm *kvm = irqfd->kvm;
@@ -203,7 +210,7 @@ static int irqfd_enlist(struct kvm_irqfd_line *irqfd)
 	return r;
 }
 
-/* What was signalled before anyone listened. */
+/* A signal from before the irqfd was assigned. */
 static void irqfd_take_pending(struct kvm_irqfd_line *irqfd, struct file *file)
 {
 	__poll_t events = vfs_poll(file, &irqfd->pt);
@@ -234,8 +241,8 @@ static struct kvm_irqfd_line *irqfd_alloc(struct kvm *kvm, u32 gsi)
 }
 
 /*
- * The file is held to the end, so its EPOLLHUP comes after all is set up; and
- * irq_lock keeps KVM_IRQFD_FLAG_DEASSIGN out till then.
+ * The caller holds the file, so EPOLLHUP comes only after all is set up, and irq_lock
+ * keeps KVM_IRQFD_FLAG_DEASSIGN out until then.
  */
 static long irqfd_attach(struct kvm_irqfd_line *irqfd, const struct kvm_irqfd *args,
 			 struct file *file)
@@ -313,12 +320,12 @@ static long irqfd_deassign(struct kvm *kvm, const struct kvm_irqfd *args)
 	spin_unlock_irq(&kvm->irqfd_lock);
 	mutex_unlock(&kvm->irq_lock);
 	eventfd_ctx_put(eventfd);
-	/* No interrupt of it after the call. */
+	/* After the call it causes no interrupt. */
 	flush_workqueue(irqfd_wq);
 	return 0;
 }
 
-/** kvm_irqfd - KVM_IRQFD */
+/** kvm_irqfd - KVM_IRQFD: 0, -EINVAL, -EBADF, -EBUSY, -ENOSPC, -ENOMEM */
 long kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
 {
 	if (args->flags & ~(KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE))
@@ -327,13 +334,13 @@ long kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
 		return -EINVAL;
 	if (args->flags & KVM_IRQFD_FLAG_DEASSIGN)
 		return irqfd_deassign(kvm, args);
-	/* Without chips of ours there is no acknowledge to wait for. */
+	/* With the I/O APIC in userspace the acknowledge does not come here. */
 	if ((args->flags & KVM_IRQFD_FLAG_RESAMPLE) && kvm->irqchip_mode != KVM_IRQCHIP_FULL)
 		return -EINVAL;
 	return irqfd_assign(kvm, args);
 }
 
-/** kvm_irqfd_release_all - the VM goes: no eventfd knows it any more on return */
+/** kvm_irqfd_release_all - deassign all irqfds of a VM; on return none can raise an interrupt */
 void kvm_irqfd_release_all(struct kvm *kvm)
 {
 	struct kvm_irqfd_line *irqfd, *next;
@@ -347,19 +354,21 @@ void kvm_irqfd_release_all(struct kvm *kvm)
 	flush_workqueue(irqfd_wq);
 }
 
+/** kvm_irqfd_module_init - make the workqueue: 0 or -ENOMEM */
 int kvm_irqfd_module_init(void)
 {
 	irqfd_wq = alloc_workqueue("kvm-irqfd", 0, 0);
 	return irqfd_wq ? 0 : -ENOMEM;
 }
 
+/** kvm_irqfd_module_exit - undo kvm_irqfd_module_init() */
 void kvm_irqfd_module_exit(void)
 {
 	destroy_workqueue(irqfd_wq);
 }
 
 /*
- * ---- ioeventfd: a write that is an eventfd's signal ----
+ * ---- ioeventfd ----
  */
 
 struct kvm_ioeventfd_dev {
@@ -409,7 +418,7 @@ static bool ioeventfd_valid(const struct kvm_ioeventfd *args)
 		return false;
 	if (args->len > 8 || (args->len & (args->len - 1)))
 		return false;
-	/* Data of any length match nothing. */
+	/* For accesses of any length there is no data to compare with. */
 	if (!args->len && (args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH))
 		return false;
 	return args->addr <= top && (!args->len || args->len - 1 <= top - args->addr);
@@ -420,7 +429,7 @@ static bool same_place(const struct kvm_ioeventfd_dev *a, const struct kvm_ioeve
 	return a->bus == b->bus && a->addr == b->addr;
 }
 
-/* Could one write be both's? */
+/* Could one write signal both? */
 static bool ioeventfd_collides(const struct kvm_ioeventfd_dev *a, const struct kvm_ioeventfd_dev *b)
 {
 	if (!same_place(a, b))
@@ -468,6 +477,7 @@ static long ioeventfd_deassign(struct kvm *kvm, const struct kvm_ioeventfd_dev *
 	return -ENOENT;
 }
 
+/** kvm_ioeventfd - KVM_IOEVENTFD: 0, -EINVAL, -EBADF, -EEXIST, -ENOENT, -ENOSPC, -ENOMEM */
 long kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args)
 {
 	struct kvm_ioeventfd_dev *p;
@@ -504,6 +514,7 @@ long kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args)
 	return r;
 }
 
+/** kvm_ioeventfd_release_all - deassign all ioeventfds of a VM */
 void kvm_ioeventfd_release_all(struct kvm *kvm)
 {
 	struct kvm_ioeventfd_dev *p, *next;
