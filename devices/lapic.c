@@ -22,7 +22,7 @@
 #define NMI_QUEUE_MAX		2
 #define ICR_SHORTHAND		(APIC_DEST_SELF | APIC_DEST_ALLINC)
 
-/* What of each LVT register can be written (SDM "Local Vector Table"). */
+/* The writable bits of each LVT register (SDM "Local Vector Table"). */
 #define LVT_COMMON	(APIC_VECTOR_MASK | APIC_LVT_MASKED)
 #define LVT_LINT	(LVT_COMMON | APIC_MODE_MASK | APIC_INPUT_POLARITY | APIC_LVT_LEVEL_TRIGGER)
 
@@ -81,7 +81,7 @@ static int accept_nmi(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-/* INIT forgets a SIPI that came before it. */
+/* INIT cancels a SIPI that came before it. */
 static int accept_init(struct kvm_lapic *apic)
 {
 	WRITE_ONCE(apic->pending_events, BIT(LAPIC_INIT));
@@ -93,7 +93,7 @@ static int accept_init(struct kvm_lapic *apic)
 static int accept_sipi(struct kvm_lapic *apic, u8 vector)
 {
 	apic->sipi_vector = vector;
-	/* The vector before the event. */
+	/* The vector is in place before the event is seen. */
 	smp_wmb();
 	set_bit(LAPIC_SIPI, &apic->pending_events);
 	kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
@@ -101,6 +101,7 @@ static int accept_sipi(struct kvm_lapic *apic, u8 vector)
 	return 1;
 }
 
+/** kvm_lapic_accept - deliver a message to one APIC that it addresses; as kvm_irq_deliver() */
 int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
 {
 	switch (irq->delivery_mode) {
@@ -110,17 +111,17 @@ int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
 	case APIC_DM_NMI:
 		return accept_nmi(apic->vcpu);
 	case APIC_DM_INIT:
-		/* The level de-assert of old only set arbitration ids. */
+		/* INIT level de-assert only synchronizes arbitration ids. */
 		return !irq->trigger_level || irq->level ? accept_init(apic) : 0;
 	case APIC_DM_STARTUP:
 		return accept_sipi(apic, irq->vector);
 	default:
-		/* SMI: there is no system management mode; ExtINT comes by LINT0. */
+		/* No SMI, as there is no system management mode; ExtINT comes by LINT0 only. */
 		return -1;
 	}
 }
 
-/* One of the local sources: the timer, LINT0, LINT1, errors. */
+/** kvm_lapic_deliver_local - an interrupt of a local source, by its LVT entry: LVT_* */
 int kvm_lapic_deliver_local(struct kvm_lapic *apic, int which)
 {
 	u32 lvt = READ_ONCE(apic->lvt[which]);
@@ -137,7 +138,7 @@ int kvm_lapic_deliver_local(struct kvm_lapic *apic, int which)
 	}
 }
 
-/* SDM "Error Handling".  An error interrupt with an impossible vector is none. */
+/* SDM "Error Handling".  An illegal vector in LVT_ERROR would be an error in itself. */
 static void apic_error(struct kvm_lapic *apic, u32 bit)
 {
 	set_bit(__ffs(bit), &apic->esr_pending);
@@ -146,9 +147,10 @@ static void apic_error(struct kvm_lapic *apic, u32 bit)
 }
 
 /*
- * ---- priorities: what the processor gets, and its EOI ----
+ * ---- priorities and EOI ----
  */
 
+/** kvm_lapic_ack - acknowledge an interrupt that kvm_lapic_pending() returned */
 void kvm_lapic_ack(struct kvm_lapic *apic, u8 vector)
 {
 	clear_bit(vector, apic->irr);
@@ -156,6 +158,7 @@ void kvm_lapic_ack(struct kvm_lapic *apic, u8 vector)
 	apic->highest_isr = vector;
 }
 
+/** kvm_lapic_tpr_masks - is the task priority all that holds an interrupt back? */
 bool kvm_lapic_tpr_masks(const struct kvm_lapic *apic)
 {
 	int vector = lapic_highest(apic->irr);
@@ -164,13 +167,14 @@ bool kvm_lapic_tpr_masks(const struct kvm_lapic *apic)
 	       (apic->highest_isr < 0 || vector >> 4 > apic->highest_isr >> 4);
 }
 
-/* Priorities changed: what waited may be delivered now. */
+/* Priorities changed: a pending interrupt may be deliverable now. */
 static void recheck_pending(struct kvm_lapic *apic)
 {
 	if (lapic_highest(apic->irr) >= 0)
 		kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
 }
 
+/** kvm_lapic_set_tpr - write the TPR, of which CR8 is the upper half */
 void kvm_lapic_set_tpr(struct kvm_lapic *apic, u8 tpr)
 {
 	apic->tpr = tpr;
@@ -179,13 +183,14 @@ void kvm_lapic_set_tpr(struct kvm_lapic *apic, u8 tpr)
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_set_tpr);
 
+/** kvm_lapic_set_cr8 - write CR8 */
 void kvm_lapic_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 {
 	kvm_lapic_set_tpr(vcpu->lapic, cr8 << 4);
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_set_cr8);
 
-/* Someone outside waits for the EOI of this vector. */
+/* To the I/O APIC, in the kernel or in userspace, unless the guest uses directed EOIs. */
 static void broadcast_eoi(struct kvm_lapic *apic, u8 vector)
 {
 	struct kvm_vcpu *vcpu = apic->vcpu;
@@ -201,7 +206,7 @@ static void broadcast_eoi(struct kvm_lapic *apic, u8 vector)
 	}
 }
 
-/** kvm_lapic_eoi - SDM "Signaling Interrupt Servicing Completion" */
+/** kvm_lapic_eoi - the guest's EOI (SDM "Signaling Interrupt Servicing Completion") */
 void kvm_lapic_eoi(struct kvm_lapic *apic)
 {
 	int vector = apic->highest_isr;
@@ -216,7 +221,7 @@ void kvm_lapic_eoi(struct kvm_lapic *apic)
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_eoi);
 
-/** kvm_lapic_eoi_done - the processor has ended an interrupt by itself */
+/** kvm_lapic_eoi_done - the processor has virtualized an EOI: broadcast it */
 void kvm_lapic_eoi_done(struct kvm_lapic *apic, u8 vector)
 {
 	if (test_bit(vector, apic->eoi_exits))
@@ -224,6 +229,7 @@ void kvm_lapic_eoi_done(struct kvm_lapic *apic, u8 vector)
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_eoi_done);
 
+/** kvm_lapic_scan - KVM_REQ_SCAN_IOAPIC: find out which vectors' EOIs are to be broadcast */
 void kvm_lapic_scan(struct kvm_lapic *apic)
 {
 	bitmap_zero(apic->eoi_exits, LAPIC_VECTORS);
@@ -235,6 +241,7 @@ void kvm_lapic_scan(struct kvm_lapic *apic)
  * ---- LINT0 and the 8259 ----
  */
 
+/** kvm_lapic_accepts_pic - does the 8259's INTR reach this vcpu: LINT0 is ExtINT, or the APIC off? */
 bool kvm_lapic_accepts_pic(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_lapic *apic = vcpu->lapic;
@@ -245,7 +252,7 @@ bool kvm_lapic_accepts_pic(struct kvm_vcpu *vcpu)
 	return !(lvt & APIC_LVT_MASKED) && GET_APIC_DELIVERY_MODE(lvt) == APIC_MODE_EXTINT;
 }
 
-/** kvm_pic_output_changed - the 8259's INTR rose: to whoever takes it */
+/** kvm_pic_output_changed - the 8259's INTR was asserted: kick the vcpus that accept it */
 void kvm_pic_output_changed(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
@@ -261,7 +268,7 @@ void kvm_pic_output_changed(struct kvm *kvm)
 	rcu_read_unlock();
 }
 
-/** kvm_lapic_pit_tick_nmi - the 8254's tick, for those that use LINT0 as NMI watchdog */
+/** kvm_lapic_pit_tick_nmi - a tick of the 8254 for vcpus whose LINT0 is an NMI watchdog */
 void kvm_lapic_pit_tick_nmi(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
@@ -281,7 +288,7 @@ void kvm_lapic_pit_tick_nmi(struct kvm *kvm)
 
 static bool directed_eoi_offered(const struct kvm_lapic *apic)
 {
-	/* The I/O APIC in the kernel has no EOI register that would replace the broadcast. */
+	/* The I/O APIC in the kernel is of a version without EOI register. */
 	return apic->vcpu->kvm->irqchip_mode == KVM_IRQCHIP_SPLIT &&
 	       kvm_guest_has(apic->vcpu, X86_FEATURE_X2APIC);
 }
@@ -292,13 +299,13 @@ static u32 version(const struct kvm_lapic *apic)
 	       (directed_eoi_offered(apic) ? APIC_LVR_DIRECTED_EOI : 0);
 }
 
-/* 32 bits of a bitmap, as the n-th of its registers. */
+/* The n-th 32-bit register of a bitmap. */
 static u32 bitmap_reg(const unsigned long *bits, u32 n)
 {
 	return READ_ONCE(bits[n * 32 / BITS_PER_LONG]) >> (n * 32 % BITS_PER_LONG);
 }
 
-/* True, and *val: there is a readable register at this offset. */
+/* False, and 0: there is no readable register at this offset. */
 static bool read_reg(const struct kvm_lapic *apic, u32 offset, u32 *val)
 {
 	switch (offset) {
@@ -361,7 +368,7 @@ static bool read_reg(const struct kvm_lapic *apic, u32 offset, u32 *val)
 	return true;
 }
 
-/* What the processor does of this by itself is the vendor's to find out. */
+/* The vendor decides anew how much of the APIC the processor virtualizes. */
 static void mode_changed(struct kvm_lapic *apic)
 {
 	apic->regs_changed = true;
@@ -400,7 +407,7 @@ static void set_lvt(struct kvm_lapic *apic, int which, u32 val)
 		return;
 	}
 	WRITE_ONCE(apic->lvt[which], val);
-	/* The 8259 may have waited for this. */
+	/* INTR of the 8259 may be accepted now. */
 	if (which == LVT_LINT0)
 		kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
 }
@@ -417,7 +424,7 @@ static void send_ipi(struct kvm_lapic *apic)
 		apic_error(apic, APIC_ESR_SENDILL);
 		return;
 	}
-	/* What is sent is edge-triggered, whatever the bit says; INIT's de-assert is none. */
+	/* The trigger mode is used only by INIT level de-assert: all that is sent is an edge. */
 	if (irq.delivery_mode != APIC_DM_INIT)
 		irq.trigger_level = false;
 	kvm_irq_deliver(apic->vcpu->kvm, apic->vcpu, &irq);
@@ -435,7 +442,7 @@ static void self_ipi(struct kvm_lapic *apic, u32 val)
 		kvm_lapic_accept(apic, &irq);
 }
 
-/* Registers that both modes have and write alike; false: there is none. */
+/* Writes that are the same in xAPIC and x2APIC mode; false: no such register. */
 static bool write_common(struct kvm_lapic *apic, u32 offset, u32 val)
 {
 	switch (offset) {
@@ -451,7 +458,7 @@ static bool write_common(struct kvm_lapic *apic, u32 offset, u32 val)
 		set_svr(apic, val);
 		break;
 	case APIC_ESR:
-		/* A write brings in what has happened since the last. */
+		/* A write loads the errors since the last write. */
 		apic->esr = xchg(&apic->esr_pending, 0);
 		break;
 	case APIC_LVTT ... APIC_LVTERR:
@@ -500,7 +507,7 @@ static void write_xapic(struct kvm_lapic *apic, u32 offset, u32 val)
 }
 
 /*
- * ---- the register page ----
+ * ---- the APIC-access page ----
  */
 
 static bool in_page(const struct kvm_lapic *apic, gpa_t gpa)
@@ -521,7 +528,7 @@ static void report_tpr(struct kvm_lapic *apic, u32 offset, bool write)
 	kvm_make_request(KVM_REQ_TPR_ACCESS, vcpu);
 }
 
-/** kvm_lapic_mmio_read - a read in the APIC's page is answered; false: it is elsewhere */
+/** kvm_lapic_mmio_read - a read of up to 8 bytes; false: not in this vcpu's APIC page */
 bool kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -539,7 +546,16 @@ bool kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, voi
 	return true;
 }
 
-/* SDM "The Local APIC Block Diagram": 32 bits, aligned to 16 bytes; others do nothing. */
+/**
+ * kvm_lapic_mmio_write - a write of up to 8 bytes
+ * @vcpu: the vcpu, in its own thread
+ * @gpa: the address
+ * @len: of the write; what is not a whole register of 32 bits, aligned to 16 bytes,
+ *	 is ignored (SDM "The Local APIC Block Diagram")
+ * @data: the bytes
+ *
+ * Return: false: not in this vcpu's APIC page.
+ */
 bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -556,7 +572,7 @@ bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, co
 	return true;
 }
 
-/** kvm_lapic_read_reg - a register of the page, for the processor that answers reads itself */
+/** kvm_lapic_read_reg - a register as the guest reads it, for the virtual-APIC page; 0: none */
 u32 kvm_lapic_read_reg(const struct kvm_lapic *apic, u32 offset)
 {
 	u32 val;
@@ -566,16 +582,16 @@ u32 kvm_lapic_read_reg(const struct kvm_lapic *apic, u32 offset)
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_read_reg);
 
-/** kvm_lapic_reg_written - the processor has taken a write, of 32 bits, whose effect is ours */
+/** kvm_lapic_reg_written - a write to the virtual-APIC page whose effect is to be emulated */
 void kvm_lapic_reg_written(struct kvm_lapic *apic, u32 offset, u32 val)
 {
-	/* As x2APIC: only an IPI to itself, of a vector that there is not. */
+	/* In x2APIC mode only a self IPI with an illegal vector exits. */
 	if (apic->x2apic) {
 		self_ipi(apic, val);
 		return;
 	}
 	write_xapic(apic, offset, val);
-	/* These change others. */
+	/* These change other registers. */
 	if (offset == APIC_SPIV || offset == APIC_LVTT)
 		apic->regs_changed = true;
 }
@@ -590,6 +606,7 @@ static bool x2apic_msr_exists(u32 offset)
 	return offset != APIC_DFR && offset != APIC_ICR2 && offset != APIC_ARBPRI;
 }
 
+/** kvm_x2apic_read - RDMSR of a register: 0, or -EINVAL: #GP */
 int kvm_x2apic_read(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -621,7 +638,7 @@ static bool x2apic_value_valid(u32 offset, u64 data)
 	}
 }
 
-/** kvm_x2apic_write - WRMSR of a register; those that guests write often come first */
+/** kvm_x2apic_write - WRMSR of a register: 0, or -EINVAL: #GP */
 int kvm_x2apic_write(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -648,7 +665,7 @@ int kvm_x2apic_write(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 }
 
 /*
- * ---- modes: IA32_APIC_BASE ----
+ * ---- IA32_APIC_BASE ----
  */
 
 static void set_x2apic_ids(struct kvm_lapic *apic)
@@ -684,7 +701,7 @@ static void reset_registers(struct kvm_lapic *apic)
 	mode_changed(apic);
 }
 
-/* SDM "x2APIC State Transitions": off, xAPIC, x2APIC; back only by off. */
+/* SDM "x2APIC State Transitions": disabled, xAPIC, x2APIC; back only to disabled. */
 static bool transition_allowed(u64 old, u64 new)
 {
 	const u64 mask = MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE;
@@ -696,21 +713,36 @@ static bool transition_allowed(u64 old, u64 new)
 	return true;
 }
 
+/** kvm_apic_base_valid - no reserved bits; x2APIC mode only if enabled, and in the kernel */
+bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base)
+{
+	u64 flags = MSR_IA32_APICBASE_ENABLE | MSR_IA32_APICBASE_BSP;
+
+	if (vcpu->lapic && (base & MSR_IA32_APICBASE_ENABLE) &&
+	    kvm_guest_has(vcpu, X86_FEATURE_X2APIC))
+		flags |= X2APIC_ENABLE;
+	return !(base & vcpu->rsvd_gpa_bits) && !(base & ~PAGE_MASK & ~flags);
+}
+
 /**
- * kvm_lapic_set_base - write IA32_APIC_BASE
- * @vcpu: the vcpu, loaded, with its APIC in the kernel
- * @base: the value, whose bits kvm_apic_base_valid() has found possible
- * @host_initiated: userspace's, which may go from any mode to any
- * Returns 0, or -EINVAL with nothing changed.
+ * kvm_set_apic_base - write IA32_APIC_BASE
+ * @vcpu: the vcpu, loaded
+ * @base: the value
+ * @host_initiated: by userspace, which may change from any mode to any other
+ *
+ * Return: 0, or -EINVAL with nothing changed.
  */
-int kvm_lapic_set_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
+int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
 	u64 old = vcpu->apic_base, changed = old ^ base;
 
-	if (!host_initiated && !transition_allowed(old, base))
+	if (!kvm_apic_base_valid(vcpu, base) ||
+	    (apic && !host_initiated && !transition_allowed(old, base)))
 		return -EINVAL;
 	vcpu->apic_base = base;
+	if (!apic)
+		return 0;
 	if (!(changed & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE))) {
 		if (changed & MSR_IA32_APICBASE_BASE)
 			kvm_lapic_update_map(vcpu->kvm);
@@ -727,28 +759,6 @@ int kvm_lapic_set_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
 	mode_changed(apic);
 	kvm_lapic_update_map(vcpu->kvm);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	return 0;
-}
-
-/* Without a controller in the kernel there is no x2APIC mode; nor is it one that is off. */
-bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base)
-{
-	u64 flags = MSR_IA32_APICBASE_ENABLE | MSR_IA32_APICBASE_BSP;
-
-	if (vcpu->lapic && (base & MSR_IA32_APICBASE_ENABLE) &&
-	    kvm_guest_has(vcpu, X86_FEATURE_X2APIC))
-		flags |= X2APIC_ENABLE;
-	return !(base & vcpu->rsvd_gpa_bits) && !(base & ~PAGE_MASK & ~flags);
-}
-
-/** kvm_set_apic_base - 0, or -EINVAL with nothing changed */
-int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
-{
-	if (!kvm_apic_base_valid(vcpu, base))
-		return -EINVAL;
-	if (vcpu->lapic)
-		return kvm_lapic_set_base(vcpu, base, host_initiated);
-	vcpu->apic_base = base;
 	return 0;
 }
 
@@ -769,7 +779,7 @@ static u32 get_reg(const struct kvm_lapic_state *state, u32 offset)
 	return val;
 }
 
-/* In x2APIC mode the whole id, if userspace knows that format, or its 8 bits. */
+/* In x2APIC mode the whole id, if userspace has enabled that format, else 8 bits of it. */
 static u32 state_id(const struct kvm_lapic *apic)
 {
 	u32 id = apic->vcpu->vcpu_id;
@@ -779,6 +789,7 @@ static u32 state_id(const struct kvm_lapic *apic)
 	return apic->vcpu->kvm->x2apic_format ? id : id << 24;
 }
 
+/** kvm_vcpu_get_lapic - KVM_GET_LAPIC: 0, or -EINVAL without a local APIC in the kernel */
 long kvm_vcpu_get_lapic(struct kvm_vcpu *vcpu, struct kvm_lapic_state *state)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -812,7 +823,7 @@ static bool state_valid(const struct kvm_lapic *apic, const struct kvm_lapic_sta
 		return false;
 	if (apic->vcpu->kvm->x2apic_format && !apic->x2apic && id << 8)
 		return false;
-	/* Vectors below 16 are the processor's exceptions: in IRR they never get through. */
+	/* No vector below 16 can be in service; in IRR such a vector has no effect. */
 	if (get_reg(state, APIC_ISR) & 0xffff)
 		return false;
 	return (get_reg(state, APIC_LVTT) & LVT_TIMER_MODES) != LVT_TIMER_MODES;
@@ -832,8 +843,9 @@ static void load_lvts(struct kvm_lapic *apic, const struct kvm_lapic_state *stat
 /**
  * kvm_vcpu_set_lapic - KVM_SET_LAPIC
  * @vcpu: the vcpu, loaded
- * @state: the register page; the mode is IA32_APIC_BASE's, set before
- * Returns 0, or -EINVAL for a state that no APIC has; nothing is changed then.
+ * @state: the registers; the mode was set by IA32_APIC_BASE before
+ *
+ * Return: 0, or -EINVAL with nothing changed.
  */
 long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *state)
 {
@@ -870,10 +882,10 @@ long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *sta
 }
 
 /*
- * ---- a vcpu's APIC: life ----
+ * ---- creation, reset, end ----
  */
 
-/** kvm_lapic_reset - after RESET, or INIT, which keeps the id, the mode and its base */
+/** kvm_lapic_reset - RESET, or INIT, which keeps the id, the mode and the base address */
 void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -887,14 +899,14 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event)
 		WRITE_ONCE(apic->pending_events, 0);
 	}
 	reset_registers(apic);
-	/* As firmware that knows no APIC would have it: the 8259 reaches the first processor. */
+	/* Virtual wire mode (MultiProcessor Specification): the 8259's INTR goes to the BSP. */
 	if (!init_event && vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id)
 		apic->lvt[LVT_LINT0] = APIC_DM_EXTINT;
 	kvm_lapic_update_map(vcpu->kvm);
 	kvm_make_request(KVM_REQ_SCAN_IOAPIC, vcpu);
 }
 
-/** kvm_lapic_create - with an interrupt controller in the kernel: 0 or -ENOMEM */
+/** kvm_lapic_create - a new vcpu's APIC, unless userspace has it: 0 or -ENOMEM */
 int kvm_lapic_create(struct kvm_vcpu *vcpu)
 {
 	struct kvm_lapic *apic;
@@ -911,6 +923,7 @@ int kvm_lapic_create(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+/** kvm_lapic_destroy - undo kvm_lapic_create() */
 void kvm_lapic_destroy(struct kvm_vcpu *vcpu)
 {
 	if (!vcpu->lapic)

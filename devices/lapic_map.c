@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which local APICs an interrupt message addresses, and its delivery to them.
+ * The local APICs that an interrupt message addresses, and its delivery to them.
  *
  * "SDM" is Intel's manual, volume 3A, chapter "Advanced Programmable Interrupt
  * Controller (APIC)"; sections are named by their titles.
@@ -21,8 +21,8 @@
 #define MSI_DEST_LOGICAL	BIT(2)
 
 /*
- * The VM's APICs that are switched on, by their ids: replaced whole when an id,
- * a mode or a logical destination changes, and read under RCU.
+ * The VM's APICs that are enabled, by their ids: replaced as a whole when an id, a
+ * mode or a logical destination changes, and read under RCU.
  */
 struct kvm_lapic_map {
 	struct rcu_head rcu;
@@ -32,7 +32,7 @@ struct kvm_lapic_map {
 	struct kvm_lapic *by_id[];	/* max_id + 1 of them */
 };
 
-/* An xAPIC whose id has no room in 8 bits is addressed by x2APIC's, or it could never be started. */
+/* An id that does not fit into 8 bits is valid even in xAPIC mode, or the vcpu could never be started. */
 static u32 physical_id(const struct kvm_lapic *apic)
 {
 	u32 vcpu_id = apic->vcpu->vcpu_id;
@@ -74,7 +74,7 @@ static void fill_map(struct kvm *kvm, struct kvm_lapic_map *map)
 	}
 }
 
-/* Where all have their registers, as far as they need not be looked at one by one. */
+/* The address of the APIC-access page, if it is the same for all vcpus, else 0. */
 static gpa_t common_page(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
@@ -94,7 +94,7 @@ static gpa_t common_page(struct kvm *kvm)
 	return common;
 }
 
-/* Whose vcpu it is that changes runs no guest code until this is done. */
+/* The vcpu whose APIC page moves runs no guest code until the old mapping is gone. */
 static void update_page(struct kvm *kvm)
 {
 	gpa_t old = kvm->apic_page, new = common_page(kvm);
@@ -114,7 +114,7 @@ static void update_page(struct kvm *kvm)
  * kvm_lapic_update_map - ids, modes, addresses or the set of vcpus changed
  * @kvm: the VM; may sleep
  *
- * Without memory there is no map, and every delivery asks all APICs.
+ * Without memory for a map each delivery searches all APICs.
  */
 void kvm_lapic_update_map(struct kvm *kvm)
 {
@@ -138,12 +138,13 @@ void kvm_lapic_update_map(struct kvm *kvm)
 		kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
 }
 
+/** kvm_lapic_destroy_vm - free the map */
 void kvm_lapic_destroy_vm(struct kvm *kvm)
 {
 	kvfree(rcu_dereference_protected(kvm->lapic_map, true));
 }
 
-/* A device's 0xff is everyone, also in x2APIC mode unless userspace knows better. */
+/* A device's 0xff is a broadcast, even in x2APIC mode, unless userspace has disabled that quirk. */
 static bool is_broadcast(const struct kvm_lapic *apic, const struct kvm_vcpu *source, u32 dest)
 {
 	if (dest == X2APIC_BROADCAST)
@@ -190,7 +191,7 @@ static bool matches(const struct kvm_lapic *apic, const struct kvm_vcpu *source,
 	return irq->dest_id == physical_id(apic);
 }
 
-/** kvm_lapic_matches - would a device's message reach @vcpu? */
+/** kvm_lapic_matches - does a device's message address the vcpu? */
 bool kvm_lapic_matches(struct kvm_vcpu *vcpu, const struct kvm_lapic_irq *irq)
 {
 	return vcpu->lapic && matches(vcpu->lapic, NULL, irq);
@@ -207,8 +208,8 @@ static bool is_lowest(const struct kvm_lapic_irq *irq)
 }
 
 /*
- * Lowest priority: to one of those addressed that can take it, chosen by the
- * vector, so that interrupts spread and each stays where its handler is cached.
+ * Lowest priority: to one of the enabled APICs addressed, chosen by the vector, so
+ * that interrupts are spread and each stays where its handler is cached.
  */
 static int deliver_lowest(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_lapic_irq *irq)
 {
@@ -250,7 +251,7 @@ static struct kvm_lapic *map_lookup(const struct kvm_lapic_map *map, u32 id)
 	return id <= map->max_id ? READ_ONCE(map->by_id[id]) : NULL;
 }
 
-/* A cluster of x2APICs: up to 16, whose ids follow each other. */
+/* An x2APIC cluster: up to 16 APICs with consecutive ids. */
 static int deliver_cluster(const struct kvm_lapic_map *map, const struct kvm_lapic_irq *irq)
 {
 	unsigned long members = irq->dest_id & 0xffff;
@@ -267,7 +268,7 @@ static int deliver_cluster(const struct kvm_lapic_map *map, const struct kvm_lap
 	return r;
 }
 
-/* The usual destinations, by the map; false: everyone must be asked. */
+/* The usual destinations, by the map; false: all APICs have to be searched. */
 static bool deliver_fast(const struct kvm_lapic_map *map, const struct kvm_lapic_irq *irq, int *r)
 {
 	struct kvm_lapic *apic;
@@ -289,13 +290,15 @@ static bool deliver_fast(const struct kvm_lapic_map *map, const struct kvm_lapic
 }
 
 /**
- * kvm_irq_deliver - an interrupt message to all that it addresses
+ * kvm_irq_deliver - deliver an interrupt message to all APICs that it addresses
  * @kvm: the VM, with APICs in the kernel
  * @source: the sending vcpu, or NULL for a device
  * @irq: the message
  *
- * Any context but NMI.  Returns how many took it; 0: none, since it was pending
- * there already; -1: nobody is addressed, or can take it.
+ * Any context but NMI.
+ *
+ * Return: how many accepted it; 0: none, as it was pending there already (coalesced);
+ * -1: none is addressed, or it is masked there.
  */
 int kvm_irq_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_lapic_irq *irq)
 {
@@ -310,7 +313,14 @@ int kvm_irq_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_l
 	return r;
 }
 
-/** kvm_msi_to_irq - SDM "Message Address Register Format", "Message Data Register Format" */
+/**
+ * kvm_msi_to_irq - an MSI as an interrupt message
+ * @kvm: the VM; with KVM_X2APIC_API_USE_32BIT_IDS the upper half of the address has
+ *	 the upper bits of the destination
+ * @address: SDM "Message Address Register Format"
+ * @data: SDM "Message Data Register Format"
+ * @irq: out
+ */
 void kvm_msi_to_irq(struct kvm *kvm, u64 address, u32 data, struct kvm_lapic_irq *irq)
 {
 	*irq = kvm_make_lapic_irq(data, (address >> MSI_DEST_SHIFT) & 0xff);
@@ -320,7 +330,16 @@ void kvm_msi_to_irq(struct kvm *kvm, u64 address, u32 data, struct kvm_lapic_irq
 		irq->dest_id |= (address >> 32) & 0xffffff00;
 }
 
-/** kvm_lapic_send_to_bitmap - KVM_HC_SEND_IPI: bit n is for the APIC with id min_id + n */
+/**
+ * kvm_lapic_send_to_bitmap - KVM_HC_SEND_IPI
+ * @vcpu: the sender
+ * @bitmap: bit n is the APIC with the id @min_id + n
+ * @bits: its size
+ * @min_id: the lowest id
+ * @icr: vector, delivery mode and trigger mode, as in the ICR
+ *
+ * Return: how many APICs accepted it.
+ */
 int kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap, unsigned int bits,
 			     u32 min_id, unsigned long icr)
 {

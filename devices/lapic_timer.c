@@ -12,12 +12,12 @@
 #include <linux/module.h>
 #include <asm/apicdef.h>
 
-/* A guest that asks for less would have the host do nothing but its timer. */
+/* With much less the host would do nothing but handle the guest's timer. */
 static unsigned int min_timer_period_us = 200;
 module_param(min_timer_period_us, uint, 0644);
 MODULE_PARM_DESC(min_timer_period_us, "shortest period of a guest's APIC timer");
 
-/* A deadline further away than a year is none. */
+/* A later deadline is clamped. */
 #define TIMER_MAX_NS		(365ULL * 24 * 3600 * NSEC_PER_SEC)
 
 static u32 timer_mode(const struct kvm_lapic *apic)
@@ -35,25 +35,27 @@ static enum hrtimer_restart timer_fires(struct hrtimer *timer)
 	kvm_lapic_deliver_local(apic, LVT_TIMER);
 	if (mode != APIC_LVT_TIMER_PERIODIC || !apic->period)
 		return HRTIMER_NORESTART;
-	/* Ticks that nobody had time for are left out. */
+	/* Ticks that were missed are skipped. */
 	hrtimer_forward_now(timer, ns_to_ktime(apic->period));
 	WRITE_ONCE(apic->expires, hrtimer_get_expires(timer));
 	return HRTIMER_RESTART;
 }
 
-/* On this CPU, where the vcpu is: it is the one to be interrupted. */
+/* Pinned to the CPU that the vcpu runs on, as that is where it interrupts. */
 static void arm_timer(struct kvm_lapic *apic, u64 delta_ns)
 {
 	apic->expires = ktime_add_ns(ktime_get(), delta_ns);
 	hrtimer_start(&apic->timer, apic->expires, HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
+/** kvm_lapic_timer_stop - stop the hrtimer; on return its handler does not run */
 void kvm_lapic_timer_stop(struct kvm_lapic *apic)
 {
 	if (hrtimer_active(&apic->timer))
 		hrtimer_cancel(&apic->timer);
 }
 
+/** kvm_lapic_migrate_timer - KVM_REQ_MIGRATE_TIMER: to the CPU that the vcpu runs on now */
 void kvm_lapic_migrate_timer(struct kvm_lapic *apic)
 {
 	if (hrtimer_active(&apic->timer) && hrtimer_cancel(&apic->timer))
@@ -65,7 +67,7 @@ static u64 count_to_ns(const struct kvm_lapic *apic, u32 count)
 	return (u64)count << apic->divide_shift;
 }
 
-/* The initial count was written, or the count goes on from @count. */
+/* Count down from @count, then, if periodic, from the initial count. */
 static void start_count(struct kvm_lapic *apic, u32 count)
 {
 	u64 shortest = (u64)READ_ONCE(min_timer_period_us) * NSEC_PER_USEC;
@@ -83,6 +85,7 @@ static void start_count(struct kvm_lapic *apic, u32 count)
 	arm_timer(apic, ns);
 }
 
+/** kvm_lapic_timer_count - APIC_TMCCT */
 u32 kvm_lapic_timer_count(const struct kvm_lapic *apic)
 {
 	s64 left;
@@ -90,7 +93,7 @@ u32 kvm_lapic_timer_count(const struct kvm_lapic *apic)
 	if (!apic->tmict || timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
 		return 0;
 	left = ktime_to_ns(ktime_sub(READ_ONCE(apic->expires), ktime_get()));
-	/* Between the end of a period and its interrupt the next has begun. */
+	/* The period is over and the hrtimer has not fired yet: the next one has begun. */
 	if (left < 0 && apic->period)
 		left = apic->period - 1 - (u64)(-left - 1) % apic->period;
 	if (left <= 0)
@@ -112,13 +115,14 @@ static void start_deadline(struct kvm_lapic *apic)
 		kvm_lapic_deliver_local(apic, LVT_TIMER);
 		return;
 	}
-	/* Bounded before the conversion, whose quotient must fit. */
+	/* Clamped before the conversion, which would overflow. */
 	ns = TIMER_MAX_NS;
 	if (deadline - now < (u64)khz * (TIMER_MAX_NS / NSEC_PER_MSEC))
 		ns = mul_u64_u32_div(deadline - now, NSEC_PER_MSEC, khz);
 	arm_timer(apic, ns);
 }
 
+/** kvm_lapic_get_tscdeadline - IA32_TSC_DEADLINE; 0: not armed, or not in that mode */
 u64 kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_lapic *apic = vcpu->lapic;
@@ -128,7 +132,7 @@ u64 kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu)
 	return READ_ONCE(apic->tscdeadline);
 }
 
-/** kvm_lapic_set_tscdeadline - 0 disarms; false: not the timer's mode, nothing is done */
+/** kvm_lapic_set_tscdeadline - arm, or disarm with 0; false, with nothing done: not in that mode */
 bool kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -141,11 +145,12 @@ bool kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data)
 	return true;
 }
 
+/** kvm_lapic_timer_set_lvt - APIC_LVTT: a value with writable bits only */
 void kvm_lapic_timer_set_lvt(struct kvm_lapic *apic, u32 val)
 {
 	u32 old = timer_mode(apic), new = val & LVT_TIMER_MODES;
 
-	/* From and to deadline mode the timer is disarmed. */
+	/* Changing to or from TSC-deadline mode disarms the timer. */
 	if ((old ^ new) & APIC_LVT_TIMER_TSCDEADLINE) {
 		kvm_lapic_timer_stop(apic);
 		apic->tscdeadline = 0;
@@ -153,11 +158,12 @@ void kvm_lapic_timer_set_lvt(struct kvm_lapic *apic, u32 val)
 		apic->period = 0;
 	}
 	WRITE_ONCE(apic->lvt[LVT_TIMER], val);
-	/* A count that runs, runs on in the new mode. */
+	/* A running count continues in the new mode. */
 	if (old != new && apic->tmict && hrtimer_active(&apic->timer))
 		start_count(apic, kvm_lapic_timer_count(apic));
 }
 
+/** kvm_lapic_timer_set_divide - APIC_TDCR */
 void kvm_lapic_timer_set_divide(struct kvm_lapic *apic, u32 val)
 {
 	u32 count = kvm_lapic_timer_count(apic);
@@ -170,13 +176,21 @@ void kvm_lapic_timer_set_divide(struct kvm_lapic *apic, u32 val)
 		start_count(apic, count);
 }
 
-/* The deadline comes by its MSR.  A VMM that does not keep the current count gets a whole one. */
+/**
+ * kvm_lapic_timer_load - KVM_SET_LAPIC, after APIC_LVTT and APIC_TDCR are set
+ * @apic: the APIC
+ * @tmict: initial count
+ * @tmcct: current count; 0, or above @tmict, if the VMM does not keep it
+ *
+ * In TSC-deadline mode the deadline is restored by its MSR.
+ */
 void kvm_lapic_timer_load(struct kvm_lapic *apic, u32 tmict, u32 tmcct)
 {
 	apic->tmict = timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE ? 0 : tmict;
 	start_count(apic, tmcct && tmcct <= tmict ? tmcct : tmict);
 }
 
+/** kvm_lapic_timer_write_count - APIC_TMICT */
 void kvm_lapic_timer_write_count(struct kvm_lapic *apic, u32 val)
 {
 	if (timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
@@ -185,6 +199,7 @@ void kvm_lapic_timer_write_count(struct kvm_lapic *apic, u32 val)
 	start_count(apic, val);
 }
 
+/** kvm_lapic_timer_reset - RESET, INIT */
 void kvm_lapic_timer_reset(struct kvm_lapic *apic)
 {
 	kvm_lapic_timer_stop(apic);
@@ -195,6 +210,7 @@ void kvm_lapic_timer_reset(struct kvm_lapic *apic)
 	apic->tscdeadline = 0;
 }
 
+/** kvm_lapic_timer_init - a new APIC's hrtimer */
 void kvm_lapic_timer_init(struct kvm_lapic *apic)
 {
 	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
