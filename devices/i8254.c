@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The 8254 timer of a PC: three counters at ports 0x40-0x43, and what port 0x61
- * has of the speaker and of counter 2's gate.
+ * The 8254 timer of a PC (PIT): three counters at ports 0x40-0x43, and port 0x61 with
+ * counter 2's gate and the speaker.
  *
- * "8254" is Intel's data sheet of the Programmable Interval Timer.  Nothing
- * counts here: a count is worked out from the time since it was loaded, and an
- * hrtimer stands for counter 0's output, which is GSI 0.
+ * "8254" is Intel's data sheet of the Programmable Interval Timer.  Nothing counts
+ * here: a count is computed from the time since it was loaded, and an hrtimer is
+ * counter 0's output, which is GSI 0.
  */
 #include "kvm_host.h"
 #include "kvm_irq.h"
@@ -19,9 +19,9 @@
 #define PIT_HZ		1193182
 #define COUNTERS	3
 #define MAX_COUNT	0x10000		/* what a count of 0 means */
-/* The guest may ask for 838 ns; the host would have nothing else to do. */
+/* The guest may program 838 ns, which would leave the host no time. */
 #define MIN_PERIOD_NS	(100 * NSEC_PER_USEC)
-/* Ticks that wait for the guest to take the ones before: beyond it is not stalled but gone. */
+/* The most ticks that are reinjected after the guest was stalled. */
 #define MAX_PENDING	100000
 #define STATE_FLAGS	(KVM_PIT_FLAGS_HPET_LEGACY | KVM_PIT_FLAGS_SPEAKER_DATA_ON)
 
@@ -36,25 +36,25 @@ enum { RW_LATCH, RW_LSB, RW_MSB, RW_WORD, RW_WORD_MSB, RW_STATES };
 struct counter {
 	struct kvm_pit_channel_state s;	/* count_load_time: CLOCK_MONOTONIC, ns */
 	bool untriggered;		/* modes 1 and 5: no edge of the gate yet */
-	bool null_count;		/* a mode was set, its count not yet */
-	u64 frozen;			/* gate down: ns that had passed then */
+	bool null_count;		/* a mode was written, its count not yet */
+	u64 frozen;			/* gate low: ns that had passed until then */
 };
 
 struct kvm_pit {
 	struct kvm_io_device dev, speaker_dev;
 	struct kvm *kvm;
-	spinlock_t lock;		/* all below; not held when a GSI is raised */
+	spinlock_t lock;		/* all below; not held while a GSI is asserted */
 	struct counter counter[COUNTERS];
 	u32 flags;			/* KVM_PIT_FLAGS_* */
 
 	struct hrtimer timer;
-	bool running;			/* the timer is to fire, at: */
+	bool running;			/* the timer is to fire, at expires */
 	ktime_t expires;
 	u64 period;			/* ns; 0: once */
 
-	bool reinject;			/* every tick is made up for */
-	bool acked;			/* the guest took the last one */
-	u32 pending;			/* ticks it has not, the last one included */
+	bool reinject;			/* missed ticks are made up for */
+	bool acked;			/* the guest has acknowledged the last tick */
+	u32 pending;			/* ticks not acknowledged, the last one included */
 };
 
 /*
@@ -71,7 +71,7 @@ static u64 ns_to_ticks(u64 ns)
 	return mul_u64_u32_div(ns, PIT_HZ, NSEC_PER_SEC);
 }
 
-/* Decimal digits, as the guest wrote them; more than 9 counts as such. */
+/* Digits above 9, which the guest may write, count as such. */
 static u32 from_bcd(u32 raw)
 {
 	return (raw & 0xf) + ((raw >> 4) & 0xf) * 10 + ((raw >> 8) & 0xf) * 100 +
@@ -91,7 +91,7 @@ static u32 initial_count(const struct counter *c)
 	return c->s.count == MAX_COUNT || !c->s.count ? 10000 : from_bcd(c->s.count);
 }
 
-/* 8254 "Gate": in modes 1 and 5 an edge starts, in the others the level lets count. */
+/* 8254 "Gate": in modes 1 and 5 its rising edge starts the count, in others its level enables it. */
 static bool gate_is_trigger(const struct counter *c)
 {
 	return c->s.mode == 1 || c->s.mode == 5;
@@ -117,12 +117,12 @@ static u16 current_count(const struct counter *c)
 		left = count - cycle;
 		break;
 	case 3:
-		/* By two, twice in a period. */
+		/* It decrements by two, twice in a period. */
 		div64_u64_rem(2 * d, count, &cycle);
 		left = (count - cycle) & ~1U;
 		break;
 	default:
-		/* After the end it goes on from the top. */
+		/* After 0 it continues from the highest count. */
 		div64_u64_rem(d, round, &cycle);
 		left = (count + round - cycle) % round;
 		break;
@@ -156,14 +156,14 @@ static bool output(const struct counter *c)
  * ---- the timer of counter 0 ----
  */
 
-/* Lock held.  The handler may run; it sees that it is no longer meant. */
+/* Lock held.  The handler may be running; then it finds that running is false. */
 static void stop_timer(struct kvm_pit *pit)
 {
 	pit->running = false;
 	hrtimer_try_to_cancel(&pit->timer);
 }
 
-/* Lock held.  As counter 0 is, from its load time on. */
+/* Lock held.  By counter 0's state and its load time. */
 static void start_timer(struct kvm_pit *pit)
 {
 	const struct counter *c = &pit->counter[0];
@@ -171,7 +171,7 @@ static void start_timer(struct kvm_pit *pit)
 	bool periodic = c->s.mode == 2 || c->s.mode == 3;
 
 	stop_timer(pit);
-	/* Its gate is up always: in modes 1 and 5 there is no edge to start it. */
+	/* Counter 0's gate is tied high: in modes 1 and 5 there is no edge to start it. */
 	if ((pit->flags & KVM_PIT_FLAGS_HPET_LEGACY) || c->null_count || gate_is_trigger(c))
 		return;
 	if (periodic)
@@ -203,13 +203,13 @@ static void tick(struct kvm_pit *pit)
 	kvm_lapic_pit_tick_nmi(pit->kvm);
 	if (r >= 0)
 		return;
-	/* Nobody took it, so nobody will acknowledge it, and it is not made up for. */
+	/* It was not accepted, so it will not be acknowledged, and is not reinjected. */
 	spin_lock_irqsave(&pit->lock, flags);
 	forget_ticks(pit);
 	spin_unlock_irqrestore(&pit->lock, flags);
 }
 
-/* Lock held.  So many ticks are due: is there one to make now? */
+/* Lock held.  Ticks are due; true: one can be injected now. */
 static bool note_ticks(struct kvm_pit *pit, u64 ticks)
 {
 	if (!pit->reinject)
@@ -231,7 +231,7 @@ static enum hrtimer_restart timer_fires(struct hrtimer *timer)
 
 	spin_lock_irqsave(&pit->lock, flags);
 	late = ktime_to_ns(ktime_sub(ktime_get(), pit->expires));
-	/* Stopped, or set anew, while this was on its way. */
+	/* Stopped, or started anew, while this waited for the lock. */
 	if (!pit->running || late < 0)
 		goto out;
 	pit->running = pit->period;
@@ -248,7 +248,7 @@ out:
 	return HRTIMER_NORESTART;
 }
 
-/** kvm_pit_acked - the guest took a tick: the next, if it is due already */
+/** kvm_pit_acked - the guest acknowledged a tick: reinject one, if any was missed */
 void kvm_pit_acked(struct kvm_pit *pit)
 {
 	unsigned long flags;
@@ -265,7 +265,7 @@ void kvm_pit_acked(struct kvm_pit *pit)
 		tick(pit);
 }
 
-/** kvm_pit_unmasked - ticks that came while the pin was masked are no one's */
+/** kvm_pit_unmasked - the pin was unmasked: ticks before that are not reinjected */
 void kvm_pit_unmasked(struct kvm_pit *pit)
 {
 	unsigned long flags;
@@ -275,6 +275,7 @@ void kvm_pit_unmasked(struct kvm_pit *pit)
 	spin_unlock_irqrestore(&pit->lock, flags);
 }
 
+/** kvm_pit_wants_acks - does the PIT need kvm_pit_acked(), to reinject ticks? */
 bool kvm_pit_wants_acks(const struct kvm_pit *pit)
 {
 	return READ_ONCE(pit->reinject);
@@ -331,7 +332,7 @@ static void latch_status(struct counter *c)
 	c->s.status_latched = 1;
 }
 
-/* 8254 "Read-Back Command": what is 0 is latched, of the counters that are 1. */
+/* 8254 "Read-Back Command": bits of counters are active high, those of count and status low. */
 static void read_back(struct kvm_pit *pit, u8 val)
 {
 	int n;
@@ -454,7 +455,7 @@ static void write_speaker(struct kvm_pit *pit, u8 val)
  * ---- ports ----
  */
 
-/* Of a byte each: wider accesses are several, as on the ISA bus. */
+/* The ports are 8 bits wide: wider accesses are split, as on the ISA bus. */
 static bool pit_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len, u8 *val)
 {
 	struct kvm_pit *pit = container_of(dev, struct kvm_pit, dev);
@@ -537,7 +538,7 @@ static void get_state(struct kvm_pit *pit, struct kvm_pit_state2 *state)
 		struct counter *c = &pit->counter[n];
 
 		state->channels[n] = c->s;
-		/* One that stands still has its time as if it were loaded so long ago. */
+		/* The load time of a stopped counter moves along, so that its count does not change. */
 		if (!c->s.gate && !gate_is_trigger(c))
 			state->channels[n].count_load_time = ktime_get_ns() - c->frozen;
 	}
@@ -559,7 +560,7 @@ static bool state_valid(const struct kvm_pit_state2 *state)
 	for (n = 0; n < COUNTERS; n++)
 		if (!counter_valid(&state->channels[n]))
 			return false;
-	/* Only counter 2's gate is not tied up. */
+	/* The gates of counters 0 and 1 are tied high. */
 	return state->channels[0].gate && state->channels[1].gate &&
 	       !(state->flags & ~STATE_FLAGS) &&
 	       !memchr_inv(state->reserved, 0, sizeof(state->reserved));
@@ -572,7 +573,7 @@ static void load_counter(struct counter *c, const struct kvm_pit_channel_state *
 	c->s = *s;
 	c->s.mode = s->mode > 5 ? s->mode & 3 : s->mode;
 	c->untriggered = c->null_count = false;
-	/* Not loaded yet: now, then. */
+	/* A load time in the future is taken for now. */
 	if (passed < 0) {
 		c->s.count_load_time = ktime_get_ns();
 		passed = 0;
@@ -598,7 +599,7 @@ static int set_state(struct kvm_pit *pit, const struct kvm_pit_state2 *state)
 }
 
 /*
- * ---- life ----
+ * ---- creation and end ----
  */
 
 static int register_ports(struct kvm *kvm, struct kvm_pit *pit, bool speaker)
@@ -616,7 +617,7 @@ static int register_ports(struct kvm *kvm, struct kvm_pit *pit, bool speaker)
 	return r;
 }
 
-/* As firmware finds them: nothing was programmed. */
+/* The state before firmware has programmed anything. */
 static void reset_counters(struct kvm_pit *pit)
 {
 	int n;
@@ -661,7 +662,7 @@ static int create(struct kvm *kvm, const struct kvm_pit_config *config)
 	return 0;
 }
 
-/* No vcpu runs any more. */
+/** kvm_pit_destroy - free the PIT, if there is one; no vcpu runs any more */
 void kvm_pit_destroy(struct kvm *kvm)
 {
 	struct kvm_pit *pit = kvm->pit;
@@ -685,6 +686,13 @@ void kvm_pit_destroy(struct kvm *kvm)
  * ---- the VM's calls ----
  */
 
+/**
+ * kvm_vm_create_pit - KVM_CREATE_PIT, with KVM_PIT_SPEAKER_DUMMY
+ * @kvm: the VM, with all interrupt controllers in the kernel
+ * @config: its flags: with port 0x61?
+ *
+ * Return: 0, -EEXIST, -ENOENT without interrupt controllers, -EINVAL, -ENOMEM, -ENOSPC.
+ */
 long kvm_vm_create_pit(struct kvm *kvm, const struct kvm_pit_config *config)
 {
 	long r;
@@ -700,6 +708,7 @@ long kvm_vm_create_pit(struct kvm *kvm, const struct kvm_pit_config *config)
 	return r;
 }
 
+/** kvm_vm_create_pit2 - KVM_CREATE_PIT2: as kvm_vm_create_pit(), or -EFAULT */
 long kvm_vm_create_pit2(struct kvm *kvm, const void __user *arg)
 {
 	struct kvm_pit_config config;
@@ -709,7 +718,15 @@ long kvm_vm_create_pit2(struct kvm *kvm, const void __user *arg)
 	return kvm_vm_create_pit(kvm, &config);
 }
 
-/* The old call's state is the beginning of the new one's; the flags stay. */
+/**
+ * kvm_vm_pit_state - KVM_GET_PIT2, KVM_SET_PIT2, and the old calls without flags
+ * @kvm: the VM
+ * @arg: a struct kvm_pit_state2, of which struct kvm_pit_state is the beginning
+ * @size: of either
+ * @set: userspace's state is taken; ticks that are pending are dropped
+ *
+ * Return: 0, -ENXIO without a PIT, -EFAULT, -EINVAL with nothing changed.
+ */
 long kvm_vm_pit_state(struct kvm *kvm, void __user *arg, unsigned int size, bool set)
 {
 	struct kvm_pit_state2 state;
@@ -724,6 +741,7 @@ long kvm_vm_pit_state(struct kvm *kvm, void __user *arg, unsigned int size, bool
 	return set_state(kvm->pit, &state);
 }
 
+/** kvm_vm_reinject_control - KVM_REINJECT_CONTROL: 0, -ENXIO without a PIT, -EFAULT */
 long kvm_vm_reinject_control(struct kvm *kvm, const void __user *arg)
 {
 	struct kvm_reinject_control control;

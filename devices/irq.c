@@ -14,7 +14,7 @@
 /*
  * ---- routes ----
  *
- * One table for a VM, replaced whole, read under RCU from any context.
+ * One table for each VM, replaced as a whole, read under RCU in any context.
  */
 struct kvm_route {
 	u32 type;			/* KVM_IRQ_ROUTING_* */
@@ -47,7 +47,7 @@ static struct kvm_irq_routes *alloc_routes(u32 nr)
 
 static bool msi_valid(const struct kvm *kvm, u32 address_hi)
 {
-	/* With ids of 32 bits the upper half holds 24 of them, and no more. */
+	/* With KVM_X2APIC_API_USE_32BIT_IDS: the upper 24 bits of the destination. */
 	return !kvm->x2apic_format || !(address_hi & 0xff);
 }
 
@@ -64,8 +64,8 @@ static bool set_chip_route(struct kvm *kvm, struct kvm_route *route,
 	return true;
 }
 
-/* A GSI may go to one pin of each chip, or be one message. */
-static bool goes_with(const struct kvm_irq_routes *routes, const struct kvm_route *new, u32 gsi)
+/* A GSI can be routed to one pin of each chip, or be one MSI. */
+static bool route_fits(const struct kvm_irq_routes *routes, const struct kvm_route *new, u32 gsi)
 {
 	int i;
 
@@ -101,7 +101,7 @@ static int add_route(struct kvm *kvm, struct kvm_irq_routes *routes,
 	default:
 		return -EINVAL;
 	}
-	if (!goes_with(routes, route, in->gsi))
+	if (!route_fits(routes, route, in->gsi))
 		return -EINVAL;
 	if (in->type == KVM_IRQ_ROUTING_IRQCHIP)
 		routes->pin_gsi[route->chip][route->pin] = in->gsi;
@@ -124,7 +124,7 @@ static int add_routes(struct kvm *kvm, struct kvm_irq_routes *routes,
 	return 0;
 }
 
-/* irq_lock held, or nobody else knows the VM's interrupt controllers. */
+/* irq_lock held, or the VM's interrupt controllers are not visible to others yet. */
 static void publish_routes(struct kvm *kvm, struct kvm_irq_routes *routes)
 {
 	struct kvm_irq_routes *old = rcu_replace_pointer(kvm->irq_routes, routes, true);
@@ -134,7 +134,7 @@ static void publish_routes(struct kvm *kvm, struct kvm_irq_routes *routes)
 	kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
 }
 
-/* The first 16 to both chips, pin by pin: what VMMs count on that set no routes. */
+/* VMMs that set no routes rely on these: GSIs to the I/O APIC, the first 16 also to the PIC. */
 static int default_routes(struct kvm *kvm)
 {
 	struct kvm_irq_routes *routes = alloc_routes(2 * PIC_PINS + KVM_IRQCHIP_NR_IOAPIC_PINS);
@@ -163,9 +163,11 @@ static int default_routes(struct kvm *kvm)
 }
 
 /**
- * kvm_set_gsi_routing - KVM_SET_GSI_ROUTING: a new table in place of the old
+ * kvm_set_gsi_routing - KVM_SET_GSI_ROUTING: replace the table
  * @kvm: the VM
  * @arg: a struct kvm_irq_routing and its entries
+ *
+ * Return: 0, -EFAULT, -ENOMEM, -EINVAL with nothing changed.
  */
 long kvm_set_gsi_routing(struct kvm *kvm, const struct kvm_irq_routing __user *arg)
 {
@@ -227,14 +229,16 @@ static int deliver_route(struct kvm *kvm, const struct kvm_route *route, int sou
 }
 
 /**
- * kvm_set_irq - a source raises or lowers a GSI
+ * kvm_set_irq - a source asserts or deasserts a GSI
  * @kvm: the VM
  * @source: KVM_IRQ_SOURCE_*
  * @gsi: any number; without a route nothing happens
- * @level: up
+ * @level: true: assert
  *
- * Any context but NMI, but not under a chip's lock.  Returns < 0 if it is
- * masked or goes nowhere, 0 if it was pending already, else how many took it.
+ * Any context but NMI, but not under a chip's lock.
+ *
+ * Return: < 0 if it is masked or has no route, 0 if it was pending already
+ * (coalesced), else how many accepted it.
  */
 int kvm_set_irq(struct kvm *kvm, int source, u32 gsi, bool level)
 {
@@ -253,7 +257,7 @@ int kvm_set_irq(struct kvm *kvm, int source, u32 gsi, bool level)
 	return r;
 }
 
-/** kvm_signal_msi - KVM_SIGNAL_MSI: as kvm_set_irq(), or -EINVAL */
+/** kvm_signal_msi - KVM_SIGNAL_MSI: how many APICs accepted it, or -EINVAL */
 long kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi)
 {
 	int r;
@@ -262,12 +266,12 @@ long kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi)
 	    !msi_valid(kvm, msi->address_hi))
 		return -EINVAL;
 	r = deliver_msi(kvm, msi->address_lo | (u64)msi->address_hi << 32, msi->data);
-	/* The call's own way to say that nobody took it. */
+	/* Here 0 also says that it addresses no APIC. */
 	return max(r, 0);
 }
 
 /*
- * ---- acknowledges, on the way back ----
+ * ---- acknowledges ----
  */
 
 /* RCU held.  -1: none. */
@@ -285,12 +289,12 @@ static struct kvm_pit *pit_of_gsi(struct kvm *kvm, int gsi)
 }
 
 /**
- * kvm_notify_acked_irq - the guest is done with the interrupt of a chip's pin
+ * kvm_notify_acked_irq - the guest has ended the interrupt of a chip's pin
  * @kvm: the VM
  * @irqchip: KVM_IRQCHIP_*
  * @pin: of that chip
  *
- * A vcpu's thread, without a chip's lock: an eventfd that is signalled here may
+ * In a vcpu's thread, without a chip's lock: an eventfd that is signalled here may
  * be another pin's irqfd.
  */
 void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin)
@@ -309,7 +313,7 @@ void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin)
 	rcu_read_unlock();
 }
 
-/** kvm_notify_unmasked_irq - a chip's pin is no longer masked; as above */
+/** kvm_notify_unmasked_irq - a chip's pin was unmasked; context as kvm_notify_acked_irq() */
 void kvm_notify_unmasked_irq(struct kvm *kvm, u32 irqchip, u32 pin)
 {
 	struct kvm_pit *pit;
@@ -321,7 +325,7 @@ void kvm_notify_unmasked_irq(struct kvm *kvm, u32 irqchip, u32 pin)
 	rcu_read_unlock();
 }
 
-/** kvm_irq_has_ack_listener - must the EOI of a pin be heard, edge or not? */
+/** kvm_irq_has_ack_listener - does kvm_notify_acked_irq() do anything for a pin? */
 bool kvm_irq_has_ack_listener(struct kvm *kvm, u32 irqchip, u32 pin)
 {
 	struct kvm_pit *pit;
@@ -338,7 +342,7 @@ bool kvm_irq_has_ack_listener(struct kvm *kvm, u32 irqchip, u32 pin)
 	return r;
 }
 
-/* With the I/O APIC in userspace: the EOIs of its level-triggered pins, which are messages here. */
+/* The I/O APIC is in userspace, and its pins are MSIs here: EOIs of level-triggered ones. */
 static void scan_split(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
 {
 	const struct kvm_irq_routes *routes;
@@ -360,7 +364,7 @@ static void scan_split(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
 }
 
 /**
- * kvm_ioapic_scan - whose EOI must be heard of outside the local APIC
+ * kvm_ioapic_scan - find the vectors whose EOI a vcpu has to broadcast
  * @vcpu: the vcpu, in its own thread
  * @eoi_exits: 256 bits, clear
  */
@@ -373,7 +377,7 @@ void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
 }
 
 /*
- * ---- a VM's chips ----
+ * ---- a VM's interrupt controllers ----
  */
 
 static bool chips_valid(struct kvm *kvm, long *r)
@@ -387,7 +391,7 @@ static bool chips_valid(struct kvm *kvm, long *r)
 	return !*r;
 }
 
-/** kvm_create_irqchip - KVM_CREATE_IRQCHIP: before the first vcpu */
+/** kvm_create_irqchip - KVM_CREATE_IRQCHIP: 0, -EEXIST, -EINVAL once there is a vcpu, -ENOMEM */
 int kvm_create_irqchip(struct kvm *kvm)
 {
 	long r;
@@ -401,7 +405,7 @@ int kvm_create_irqchip(struct kvm *kvm)
 	r = kvm_ioapic_create(kvm);
 	if (r)
 		goto out_pic;
-	/* After the chips, which whoever sees the mode uses. */
+	/* The chips are complete before the mode says that they can be used. */
 	smp_store_release(&kvm->irqchip_mode, KVM_IRQCHIP_FULL);
 	r = default_routes(kvm);
 	if (!r)
@@ -415,7 +419,13 @@ out:
 	return r;
 }
 
-/** kvm_enable_split_irqchip - KVM_CAP_SPLIT_IRQCHIP: before the first vcpu; kvm->lock held */
+/**
+ * kvm_enable_split_irqchip - KVM_CAP_SPLIT_IRQCHIP
+ * @kvm: the VM; its lock is held
+ * @nr_pins: of the I/O APIC in userspace: the first GSIs
+ *
+ * Return: 0, -EEXIST, -EINVAL, also once there is a vcpu.
+ */
 int kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins)
 {
 	long r;
@@ -429,6 +439,7 @@ int kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins)
 	return 0;
 }
 
+/** kvm_irq_init_vm - a new VM's locks and lists; returns 0 */
 int kvm_irq_init_vm(struct kvm *kvm)
 {
 	mutex_init(&kvm->irq_lock);
@@ -438,14 +449,14 @@ int kvm_irq_init_vm(struct kvm *kvm)
 	return 0;
 }
 
-/* Whatever brings interrupts by itself, before the vcpus go. */
+/** kvm_irq_stop_vm - before the vcpus are destroyed: stop what raises interrupts by itself */
 void kvm_irq_stop_vm(struct kvm *kvm)
 {
 	kvm_irqfd_release_all(kvm);
 	kvm_pit_destroy(kvm);
 }
 
-/* The vcpus are gone. */
+/** kvm_irq_destroy_vm - free the interrupt controllers; the vcpus are gone */
 void kvm_irq_destroy_vm(struct kvm *kvm)
 {
 	kvm_ioapic_destroy(kvm);
