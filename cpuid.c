@@ -69,16 +69,7 @@ static const struct feature_word {
 
 static u32 *entry_reg(struct kvm_cpuid_entry2 *e, int reg)
 {
-	switch (reg) {
-	case EAX:
-		return &e->eax;
-	case EBX:
-		return &e->ebx;
-	case ECX:
-		return &e->ecx;
-	default:
-		return &e->edx;
-	}
+	return (u32 *)((char *)e + offsetof(struct kvm_cpuid_entry2, eax)) + reg;
 }
 
 /* Supported where the host has them. */

@@ -14,6 +14,7 @@
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
+#include <linux/nospec.h>
 #include <linux/uaccess.h>
 
 #define PIT_HZ		1193182
@@ -26,7 +27,7 @@
 #define STATE_FLAGS	(KVM_PIT_FLAGS_HPET_LEGACY | KVM_PIT_FLAGS_SPEAKER_DATA_ON)
 
 #define PORT_COUNTERS	0x40
-#define PORT_CONTROL	3		/* from there */
+#define PORT_CONTROL	0x43
 #define PORT_SPEAKER	0x61
 #define REFRESH_NS	15085		/* half a period of the DRAM refresh's signal */
 
@@ -41,7 +42,7 @@ struct counter {
 };
 
 struct kvm_pit {
-	struct kvm_io_device dev, speaker_dev;
+	struct kvm_io_device dev;
 	struct kvm *kvm;
 	spinlock_t lock;		/* all below; not held while a GSI is asserted */
 	struct counter counter[COUNTERS];
@@ -285,10 +286,8 @@ bool kvm_pit_wants_acks(const struct kvm_pit *pit)
  * ---- registers; lock held ----
  */
 
-static void load_count(struct kvm_pit *pit, int n, u16 raw)
+static void load_count(struct kvm_pit *pit, struct counter *c, u16 raw)
 {
-	struct counter *c = &pit->counter[n];
-
 	c->s.count = raw ?: MAX_COUNT;
 	c->null_count = false;
 	/* In modes 1 and 5 the gate's next edge starts it. */
@@ -296,7 +295,7 @@ static void load_count(struct kvm_pit *pit, int n, u16 raw)
 		return;
 	c->s.count_load_time = ktime_get_ns();
 	c->frozen = 0;
-	if (n == 0)
+	if (c == &pit->counter[0])
 		start_timer(pit);
 }
 
@@ -357,7 +356,7 @@ static void write_control(struct kvm_pit *pit, u8 val)
 		read_back(pit, val);
 		return;
 	}
-	c = &pit->counter[val >> 6];
+	c = &pit->counter[array_index_nospec(val >> 6, COUNTERS)];
 	if (rw == RW_LATCH) {
 		latch_count(c);
 		return;
@@ -372,16 +371,14 @@ static void write_control(struct kvm_pit *pit, u8 val)
 		stop_timer(pit);
 }
 
-static void write_count(struct kvm_pit *pit, int n, u8 val)
+static void write_count(struct kvm_pit *pit, struct counter *c, u8 val)
 {
-	struct counter *c = &pit->counter[n];
-
 	switch (c->s.write_state) {
 	case RW_LSB:
-		load_count(pit, n, val);
+		load_count(pit, c, val);
 		break;
 	case RW_MSB:
-		load_count(pit, n, val << 8);
+		load_count(pit, c, val << 8);
 		break;
 	case RW_WORD:
 		c->s.write_latch = val;
@@ -389,7 +386,7 @@ static void write_count(struct kvm_pit *pit, int n, u8 val)
 		break;
 	case RW_WORD_MSB:
 		c->s.write_state = RW_WORD;
-		load_count(pit, n, c->s.write_latch | val << 8);
+		load_count(pit, c, c->s.write_latch | val << 8);
 		break;
 	}
 }
@@ -455,17 +452,47 @@ static void write_speaker(struct kvm_pit *pit, u8 val)
  * ---- ports ----
  */
 
+static struct counter *port_counter(struct kvm_pit *pit, u64 port)
+{
+	return &pit->counter[array_index_nospec(port - PORT_COUNTERS, COUNTERS)];
+}
+
+static u8 read_port(struct kvm_pit *pit, u64 port)
+{
+	switch (port) {
+	case PORT_SPEAKER:
+		return read_speaker(pit);
+	case PORT_CONTROL:
+		return 0;
+	default:
+		return read_count(port_counter(pit, port));
+	}
+}
+
+static void write_port(struct kvm_pit *pit, u64 port, u8 val)
+{
+	switch (port) {
+	case PORT_SPEAKER:
+		write_speaker(pit, val);
+		break;
+	case PORT_CONTROL:
+		write_control(pit, val);
+		break;
+	default:
+		write_count(pit, port_counter(pit, port), val);
+	}
+}
+
 /* The ports are 8 bits wide: wider accesses are split, as on the ISA bus. */
 static bool pit_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len, u8 *val)
 {
 	struct kvm_pit *pit = container_of(dev, struct kvm_pit, dev);
-	unsigned int n = port - PORT_COUNTERS;
 	unsigned long flags;
 	int i;
 
 	spin_lock_irqsave(&pit->lock, flags);
-	for (i = 0; i < len; i++, n++)
-		val[i] = n < COUNTERS ? read_count(&pit->counter[n]) : 0;
+	for (i = 0; i < len; i++)
+		val[i] = read_port(pit, port + i);
 	spin_unlock_irqrestore(&pit->lock, flags);
 	return true;
 }
@@ -474,41 +501,12 @@ static bool pit_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port
 		      const u8 *val)
 {
 	struct kvm_pit *pit = container_of(dev, struct kvm_pit, dev);
-	unsigned int n = port - PORT_COUNTERS;
 	unsigned long flags;
 	int i;
 
 	spin_lock_irqsave(&pit->lock, flags);
-	for (i = 0; i < len; i++, n++) {
-		if (n == PORT_CONTROL)
-			write_control(pit, val[i]);
-		else
-			write_count(pit, n, val[i]);
-	}
-	spin_unlock_irqrestore(&pit->lock, flags);
-	return true;
-}
-
-static bool speaker_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len,
-			 u8 *val)
-{
-	struct kvm_pit *pit = container_of(dev, struct kvm_pit, speaker_dev);
-	unsigned long flags;
-
-	spin_lock_irqsave(&pit->lock, flags);
-	*val = read_speaker(pit);
-	spin_unlock_irqrestore(&pit->lock, flags);
-	return true;
-}
-
-static bool speaker_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len,
-			  const u8 *val)
-{
-	struct kvm_pit *pit = container_of(dev, struct kvm_pit, speaker_dev);
-	unsigned long flags;
-
-	spin_lock_irqsave(&pit->lock, flags);
-	write_speaker(pit, *val);
+	for (i = 0; i < len; i++)
+		write_port(pit, port + i, val[i]);
 	spin_unlock_irqrestore(&pit->lock, flags);
 	return true;
 }
@@ -516,11 +514,6 @@ static bool speaker_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 
 static const struct kvm_io_ops pit_ops = {
 	.read = pit_read,
 	.write = pit_write,
-};
-
-static const struct kvm_io_ops speaker_ops = {
-	.read = speaker_read,
-	.write = speaker_write,
 };
 
 /*
@@ -608,11 +601,10 @@ static int register_ports(struct kvm *kvm, struct kvm_pit *pit, bool speaker)
 
 	mutex_lock(&kvm->io_lock);
 	r = kvm_io_register(kvm, KVM_PIO_BUS, PORT_COUNTERS, COUNTERS + 1, &pit->dev);
-	if (!r && speaker) {
-		r = kvm_io_register(kvm, KVM_PIO_BUS, PORT_SPEAKER, 1, &pit->speaker_dev);
-		if (r)
-			kvm_io_unregister(kvm, KVM_PIO_BUS, &pit->dev);
-	}
+	if (!r && speaker)
+		r = kvm_io_register(kvm, KVM_PIO_BUS, PORT_SPEAKER, 1, &pit->dev);
+	if (r)
+		kvm_io_unregister(kvm, KVM_PIO_BUS, &pit->dev);
 	mutex_unlock(&kvm->io_lock);
 	return r;
 }
@@ -648,7 +640,6 @@ static int create(struct kvm *kvm, const struct kvm_pit_config *config)
 	pit->timer.function = timer_fires;
 	pit->kvm = kvm;
 	pit->dev.ops = &pit_ops;
-	pit->speaker_dev.ops = &speaker_ops;
 	pit->reinject = true;
 	pit->acked = true;
 	reset_counters(pit);
@@ -672,7 +663,6 @@ void kvm_pit_destroy(struct kvm *kvm)
 		return;
 	mutex_lock(&kvm->io_lock);
 	kvm_io_unregister(kvm, KVM_PIO_BUS, &pit->dev);
-	kvm_io_unregister(kvm, KVM_PIO_BUS, &pit->speaker_dev);
 	mutex_unlock(&kvm->io_lock);
 	spin_lock_irqsave(&pit->lock, flags);
 	stop_timer(pit);
