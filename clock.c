@@ -343,7 +343,7 @@ void kvm_clock_set_wall_clock(struct kvm_vcpu *vcpu, u64 gpa)
 /**
  * kvm_clock_pairing - KVM_HC_CLOCK_PAIRING: wall-clock time and guest TSC of one moment
  * @vcpu: the vcpu, loaded
- * @gpa: where the guest wants them
+ * @gpa: where in guest memory they go
  * @type: KVM_CLOCK_PAIRING_WALLCLOCK
  *
  * Return: the hypercall's: 0, -KVM_EOPNOTSUPP, -KVM_EFAULT.

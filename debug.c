@@ -185,7 +185,7 @@ static void set_debugger_breakpoints(struct kvm_vcpu *vcpu, const struct kvm_gue
 /**
  * kvm_vcpu_set_guest_debug - KVM_SET_GUEST_DEBUG
  * @vcpu: the vcpu, loaded
- * @dbg: padding, and registers that the flags do not ask for, are not looked at:
+ * @dbg: the settings; padding, and registers that no flag requests, are ignored, as
  *	 QEMU leaves them uninitialised
  *
  * Return: 0, -EINVAL for an unknown flag, -EBUSY if an exception is pending already.

@@ -175,12 +175,12 @@ static __always_inline bool bus_access(struct kvm_vcpu *vcpu, enum kvm_bus which
 }
 
 /**
- * kvm_io_read - ask the kernel's devices for a read
+ * kvm_io_read - try to read from a device in the kernel
  * @vcpu: the vcpu, in its own thread
  * @which: the bus
  * @addr: a port, or a gpa
  * @len: 1 to 8
- * @val: the answer
+ * @val: the value read
  *
  * Return: false if no device in the kernel answers: the access is userspace's.
  */

@@ -55,7 +55,7 @@ void kvm_pv_derive(struct kvm_vcpu *vcpu)
 	vcpu->pv.features = find_features(vcpu);
 }
 
-/* All of them, unless userspace wants its CPUID enforced. */
+/* All of them, unless KVM_CAP_ENFORCE_PV_FEATURE_CPUID is enabled. */
 static bool has(struct kvm_vcpu *vcpu, unsigned int feature)
 {
 	/* A HLT that does not exit could miss the kick. */

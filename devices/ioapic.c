@@ -123,7 +123,7 @@ static u32 end_of_interrupt(struct kvm_ioapic *ioapic, u8 vector, bool trigger_l
  * @vector: the vector
  * @trigger_level: the interrupt was level-triggered
  *
- * Resampling irqfds are told first; a level-triggered pin that is still asserted then
+ * Resampling irqfds are notified first; a level-triggered pin that is still asserted then
  * is the next interrupt.
  */
 void kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level)

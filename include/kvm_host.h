@@ -521,12 +521,12 @@ struct kvm {
 	u32 bsp_vcpu_id;
 	struct mutex lapic_map_lock;	/* updates of lapic_map */
 	struct kvm_lapic_map __rcu *lapic_map;
-	gpa_t apic_page;		/* of all the APICs' registers; 0: they differ.  lapic_map_lock */
+	gpa_t apic_page;		/* the APIC-access page of all vcpus; 0: they differ.  lapic_map_lock */
 	struct kvm_pic *pic;		/* these three: published once, gone with the VM */
 	struct kvm_ioapic *ioapic;
 	struct kvm_pit *pit;
 
-	/* routes and irqfds (irq.c) */
+	/* routes (irq.c) and irqfds (eventfd.c) */
 	struct mutex irq_lock;		/* updates of routes; coming and going of irqfds */
 	struct kvm_irq_routes __rcu *irq_routes;
 	u32 nr_split_pins;		/* pins of userspace's I/O APIC: the first GSIs */
