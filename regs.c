@@ -392,6 +392,9 @@ EXPORT_SYMBOL_GPL(kvm_handle_mov_from_cr);
  */
 int kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
 {
+	/* Outside 64-bit code only the lower halves of registers take part. */
+	unsigned long mask = is_64bit_code(vcpu) ? ~0UL : U32_MAX;
+
 	vcpu->stat.dr_exits++;
 	if ((dr == 4 || dr == 5) && (kvm_read_cr4(vcpu) & X86_CR4_DE))
 		return kvm_handle_ud(vcpu);
@@ -404,8 +407,8 @@ int kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
 		return 1;
 	}
 	if (!to_dr) {
-		write_operand(vcpu, reg, kvm_get_dr(vcpu, dr));
-	} else if (kvm_set_dr(vcpu, dr, read_operand(vcpu, reg))) {
+		kvm_reg_write(vcpu, reg, kvm_get_dr(vcpu, dr) & mask);
+	} else if (kvm_set_dr(vcpu, dr, kvm_reg_read(vcpu, reg) & mask)) {
 		kvm_inject_gp(vcpu, 0);
 		return 1;
 	}
