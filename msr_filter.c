@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * MSR accesses that userspace has a say in: the filter that denies a guest some
- * registers (KVM_X86_SET_MSR_FILTER), and the exits by which userspace answers
- * in the kernel's place (KVM_CAP_X86_USER_SPACE_MSR).
+ * registers (KVM_X86_SET_MSR_FILTER), and whether userspace answers in the
+ * kernel's place (KVM_CAP_X86_USER_SPACE_MSR).
  */
 #include "kvm_host.h"
-#include "kvm_events.h"
-#include "kvm_handlers.h"
 #include "kvm_msr.h"
 #include "kvm_request.h"
-#include "trace.h"
 
 #include <linux/compat.h>
 #include <linux/export.h>
@@ -249,70 +246,3 @@ bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, boo
 	run->msr.data = write ? msr->data : 0;
 	return true;
 }
-
-/* Userspace has answered; unless it moved the vcpu elsewhere, the instruction ends. */
-static int complete_msr(struct kvm_vcpu *vcpu, bool read)
-{
-	if (kvm_rip_read(vcpu) != vcpu->complete_rip)
-		return 1;
-	if (READ_ONCE(vcpu->run->msr.error)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
-	if (read)
-		kvm_edx_eax_write(vcpu, READ_ONCE(vcpu->run->msr.data));
-	return kvm_skip_emulated_instruction(vcpu);
-}
-
-static int complete_rdmsr(struct kvm_vcpu *vcpu)
-{
-	return complete_msr(vcpu, true);
-}
-
-static int complete_wrmsr(struct kvm_vcpu *vcpu)
-{
-	return complete_msr(vcpu, false);
-}
-
-static int access_failed(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error)
-{
-	if (!kvm_msr_to_userspace(vcpu, msr, write, error)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
-	vcpu->complete_rip = kvm_rip_read(vcpu);
-	vcpu->complete_userspace_io = write ? complete_wrmsr : complete_rdmsr;
-	return 0;
-}
-
-int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
-{
-	struct msr_data msr = { .index = kvm_rcx_read(vcpu) };
-	int r;
-
-	vcpu->stat.msr_exits++;
-	r = kvm_guest_get_msr(vcpu, &msr);
-	trace_kvm_msr(0, msr.index, msr.data, r);
-	if (unlikely(r))
-		return access_failed(vcpu, &msr, false, r);
-	kvm_edx_eax_write(vcpu, msr.data);
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_rdmsr);
-
-int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
-{
-	struct msr_data msr = {
-		.index = kvm_rcx_read(vcpu),
-		.data = kvm_edx_eax_read(vcpu),
-	};
-	int r;
-
-	vcpu->stat.msr_exits++;
-	r = kvm_guest_set_msr(vcpu, &msr);
-	trace_kvm_msr(1, msr.index, msr.data, r);
-	if (unlikely(r))
-		return access_failed(vcpu, &msr, true, r);
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_wrmsr);
