@@ -14,9 +14,6 @@
 
 #include <linux/export.h>
 #include <linux/static_call.h>
-#include <asm/debugreg.h>
-
-#define DR7_GD		BIT(13)		/* general detect: MOV DR traps */
 
 /*
  * ---- raising events ----
@@ -236,7 +233,7 @@ static void inject_exception(struct kvm_vcpu *vcpu)
  * Interrupts come from KVM_INTERRUPT, which is the 8259 of userspace, from our
  * 8259, and from the local APIC.
  */
-static bool pic_waits(struct kvm_vcpu *vcpu)
+static bool pic_irq_pending(struct kvm_vcpu *vcpu)
 {
 	struct kvm *kvm = vcpu->kvm;
 
@@ -244,24 +241,24 @@ static bool pic_waits(struct kvm_vcpu *vcpu)
 	       kvm_lapic_accepts_pic(vcpu);
 }
 
-/** kvm_irq_waits - is there an interrupt to deliver, if the guest allows any? */
-bool kvm_irq_waits(struct kvm_vcpu *vcpu)
+/** kvm_irq_pending - is there an interrupt to deliver, if the guest allows any? */
+bool kvm_irq_pending(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->events.irq.pending)
 		return true;
-	return vcpu->lapic && (kvm_lapic_pending(vcpu->lapic) >= 0 || pic_waits(vcpu));
+	return vcpu->lapic && (kvm_lapic_pending(vcpu->lapic) >= 0 || pic_irq_pending(vcpu));
 }
 
 /* One that is to be put in: the APIC's own the processor may deliver by itself. */
 static bool irq_to_inject(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->lapic && vcpu->lapic->virtual_delivery)
-		return vcpu->events.irq.pending || pic_waits(vcpu);
-	return kvm_irq_waits(vcpu);
+		return vcpu->events.irq.pending || pic_irq_pending(vcpu);
+	return kvm_irq_pending(vcpu);
 }
 
 /* Acknowledge the one to deliver: false, there is none after all. */
-static bool take_irq(struct kvm_vcpu *vcpu)
+static bool ack_irq(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
 	int vector;
@@ -270,7 +267,7 @@ static bool take_irq(struct kvm_vcpu *vcpu)
 		ev->irq.pending = false;
 		return true;
 	}
-	if (pic_waits(vcpu)) {
+	if (pic_irq_pending(vcpu)) {
 		vector = kvm_pic_read_irq(vcpu->kvm);
 	} else {
 		vector = kvm_lapic_pending(vcpu->lapic);
@@ -298,14 +295,14 @@ bool kvm_userspace_wants_irq(struct kvm_vcpu *vcpu)
 }
 
 /* An interrupt held back by the task priority: the guest must not lower that unseen. */
-static void watch_cr8(struct kvm_vcpu *vcpu)
+static void update_cr8_intercept(struct kvm_vcpu *vcpu)
 {
-	bool watch = !vcpu->lapic->virtual_delivery && kvm_lapic_tpr_masks(vcpu->lapic);
+	bool on = !vcpu->lapic->virtual_delivery && kvm_lapic_tpr_masks(vcpu->lapic);
 
-	if (watch == vcpu->cr8_watched || !kvm_ops.watch_cr8)
+	if (on == vcpu->cr8_intercepted || !kvm_ops.update_cr8_intercept)
 		return;
-	vcpu->cr8_watched = watch;
-	kvm_ops.watch_cr8(vcpu, watch);
+	vcpu->cr8_intercepted = on;
+	kvm_ops.update_cr8_intercept(vcpu, on);
 }
 
 static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
@@ -316,7 +313,7 @@ static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
 		kvm_ops.enable_irq_window(vcpu);
 		return;
 	}
-	if (!take_irq(vcpu))
+	if (!ack_irq(vcpu))
 		return;
 	ev->irq.injected = true;
 	ev->irq.soft = false;
@@ -364,7 +361,7 @@ void kvm_inject_events(struct kvm_vcpu *vcpu)
 	if (kvm_userspace_wants_irq(vcpu))
 		kvm_ops.enable_irq_window(vcpu);
 	if (vcpu->lapic)
-		watch_cr8(vcpu);
+		update_cr8_intercept(vcpu);
 }
 
 /* Would KVM_INTERRUPT's vector be taken at once? */

@@ -82,7 +82,7 @@ static bool wakes_from_halt(struct kvm_vcpu *vcpu)
 
 	return READ_ONCE(vcpu->pv_unhalted) || ev->exception.pending ||
 	       ev->exception.injected || (ev->nmi_pending && kvm_ops.nmi_allowed(vcpu)) ||
-	       (kvm_irq_waits(vcpu) && kvm_ops.irq_allowed(vcpu));
+	       (kvm_irq_pending(vcpu) && kvm_ops.irq_allowed(vcpu));
 }
 
 /* Requests that cannot wait until the vcpu runs again. */

@@ -54,9 +54,7 @@
 #define DR6_BD		BIT(13)		/* a MOV DR was caught by DR7.GD */
 #define DR6_RTM		BIT(16)		/* 0 says: inside a transaction */
 #define DR6_WRITABLE	0xe00fUL
-#define DR7_GD		BIT(13)
 #define DR7_RTM		BIT(11)
-#define DR7_ALWAYS_1	0x400UL
 #define DR7_WRITABLE	0xffff23ffUL
 
 static bool upper_half(unsigned long val)

@@ -27,9 +27,6 @@
 #include <linux/static_call.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
-#include <asm/debugreg.h>
-
-#define DR7_RESET	0x400UL		/* bit 10 reads as 1 */
 
 /*
  * ---- the loop ----
@@ -407,7 +404,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	for (i = 0; i < ARRAY_SIZE(vcpu->db); i++)
 		vcpu->db[i] = 0;
 	vcpu->dr6 = DR6_RESERVED;
-	vcpu->dr7 = DR7_RESET;
+	vcpu->dr7 = DR7_ALWAYS_1;
 	vcpu->cr2 = 0;
 	vcpu->cr3 = 0;
 	vcpu->cr8 = 0;

@@ -7,6 +7,12 @@
 
 #include "kvm_host.h"
 
+#include <asm/debugreg.h>
+
+/* SDM 3B "Debug Control Register (DR7)": what the kernel's header has no name for. */
+#define DR7_GD		BIT(13)		/* general detect: MOV DR traps */
+#define DR7_ALWAYS_1	0x400UL		/* bit 10; DR7 after a reset */
+
 unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr);
 int  kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val);
 void kvm_update_dr7(struct kvm_vcpu *vcpu);

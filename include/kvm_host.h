@@ -376,7 +376,7 @@ struct kvm_vcpu {
 	struct fpu_guest guest_fpu;
 	u64 run_apic_base;		/* what kvm_run last said: a change is userspace's */
 	u64 run_cr8;			/* likewise */
-	bool cr8_watched;		/* ops->watch_cr8 is on */
+	bool cr8_intercepted;		/* ops->update_cr8_intercept is on */
 
 	/* I/O on its way to or from userspace (io.c). */
 	struct {
