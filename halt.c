@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A vcpu that does not run: halted, or waiting for INIT and SIPI; what wakes
- * it, polling before sleeping, and giving way to others.
+ * it, polling before sleeping, and yielding to others.
  *
  * Only with local APICs in the kernel: without, userspace knows what to wait for.
  */
@@ -38,43 +38,6 @@ MODULE_PARM_DESC(halt_poll_ns_shrink, "it shrinks by this when it did not pay; 0
 /*
  * ---- what there is to wait for ----
  */
-
-/* SDM 3A "Processor State After Reset": an application processor begins at its SIPI's page. */
-static void start_at_sipi(struct kvm_vcpu *vcpu)
-{
-	u8 vector = vcpu->lapic->sipi_vector;
-	struct kvm_segment cs;
-
-	kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
-	cs.selector = vector << 8;
-	cs.base = (u64)vector << 12;
-	kvm_ops.set_segment(vcpu, &cs, VCPU_SREG_CS);
-	kvm_rip_write(vcpu, 0);
-	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
-}
-
-/**
- * kvm_vcpu_accept_init_sipi - INIT and SIPI that have arrived
- * @vcpu: the vcpu, loaded, with its APIC in the kernel
- *
- * SIPI means something only to a processor that waits for it.
- */
-void kvm_vcpu_accept_init_sipi(struct kvm_vcpu *vcpu)
-{
-	unsigned long *events = &vcpu->lapic->pending_events;
-
-	if (test_and_clear_bit(LAPIC_INIT, events)) {
-		kvm_vcpu_reset(vcpu, true);
-		vcpu->mp_state = vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ?
-				 KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
-	}
-	if (test_and_clear_bit(LAPIC_SIPI, events)) {
-		/* The vector is written before the event. */
-		smp_rmb();
-		if (vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
-			start_at_sipi(vcpu);
-	}
-}
 
 static bool wakes_from_halt(struct kvm_vcpu *vcpu)
 {
@@ -257,44 +220,3 @@ void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(vcpu->spinning, false);
 }
 EXPORT_SYMBOL_GPL(kvm_vcpu_on_spin);
-
-/*
- * ---- KVM_GET_MP_STATE, KVM_SET_MP_STATE ----
- */
-
-long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
-{
-	if (vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events))
-		kvm_vcpu_accept_init_sipi(vcpu);
-	mp->mp_state = vcpu->mp_state;
-	if (mp->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->pv_unhalted))
-		mp->mp_state = KVM_MP_STATE_RUNNABLE;
-	return 0;
-}
-
-/** kvm_vcpu_set_mp_state - without an APIC in the kernel a vcpu only ever runs: -EINVAL */
-long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
-{
-	u32 state = mp->mp_state;
-
-	if (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic)
-		return -EINVAL;
-	switch (state) {
-	case KVM_MP_STATE_SIPI_RECEIVED:
-		/* Its vector is KVM_SET_VCPU_EVENTS'. */
-		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
-		set_bit(LAPIC_SIPI, &vcpu->lapic->pending_events);
-		break;
-	case KVM_MP_STATE_RUNNABLE:
-	case KVM_MP_STATE_UNINITIALIZED:
-	case KVM_MP_STATE_INIT_RECEIVED:
-	case KVM_MP_STATE_HALTED:
-		vcpu->mp_state = state;
-		WRITE_ONCE(vcpu->pv_unhalted, false);
-		break;
-	default:
-		return -EINVAL;
-	}
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	return 0;
-}

@@ -58,7 +58,6 @@ EXPORT_SYMBOL_GPL(kvm_ops);
 	DEFINE_STATIC_CALL_NULL(kvm_##op, *((struct kvm_arch_ops *)NULL)->op);
 KVM_HOT_OPS(DEFINE_CALL)
 
-static struct kmem_cache *kvm_vcpu_cache;
 static enum cpuhp_state kvm_cpuhp_state;
 
 /* Protects the usage count; inside cpus_read_lock(). */
@@ -192,139 +191,6 @@ static int kvm_reboot(struct notifier_block *nb, unsigned long val, void *v)
 static struct notifier_block kvm_reboot_notifier = {
 	.notifier_call = kvm_reboot,
 };
-
-/*
- * ---- vcpu: life ----
- */
-
-static void kvm_sched_in(struct preempt_notifier *pn, int cpu)
-{
-	struct kvm_vcpu *vcpu = container_of(pn, struct kvm_vcpu, preempt_notifier);
-
-	kvm_call(vcpu_load)(vcpu, cpu);
-	WRITE_ONCE(vcpu->cpu, cpu);
-	WRITE_ONCE(vcpu->preempted, false);
-	kvm_pv_sched_in(vcpu);
-	kvm_clock_sched_in(vcpu, vcpu->last_cpu != cpu);
-	if (vcpu->last_cpu == cpu)
-		return;
-	vcpu->last_cpu = cpu;
-	if (vcpu->lapic)
-		kvm_make_request(KVM_REQ_MIGRATE_TIMER, vcpu);
-}
-
-static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
-{
-	struct kvm_vcpu *vcpu = container_of(pn, struct kvm_vcpu, preempt_notifier);
-
-	kvm_call(vcpu_put)(vcpu);
-	WRITE_ONCE(vcpu->cpu, -1);
-	kvm_pv_sched_out(vcpu);
-	if (next && current->on_rq)
-		WRITE_ONCE(vcpu->preempted, true);
-}
-
-static struct preempt_ops kvm_preempt_ops = {
-	.sched_in = kvm_sched_in,
-	.sched_out = kvm_sched_out,
-};
-
-/* Bind the vcpu to this thread and CPU; the vcpu's mutex is held until put. */
-static void vcpu_load(struct kvm_vcpu *vcpu)
-{
-	int cpu = get_cpu();
-
-	preempt_notifier_register(&vcpu->preempt_notifier);
-	kvm_sched_in(&vcpu->preempt_notifier, cpu);
-	put_cpu();
-}
-
-static void vcpu_put(struct kvm_vcpu *vcpu)
-{
-	preempt_disable();
-	kvm_sched_out(&vcpu->preempt_notifier, NULL);
-	preempt_notifier_unregister(&vcpu->preempt_notifier);
-	preempt_enable();
-}
-
-static void vcpu_destroy(struct kvm_vcpu *vcpu)
-{
-	kvm_ops.vcpu_free(vcpu);
-	kvm_async_pf_destroy(vcpu);
-	kvm_lapic_destroy(vcpu);
-	put_pid(rcu_dereference_protected(vcpu->pid, true));
-	kvm_mmu_destroy(vcpu);
-	kvm_emulate_destroy(vcpu);
-	kvm_msr_destroy(vcpu);
-	kvm_cpuid_free(vcpu);
-	kvm_fpu_destroy(vcpu);
-	free_page((unsigned long)vcpu->pio.data);
-	free_page((unsigned long)vcpu->run);
-	kmem_cache_free(kvm_vcpu_cache, vcpu);
-}
-
-static struct kvm_vcpu *vcpu_create(struct kvm *kvm, u32 id)
-{
-	struct kvm_vcpu *vcpu = kmem_cache_zalloc(kvm_vcpu_cache, GFP_KERNEL_ACCOUNT);
-	int r = -ENOMEM;
-
-	if (!vcpu)
-		return ERR_PTR(-ENOMEM);
-	mutex_init(&vcpu->mutex);
-	preempt_notifier_init(&vcpu->preempt_notifier, &kvm_preempt_ops);
-	vcpu->kvm = kvm;
-	vcpu->cpu = -1;
-	vcpu->vcpu_id = id;
-	vcpu->last_cpu = -1;
-	rcuwait_init(&vcpu->wait);
-	/* The others wait for the first one's INIT and SIPI. */
-	vcpu->mp_state = kvm->irqchip_mode == KVM_IRQCHIP_USER || id == kvm->bsp_vcpu_id ?
-			 KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
-
-	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vcpu->run)
-		goto out_vcpu;
-	vcpu->pio.data = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vcpu->pio.data)
-		goto out_run;
-	r = kvm_fpu_create(vcpu);
-	if (r)
-		goto out_pio;
-	r = kvm_msr_create(vcpu);
-	if (r)
-		goto out_fpu;
-	r = kvm_emulate_create(vcpu);
-	if (r)
-		goto out_msr;
-	r = kvm_mmu_create(vcpu);
-	if (r)
-		goto out_emulate;
-	r = kvm_lapic_create(vcpu);
-	if (r)
-		goto out_mmu;
-	r = kvm_ops.vcpu_create(vcpu);
-	if (r)
-		goto out_lapic;
-	return vcpu;
-
-out_lapic:
-	kvm_lapic_destroy(vcpu);
-out_mmu:
-	kvm_mmu_destroy(vcpu);
-out_emulate:
-	kvm_emulate_destroy(vcpu);
-out_msr:
-	kvm_msr_destroy(vcpu);
-out_fpu:
-	kvm_fpu_destroy(vcpu);
-out_pio:
-	free_page((unsigned long)vcpu->pio.data);
-out_run:
-	free_page((unsigned long)vcpu->run);
-out_vcpu:
-	kmem_cache_free(kvm_vcpu_cache, vcpu);
-	return ERR_PTR(r);
-}
 
 /*
  * ---- vcpu: ioctls ----
@@ -517,11 +383,11 @@ static long call_vcpu_ioctl(struct kvm_vcpu *vcpu, const struct kvm_vcpu_ioctl *
 
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
-	vcpu_load(vcpu);
+	kvm_vcpu_load(vcpu);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 	r = row->raw ? row->raw_fn(vcpu, arg) : row->fn(vcpu, buf);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
-	vcpu_put(vcpu);
+	kvm_vcpu_put(vcpu);
 	mutex_unlock(&vcpu->mutex);
 	return r;
 }
@@ -567,9 +433,9 @@ static long vcpu_run_ioctl(struct kvm_vcpu *vcpu, unsigned long arg)
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	update_vcpu_pid(vcpu);
-	vcpu_load(vcpu);
+	kvm_vcpu_load(vcpu);
 	r = kvm_vcpu_run(vcpu);
-	vcpu_put(vcpu);
+	kvm_vcpu_put(vcpu);
 	mutex_unlock(&vcpu->mutex);
 	return r;
 }
@@ -652,7 +518,7 @@ static void kvm_destroy_vcpus(struct kvm *kvm)
 	kvm_stats_retire(kvm);
 	xa_for_each(&kvm->vcpus, i, vcpu) {
 		xa_erase(&kvm->vcpus, i);
-		vcpu_destroy(vcpu);
+		kvm_vcpu_destroy(vcpu);
 	}
 	xa_destroy(&kvm->vcpus);
 }
@@ -817,16 +683,16 @@ static long kvm_vm_create_vcpu(struct kvm *kvm, unsigned long id)
 	r = -EEXIST;
 	if (vcpu_id_taken(kvm, id))
 		goto out;
-	vcpu = vcpu_create(kvm, id);
+	vcpu = kvm_vcpu_create(kvm, id);
 	r = PTR_ERR(vcpu);
 	if (IS_ERR(vcpu))
 		goto out;
-	vcpu_load(vcpu);
+	kvm_vcpu_load(vcpu);
 	kvm_vcpu_reset(vcpu, false);
-	vcpu_put(vcpu);
+	kvm_vcpu_put(vcpu);
 	r = vcpu_install(kvm, vcpu);
 	if (r < 0)
-		vcpu_destroy(vcpu);
+		kvm_vcpu_destroy(vcpu);
 out:
 	mutex_unlock(&kvm->lock);
 	return r;
@@ -1255,10 +1121,8 @@ int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 	/* What setup found out about the processor is in the vendor's table. */
 	kvm_ops = *ops;
 	update_calls();
-	r = -ENOMEM;
-	kvm_vcpu_cache = kmem_cache_create("kvm_vcpu", kvm_ops.vcpu_size,
-					   __alignof__(struct kvm_vcpu), SLAB_ACCOUNT, NULL);
-	if (!kvm_vcpu_cache)
+	r = kvm_vcpu_module_init();
+	if (r)
 		goto out_hardware;
 	kvm_cpuid_module_init();
 	kvm_msr_module_init();
@@ -1284,7 +1148,7 @@ out_notifiers:
 	unregister_reboot_notifier(&kvm_reboot_notifier);
 	cpuhp_remove_state_nocalls(kvm_cpuhp_state);
 out_cache:
-	kmem_cache_destroy(kvm_vcpu_cache);
+	kvm_vcpu_module_exit();
 out_hardware:
 	kvm_ops.hardware_unsetup();
 out_ops:
@@ -1301,7 +1165,7 @@ void kvm_exit_arch(void)
 	kvm_unregister_syscore(&kvm_syscore);
 	unregister_reboot_notifier(&kvm_reboot_notifier);
 	cpuhp_remove_state_nocalls(kvm_cpuhp_state);
-	kmem_cache_destroy(kvm_vcpu_cache);
+	kvm_vcpu_module_exit();
 	kvm_ops.hardware_unsetup();
 	memset(&kvm_ops, 0, sizeof(kvm_ops));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The run loop: requests, event injection, entry, and what exits share.
+ * A vcpu: its life, RESET, INIT and SIPI, and the run loop: requests, event
+ * injection, entry and exit.
  */
 #define pr_fmt(fmt) "kvm: " fmt
 
@@ -8,6 +9,7 @@
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
 #include "kvm_debug.h"
+#include "kvm_emulate.h"
 #include "kvm_events.h"
 #include "kvm_fpu.h"
 #include "kvm_handlers.h"
@@ -22,11 +24,288 @@
 
 #include <linux/cpu.h>
 #include <linux/entry-kvm.h>
-#include <linux/module.h>
+#include <linux/pid.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/static_call.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
+
+static struct kmem_cache *kvm_vcpu_cache;
+
+/** kvm_vcpu_module_init - a vendor module is there, whose structures vcpus have: 0 or -ENOMEM */
+int kvm_vcpu_module_init(void)
+{
+	kvm_vcpu_cache = kmem_cache_create("kvm_vcpu", kvm_ops.vcpu_size,
+					   __alignof__(struct kvm_vcpu), SLAB_ACCOUNT, NULL);
+	return kvm_vcpu_cache ? 0 : -ENOMEM;
+}
+
+void kvm_vcpu_module_exit(void)
+{
+	kmem_cache_destroy(kvm_vcpu_cache);
+}
+
+/*
+ * ---- life ----
+ */
+
+static void kvm_sched_in(struct preempt_notifier *pn, int cpu)
+{
+	struct kvm_vcpu *vcpu = container_of(pn, struct kvm_vcpu, preempt_notifier);
+
+	kvm_call(vcpu_load)(vcpu, cpu);
+	WRITE_ONCE(vcpu->cpu, cpu);
+	WRITE_ONCE(vcpu->preempted, false);
+	kvm_pv_sched_in(vcpu);
+	kvm_clock_sched_in(vcpu, vcpu->last_cpu != cpu);
+	if (vcpu->last_cpu == cpu)
+		return;
+	vcpu->last_cpu = cpu;
+	if (vcpu->lapic)
+		kvm_make_request(KVM_REQ_MIGRATE_TIMER, vcpu);
+}
+
+static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
+{
+	struct kvm_vcpu *vcpu = container_of(pn, struct kvm_vcpu, preempt_notifier);
+
+	kvm_call(vcpu_put)(vcpu);
+	WRITE_ONCE(vcpu->cpu, -1);
+	kvm_pv_sched_out(vcpu);
+	if (next && current->on_rq)
+		WRITE_ONCE(vcpu->preempted, true);
+}
+
+static struct preempt_ops kvm_preempt_ops = {
+	.sched_in = kvm_sched_in,
+	.sched_out = kvm_sched_out,
+};
+
+/* Bind the vcpu to this thread and CPU; the vcpu's mutex is held until put. */
+void kvm_vcpu_load(struct kvm_vcpu *vcpu)
+{
+	int cpu = get_cpu();
+
+	preempt_notifier_register(&vcpu->preempt_notifier);
+	kvm_sched_in(&vcpu->preempt_notifier, cpu);
+	put_cpu();
+}
+
+void kvm_vcpu_put(struct kvm_vcpu *vcpu)
+{
+	preempt_disable();
+	kvm_sched_out(&vcpu->preempt_notifier, NULL);
+	preempt_notifier_unregister(&vcpu->preempt_notifier);
+	preempt_enable();
+}
+
+void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	kvm_ops.vcpu_free(vcpu);
+	kvm_async_pf_destroy(vcpu);
+	kvm_lapic_destroy(vcpu);
+	put_pid(rcu_dereference_protected(vcpu->pid, true));
+	kvm_mmu_destroy(vcpu);
+	kvm_emulate_destroy(vcpu);
+	kvm_msr_destroy(vcpu);
+	kvm_cpuid_free(vcpu);
+	kvm_fpu_destroy(vcpu);
+	free_page((unsigned long)vcpu->pio.data);
+	free_page((unsigned long)vcpu->run);
+	kmem_cache_free(kvm_vcpu_cache, vcpu);
+}
+
+struct kvm_vcpu *kvm_vcpu_create(struct kvm *kvm, u32 id)
+{
+	struct kvm_vcpu *vcpu = kmem_cache_zalloc(kvm_vcpu_cache, GFP_KERNEL_ACCOUNT);
+	int r = -ENOMEM;
+
+	if (!vcpu)
+		return ERR_PTR(-ENOMEM);
+	mutex_init(&vcpu->mutex);
+	preempt_notifier_init(&vcpu->preempt_notifier, &kvm_preempt_ops);
+	vcpu->kvm = kvm;
+	vcpu->cpu = -1;
+	vcpu->vcpu_id = id;
+	vcpu->last_cpu = -1;
+	rcuwait_init(&vcpu->wait);
+	/* The others wait for the first one's INIT and SIPI. */
+	vcpu->mp_state = kvm->irqchip_mode == KVM_IRQCHIP_USER || id == kvm->bsp_vcpu_id ?
+			 KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
+
+	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vcpu->run)
+		goto out_vcpu;
+	vcpu->pio.data = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vcpu->pio.data)
+		goto out_run;
+	r = kvm_fpu_create(vcpu);
+	if (r)
+		goto out_pio;
+	r = kvm_msr_create(vcpu);
+	if (r)
+		goto out_fpu;
+	r = kvm_emulate_create(vcpu);
+	if (r)
+		goto out_msr;
+	r = kvm_mmu_create(vcpu);
+	if (r)
+		goto out_emulate;
+	r = kvm_lapic_create(vcpu);
+	if (r)
+		goto out_mmu;
+	r = kvm_ops.vcpu_create(vcpu);
+	if (r)
+		goto out_lapic;
+	return vcpu;
+
+out_lapic:
+	kvm_lapic_destroy(vcpu);
+out_mmu:
+	kvm_mmu_destroy(vcpu);
+out_emulate:
+	kvm_emulate_destroy(vcpu);
+out_msr:
+	kvm_msr_destroy(vcpu);
+out_fpu:
+	kvm_fpu_destroy(vcpu);
+out_pio:
+	free_page((unsigned long)vcpu->pio.data);
+out_run:
+	free_page((unsigned long)vcpu->run);
+out_vcpu:
+	kmem_cache_free(kvm_vcpu_cache, vcpu);
+	return ERR_PTR(r);
+}
+
+/*
+ * ---- RESET, INIT and SIPI ----
+ */
+
+/**
+ * kvm_vcpu_reset - architectural state after RESET or INIT
+ * @vcpu: the vcpu, loaded
+ * @init_event: INIT rather than RESET
+ * Source: APM 2 "Processor Initialization State"
+ */
+void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
+{
+	int i;
+
+	memset(&vcpu->events, 0, sizeof(vcpu->events));
+	memset(vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->regs_avail = ~0UL;
+	vcpu->regs_dirty = ~0UL;
+	vcpu->hflags = 0;
+	vcpu->complete_userspace_io = NULL;
+	vcpu->pio.count = 0;
+	vcpu->mmio.nr = 0;
+	for (i = 0; i < ARRAY_SIZE(vcpu->db); i++)
+		vcpu->db[i] = 0;
+	vcpu->dr6 = DR6_RESERVED;
+	vcpu->dr7 = DR7_ALWAYS_1;
+	vcpu->cr2 = 0;
+	vcpu->cr3 = 0;
+	vcpu->cr8 = 0;
+	if (!init_event) {
+		vcpu->xcr0 = XFEATURE_MASK_FP;
+		vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
+			(vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ? MSR_IA32_APICBASE_BSP : 0);
+	}
+	kvm_msr_reset(vcpu, init_event);
+	kvm_lapic_reset(vcpu, init_event);
+	vcpu->cr0 = X86_CR0_ET | X86_CR0_NW | X86_CR0_CD;
+	vcpu->cr4 = 0;
+	vcpu->efer = 0;
+	kvm_rip_write(vcpu, 0xfff0);
+	kvm_rdx_write(vcpu, 0x600);
+	kvm_ops.vcpu_reset(vcpu, init_event);
+	kvm_ops.set_efer(vcpu, vcpu->efer);
+	kvm_ops.set_cr0(vcpu, vcpu->cr0);
+	kvm_ops.set_cr4(vcpu, vcpu->cr4);
+	kvm_ops.set_rflags(vcpu, X86_EFLAGS_FIXED);
+	kvm_update_dr7(vcpu);
+	kvm_ops.update_intercepts(vcpu);
+	/* The vendor's reset forgot the root that is loaded, of whatever mode. */
+	kvm_mmu_unload(vcpu);
+	kvm_mmu_reset_context(vcpu);
+	kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+
+/* SDM 3A "Processor State After Reset": an application processor begins at its SIPI's page. */
+static void start_at_sipi(struct kvm_vcpu *vcpu)
+{
+	u8 vector = vcpu->lapic->sipi_vector;
+	struct kvm_segment cs;
+
+	kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
+	cs.selector = vector << 8;
+	cs.base = (u64)vector << 12;
+	kvm_ops.set_segment(vcpu, &cs, VCPU_SREG_CS);
+	kvm_rip_write(vcpu, 0);
+	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+}
+
+/* INIT and SIPI that have arrived; the latter means something only to a vcpu that waits for it. */
+static void accept_init_sipi(struct kvm_vcpu *vcpu)
+{
+	unsigned long *events = &vcpu->lapic->pending_events;
+
+	if (test_and_clear_bit(LAPIC_INIT, events)) {
+		kvm_vcpu_reset(vcpu, true);
+		vcpu->mp_state = vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ?
+				 KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+	}
+	if (test_and_clear_bit(LAPIC_SIPI, events)) {
+		/* The vector is written before the event. */
+		smp_rmb();
+		if (vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
+			start_at_sipi(vcpu);
+	}
+}
+
+/*
+ * ---- KVM_GET_MP_STATE, KVM_SET_MP_STATE ----
+ */
+
+long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
+{
+	if (vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events))
+		accept_init_sipi(vcpu);
+	mp->mp_state = vcpu->mp_state;
+	if (mp->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->pv_unhalted))
+		mp->mp_state = KVM_MP_STATE_RUNNABLE;
+	return 0;
+}
+
+/** kvm_vcpu_set_mp_state - without an APIC in the kernel a vcpu only ever runs: -EINVAL */
+long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
+{
+	u32 state = mp->mp_state;
+
+	if (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic)
+		return -EINVAL;
+	switch (state) {
+	case KVM_MP_STATE_SIPI_RECEIVED:
+		/* Its vector is KVM_SET_VCPU_EVENTS'. */
+		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
+		set_bit(LAPIC_SIPI, &vcpu->lapic->pending_events);
+		break;
+	case KVM_MP_STATE_RUNNABLE:
+	case KVM_MP_STATE_UNINITIALIZED:
+	case KVM_MP_STATE_INIT_RECEIVED:
+	case KVM_MP_STATE_HALTED:
+		vcpu->mp_state = state;
+		WRITE_ONCE(vcpu->pv_unhalted, false);
+		break;
+	default:
+		return -EINVAL;
+	}
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 0;
+}
 
 /*
  * ---- the loop ----
@@ -57,7 +336,7 @@ static int ioapic_eoi_exit(struct kvm_vcpu *vcpu)
 static int handle_apic_requests(struct kvm_vcpu *vcpu)
 {
 	if (READ_ONCE(vcpu->lapic->pending_events)) {
-		kvm_vcpu_accept_init_sipi(vcpu);
+		accept_init_sipi(vcpu);
 		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
 			return 1;
 	}
@@ -377,59 +656,4 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	if (r == -ERESTARTNOHAND)
 		set_thread_flag(TIF_SIGPENDING);
 	return r;
-}
-
-/*
- * ---- reset and event state ----
- */
-
-/**
- * kvm_vcpu_reset - architectural state after RESET or INIT
- * @vcpu: the vcpu, loaded
- * @init_event: INIT rather than RESET
- * Source: APM 2 "Processor Initialization State"
- */
-void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
-{
-	int i;
-
-	memset(&vcpu->events, 0, sizeof(vcpu->events));
-	memset(vcpu->regs, 0, sizeof(vcpu->regs));
-	vcpu->regs_avail = ~0UL;
-	vcpu->regs_dirty = ~0UL;
-	vcpu->hflags = 0;
-	vcpu->complete_userspace_io = NULL;
-	vcpu->pio.count = 0;
-	vcpu->mmio.nr = 0;
-	for (i = 0; i < ARRAY_SIZE(vcpu->db); i++)
-		vcpu->db[i] = 0;
-	vcpu->dr6 = DR6_RESERVED;
-	vcpu->dr7 = DR7_ALWAYS_1;
-	vcpu->cr2 = 0;
-	vcpu->cr3 = 0;
-	vcpu->cr8 = 0;
-	if (!init_event) {
-		vcpu->xcr0 = XFEATURE_MASK_FP;
-		vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
-			(vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ? MSR_IA32_APICBASE_BSP : 0);
-	}
-	kvm_msr_reset(vcpu, init_event);
-	kvm_lapic_reset(vcpu, init_event);
-	vcpu->cr0 = X86_CR0_ET | X86_CR0_NW | X86_CR0_CD;
-	vcpu->cr4 = 0;
-	vcpu->efer = 0;
-	kvm_rip_write(vcpu, 0xfff0);
-	kvm_rdx_write(vcpu, 0x600);
-	kvm_ops.vcpu_reset(vcpu, init_event);
-	kvm_ops.set_efer(vcpu, vcpu->efer);
-	kvm_ops.set_cr0(vcpu, vcpu->cr0);
-	kvm_ops.set_cr4(vcpu, vcpu->cr4);
-	kvm_ops.set_rflags(vcpu, X86_EFLAGS_FIXED);
-	kvm_update_dr7(vcpu);
-	kvm_ops.update_intercepts(vcpu);
-	/* The vendor's reset forgot the root that is loaded, of whatever mode. */
-	kvm_mmu_unload(vcpu);
-	kvm_mmu_reset_context(vcpu);
-	kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
