@@ -618,3 +618,10 @@ long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq)
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	return 0;
 }
+
+/** kvm_vcpu_nmi - KVM_NMI.  @vcpu: loaded.  Return: 0. */
+long kvm_vcpu_nmi(struct kvm_vcpu *vcpu)
+{
+	kvm_inject_nmi(vcpu);
+	return 0;
+}

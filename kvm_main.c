@@ -193,125 +193,83 @@ static struct notifier_block kvm_reboot_notifier = {
 };
 
 /*
- * ---- vcpu: ioctls ----
+ * ---- dispatch ----
  *
- * A table row names the call and its function.  Fixed structures are copied
- * in and out here, as the call number says; variable ones (RAW) get the user
- * pointer.  All run with the vcpu's mutex held, the vcpu loaded, and memslots
- * locked for reading.
+ * Three tables of one form, for /dev/kvm, VMs and vcpus.  A row is the call, how
+ * its argument comes, and the expression that answers it.  FIXED: the structure
+ * whose size and direction the call's number tells is in buf, copied in before
+ * and out after.  RAW: the number arg, or argp to what varies in size.
  */
-struct kvm_vcpu_ioctl {
+enum { RAW, FIXED };
+
+struct kvm_ioctl {
 	unsigned int cmd;
-	bool raw;
-	long (*fn)(struct kvm_vcpu *vcpu, void *arg);
-	long (*raw_fn)(struct kvm_vcpu *vcpu, void __user *arg);
+	int kind;
+	long (*fn)(void *obj, void *buf, unsigned long arg, void __user *argp);
 };
 
-/* How a fixed row's function, typed in kvm_host.h, becomes one of the table. */
-#define VCPU_FN(name) \
-	static long ioctl_##name(struct kvm_vcpu *vcpu, void *arg) \
-	{ return kvm_vcpu_##name(vcpu, arg); }
-#define VCPU_RAW_FN(name) \
-	static long ioctl_##name(struct kvm_vcpu *vcpu, void __user *arg) \
-	{ return kvm_vcpu_##name(vcpu, arg); }
+#define IOCTL_ROW(cmd, kind, fn) \
+	{ cmd, (kind) + BUILD_BUG_ON_ZERO((kind) == FIXED && !_IOC_SIZE(cmd)), fn },
 
-VCPU_FN(get_regs)
-VCPU_FN(set_regs)
-VCPU_FN(get_sregs)
-VCPU_FN(set_sregs)
-VCPU_FN(get_sregs2)
-VCPU_FN(set_sregs2)
-VCPU_FN(get_fpu)
-VCPU_FN(set_fpu)
-VCPU_FN(get_xsave)
-VCPU_FN(set_xsave)
-VCPU_FN(get_xcrs)
-VCPU_FN(set_xcrs)
-VCPU_FN(get_debugregs)
-VCPU_FN(set_debugregs)
-VCPU_FN(set_guest_debug)
-VCPU_FN(translate)
-VCPU_FN(set_mce)
-VCPU_FN(get_events)
-VCPU_FN(set_events)
-VCPU_FN(get_mp_state)
-VCPU_FN(set_mp_state)
-VCPU_FN(interrupt)
-VCPU_FN(has_attr)
-VCPU_FN(get_attr)
-VCPU_FN(set_attr)
-VCPU_FN(set_vapic_addr)
-VCPU_FN(tpr_access)
-VCPU_FN(get_lapic)
-VCPU_FN(set_lapic)
-VCPU_RAW_FN(get_msrs)
-VCPU_RAW_FN(set_msrs)
-VCPU_RAW_FN(set_cpuid)
-VCPU_RAW_FN(set_cpuid2)
-VCPU_RAW_FN(get_cpuid2)
-
-static long ioctl_setup_mce(struct kvm_vcpu *vcpu, void *arg)
+static const struct kvm_ioctl *find_ioctl(const struct kvm_ioctl *rows, int n, unsigned int cmd)
 {
-	return kvm_vcpu_setup_mce(vcpu, *(u64 *)arg);
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (rows[i].cmd == cmd)
+			return &rows[i];
+	return NULL;
 }
 
-static long ioctl_kvmclock_ctrl(struct kvm_vcpu *vcpu, void __user *arg)
+/* Copy in, call, copy out.  @call runs the row, with what locks it wants. */
+static long do_ioctl(const struct kvm_ioctl *row, void *obj, unsigned long arg,
+		     long (*call)(const struct kvm_ioctl *row, void *obj, void *buf,
+				  unsigned long arg))
 {
-	return kvm_vcpu_kvmclock_ctrl(vcpu);
+	unsigned int size = _IOC_SIZE(row->cmd);
+	void __user *argp = (void __user *)arg;
+	u64 small[16];
+	void *buf = small;
+	long r = -EFAULT;
+
+	if (row->kind == RAW)
+		return call(row, obj, NULL, arg);
+	if (size > sizeof(small))
+		buf = kmalloc(size, GFP_KERNEL_ACCOUNT);
+	if (!buf)
+		return -ENOMEM;
+	if (!(_IOC_DIR(row->cmd) & _IOC_WRITE))
+		memset(buf, 0, size);
+	else if (copy_from_user(buf, argp, size))
+		goto out;
+	r = call(row, obj, buf, arg);
+	if (r >= 0 && (_IOC_DIR(row->cmd) & _IOC_READ) && copy_to_user(argp, buf, size))
+		r = -EFAULT;
+out:
+	if (buf != small)
+		kfree(buf);
+	return r;
 }
 
-static long ioctl_enable_cap(struct kvm_vcpu *vcpu, void *arg)
+static long call_ioctl(const struct kvm_ioctl *row, void *obj, void *buf, unsigned long arg)
 {
-	const struct kvm_enable_cap *cap = arg;
-
-	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID || cap->args[0] > 1)
-		return -EINVAL;
-	vcpu->pv.enforce = cap->args[0];
-	return 0;
+	return row->fn(obj, buf, arg, (void __user *)arg);
 }
 
-static long ioctl_nmi(struct kvm_vcpu *vcpu, void __user *arg)
-{
-	kvm_inject_nmi(vcpu);
-	return 0;
-}
-
-/* NULL takes the mask away.  The length is the kernel's sigset, whole. */
-static long ioctl_set_signal_mask(struct kvm_vcpu *vcpu, void __user *arg)
-{
-	struct kvm_signal_mask mask;
-	sigset_t sigset;
-
-	if (!arg) {
-		vcpu->sigset_active = false;
-		return 0;
-	}
-	if (copy_from_user(&mask, arg, sizeof(mask)))
-		return -EFAULT;
-	if (mask.len != sizeof(sigset))
-		return -EINVAL;
-	if (copy_from_user(&sigset, arg + sizeof(mask), sizeof(sigset)))
-		return -EFAULT;
-	sigdelsetmask(&sigset, sigmask(SIGKILL) | sigmask(SIGSTOP));
-	vcpu->sigset = sigset;
-	vcpu->sigset_active = true;
-	return 0;
-}
-
-static long ioctl_get_tsc_khz(struct kvm_vcpu *vcpu, void __user *arg)
+/*
+ * ---- vcpus: ioctls ----
+ *
+ * All run with the vcpu's mutex held, the vcpu loaded, and memslots locked for
+ * reading.
+ */
+static long kvm_vcpu_get_tsc_khz(struct kvm_vcpu *vcpu)
 {
 	return vcpu->virtual_tsc_khz;
 }
 
-static long ioctl_get_stats_fd(struct kvm_vcpu *vcpu, void __user *arg)
-{
-	return kvm_vcpu_get_stats_fd(vcpu);
-}
-
 /* Without TSC scaling the guest's rate is the host's, or close enough for NTP. */
-static long ioctl_set_tsc_khz(struct kvm_vcpu *vcpu, void __user *arg)
+static long kvm_vcpu_set_tsc_khz(struct kvm_vcpu *vcpu, unsigned long khz)
 {
-	unsigned long khz = (unsigned long)arg;
 	unsigned long slack = tsc_khz / 4000;		/* 250 ppm */
 
 	if (khz && (khz + slack < tsc_khz || khz > tsc_khz + slack))
@@ -319,95 +277,72 @@ static long ioctl_set_tsc_khz(struct kvm_vcpu *vcpu, void __user *arg)
 	return 0;
 }
 
-static const struct kvm_vcpu_ioctl vcpu_ioctls[] = {
-	{ KVM_GET_REGS, .fn = ioctl_get_regs },
-	{ KVM_SET_REGS, .fn = ioctl_set_regs },
-	{ KVM_GET_SREGS, .fn = ioctl_get_sregs },
-	{ KVM_SET_SREGS, .fn = ioctl_set_sregs },
-	{ KVM_GET_SREGS2, .fn = ioctl_get_sregs2 },
-	{ KVM_SET_SREGS2, .fn = ioctl_set_sregs2 },
-	{ KVM_INTERRUPT, .fn = ioctl_interrupt },
-	{ KVM_GET_FPU, .fn = ioctl_get_fpu },
-	{ KVM_SET_FPU, .fn = ioctl_set_fpu },
-	{ KVM_GET_XSAVE, .fn = ioctl_get_xsave },
-	{ KVM_GET_XSAVE2, .fn = ioctl_get_xsave },
-	{ KVM_SET_XSAVE, .fn = ioctl_set_xsave },
-	{ KVM_GET_XCRS, .fn = ioctl_get_xcrs },
-	{ KVM_SET_XCRS, .fn = ioctl_set_xcrs },
-	{ KVM_GET_DEBUGREGS, .fn = ioctl_get_debugregs },
-	{ KVM_SET_DEBUGREGS, .fn = ioctl_set_debugregs },
-	{ KVM_GET_VCPU_EVENTS, .fn = ioctl_get_events },
-	{ KVM_SET_VCPU_EVENTS, .fn = ioctl_set_events },
-	{ KVM_GET_MP_STATE, .fn = ioctl_get_mp_state },
-	{ KVM_SET_MP_STATE, .fn = ioctl_set_mp_state },
-	{ KVM_SET_GUEST_DEBUG, .fn = ioctl_set_guest_debug },
-	{ KVM_TRANSLATE, .fn = ioctl_translate },
-	{ KVM_SET_VAPIC_ADDR, .fn = ioctl_set_vapic_addr },
-	{ KVM_TPR_ACCESS_REPORTING, .fn = ioctl_tpr_access },
-	{ KVM_GET_LAPIC, .fn = ioctl_get_lapic },
-	{ KVM_SET_LAPIC, .fn = ioctl_set_lapic },
-	{ KVM_X86_SETUP_MCE, .fn = ioctl_setup_mce },
-	{ KVM_X86_SET_MCE, .fn = ioctl_set_mce },
-	{ KVM_HAS_DEVICE_ATTR, .fn = ioctl_has_attr },
-	{ KVM_GET_DEVICE_ATTR, .fn = ioctl_get_attr },
-	{ KVM_SET_DEVICE_ATTR, .fn = ioctl_set_attr },
-	{ KVM_ENABLE_CAP, .fn = ioctl_enable_cap },
-	{ KVM_KVMCLOCK_CTRL, .raw = true, .raw_fn = ioctl_kvmclock_ctrl },
-	{ KVM_NMI, .raw = true, .raw_fn = ioctl_nmi },
-	{ KVM_GET_MSRS, .raw = true, .raw_fn = ioctl_get_msrs },
-	{ KVM_SET_MSRS, .raw = true, .raw_fn = ioctl_set_msrs },
-	{ KVM_SET_CPUID, .raw = true, .raw_fn = ioctl_set_cpuid },
-	{ KVM_SET_CPUID2, .raw = true, .raw_fn = ioctl_set_cpuid2 },
-	{ KVM_GET_CPUID2, .raw = true, .raw_fn = ioctl_get_cpuid2 },
-	{ KVM_SET_SIGNAL_MASK, .raw = true, .raw_fn = ioctl_set_signal_mask },
-	{ KVM_GET_TSC_KHZ, .raw = true, .raw_fn = ioctl_get_tsc_khz },
-	{ KVM_GET_STATS_FD, .raw = true, .raw_fn = ioctl_get_stats_fd },
-	{ KVM_SET_TSC_KHZ, .raw = true, .raw_fn = ioctl_set_tsc_khz },
-};
+#define VCPU_IOCTLS(X)								\
+	X(KVM_GET_REGS, FIXED, kvm_vcpu_get_regs(vcpu, buf))			\
+	X(KVM_SET_REGS, FIXED, kvm_vcpu_set_regs(vcpu, buf))			\
+	X(KVM_GET_SREGS, FIXED, kvm_vcpu_get_sregs(vcpu, buf))			\
+	X(KVM_SET_SREGS, FIXED, kvm_vcpu_set_sregs(vcpu, buf))			\
+	X(KVM_GET_SREGS2, FIXED, kvm_vcpu_get_sregs2(vcpu, buf))		\
+	X(KVM_SET_SREGS2, FIXED, kvm_vcpu_set_sregs2(vcpu, buf))		\
+	X(KVM_INTERRUPT, FIXED, kvm_vcpu_interrupt(vcpu, buf))			\
+	X(KVM_NMI, RAW, kvm_vcpu_nmi(vcpu))					\
+	X(KVM_GET_FPU, FIXED, kvm_vcpu_get_fpu(vcpu, buf))			\
+	X(KVM_SET_FPU, FIXED, kvm_vcpu_set_fpu(vcpu, buf))			\
+	X(KVM_GET_XSAVE, FIXED, kvm_vcpu_get_xsave(vcpu, buf))			\
+	X(KVM_GET_XSAVE2, FIXED, kvm_vcpu_get_xsave(vcpu, buf))			\
+	X(KVM_SET_XSAVE, FIXED, kvm_vcpu_set_xsave(vcpu, buf))			\
+	X(KVM_GET_XCRS, FIXED, kvm_vcpu_get_xcrs(vcpu, buf))			\
+	X(KVM_SET_XCRS, FIXED, kvm_vcpu_set_xcrs(vcpu, buf))			\
+	X(KVM_GET_DEBUGREGS, FIXED, kvm_vcpu_get_debugregs(vcpu, buf))		\
+	X(KVM_SET_DEBUGREGS, FIXED, kvm_vcpu_set_debugregs(vcpu, buf))		\
+	X(KVM_GET_VCPU_EVENTS, FIXED, kvm_vcpu_get_events(vcpu, buf))		\
+	X(KVM_SET_VCPU_EVENTS, FIXED, kvm_vcpu_set_events(vcpu, buf))		\
+	X(KVM_GET_MP_STATE, FIXED, kvm_vcpu_get_mp_state(vcpu, buf))		\
+	X(KVM_SET_MP_STATE, FIXED, kvm_vcpu_set_mp_state(vcpu, buf))		\
+	X(KVM_SET_GUEST_DEBUG, FIXED, kvm_vcpu_set_guest_debug(vcpu, buf))	\
+	X(KVM_TRANSLATE, FIXED, kvm_vcpu_translate(vcpu, buf))			\
+	X(KVM_SET_VAPIC_ADDR, FIXED, kvm_vcpu_set_vapic_addr(vcpu, buf))	\
+	X(KVM_TPR_ACCESS_REPORTING, FIXED, kvm_vcpu_tpr_access(vcpu, buf))	\
+	X(KVM_GET_LAPIC, FIXED, kvm_vcpu_get_lapic(vcpu, buf))			\
+	X(KVM_SET_LAPIC, FIXED, kvm_vcpu_set_lapic(vcpu, buf))			\
+	X(KVM_X86_SETUP_MCE, FIXED, kvm_vcpu_setup_mce(vcpu, *(u64 *)buf))	\
+	X(KVM_X86_SET_MCE, FIXED, kvm_vcpu_set_mce(vcpu, buf))			\
+	X(KVM_HAS_DEVICE_ATTR, FIXED, kvm_vcpu_has_attr(vcpu, buf))		\
+	X(KVM_GET_DEVICE_ATTR, FIXED, kvm_vcpu_get_attr(vcpu, buf))		\
+	X(KVM_SET_DEVICE_ATTR, FIXED, kvm_vcpu_set_attr(vcpu, buf))		\
+	X(KVM_ENABLE_CAP, FIXED, kvm_vcpu_enable_cap(vcpu, buf))		\
+	X(KVM_GET_MSRS, RAW, kvm_vcpu_get_msrs(vcpu, argp))			\
+	X(KVM_SET_MSRS, RAW, kvm_vcpu_set_msrs(vcpu, argp))			\
+	X(KVM_SET_CPUID, RAW, kvm_vcpu_set_cpuid(vcpu, argp))			\
+	X(KVM_SET_CPUID2, RAW, kvm_vcpu_set_cpuid2(vcpu, argp))			\
+	X(KVM_GET_CPUID2, RAW, kvm_vcpu_get_cpuid2(vcpu, argp))			\
+	X(KVM_SET_SIGNAL_MASK, RAW, kvm_vcpu_set_signal_mask(vcpu, argp))	\
+	X(KVM_GET_TSC_KHZ, RAW, kvm_vcpu_get_tsc_khz(vcpu))			\
+	X(KVM_SET_TSC_KHZ, RAW, kvm_vcpu_set_tsc_khz(vcpu, arg))		\
+	X(KVM_KVMCLOCK_CTRL, RAW, kvm_vcpu_kvmclock_ctrl(vcpu))			\
+	X(KVM_GET_STATS_FD, RAW, kvm_vcpu_get_stats_fd(vcpu))
 
-static const struct kvm_vcpu_ioctl *find_vcpu_ioctl(unsigned int cmd)
+#define VCPU_FN(cmd, kind, call)							\
+	static long vcpu_##cmd(void *vcpu, void *buf, unsigned long arg, void __user *argp) \
+	{ return call; }
+#define VCPU_ROW(cmd, kind, call)	IOCTL_ROW(cmd, kind, vcpu_##cmd)
+
+VCPU_IOCTLS(VCPU_FN)
+static const struct kvm_ioctl vcpu_ioctls[] = { VCPU_IOCTLS(VCPU_ROW) };
+
+static long call_vcpu_ioctl(const struct kvm_ioctl *row, void *obj, void *buf, unsigned long arg)
 {
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(vcpu_ioctls); i++)
-		if (vcpu_ioctls[i].cmd == cmd)
-			return &vcpu_ioctls[i];
-	return NULL;
-}
-
-/* Lock, load, call; what the fixed rows read is in buf already. */
-static long call_vcpu_ioctl(struct kvm_vcpu *vcpu, const struct kvm_vcpu_ioctl *row,
-			    void *buf, void __user *arg)
-{
+	struct kvm_vcpu *vcpu = obj;
 	long r;
 
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	kvm_vcpu_load(vcpu);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-	r = row->raw ? row->raw_fn(vcpu, arg) : row->fn(vcpu, buf);
+	r = call_ioctl(row, vcpu, buf, arg);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 	kvm_vcpu_put(vcpu);
 	mutex_unlock(&vcpu->mutex);
-	return r;
-}
-
-static long fixed_vcpu_ioctl(struct kvm_vcpu *vcpu, const struct kvm_vcpu_ioctl *row,
-			     void __user *arg)
-{
-	unsigned int size = _IOC_SIZE(row->cmd);
-	void *buf = kzalloc(size, GFP_KERNEL_ACCOUNT);
-	long r = -EFAULT;
-
-	if (!buf)
-		return -ENOMEM;
-	if ((_IOC_DIR(row->cmd) & _IOC_WRITE) && copy_from_user(buf, arg, size))
-		goto out;
-	r = call_vcpu_ioctl(vcpu, row, buf, NULL);
-	if (r >= 0 && (_IOC_DIR(row->cmd) & _IOC_READ) && copy_to_user(arg, buf, size))
-		r = -EFAULT;
-out:
-	kfree(buf);
 	return r;
 }
 
@@ -443,18 +378,16 @@ static long vcpu_run_ioctl(struct kvm_vcpu *vcpu, unsigned long arg)
 static long kvm_vcpu_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
 	struct kvm_vcpu *vcpu = filp->private_data;
-	const struct kvm_vcpu_ioctl *row;
+	const struct kvm_ioctl *row;
 
 	if (vcpu->kvm->mm != current->mm || READ_ONCE(vcpu->kvm->vm_bugged))
 		return -EIO;
 	if (cmd == KVM_RUN)
 		return vcpu_run_ioctl(vcpu, arg);
-	row = find_vcpu_ioctl(cmd);
+	row = find_ioctl(vcpu_ioctls, ARRAY_SIZE(vcpu_ioctls), cmd);
 	if (!row)
 		return cmd == KVM_DEBUG_GUEST ? -EINVAL : -ENOTTY;
-	if (row->raw)
-		return call_vcpu_ioctl(vcpu, row, NULL, (void __user *)arg);
-	return fixed_vcpu_ioctl(vcpu, row, (void __user *)arg);
+	return do_ioctl(row, vcpu, arg, call_vcpu_ioctl);
 }
 
 static vm_fault_t kvm_vcpu_fault(struct vm_fault *vmf)
@@ -709,13 +642,10 @@ static long kvm_vm_set_tss_addr(struct kvm *kvm, unsigned long addr)
 	return 0;
 }
 
-static long kvm_vm_set_identity_map(struct kvm *kvm, void __user *arg)
+static long kvm_vm_set_identity_map(struct kvm *kvm, u64 addr)
 {
-	u64 addr;
 	long r = 0;
 
-	if (copy_from_user(&addr, arg, sizeof(addr)))
-		return -EFAULT;
 	if (addr > U32_MAX || (addr & ~PAGE_MASK))
 		return -EINVAL;
 	mutex_lock(&kvm->lock);
@@ -725,20 +655,6 @@ static long kvm_vm_set_identity_map(struct kvm *kvm, void __user *arg)
 		kvm->identity_map_addr = addr;
 	mutex_unlock(&kvm->lock);
 	return r;
-}
-
-static long kvm_vm_clock_ioctl(struct kvm *kvm, unsigned int cmd, void __user *arg)
-{
-	struct kvm_clock_data data;
-	long r;
-
-	if (cmd == KVM_GET_CLOCK) {
-		r = kvm_vm_get_clock(kvm, &data);
-		return !r && copy_to_user(arg, &data, sizeof(data)) ? -EFAULT : r;
-	}
-	if (copy_from_user(&data, arg, sizeof(data)))
-		return -EFAULT;
-	return kvm_vm_set_clock(kvm, &data);
 }
 
 /* KVM_SET_BOOT_CPU_ID: which vcpu needs no SIPI; before there is any. */
@@ -757,198 +673,88 @@ static long kvm_vm_set_boot_cpu(struct kvm *kvm, unsigned long id)
 	return r;
 }
 
-/* KVM_CAP_*: one list for /dev/kvm and VM fds.  Only what works is here. */
-static long kvm_check_extension(struct kvm *kvm, unsigned long cap)
+/* Of a 32-bit process only half of the logs' field is the pointer. */
+static long kvm_vm_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log)
 {
-	switch (cap) {
-	case KVM_CAP_HLT:
-	case KVM_CAP_USER_MEMORY:
-	case KVM_CAP_SET_TSS_ADDR:
-	case KVM_CAP_EXT_CPUID:
-	case KVM_CAP_MP_STATE:
-	case KVM_CAP_SYNC_MMU:
-	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
-	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
-	case KVM_CAP_USER_NMI:
-	case KVM_CAP_SET_GUEST_DEBUG:
-	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
-	case KVM_CAP_MMU_SHADOW_CACHE_CONTROL:
-	case KVM_CAP_INTERNAL_ERROR_DATA:
-	case KVM_CAP_VCPU_EVENTS:
-	case KVM_CAP_DEBUGREGS:
-	case KVM_CAP_X86_ROBUST_SINGLESTEP:
-	case KVM_CAP_XSAVE:
-	case KVM_CAP_READONLY_MEM:
-	case KVM_CAP_CHECK_EXTENSION_VM:
-	case KVM_CAP_IMMEDIATE_EXIT:
-	case KVM_CAP_EXT_EMUL_CPUID:
-	case KVM_CAP_GET_TSC_KHZ:
-	case KVM_CAP_NOP_IO_DELAY:
-	case KVM_CAP_ENABLE_CAP_VM:
-	case KVM_CAP_GET_MSR_FEATURES:
-	case KVM_CAP_BINARY_STATS_FD:
-	case KVM_CAP_SREGS2:
-	case KVM_CAP_EXCEPTION_PAYLOAD:
-	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
-	case KVM_CAP_X86_USER_SPACE_MSR:
-	case KVM_CAP_X86_MSR_FILTER:
-	case KVM_CAP_MSR_PLATFORM_INFO:
-	case KVM_CAP_VCPU_ATTRIBUTES:
-	case KVM_CAP_DISABLE_QUIRKS:
-	case KVM_CAP_IRQCHIP:
-	case KVM_CAP_PIT:
-	case KVM_CAP_PIT2:
-	case KVM_CAP_PIT_STATE2:
-	case KVM_CAP_REINJECT_CONTROL:
-	case KVM_CAP_IRQ_INJECT_STATUS:
-	case KVM_CAP_IRQFD:
-	case KVM_CAP_IRQFD_RESAMPLE:
-	case KVM_CAP_SIGNAL_MSI:
-	case KVM_CAP_IOAPIC_POLARITY_IGNORED:
-	case KVM_CAP_SPLIT_IRQCHIP:
-	case KVM_CAP_TSC_DEADLINE_TIMER:
-	case KVM_CAP_IOEVENTFD:
-	case KVM_CAP_IOEVENTFD_NO_LENGTH:
-	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
-	case KVM_CAP_COALESCED_PIO:
-	case KVM_CAP_SET_BOOT_CPU_ID:
-	case KVM_CAP_CLOCKSOURCE:
-	case KVM_CAP_VAPIC:
-	case KVM_CAP_KVMCLOCK_CTRL:
-	case KVM_CAP_HALT_POLL:
-	case KVM_CAP_INTR_SHADOW:
-	case KVM_CAP_SYS_ATTRIBUTES:
-	case KVM_CAP_ASYNC_PF:
-	case KVM_CAP_ASYNC_PF_INT:
-	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
-	case KVM_CAP_ENABLE_CAP:
-		return 1;
-	case KVM_CAP_SYNC_REGS:
-		return KVM_SYNC_X86_VALID_FIELDS;
-	case KVM_CAP_DISABLE_QUIRKS2:
-		return KVM_QUIRKS;
-	case KVM_CAP_EXIT_HYPERCALL:
-		return KVM_EXIT_HYPERCALLS;
-	case KVM_CAP_X86_DISABLE_EXITS:
-		return kvm_supported_disable_exits();
-	case KVM_CAP_SET_GUEST_DEBUG2:
-		return KVM_GUESTDBG_FLAGS;
-	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
-		return KVM_DIRTY_LOG_CAPS;
-	case KVM_CAP_XSAVE2:
-		/* No component that must be asked for is offered. */
-		return sizeof(struct kvm_xsave);
-	case KVM_CAP_ADJUST_CLOCK:
-		return KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
-	case KVM_CAP_STEAL_TIME:
-		return sched_info_on();
-	case KVM_CAP_X2APIC_API:
-		return KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
-	case KVM_CAP_COALESCED_MMIO:
-		return KVM_COALESCED_MMIO_PAGE_OFFSET;
-	case KVM_CAP_XCRS:
-		return boot_cpu_has(X86_FEATURE_XSAVE);
-	case KVM_CAP_NR_MEMSLOTS:
-		return KVM_MEM_SLOTS;
-	case KVM_CAP_NR_VCPUS:
-		return min_t(int, num_online_cpus(), KVM_MAX_VCPUS);
-	case KVM_CAP_MAX_VCPUS:
-		return KVM_MAX_VCPUS;
-	case KVM_CAP_MAX_VCPU_ID:
-		return KVM_MAX_VCPU_ID;
-	case KVM_CAP_MCE:
-		return KVM_NR_MCE_BANKS;
-	case KVM_CAP_IRQ_ROUTING:
-		/* QEMU wants it even with its own interrupt controllers. */
-		return 4096;
-	default:
-		return 0;
-	}
-}
-
-/* Of a 32-bit process only half of the field is the pointer. */
-static void compat_pointers(unsigned int cmd, struct kvm_dirty_log *log,
-			    struct kvm_clear_dirty_log *clear)
-{
-	if (cmd == KVM_GET_DIRTY_LOG)
+	if (in_compat_syscall())
 		log->padding2 = (u32)log->padding2;
-	else if (cmd == KVM_CLEAR_DIRTY_LOG)
-		clear->padding2 = (u32)clear->padding2;
+	return kvm_get_dirty_log(kvm, log);
 }
 
-/*
- * Variable and fixed structures of the VM's calls.  memslot.c's functions take
- * slots_lock themselves.
- */
-static long kvm_vm_memory_ioctl(struct kvm *kvm, unsigned int cmd, void __user *arg)
+static long kvm_vm_clear_dirty_log(struct kvm *kvm, const void __user *arg)
 {
-	union {
-		struct kvm_userspace_memory_region user;
-		struct kvm_memory_region region;
-		struct kvm_memory_alias alias;
-		struct kvm_dirty_log log;
-		struct kvm_clear_dirty_log clear;
-	} u;
+	struct kvm_clear_dirty_log log;
 
-	if (copy_from_user(&u, arg, _IOC_SIZE(cmd)))
+	if (copy_from_user(&log, arg, sizeof(log)))
 		return -EFAULT;
 	if (in_compat_syscall())
-		compat_pointers(cmd, &u.log, &u.clear);
-	switch (cmd) {
-	case KVM_SET_USER_MEMORY_REGION:
-		return kvm_set_user_memory_region(kvm, &u.user);
-	case KVM_SET_MEMORY_REGION:
-		return kvm_set_memory_region(kvm, &u.region);
-	case KVM_SET_MEMORY_ALIAS:
-		return kvm_set_memory_alias(kvm, &u.alias);
-	case KVM_CLEAR_DIRTY_LOG:
-		return kvm_clear_dirty_log(kvm, &u.clear);
-	default:
-		return kvm_get_dirty_log(kvm, &u.log);
-	}
+		log.padding2 = (u32)log.padding2;
+	return kvm_clear_dirty_log(kvm, &log);
 }
+
+static long kvm_vm_get_nr_mmu_pages(struct kvm *kvm)
+{
+	return READ_ONCE(kvm->n_max_pages);
+}
+
+/* KVM_CREATE_PIT has no argument; its PIT answers at port 0x61, too. */
+static const struct kvm_pit_config old_pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+/* The often used ones first.  memslot.c's functions take slots_lock themselves. */
+#define VM_IOCTLS(X)								\
+	X(KVM_IRQ_LINE, FIXED, kvm_vm_irq_line(kvm, buf))			\
+	X(KVM_IRQ_LINE_STATUS, FIXED, kvm_vm_irq_line(kvm, buf))		\
+	X(KVM_SIGNAL_MSI, FIXED, kvm_signal_msi(kvm, buf))			\
+	X(KVM_CREATE_VCPU, RAW, kvm_vm_create_vcpu(kvm, arg))			\
+	X(KVM_SET_USER_MEMORY_REGION, FIXED, kvm_set_user_memory_region(kvm, buf)) \
+	X(KVM_SET_MEMORY_REGION, FIXED, kvm_set_memory_region(kvm, buf))	\
+	X(KVM_SET_MEMORY_ALIAS, FIXED, kvm_set_memory_alias(kvm, buf))		\
+	X(KVM_GET_DIRTY_LOG, FIXED, kvm_vm_get_dirty_log(kvm, buf))		\
+	X(KVM_CLEAR_DIRTY_LOG, RAW, kvm_vm_clear_dirty_log(kvm, argp))		\
+	X(KVM_SET_NR_MMU_PAGES, RAW, kvm_mmu_set_nr_pages(kvm, arg))		\
+	X(KVM_GET_NR_MMU_PAGES, RAW, kvm_vm_get_nr_mmu_pages(kvm))		\
+	X(KVM_SET_TSS_ADDR, RAW, kvm_vm_set_tss_addr(kvm, arg))			\
+	X(KVM_SET_IDENTITY_MAP_ADDR, FIXED, kvm_vm_set_identity_map(kvm, *(u64 *)buf)) \
+	X(KVM_SET_BOOT_CPU_ID, RAW, kvm_vm_set_boot_cpu(kvm, arg))		\
+	X(KVM_GET_CLOCK, FIXED, kvm_vm_get_clock(kvm, buf))			\
+	X(KVM_SET_CLOCK, FIXED, kvm_vm_set_clock(kvm, buf))			\
+	X(KVM_CREATE_IRQCHIP, RAW, kvm_create_irqchip(kvm))			\
+	X(KVM_GET_IRQCHIP, RAW, kvm_vm_irqchip_state(kvm, argp, false))		\
+	X(KVM_SET_IRQCHIP, RAW, kvm_vm_irqchip_state(kvm, argp, true))		\
+	X(KVM_SET_GSI_ROUTING, RAW, kvm_set_gsi_routing(kvm, argp))		\
+	X(KVM_CREATE_PIT, RAW, kvm_vm_create_pit(kvm, &old_pit))		\
+	X(KVM_CREATE_PIT2, RAW, kvm_vm_create_pit2(kvm, argp))			\
+	X(KVM_GET_PIT, RAW, kvm_vm_pit_state(kvm, argp, sizeof(struct kvm_pit_state), false)) \
+	X(KVM_SET_PIT, RAW, kvm_vm_pit_state(kvm, argp, sizeof(struct kvm_pit_state), true)) \
+	X(KVM_GET_PIT2, RAW, kvm_vm_pit_state(kvm, argp, sizeof(struct kvm_pit_state2), false)) \
+	X(KVM_SET_PIT2, RAW, kvm_vm_pit_state(kvm, argp, sizeof(struct kvm_pit_state2), true)) \
+	X(KVM_REINJECT_CONTROL, RAW, kvm_vm_reinject_control(kvm, argp))	\
+	X(KVM_IRQFD, FIXED, kvm_irqfd(kvm, buf))				\
+	X(KVM_IOEVENTFD, FIXED, kvm_ioeventfd(kvm, buf))			\
+	X(KVM_REGISTER_COALESCED_MMIO, FIXED, kvm_vm_coalesced_mmio(kvm, buf, true)) \
+	X(KVM_UNREGISTER_COALESCED_MMIO, FIXED, kvm_vm_coalesced_mmio(kvm, buf, false)) \
+	X(KVM_X86_SET_MSR_FILTER, FIXED, kvm_vm_set_msr_filter(kvm, buf))	\
+	X(KVM_CHECK_EXTENSION, RAW, kvm_check_extension(arg))			\
+	X(KVM_ENABLE_CAP, FIXED, kvm_vm_enable_cap(kvm, buf))			\
+	X(KVM_GET_STATS_FD, RAW, kvm_vm_get_stats_fd(kvm))
+
+#define VM_FN(cmd, kind, call)								\
+	static long vm_##cmd(void *kvm, void *buf, unsigned long arg, void __user *argp) \
+	{ return call; }
+#define VM_ROW(cmd, kind, call)	IOCTL_ROW(cmd, kind, vm_##cmd)
+
+VM_IOCTLS(VM_FN)
+static const struct kvm_ioctl vm_ioctls[] = { VM_IOCTLS(VM_ROW) };
 
 static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
+	const struct kvm_ioctl *row;
 	struct kvm *kvm = filp->private_data;
-	long r;
 
 	if (kvm->mm != current->mm || READ_ONCE(kvm->vm_bugged))
 		return -EIO;
-	switch (cmd) {
-	case KVM_CREATE_VCPU:
-		return kvm_vm_create_vcpu(kvm, arg);
-	case KVM_SET_USER_MEMORY_REGION:
-	case KVM_SET_MEMORY_REGION:
-	case KVM_SET_MEMORY_ALIAS:
-	case KVM_GET_DIRTY_LOG:
-	case KVM_CLEAR_DIRTY_LOG:
-		return kvm_vm_memory_ioctl(kvm, cmd, (void __user *)arg);
-	case KVM_SET_TSS_ADDR:
-		return kvm_vm_set_tss_addr(kvm, arg);
-	case KVM_GET_CLOCK:
-	case KVM_SET_CLOCK:
-		return kvm_vm_clock_ioctl(kvm, cmd, (void __user *)arg);
-	case KVM_SET_BOOT_CPU_ID:
-		return kvm_vm_set_boot_cpu(kvm, arg);
-	case KVM_SET_IDENTITY_MAP_ADDR:
-		return kvm_vm_set_identity_map(kvm, (void __user *)arg);
-	case KVM_SET_NR_MMU_PAGES:
-		return kvm_mmu_set_nr_pages(kvm, arg);
-	case KVM_GET_NR_MMU_PAGES:
-		return READ_ONCE(kvm->n_max_pages);
-	case KVM_GET_STATS_FD:
-		return kvm_vm_get_stats_fd(kvm);
-	case KVM_ENABLE_CAP:
-		return kvm_vm_enable_cap(kvm, (void __user *)arg);
-	case KVM_X86_SET_MSR_FILTER:
-		return kvm_vm_set_msr_filter(kvm, (void __user *)arg);
-	case KVM_CHECK_EXTENSION:
-		return kvm_check_extension(kvm, arg);
-	default:
-		r = kvm_irq_ioctl(kvm, cmd, arg);
-		return r == -ENOTTY ? kvm_io_ioctl(kvm, cmd, (void __user *)arg) : r;
-	}
+	row = find_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), cmd);
+	return row ? do_ioctl(row, kvm, arg, call_ioctl) : -ENOTTY;
 }
 
 #ifdef CONFIG_COMPAT
@@ -1028,44 +834,39 @@ static long kvm_dev_create_vm(unsigned long type)
 	return fd;
 }
 
-static long kvm_dev_mce_cap(void __user *arg)
+static long kvm_dev_get_mce_cap(u64 *cap)
 {
-	u64 cap = kvm_mce_cap_supported();
-
-	return copy_to_user(arg, &cap, sizeof(cap)) ? -EFAULT : 0;
+	*cap = kvm_mce_cap_supported();
+	return 0;
 }
+
+#define DEV_IOCTLS(X)								\
+	X(KVM_GET_API_VERSION, RAW, arg ? -EINVAL : KVM_API_VERSION)		\
+	X(KVM_CREATE_VM, RAW, kvm_dev_create_vm(arg))				\
+	X(KVM_CHECK_EXTENSION, RAW, kvm_check_extension(arg))			\
+	X(KVM_GET_VCPU_MMAP_SIZE, RAW, arg ? -EINVAL : KVM_VCPU_MMAP_PAGES * PAGE_SIZE) \
+	X(KVM_GET_MSR_INDEX_LIST, RAW, kvm_get_msr_index_list(argp))		\
+	X(KVM_GET_MSR_FEATURE_INDEX_LIST, RAW, kvm_get_msr_feature_index_list(argp)) \
+	X(KVM_GET_MSRS, RAW, kvm_dev_get_msrs(argp))				\
+	X(KVM_GET_SUPPORTED_CPUID, RAW, kvm_get_supported_cpuid(argp, false))	\
+	X(KVM_GET_EMULATED_CPUID, RAW, kvm_get_supported_cpuid(argp, true))	\
+	X(KVM_X86_GET_MCE_CAP_SUPPORTED, FIXED, kvm_dev_get_mce_cap(buf))	\
+	X(KVM_HAS_DEVICE_ATTR, FIXED, kvm_dev_has_attr(buf))			\
+	X(KVM_GET_DEVICE_ATTR, FIXED, kvm_dev_get_attr(buf))
+
+#define DEV_FN(cmd, kind, call)								\
+	static long dev_##cmd(void *obj, void *buf, unsigned long arg, void __user *argp) \
+	{ return call; }
+#define DEV_ROW(cmd, kind, call)	IOCTL_ROW(cmd, kind, dev_##cmd)
+
+DEV_IOCTLS(DEV_FN)
+static const struct kvm_ioctl dev_ioctls[] = { DEV_IOCTLS(DEV_ROW) };
 
 static long kvm_dev_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
-	void __user *argp = (void __user *)arg;
+	const struct kvm_ioctl *row = find_ioctl(dev_ioctls, ARRAY_SIZE(dev_ioctls), cmd);
 
-	switch (cmd) {
-	case KVM_GET_API_VERSION:
-		return arg ? -EINVAL : KVM_API_VERSION;
-	case KVM_CREATE_VM:
-		return kvm_dev_create_vm(arg);
-	case KVM_CHECK_EXTENSION:
-		return kvm_check_extension(NULL, arg);
-	case KVM_GET_VCPU_MMAP_SIZE:
-		return arg ? -EINVAL : KVM_VCPU_MMAP_PAGES * PAGE_SIZE;
-	case KVM_GET_MSR_INDEX_LIST:
-		return kvm_get_msr_index_list(argp);
-	case KVM_GET_MSR_FEATURE_INDEX_LIST:
-		return kvm_get_msr_feature_index_list(argp);
-	case KVM_GET_MSRS:
-		return kvm_dev_get_msrs(argp);
-	case KVM_GET_SUPPORTED_CPUID:
-		return kvm_get_supported_cpuid(argp, false);
-	case KVM_GET_EMULATED_CPUID:
-		return kvm_get_supported_cpuid(argp, true);
-	case KVM_X86_GET_MCE_CAP_SUPPORTED:
-		return kvm_dev_mce_cap(argp);
-	case KVM_HAS_DEVICE_ATTR:
-	case KVM_GET_DEVICE_ATTR:
-		return kvm_dev_attr(argp, cmd == KVM_GET_DEVICE_ATTR);
-	default:
-		return -ENOTTY;
-	}
+	return row ? do_ioctl(row, NULL, arg, call_ioctl) : -ENOTTY;
 }
 
 static struct file_operations kvm_dev_fops = {

@@ -123,7 +123,14 @@ static struct kvm_msr_filter_set *make_set(const struct kvm_msr_filter *filter)
 	return set;
 }
 
-static long set_filter(struct kvm *kvm, const struct kvm_msr_filter *filter)
+/**
+ * kvm_vm_set_msr_filter - KVM_X86_SET_MSR_FILTER
+ * @kvm: the VM
+ * @filter: as userspace gave it, its bitmaps still in userspace
+ *
+ * Return: 0, -EINVAL, -EFAULT, -ENOMEM.
+ */
+long kvm_vm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *filter)
 {
 	struct kvm_msr_filter_set *set, *old;
 
@@ -139,19 +146,6 @@ static long set_filter(struct kvm *kvm, const struct kvm_msr_filter *filter)
 	if (old)
 		call_srcu(&kvm->srcu, &old->rcu, free_set_rcu);
 	return 0;
-}
-
-/** kvm_vm_set_msr_filter - KVM_X86_SET_MSR_FILTER */
-long kvm_vm_set_msr_filter(struct kvm *kvm, void __user *arg)
-{
-	struct kvm_msr_filter *filter = memdup_user(arg, sizeof(*filter));
-	long r;
-
-	if (IS_ERR(filter))
-		return PTR_ERR(filter);
-	r = set_filter(kvm, filter);
-	kfree(filter);
-	return r;
 }
 
 #ifdef CONFIG_COMPAT
@@ -175,7 +169,7 @@ long kvm_vm_set_msr_filter_compat(struct kvm *kvm, void __user *arg)
 		filter->ranges[i].base = in->ranges[i].base;
 		filter->ranges[i].bitmap = (__force u8 *)compat_ptr(in->ranges[i].bitmap);
 	}
-	r = set_filter(kvm, filter);
+	r = kvm_vm_set_msr_filter(kvm, filter);
 out:
 	kfree(filter);
 	kfree(in);

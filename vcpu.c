@@ -657,3 +657,31 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 		set_thread_flag(TIF_SIGPENDING);
 	return r;
 }
+
+/**
+ * kvm_vcpu_set_signal_mask - KVM_SET_SIGNAL_MASK: signals blocked during KVM_RUN
+ * @vcpu: the vcpu, its mutex held
+ * @arg: the mask, as long as the kernel's sigset; NULL: KVM_RUN changes none
+ *
+ * Return: 0, -EFAULT, -EINVAL for another length.
+ */
+long kvm_vcpu_set_signal_mask(struct kvm_vcpu *vcpu, const void __user *arg)
+{
+	struct kvm_signal_mask mask;
+	sigset_t sigset;
+
+	if (!arg) {
+		vcpu->sigset_active = false;
+		return 0;
+	}
+	if (copy_from_user(&mask, arg, sizeof(mask)))
+		return -EFAULT;
+	if (mask.len != sizeof(sigset))
+		return -EINVAL;
+	if (copy_from_user(&sigset, arg + sizeof(mask), sizeof(sigset)))
+		return -EFAULT;
+	sigdelsetmask(&sigset, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	vcpu->sigset = sigset;
+	vcpu->sigset_active = true;
+	return 0;
+}

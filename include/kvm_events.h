@@ -23,6 +23,7 @@ int  kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu);
 long kvm_vcpu_get_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *ev);
 long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev);
 long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq);
+long kvm_vcpu_nmi(struct kvm_vcpu *vcpu);
 bool kvm_irq_pending(struct kvm_vcpu *vcpu);
 void kvm_inject_events(struct kvm_vcpu *vcpu);
 bool kvm_ready_for_interrupt(struct kvm_vcpu *vcpu);

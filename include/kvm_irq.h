@@ -103,6 +103,10 @@ int  kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config);
 void kvm_pit_destroy(struct kvm *kvm);
 int  kvm_pit_get_state(struct kvm *kvm, struct kvm_pit_state2 *state);
 int  kvm_pit_set_state(struct kvm *kvm, const struct kvm_pit_state2 *state);
+long kvm_vm_create_pit(struct kvm *kvm, const struct kvm_pit_config *config);
+long kvm_vm_create_pit2(struct kvm *kvm, const void __user *arg);
+long kvm_vm_pit_state(struct kvm *kvm, void __user *arg, unsigned int size, bool set);
+long kvm_vm_reinject_control(struct kvm *kvm, const void __user *arg);
 int  kvm_pit_reinject_control(struct kvm *kvm, const struct kvm_reinject_control *control);
 void kvm_pit_acked(struct kvm_pit *pit);
 void kvm_pit_unmasked(struct kvm_pit *pit);
@@ -121,6 +125,7 @@ int  kvm_set_irq(struct kvm *kvm, int source, u32 gsi, bool level);
 long kvm_set_gsi_routing(struct kvm *kvm, const struct kvm_irq_routing __user *routing);
 long kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi);
 long kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args);
+long kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args);
 void kvm_irqfd_release_all(struct kvm *kvm);
 /* An acknowledge (EOI) came for a chip's pin: resampling irqfds hear of it. */
 void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
@@ -128,8 +133,8 @@ void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
 void kvm_notify_unmasked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
 /* Does anyone want kvm_notify_acked_irq() for this pin? */
 bool kvm_irq_has_ack_listener(struct kvm *kvm, u32 irqchip, u32 pin);
-/* The VM's calls that are about interrupts; -ENOTTY: not one of them. */
-long kvm_irq_ioctl(struct kvm *kvm, unsigned int cmd, unsigned long arg);
+long kvm_vm_irq_line(struct kvm *kvm, struct kvm_irq_level *level);
+long kvm_vm_irqchip_state(struct kvm *kvm, struct kvm_irqchip __user *arg, bool set);
 int  kvm_irq_module_init(void);
 void kvm_irq_module_exit(void);
 
