@@ -82,13 +82,6 @@ int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_cpuid);
 
-int kvm_handle_rdtsc(struct kvm_vcpu *vcpu)
-{
-	kvm_edx_eax_write(vcpu, kvm_read_guest_tsc(vcpu));
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_rdtsc);
-
 /* No performance counters are offered: no ECX is valid. */
 int kvm_handle_rdpmc(struct kvm_vcpu *vcpu)
 {

@@ -380,7 +380,7 @@ static long kvm_vcpu_ioctl(struct file *filp, unsigned int cmd, unsigned long ar
 	struct kvm_vcpu *vcpu = filp->private_data;
 	const struct kvm_ioctl *row;
 
-	if (vcpu->kvm->mm != current->mm || READ_ONCE(vcpu->kvm->vm_bugged))
+	if (vcpu->kvm->mm != current->mm || READ_ONCE(vcpu->kvm->dead))
 		return -EIO;
 	if (cmd == KVM_RUN)
 		return vcpu_run_ioctl(vcpu, arg);
@@ -751,7 +751,7 @@ static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	const struct kvm_ioctl *row;
 	struct kvm *kvm = filp->private_data;
 
-	if (kvm->mm != current->mm || READ_ONCE(kvm->vm_bugged))
+	if (kvm->mm != current->mm || READ_ONCE(kvm->dead))
 		return -EIO;
 	row = find_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), cmd);
 	return row ? do_ioctl(row, kvm, arg, call_ioctl) : -ENOTTY;
@@ -766,7 +766,7 @@ static long kvm_vm_compat_ioctl(struct file *filp, unsigned int cmd, unsigned lo
 
 	if (cmd != KVM_X86_SET_MSR_FILTER_COMPAT)
 		return kvm_vm_ioctl(filp, cmd, (unsigned long)compat_ptr(arg));
-	if (kvm->mm != current->mm || READ_ONCE(kvm->vm_bugged))
+	if (kvm->mm != current->mm || READ_ONCE(kvm->dead))
 		return -EIO;
 	return kvm_vm_set_msr_filter_compat(kvm, compat_ptr(arg));
 }

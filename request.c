@@ -2,10 +2,14 @@
 /*
  * Requests, kicks and remote flushes: what every other file may call.
  */
+#define pr_fmt(fmt) "kvm: " fmt
+
 #include "kvm_host.h"
 #include "kvm_request.h"
 
 #include <linux/cpumask.h>
+#include <linux/export.h>
+#include <linux/printk.h>
 #include <linux/smp.h>
 
 #include "compat/cpu.h"
@@ -89,13 +93,27 @@ void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 	put_cpu();
 }
 
-void kvm_vm_dead(struct kvm *kvm)
+/**
+ * kvm_vm_dead - an internal error: this VM never runs again, the host goes on
+ * @kvm: the VM
+ * @reason: for the kernel's log; the first one is logged, with the caller
+ *
+ * Any context but NMI, with any locks.  Does not wait: vcpus are told to leave
+ * guest mode, and none enters it again.  KVM_RUN and all other calls on the VM
+ * and its vcpus fail with EIO from now on; closing them works.
+ */
+void kvm_vm_dead(struct kvm *kvm, const char *reason)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
-	WRITE_ONCE(kvm->vm_bugged, true);
-	kvm_make_all_vcpus_request(kvm, KVM_REQ_VM_DEAD);
-	kvm_for_each_vcpu(i, vcpu, kvm)
+	if (xchg(&kvm->dead, true))
+		return;
+	pr_err_ratelimited("the VM of process %d is dead, %pS: %s\n", kvm->creator,
+			   __builtin_return_address(0), reason);
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		kvm_make_request(KVM_REQ_VM_DEAD, vcpu);
 		kvm_vcpu_kick(vcpu);
+	}
 }
+EXPORT_SYMBOL_GPL(kvm_vm_dead);

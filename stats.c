@@ -6,6 +6,7 @@
  */
 #include "kvm_host.h"
 #include "kvm_main.h"
+#include "kvm_request.h"
 #include "kvm_stats.h"
 
 #include <linux/anon_inodes.h>
@@ -126,6 +127,19 @@ static ssize_t vm_read(struct file *file, char __user *buf, size_t count, loff_t
 	return print_value(vm_value(kvm, file->private_data), buf, count, pos);
 }
 
+/* Whatever is written: the VM dies as it would of an internal error, for tests of that. */
+static ssize_t die_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
+{
+	kvm_vm_dead(d_inode(file->f_path.dentry->d_parent)->i_private, "asked to, in debugfs");
+	return count;
+}
+
+static const struct file_operations die_fops = {
+	.open = simple_open,
+	.write = die_write,
+	.llseek = noop_llseek,
+};
+
 static const struct file_operations total_fops = {
 	.open = simple_open,
 	.read = total_read,
@@ -170,6 +184,7 @@ void kvm_stats_publish(struct kvm *kvm, int fd)
 		return;
 	d_inode(dir)->i_private = kvm;
 	create_files(dir, &vm_fops);
+	debugfs_create_file("die", 0200, dir, NULL, &die_fops);
 	kvm->debugfs_dentry = dir;
 }
 

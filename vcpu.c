@@ -358,7 +358,7 @@ static int handle_apic_requests(struct kvm_vcpu *vcpu)
 /* Everything in vcpu->requests but events.  As exit handlers. */
 static int handle_requests(struct kvm_vcpu *vcpu)
 {
-	if (kvm_check_request(KVM_REQ_VM_DEAD, vcpu))
+	if (test_bit(KVM_REQ_VM_DEAD, &vcpu->requests))
 		return -EIO;
 	if (kvm_check_request(KVM_REQ_NMI, vcpu))
 		handle_nmi_request(vcpu);
@@ -382,7 +382,6 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	kvm_check_request(KVM_REQ_OUTSIDE_GUEST, vcpu);
 	if (kvm_check_request(KVM_REQ_CLOCK_UPDATE, vcpu))
 		kvm_clock_update_guest(vcpu);
-	kvm_check_request(KVM_REQ_UNBLOCK, vcpu);
 	return vcpu->lapic ? handle_apic_requests(vcpu) : 1;
 }
 

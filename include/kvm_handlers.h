@@ -18,7 +18,6 @@ void kvm_halt_behind_step(struct kvm_vcpu *vcpu);
 int  kvm_handle_cpuid(struct kvm_vcpu *vcpu);
 int  kvm_handle_rdmsr(struct kvm_vcpu *vcpu);
 int  kvm_handle_wrmsr(struct kvm_vcpu *vcpu);
-int  kvm_handle_rdtsc(struct kvm_vcpu *vcpu);
 int  kvm_handle_rdpmc(struct kvm_vcpu *vcpu);
 int  kvm_handle_xsetbv(struct kvm_vcpu *vcpu);
 int  kvm_handle_wbinvd(struct kvm_vcpu *vcpu);

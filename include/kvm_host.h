@@ -139,10 +139,9 @@ enum {
 	KVM_REQ_SLOTS,		/* pass through an SRCU quiescent state */
 	KVM_REQ_EVENT,		/* look at injection again */
 	KVM_REQ_TRIPLE_FAULT,
-	KVM_REQ_VM_DEAD,
+	KVM_REQ_VM_DEAD,	/* never cleared: no entry any more */
 	KVM_REQ_OUTSIDE_GUEST,	/* just leave guest mode */
 	KVM_REQ_CLOCK_UPDATE,
-	KVM_REQ_UNBLOCK,
 	KVM_REQ_INTERCEPTS,	/* MSR filters or quirks changed: ops->update_intercepts */
 	KVM_REQ_NMI,		/* vcpu->nmi_queued, from other threads */
 	KVM_REQ_SCAN_IOAPIC,	/* who must hear of which EOI */
@@ -366,7 +365,6 @@ struct kvm_vcpu {
 	bool spinning;			/* gives way, as the guest waits for another vcpu */
 	int last_cpu;			/* loaded on before */
 	bool launched;			/* has run once */
-	bool immediate_event;		/* an injection could not be done: window asked */
 	u64 hflags;
 
 	struct kvm_mmu mmu;
@@ -435,7 +433,6 @@ struct kvm_vcpu {
 
 	/* Time. */
 	u64 tsc_offset;
-	u64 last_host_tsc;
 	u32 virtual_tsc_khz;
 
 	sigset_t sigset;
@@ -488,9 +485,8 @@ struct kvm {
 
 	struct xarray vcpus;		/* by index; published last */
 	atomic_t online_vcpus;
-	int created_vcpus;		/* lock */
 	int last_boosted;		/* index of the vcpu that a spinning one let go on, a hint */
-	bool vm_bugged;
+	bool dead;			/* an internal error: every call but close fails with EIO */
 	refcount_t users;		/* the VM fd and each vcpu fd */
 
 	/* shadow pages (mmu.c), all under mmu_lock */
