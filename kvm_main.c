@@ -200,60 +200,48 @@ static struct notifier_block kvm_reboot_notifier = {
  * whose size and direction the call's number tells is in buf, copied in before
  * and out after.  RAW: the number arg, or argp to what varies in size.
  */
-enum { RAW, FIXED };
+enum ioctl_kind { UNKNOWN, RAW, FIXED };
 
-struct kvm_ioctl {
-	unsigned int cmd;
-	int kind;
-	long (*fn)(void *obj, void *buf, unsigned long arg, void __user *argp);
-};
+#define CASE_KIND(cmd, kind, call)						\
+	case cmd:								\
+		BUILD_BUG_ON((kind) == FIXED && !_IOC_SIZE(cmd));		\
+		return kind;
+#define CASE_CALL(cmd, kind, call)						\
+	case cmd:								\
+		return call;
 
-#define IOCTL_ROW(cmd, kind, fn) \
-	{ cmd, (kind) + BUILD_BUG_ON_ZERO((kind) == FIXED && !_IOC_SIZE(cmd)), fn },
+/* Runs a row, with what locks it wants; @buf is a FIXED one's. */
+typedef long (*ioctl_fn)(void *obj, unsigned int cmd, void *buf, unsigned long arg);
 
-static const struct kvm_ioctl *find_ioctl(const struct kvm_ioctl *rows, int n, unsigned int cmd)
+/* Copy in, call, copy out. */
+static long do_ioctl(enum ioctl_kind kind, ioctl_fn fn, void *obj, unsigned int cmd,
+		     unsigned long arg)
 {
-	int i;
-
-	for (i = 0; i < n; i++)
-		if (rows[i].cmd == cmd)
-			return &rows[i];
-	return NULL;
-}
-
-/* Copy in, call, copy out.  @call runs the row, with what locks it wants. */
-static long do_ioctl(const struct kvm_ioctl *row, void *obj, unsigned long arg,
-		     long (*call)(const struct kvm_ioctl *row, void *obj, void *buf,
-				  unsigned long arg))
-{
-	unsigned int size = _IOC_SIZE(row->cmd);
+	unsigned int size = _IOC_SIZE(cmd);
 	void __user *argp = (void __user *)arg;
 	u64 small[16];
 	void *buf = small;
 	long r = -EFAULT;
 
-	if (row->kind == RAW)
-		return call(row, obj, NULL, arg);
+	if (kind == UNKNOWN)
+		return -ENOTTY;
+	if (kind == RAW)
+		return fn(obj, cmd, NULL, arg);
 	if (size > sizeof(small))
 		buf = kmalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return -ENOMEM;
-	if (!(_IOC_DIR(row->cmd) & _IOC_WRITE))
+	if (!(_IOC_DIR(cmd) & _IOC_WRITE))
 		memset(buf, 0, size);
 	else if (copy_from_user(buf, argp, size))
 		goto out;
-	r = call(row, obj, buf, arg);
-	if (r >= 0 && (_IOC_DIR(row->cmd) & _IOC_READ) && copy_to_user(argp, buf, size))
+	r = fn(obj, cmd, buf, arg);
+	if (r >= 0 && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(argp, buf, size))
 		r = -EFAULT;
 out:
 	if (buf != small)
 		kfree(buf);
 	return r;
-}
-
-static long call_ioctl(const struct kvm_ioctl *row, void *obj, void *buf, unsigned long arg)
-{
-	return row->fn(obj, buf, arg, (void __user *)arg);
 }
 
 /*
@@ -322,15 +310,25 @@ static long kvm_vcpu_set_tsc_khz(struct kvm_vcpu *vcpu, unsigned long khz)
 	X(KVM_KVMCLOCK_CTRL, RAW, kvm_vcpu_kvmclock_ctrl(vcpu))			\
 	X(KVM_GET_STATS_FD, RAW, kvm_vcpu_get_stats_fd(vcpu))
 
-#define VCPU_FN(cmd, kind, call)							\
-	static long vcpu_##cmd(void *vcpu, void *buf, unsigned long arg, void __user *argp) \
-	{ return call; }
-#define VCPU_ROW(cmd, kind, call)	IOCTL_ROW(cmd, kind, vcpu_##cmd)
+static enum ioctl_kind vcpu_ioctl_kind(unsigned int cmd)
+{
+	switch (cmd) {
+	VCPU_IOCTLS(CASE_KIND)
+	}
+	return UNKNOWN;
+}
 
-VCPU_IOCTLS(VCPU_FN)
-static const struct kvm_ioctl vcpu_ioctls[] = { VCPU_IOCTLS(VCPU_ROW) };
+static long vcpu_ioctl_call(struct kvm_vcpu *vcpu, unsigned int cmd, void *buf, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
 
-static long call_vcpu_ioctl(const struct kvm_ioctl *row, void *obj, void *buf, unsigned long arg)
+	switch (cmd) {
+	VCPU_IOCTLS(CASE_CALL)
+	}
+	return -ENOTTY;
+}
+
+static long vcpu_ioctl_locked(void *obj, unsigned int cmd, void *buf, unsigned long arg)
 {
 	struct kvm_vcpu *vcpu = obj;
 	long r;
@@ -339,7 +337,7 @@ static long call_vcpu_ioctl(const struct kvm_ioctl *row, void *obj, void *buf, u
 		return -EINTR;
 	kvm_vcpu_load(vcpu);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-	r = call_ioctl(row, vcpu, buf, arg);
+	r = vcpu_ioctl_call(vcpu, cmd, buf, arg);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 	kvm_vcpu_put(vcpu);
 	mutex_unlock(&vcpu->mutex);
@@ -378,16 +376,14 @@ static long vcpu_run_ioctl(struct kvm_vcpu *vcpu, unsigned long arg)
 static long kvm_vcpu_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
 	struct kvm_vcpu *vcpu = filp->private_data;
-	const struct kvm_ioctl *row;
 
 	if (vcpu->kvm->mm != current->mm || READ_ONCE(vcpu->kvm->dead))
 		return -EIO;
 	if (cmd == KVM_RUN)
 		return vcpu_run_ioctl(vcpu, arg);
-	row = find_ioctl(vcpu_ioctls, ARRAY_SIZE(vcpu_ioctls), cmd);
-	if (!row)
-		return cmd == KVM_DEBUG_GUEST ? -EINVAL : -ENOTTY;
-	return do_ioctl(row, vcpu, arg, call_vcpu_ioctl);
+	if (cmd == KVM_DEBUG_GUEST)
+		return -EINVAL;
+	return do_ioctl(vcpu_ioctl_kind(cmd), vcpu_ioctl_locked, vcpu, cmd, arg);
 }
 
 static vm_fault_t kvm_vcpu_fault(struct vm_fault *vmf)
@@ -700,7 +696,7 @@ static long kvm_vm_get_nr_mmu_pages(struct kvm *kvm)
 /* KVM_CREATE_PIT has no argument; its PIT answers at port 0x61, too. */
 static const struct kvm_pit_config old_pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
-/* The often used ones first.  memslot.c's functions take slots_lock themselves. */
+/* memslot.c's functions take slots_lock themselves. */
 #define VM_IOCTLS(X)								\
 	X(KVM_IRQ_LINE, FIXED, kvm_vm_irq_line(kvm, buf))			\
 	X(KVM_IRQ_LINE_STATUS, FIXED, kvm_vm_irq_line(kvm, buf))		\
@@ -738,23 +734,32 @@ static const struct kvm_pit_config old_pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	X(KVM_ENABLE_CAP, FIXED, kvm_vm_enable_cap(kvm, buf))			\
 	X(KVM_GET_STATS_FD, RAW, kvm_vm_get_stats_fd(kvm))
 
-#define VM_FN(cmd, kind, call)								\
-	static long vm_##cmd(void *kvm, void *buf, unsigned long arg, void __user *argp) \
-	{ return call; }
-#define VM_ROW(cmd, kind, call)	IOCTL_ROW(cmd, kind, vm_##cmd)
+static enum ioctl_kind vm_ioctl_kind(unsigned int cmd)
+{
+	switch (cmd) {
+	VM_IOCTLS(CASE_KIND)
+	}
+	return UNKNOWN;
+}
 
-VM_IOCTLS(VM_FN)
-static const struct kvm_ioctl vm_ioctls[] = { VM_IOCTLS(VM_ROW) };
+static long vm_ioctl_call(void *obj, unsigned int cmd, void *buf, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+	struct kvm *kvm = obj;
+
+	switch (cmd) {
+	VM_IOCTLS(CASE_CALL)
+	}
+	return -ENOTTY;
+}
 
 static long kvm_vm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
-	const struct kvm_ioctl *row;
 	struct kvm *kvm = filp->private_data;
 
 	if (kvm->mm != current->mm || READ_ONCE(kvm->dead))
 		return -EIO;
-	row = find_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), cmd);
-	return row ? do_ioctl(row, kvm, arg, call_ioctl) : -ENOTTY;
+	return do_ioctl(vm_ioctl_kind(cmd), vm_ioctl_call, kvm, cmd, arg);
 }
 
 #ifdef CONFIG_COMPAT
@@ -854,19 +859,27 @@ static long kvm_dev_get_mce_cap(u64 *cap)
 	X(KVM_HAS_DEVICE_ATTR, FIXED, kvm_dev_has_attr(buf))			\
 	X(KVM_GET_DEVICE_ATTR, FIXED, kvm_dev_get_attr(buf))
 
-#define DEV_FN(cmd, kind, call)								\
-	static long dev_##cmd(void *obj, void *buf, unsigned long arg, void __user *argp) \
-	{ return call; }
-#define DEV_ROW(cmd, kind, call)	IOCTL_ROW(cmd, kind, dev_##cmd)
+static enum ioctl_kind dev_ioctl_kind(unsigned int cmd)
+{
+	switch (cmd) {
+	DEV_IOCTLS(CASE_KIND)
+	}
+	return UNKNOWN;
+}
 
-DEV_IOCTLS(DEV_FN)
-static const struct kvm_ioctl dev_ioctls[] = { DEV_IOCTLS(DEV_ROW) };
+static long dev_ioctl_call(void *obj, unsigned int cmd, void *buf, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+
+	switch (cmd) {
+	DEV_IOCTLS(CASE_CALL)
+	}
+	return -ENOTTY;
+}
 
 static long kvm_dev_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
-	const struct kvm_ioctl *row = find_ioctl(dev_ioctls, ARRAY_SIZE(dev_ioctls), cmd);
-
-	return row ? do_ioctl(row, NULL, arg, call_ioctl) : -ENOTTY;
+	return do_ioctl(dev_ioctl_kind(cmd), dev_ioctl_call, NULL, cmd, arg);
 }
 
 static struct file_operations kvm_dev_fops = {
