@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/kvm, VM and vcpu file descriptors, ioctl dispatch, vendor registration,
- * and switching virtualization on and off on each CPU.
+ * /dev/kvm, VM and vcpu file descriptors, the dispatch of their ioctls, module
+ * and vendor registration.
  */
 #define pr_fmt(fmt) "kvm: " fmt
 
@@ -10,39 +10,28 @@
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
 #include "kvm_debug.h"
-#include "kvm_emulate.h"
 #include "kvm_events.h"
 #include "kvm_fpu.h"
+#include "kvm_hardware.h"
 #include "kvm_irq.h"
 #include "kvm_lapic.h"
-#include "kvm_main.h"
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
-#include "kvm_request.h"
 #include "kvm_stats.h"
 #include "kvm_vcpu.h"
+#include "kvm_vm.h"
 
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
-#include <linux/cpu.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/mman.h>
 #include <linux/pid.h>
-#include <linux/reboot.h>
-#include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
-#include <linux/sched/stat.h>
-#include <linux/seq_file.h>
-#include <linux/smp.h>
 #include <linux/uaccess.h>
-
-#include "compat/cpu.h"
 
 MODULE_AUTHOR("The kvm module's authors");
 MODULE_DESCRIPTION("Kernel-based Virtual Machine: core");
@@ -57,140 +46,6 @@ EXPORT_SYMBOL_GPL(kvm_ops);
 #define DEFINE_CALL(op) \
 	DEFINE_STATIC_CALL_NULL(kvm_##op, *((struct kvm_arch_ops *)NULL)->op);
 KVM_HOT_OPS(DEFINE_CALL)
-
-static enum cpuhp_state kvm_cpuhp_state;
-
-/* Protects the usage count; inside cpus_read_lock(). */
-static DEFINE_MUTEX(kvm_lock);
-
-/*
- * VMs that keep virtualization switched on.  Written under kvm_lock inside
- * cpus_read_lock(), so the hotplug callbacks may read it bare.
- */
-static int kvm_usage_count;
-static bool kvm_going_down;		/* reboot: never switch on again */
-DEFINE_PER_CPU(bool, kvm_hw_enabled);
-
-/*
- * ---- switching virtualization on and off ----
- */
-
-static int hardware_enable_this_cpu(void)
-{
-	unsigned long flags;
-	int r = 0;
-
-	local_irq_save(flags);
-	if (!__this_cpu_read(kvm_hw_enabled)) {
-		r = kvm_ops.hardware_enable();
-		if (!r)
-			__this_cpu_write(kvm_hw_enabled, true);
-	}
-	local_irq_restore(flags);
-	return r;
-}
-
-static void hardware_disable_this_cpu(void *unused)
-{
-	unsigned long flags;
-
-	local_irq_save(flags);
-	if (__this_cpu_read(kvm_hw_enabled)) {
-		__this_cpu_write(kvm_hw_enabled, false);
-		kvm_ops.hardware_disable();
-	}
-	local_irq_restore(flags);
-}
-
-static void hardware_enable_ipi(void *failed)
-{
-	int r = hardware_enable_this_cpu();
-
-	if (r)
-		atomic_cmpxchg((atomic_t *)failed, 0, r);
-}
-
-/* One more VM: the first switches every CPU on, or none.  0, -EBUSY, -EIO. */
-static int hardware_get(void)
-{
-	atomic_t failed = ATOMIC_INIT(0);
-	int r = 0;
-
-	cpus_read_lock();
-	mutex_lock(&kvm_lock);
-	if (kvm_going_down) {
-		r = -EIO;
-	} else if (!kvm_usage_count) {
-		on_each_cpu(hardware_enable_ipi, &failed, 1);
-		r = atomic_read(&failed);
-		if (r)
-			on_each_cpu(hardware_disable_this_cpu, NULL, 1);
-	}
-	if (!r)
-		kvm_usage_count++;
-	mutex_unlock(&kvm_lock);
-	cpus_read_unlock();
-	return r;
-}
-
-static void hardware_put(void)
-{
-	cpus_read_lock();
-	mutex_lock(&kvm_lock);
-	if (!--kvm_usage_count)
-		on_each_cpu(hardware_disable_this_cpu, NULL, 1);
-	mutex_unlock(&kvm_lock);
-	cpus_read_unlock();
-}
-
-static int kvm_cpu_online(unsigned int cpu)
-{
-	int r;
-
-	if (!kvm_usage_count || kvm_going_down)
-		return 0;
-	r = hardware_enable_this_cpu();
-	if (r)
-		pr_err("CPU %u has no usable virtualization (%d): no vcpu will run on it\n",
-		       cpu, r);
-	return 0;
-}
-
-static int kvm_cpu_offline(unsigned int cpu)
-{
-	hardware_disable_this_cpu(NULL);
-	return 0;
-}
-
-/* The last CPU, interrupts off; hotplug has dealt with the others. */
-static int kvm_suspend(void)
-{
-	hardware_disable_this_cpu(NULL);
-	return 0;
-}
-
-static void kvm_resume(void)
-{
-	if (kvm_usage_count && !kvm_going_down && hardware_enable_this_cpu())
-		pr_err("no virtualization after resume on CPU %d\n", smp_processor_id());
-}
-
-KVM_DEFINE_SYSCORE(kvm_syscore, kvm_suspend, kvm_resume);
-
-/*
- * Firmware and kexec want CPUs without VMX or SVM on.  A vcpu that still runs
- * sees kvm_hw_enabled false before its next entry and stops.
- */
-static int kvm_reboot(struct notifier_block *nb, unsigned long val, void *v)
-{
-	kvm_going_down = true;
-	on_each_cpu(hardware_disable_this_cpu, NULL, 1);
-	return NOTIFY_OK;
-}
-
-static struct notifier_block kvm_reboot_notifier = {
-	.notifier_call = kvm_reboot,
-};
 
 /*
  * ---- dispatch ----
@@ -431,117 +286,6 @@ static struct file_operations kvm_vcpu_fops = {
 	.mmap = kvm_vcpu_mmap,
 	.llseek = noop_llseek,
 };
-
-/*
- * ---- VM: life ----
- */
-
-static void kvm_destroy_vcpus(struct kvm *kvm)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-
-	/* Roots first: they hold shadow pages of the whole VM. */
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		kvm_mmu_unload(vcpu);
-	kvm_stats_retire(kvm);
-	xa_for_each(&kvm->vcpus, i, vcpu) {
-		xa_erase(&kvm->vcpus, i);
-		kvm_vcpu_destroy(vcpu);
-	}
-	xa_destroy(&kvm->vcpus);
-}
-
-static void kvm_destroy_vm(struct kvm *kvm)
-{
-	struct mm_struct *mm = kvm->mm;
-
-	kvm_slots_stop(kvm);
-	kvm_io_stop_vm(kvm);
-	kvm_irq_stop_vm(kvm);
-	kvm_destroy_vcpus(kvm);
-	if (kvm_ops.vm_destroy)
-		kvm_ops.vm_destroy(kvm);
-	kvm_mmu_destroy_vm(kvm);
-	kvm_slots_destroy(kvm);
-	kvm_msr_filter_destroy(kvm);
-	kvm_irq_destroy_vm(kvm);
-	kvm_io_destroy_vm(kvm);
-	kvm_lapic_destroy_vm(kvm);
-	cleanup_srcu_struct(&kvm->srcu);
-	kvfree(kvm);
-	hardware_put();
-	mmdrop(mm);
-}
-
-/** kvm_put - one file less: the last takes the VM with it */
-void kvm_put(struct kvm *kvm)
-{
-	if (refcount_dec_and_test(&kvm->users))
-		kvm_destroy_vm(kvm);
-}
-
-static struct kvm *kvm_create_vm(void)
-{
-	struct kvm *kvm = kvzalloc(kvm_ops.vm_size, GFP_KERNEL_ACCOUNT);
-	int r;
-
-	if (!kvm)
-		return ERR_PTR(-ENOMEM);
-	spin_lock_init(&kvm->mmu_lock);
-	mutex_init(&kvm->slots_lock);
-	mutex_init(&kvm->lock);
-	mutex_init(&kvm->lapic_map_lock);
-	raw_spin_lock_init(&kvm->tsc_lock);
-	address_space_init_once(&kvm->mapping);
-	refcount_set(&kvm->users, 1);
-	xa_init(&kvm->vcpus);
-	kvm->creator = task_pid_nr(current);
-	kvm->mm = current->mm;
-	mmgrab(kvm->mm);
-	kvm_clock_init_vm(kvm);
-
-	kvm_irq_init_vm(kvm);
-	r = kvm_io_init_vm(kvm);
-	if (r)
-		goto out_kvm;
-	r = init_srcu_struct(&kvm->srcu);
-	if (r)
-		goto out_io;
-	r = hardware_get();
-	if (r)
-		goto out_srcu;
-	r = kvm_mmu_init_vm(kvm);
-	if (r)
-		goto out_hardware;
-	if (kvm_ops.vm_init) {
-		r = kvm_ops.vm_init(kvm);
-		if (r)
-			goto out_mmu;
-	}
-	/* Last: from here on the mmu notifier may call. */
-	r = kvm_slots_init(kvm);
-	if (r)
-		goto out_vendor;
-	kvm_stats_add(kvm);
-	return kvm;
-
-out_vendor:
-	if (kvm_ops.vm_destroy)
-		kvm_ops.vm_destroy(kvm);
-out_mmu:
-	kvm_mmu_destroy_vm(kvm);
-out_hardware:
-	hardware_put();
-out_srcu:
-	cleanup_srcu_struct(&kvm->srcu);
-out_io:
-	kvm_io_destroy_vm(kvm);
-out_kvm:
-	mmdrop(kvm->mm);
-	kvfree(kvm);
-	return ERR_PTR(r);
-}
 
 /*
  * ---- VM: ioctls ----
@@ -940,14 +684,9 @@ int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 		goto out_hardware;
 	kvm_cpuid_module_init();
 	kvm_msr_module_init();
-
-	r = cpuhp_setup_state_nocalls(KVM_CPUHP_STATE, "kvm:online", kvm_cpu_online,
-				      kvm_cpu_offline);
-	if (r < 0)
+	r = kvm_hardware_init();
+	if (r)
 		goto out_cache;
-	kvm_cpuhp_state = r > 0 ? r : KVM_CPUHP_STATE;
-	register_reboot_notifier(&kvm_reboot_notifier);
-	kvm_register_syscore(&kvm_syscore);
 	set_fops_owner(owner);
 	/* Patches the scheduler's code: with each first VM that would be costly. */
 	preempt_notifier_inc();
@@ -958,9 +697,7 @@ int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 
 out_notifiers:
 	preempt_notifier_dec();
-	kvm_unregister_syscore(&kvm_syscore);
-	unregister_reboot_notifier(&kvm_reboot_notifier);
-	cpuhp_remove_state_nocalls(kvm_cpuhp_state);
+	kvm_hardware_exit();
 out_cache:
 	kvm_vcpu_module_exit();
 out_hardware:
@@ -976,9 +713,7 @@ void kvm_exit_arch(void)
 {
 	misc_deregister(&kvm_dev);
 	preempt_notifier_dec();
-	kvm_unregister_syscore(&kvm_syscore);
-	unregister_reboot_notifier(&kvm_reboot_notifier);
-	cpuhp_remove_state_nocalls(kvm_cpuhp_state);
+	kvm_hardware_exit();
 	kvm_vcpu_module_exit();
 	kvm_ops.hardware_unsetup();
 	memset(&kvm_ops, 0, sizeof(kvm_ops));

@@ -5,7 +5,7 @@
  * that KVM_GET_STATS_FD opens; and where the tracepoints are made.
  */
 #include "kvm_host.h"
-#include "kvm_main.h"
+#include "kvm_vm.h"
 #include "kvm_request.h"
 #include "kvm_stats.h"
 

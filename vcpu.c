@@ -14,7 +14,7 @@
 #include "kvm_fpu.h"
 #include "kvm_handlers.h"
 #include "kvm_lapic.h"
-#include "kvm_main.h"
+#include "kvm_hardware.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
 #include "kvm_pv.h"
