@@ -11,6 +11,7 @@
 #include "kvm_lapic.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
+#include "trace.h"
 
 #include <linux/export.h>
 #include <linux/static_call.h>
@@ -284,10 +285,10 @@ static bool ack_irq(struct kvm_vcpu *vcpu)
 }
 
 /*
- * With the 8259 in the kernel userspace has no interrupts to wait with, nor
- * while LINT0 does not let its own through.
+ * With the 8259 in the kernel userspace has no pending interrupts, nor while
+ * LINT0 does not let its own through.
  */
-bool kvm_userspace_wants_irq(struct kvm_vcpu *vcpu)
+static bool userspace_wants_irq(struct kvm_vcpu *vcpu)
 {
 	return unlikely(READ_ONCE(vcpu->run->request_interrupt_window)) &&
 	       vcpu->kvm->irqchip_mode != KVM_IRQCHIP_FULL &&
@@ -358,22 +359,43 @@ void kvm_inject_events(struct kvm_vcpu *vcpu)
 	}
 	if (irq_to_inject(vcpu))
 		inject_irq(vcpu, busy);
-	if (kvm_userspace_wants_irq(vcpu))
+	if (userspace_wants_irq(vcpu))
 		kvm_ops.enable_irq_window(vcpu);
 	if (vcpu->lapic)
 		update_cr8_intercept(vcpu);
+	if (trace_kvm_inj_virq_enabled() && ev->irq.injected)
+		trace_kvm_inj_virq(ev->irq.nr, ev->irq.soft, ev->irq.again);
 }
 
-/* Would KVM_INTERRUPT's vector be taken at once? */
+/**
+ * kvm_ready_for_interrupt - would KVM_INTERRUPT's vector be taken at once?
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: kvm_run's answer, which is for userspace's 8259.
+ */
 bool kvm_ready_for_interrupt(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
 
-	/* kvm_run's answer is for userspace's 8259. */
 	if (vcpu->lapic && !kvm_lapic_accepts_pic(vcpu))
 		return false;
 	return !ev->irq.pending && !ev->irq.injected && !ev->exception.pending &&
 	       !ev->exception.injected && !ev->nmi_injected && kvm_call(irq_allowed)(vcpu);
+}
+
+/**
+ * kvm_irq_window_exit - userspace asked for an interrupt window: is it open?
+ * @vcpu: the vcpu, loaded, kvm_run's request_interrupt_window set
+ *
+ * Return: true for KVM_EXIT_IRQ_WINDOW_OPEN.
+ */
+bool kvm_irq_window_exit(struct kvm_vcpu *vcpu)
+{
+	if (!userspace_wants_irq(vcpu) || !kvm_ready_for_interrupt(vcpu))
+		return false;
+	vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+	vcpu->stat.request_irq_exits++;
+	return true;
 }
 
 /*

@@ -485,12 +485,8 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	if (unlikely(vcpu->pv.vapic_addr))
 		kvm_vapic_to_guest(vcpu);
 	preempt_disable();
-	if (kvm_check_request(KVM_REQ_EVENT, vcpu)) {
+	if (kvm_check_request(KVM_REQ_EVENT, vcpu))
 		kvm_inject_events(vcpu);
-		if (trace_kvm_inj_virq_enabled() && vcpu->events.irq.injected)
-			trace_kvm_inj_virq(vcpu->events.irq.nr, vcpu->events.irq.soft,
-					   vcpu->events.irq.again);
-	}
 	ran = enter_guest(vcpu);
 	if (unlikely(!ran)) {
 		kvm_ops.cancel_injection(vcpu);
@@ -532,11 +528,6 @@ static int handle_thread_work(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-static bool userspace_wants_window(struct kvm_vcpu *vcpu)
-{
-	return kvm_userspace_wants_irq(vcpu) && kvm_ready_for_interrupt(vcpu);
-}
-
 static int run_loop(struct kvm_vcpu *vcpu)
 {
 	int r;
@@ -548,11 +539,9 @@ static int run_loop(struct kvm_vcpu *vcpu)
 			r = vcpu_wait(vcpu);
 		if (r <= 0)
 			return r;
-		if (unlikely(userspace_wants_window(vcpu))) {
-			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
-			vcpu->stat.request_irq_exits++;
+		if (unlikely(READ_ONCE(vcpu->run->request_interrupt_window)) &&
+		    kvm_irq_window_exit(vcpu))
 			return 0;
-		}
 		if (unlikely(__xfer_to_guest_mode_work_pending())) {
 			r = handle_thread_work(vcpu);
 			if (r <= 0)

@@ -27,6 +27,6 @@ long kvm_vcpu_nmi(struct kvm_vcpu *vcpu);
 bool kvm_irq_pending(struct kvm_vcpu *vcpu);
 void kvm_inject_events(struct kvm_vcpu *vcpu);
 bool kvm_ready_for_interrupt(struct kvm_vcpu *vcpu);
-bool kvm_userspace_wants_irq(struct kvm_vcpu *vcpu);
+bool kvm_irq_window_exit(struct kvm_vcpu *vcpu);
 
 #endif
