@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Exceptions, interrupts and NMIs: raised, requeued after an exit that
- * interrupted their delivery, injected, and as userspace saves and restores
- * them; and how an exit's instruction ends: skipping it, single steps, HLT.
+ * Exceptions, interrupts and NMIs: how they are raised, requeued after an exit
+ * that interrupted their delivery, and injected; how userspace saves and restores
+ * them; and how an instruction that exited ends: skipped, single-stepped, halted.
+ *
+ * An event is pending once it is raised, and injected once it is in the
+ * hardware for the next entry.  If that entry's exit interrupts the delivery, it
+ * is requeued: it stays injected, and comes first at the next entry.
  */
 #include "kvm_host.h"
 #include "kvm_debug.h"
 #include "kvm_events.h"
-#include "kvm_handlers.h"
 #include "kvm_lapic.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
@@ -46,9 +49,9 @@ static void set_exception(struct kvm_vcpu *vcpu, const struct kvm_queued_excepti
 }
 
 /*
- * An exception while another is being delivered: both in turn, a double
- * fault, or shutdown (APM 2 "#DF—Double-Fault Exception", SDM 3A
- * "Interrupt 8—Double Fault Exception (#DF)").
+ * An exception while another is being delivered: both are delivered in turn, or
+ * a double fault, or the processor shuts down (APM 2 "#DF—Double-Fault Exception",
+ * SDM 3A "Interrupt 8—Double Fault Exception (#DF)").
  */
 static void raise_exception(struct kvm_vcpu *vcpu, const struct kvm_queued_exception *ex)
 {
@@ -75,19 +78,31 @@ static void raise_exception(struct kvm_vcpu *vcpu, const struct kvm_queued_excep
 		set_exception(vcpu, &df);
 		return;
 	}
-	/* The first one's instruction will raise it again. */
+	/* The first one is raised again when its instruction is restarted. */
 	cur->injected = false;
 	set_exception(vcpu, ex);
 }
 
-/** kvm_queue_exception - the guest gets an exception without an error code */
+/**
+ * kvm_queue_exception - raise an exception without an error code
+ * @vcpu: the vcpu, loaded
+ * @vector: X86_TRAP_*
+ *
+ * It becomes pending, or, with one pending or injected already, what the two
+ * make together: a double fault, or shutdown.
+ */
 void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 vector)
 {
 	raise_exception(vcpu, &(struct kvm_queued_exception){ .vector = vector });
 }
 EXPORT_SYMBOL_GPL(kvm_queue_exception);
 
-/** kvm_queue_exception_e - the guest gets an exception with an error code */
+/**
+ * kvm_queue_exception_e - raise an exception with an error code
+ * @vcpu: the vcpu, loaded
+ * @vector: X86_TRAP_*
+ * @error_code: as the guest finds it on its stack
+ */
 void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 vector, u32 error_code)
 {
 	raise_exception(vcpu, &(struct kvm_queued_exception){
@@ -95,7 +110,12 @@ void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 vector, u32 error_code)
 }
 EXPORT_SYMBOL_GPL(kvm_queue_exception_e);
 
-/** kvm_queue_exception_p - #DB with the DR6 bits that it sets when delivered */
+/**
+ * kvm_queue_exception_p - raise an exception that changes a register when it is delivered
+ * @vcpu: the vcpu, loaded
+ * @vector: X86_TRAP_DB
+ * @payload: the bits of DR6 that it sets
+ */
 void kvm_queue_exception_p(struct kvm_vcpu *vcpu, u8 vector, unsigned long payload)
 {
 	raise_exception(vcpu, &(struct kvm_queued_exception){
@@ -103,6 +123,11 @@ void kvm_queue_exception_p(struct kvm_vcpu *vcpu, u8 vector, unsigned long paylo
 }
 EXPORT_SYMBOL_GPL(kvm_queue_exception_p);
 
+/**
+ * kvm_inject_gp - raise #GP
+ * @vcpu: the vcpu, loaded
+ * @error_code: a selector, or 0
+ */
 void kvm_inject_gp(struct kvm_vcpu *vcpu, u32 error_code)
 {
 	kvm_queue_exception_e(vcpu, X86_TRAP_GP, error_code);
@@ -110,9 +135,10 @@ void kvm_inject_gp(struct kvm_vcpu *vcpu, u32 error_code)
 EXPORT_SYMBOL_GPL(kvm_inject_gp);
 
 /**
- * kvm_inject_page_fault - the guest gets the exception that a walk found
+ * kvm_inject_page_fault - raise the exception that a walk of the guest's tables found
  * @vcpu: the vcpu, loaded
- * @ex: #PF, or #GP and #SS from segment and canonical checks
+ * @ex: #PF, which sets CR2 when it is delivered, or #GP and #SS from segment
+ *	and canonical checks
  */
 void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_exception *ex)
 {
@@ -131,7 +157,13 @@ void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_exception *ex
 }
 EXPORT_SYMBOL_GPL(kvm_inject_page_fault);
 
-/* One NMI waits, one more is latched behind the one being handled. */
+/**
+ * kvm_inject_nmi - raise an NMI
+ * @vcpu: the vcpu, loaded
+ *
+ * One may be pending while another is handled; with none handled, a second one
+ * is latched behind the first (SDM 3A "Handling Multiple NMIs").  More are lost.
+ */
 void kvm_inject_nmi(struct kvm_vcpu *vcpu)
 {
 	unsigned int limit = kvm_ops.get_nmi_mask(vcpu) || vcpu->events.nmi_injected ? 1 : 2;
@@ -141,20 +173,33 @@ void kvm_inject_nmi(struct kvm_vcpu *vcpu)
 }
 
 /*
- * ---- what an exit interrupted ----
+ * ---- events whose delivery an exit interrupted ----
+ *
+ * For ops->run and ops->cancel_injection.
  */
 
-/** kvm_clear_injected - after an exit: the events put in at entry are delivered,
- * but for what the vendor requeues next */
+/**
+ * kvm_clear_injected - after an exit: what was injected at entry is delivered
+ * @vcpu: the vcpu, loaded
+ *
+ * But for what the vendor requeues next.
+ */
 void kvm_clear_injected(struct kvm_vcpu *vcpu)
 {
 	vcpu->events.exception.injected = false;
 	vcpu->events.irq.injected = false;
-	vcpu->events.irq.again = false;
+	vcpu->events.irq.reinjected = false;
 	vcpu->events.nmi_injected = false;
 }
 EXPORT_SYMBOL_GPL(kvm_clear_injected);
 
+/**
+ * kvm_requeue_exception - an exception is to be injected again
+ * @vcpu: the vcpu, loaded
+ * @vector: X86_TRAP_*
+ * @has_error: it has an error code
+ * @error_code: this one
+ */
 void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error_code)
 {
 	vcpu->events.exception = (struct kvm_queued_exception){
@@ -167,16 +212,26 @@ void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32
 }
 EXPORT_SYMBOL_GPL(kvm_requeue_exception);
 
+/**
+ * kvm_requeue_irq - an interrupt is to be injected again
+ * @vcpu: the vcpu, loaded
+ * @nr: its vector; it was acknowledged when it was injected first
+ * @soft: INT n, which pushes the address behind the instruction
+ */
 void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft)
 {
 	vcpu->events.irq.injected = true;
-	vcpu->events.irq.again = true;
+	vcpu->events.irq.reinjected = true;
 	vcpu->events.irq.nr = nr;
 	vcpu->events.irq.soft = soft;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_requeue_irq);
 
+/**
+ * kvm_requeue_nmi - an NMI is to be injected again
+ * @vcpu: the vcpu, loaded
+ */
 void kvm_requeue_nmi(struct kvm_vcpu *vcpu)
 {
 	vcpu->events.nmi_injected = true;
@@ -231,8 +286,8 @@ static void inject_exception(struct kvm_vcpu *vcpu)
 }
 
 /*
- * Interrupts come from KVM_INTERRUPT, which is the 8259 of userspace, from our
- * 8259, and from the local APIC.
+ * Interrupts come from KVM_INTERRUPT, which stands for userspace's 8259, from the
+ * 8259 in the kernel, and from the local APIC.
  */
 static bool pic_irq_pending(struct kvm_vcpu *vcpu)
 {
@@ -242,7 +297,12 @@ static bool pic_irq_pending(struct kvm_vcpu *vcpu)
 	       kvm_lapic_accepts_pic(vcpu);
 }
 
-/** kvm_irq_pending - is there an interrupt to deliver, if the guest allows any? */
+/**
+ * kvm_irq_pending - is there an interrupt to deliver, if the guest allows any?
+ * @vcpu: the vcpu
+ *
+ * Return: true if so; for the APIC's, if the processor priority allows it.
+ */
 bool kvm_irq_pending(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->events.irq.pending)
@@ -250,7 +310,7 @@ bool kvm_irq_pending(struct kvm_vcpu *vcpu)
 	return vcpu->lapic && (kvm_lapic_pending(vcpu->lapic) >= 0 || pic_irq_pending(vcpu));
 }
 
-/* One that is to be put in: the APIC's own the processor may deliver by itself. */
+/* One to inject: those of the APIC the processor may deliver by itself. */
 static bool irq_to_inject(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->lapic && vcpu->lapic->virtual_delivery)
@@ -258,7 +318,7 @@ static bool irq_to_inject(struct kvm_vcpu *vcpu)
 	return kvm_irq_pending(vcpu);
 }
 
-/* Acknowledge the one to deliver: false, there is none after all. */
+/* Acknowledge the interrupt to inject.  False: there is none after all. */
 static bool ack_irq(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
@@ -295,7 +355,7 @@ static bool userspace_wants_irq(struct kvm_vcpu *vcpu)
 	       (!vcpu->lapic || kvm_lapic_accepts_pic(vcpu));
 }
 
-/* An interrupt held back by the task priority: the guest must not lower that unseen. */
+/* While the task priority masks an interrupt, the guest's lowering of it must exit. */
 static void update_cr8_intercept(struct kvm_vcpu *vcpu)
 {
 	bool on = !vcpu->lapic->virtual_delivery && kvm_lapic_tpr_masks(vcpu->lapic);
@@ -320,15 +380,19 @@ static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
 	ev->irq.soft = false;
 	vcpu->stat.irq_injections++;
 	kvm_ops.inject_irq(vcpu);
-	/* A second, of another source, waits for this one's delivery. */
+	/* A second one, of another source, is injected once this one is delivered. */
 	if (unlikely(ev->irq.pending || (vcpu->lapic && irq_to_inject(vcpu))))
 		kvm_ops.enable_irq_window(vcpu);
 }
 
-/*
- * One event an entry.  First what an exit interrupted, then exceptions (they
- * belong to the instruction just executed), NMI, interrupt; for what must
- * wait, a window.
+/**
+ * kvm_inject_events - what the next entry delivers
+ * @vcpu: the vcpu, loaded, preemption off
+ *
+ * One event an entry: first what was requeued, then an exception, which belongs
+ * to the instruction just executed, then NMI, then interrupt (SDM 3A
+ * "Prioritization of Concurrent Events").  For those that cannot be injected now a window is
+ * requested: an exit as soon as the guest can take them.
  */
 void kvm_inject_events(struct kvm_vcpu *vcpu)
 {
@@ -364,7 +428,7 @@ void kvm_inject_events(struct kvm_vcpu *vcpu)
 	if (vcpu->lapic)
 		update_cr8_intercept(vcpu);
 	if (trace_kvm_inj_virq_enabled() && ev->irq.injected)
-		trace_kvm_inj_virq(ev->irq.nr, ev->irq.soft, ev->irq.again);
+		trace_kvm_inj_virq(ev->irq.nr, ev->irq.soft, ev->irq.reinjected);
 }
 
 /**
@@ -408,7 +472,8 @@ bool kvm_irq_window_exit(struct kvm_vcpu *vcpu)
  * @data: what userspace gets with it
  * @suberror: KVM_INTERNAL_ERROR_*
  * @ndata: entries in @data, 16 at most
- * Returns 0: to userspace.
+ *
+ * Return: 0, to userspace.
  */
 int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u64 *data)
 {
@@ -424,7 +489,14 @@ int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u64
 }
 EXPORT_SYMBOL_GPL(kvm_internal_error);
 
-/** kvm_debug_exit - KVM_EXIT_DEBUG: a #DB or #BP that the VMM's debugger asked for */
+/**
+ * kvm_debug_exit - KVM_EXIT_DEBUG: a #DB or #BP that the VMM's debugger asked for
+ * @vcpu: the vcpu, loaded
+ * @vector: X86_TRAP_DB or X86_TRAP_BP
+ * @dr6: what the debugger finds in DR6
+ *
+ * Return: 0, to userspace.
+ */
 int kvm_debug_exit(struct kvm_vcpu *vcpu, u8 vector, unsigned long dr6)
 {
 	struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
@@ -441,10 +513,7 @@ int kvm_debug_exit(struct kvm_vcpu *vcpu, u8 vector, unsigned long dr6)
 }
 EXPORT_SYMBOL_GPL(kvm_debug_exit);
 
-/*
- * The trap after an instruction with TF set: the VMM's debugger takes it, or
- * the guest.  @rflags: as they were before the instruction.
- */
+/* The trap after an instruction that began with TF set: the VMM's debugger takes it, or the guest. */
 static noinline int singlestep_trap(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
@@ -458,8 +527,9 @@ static noinline int singlestep_trap(struct kvm_vcpu *vcpu)
  * @vcpu: the vcpu, loaded
  *
  * The one way to skip: RIP, the interrupt shadow, and the single-step trap.
- * Returns as an exit handler; an instruction that cannot be decoded is an
- * internal error.
+ *
+ * Return: as exit handlers; an instruction that cannot be decoded is an
+ * internal error, and RIP stays.
  */
 int kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu)
 {
@@ -473,9 +543,14 @@ int kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_skip_emulated_instruction);
 
-/*
- * The vcpu halts, RIP past its HLT: here until an interrupt comes, or to
- * userspace, unless something wakes it at once.
+/**
+ * kvm_halt_exit - the vcpu halts
+ * @vcpu: the vcpu, loaded, RIP behind its HLT
+ *
+ * With a local APIC in the kernel it waits here.  Without, only userspace knows
+ * what wakes it, unless an event that is pending does at once.
+ *
+ * Return: as exit handlers.
  */
 int kvm_halt_exit(struct kvm_vcpu *vcpu)
 {
@@ -500,7 +575,12 @@ static int complete_halt_step(struct kvm_vcpu *vcpu)
 	return kvm_rip_read(vcpu) == vcpu->complete_rip ? kvm_halt_exit(vcpu) : 1;
 }
 
-/* A HLT that ends in KVM_EXIT_DEBUG: the debugger first; then the vcpu halts. */
+/**
+ * kvm_halt_behind_step - a HLT that was single-stepped
+ * @vcpu: the vcpu, loaded, RIP behind its HLT, KVM_EXIT_DEBUG in kvm_run
+ *
+ * The debugger comes first; the next KVM_RUN halts the vcpu.
+ */
 void kvm_halt_behind_step(struct kvm_vcpu *vcpu)
 {
 	vcpu->complete_rip = kvm_rip_read(vcpu);
@@ -508,7 +588,7 @@ void kvm_halt_behind_step(struct kvm_vcpu *vcpu)
 }
 
 /*
- * ---- KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_INTERRUPT ----
+ * ---- KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_INTERRUPT, KVM_NMI ----
  */
 
 static void get_exception(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
@@ -532,11 +612,16 @@ static void get_exception(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
 	out->exception.error_code = ex->error_code;
 }
 
-/*
- * A vector of KVM_INTERRUPT's that waits for IF counts as injected, too: that
- * is all that the structure can say of it, and nothing is lost so.  Setting
- * brings it back as one that waits; whatever was being delivered when it was
- * saved still finds IF set.
+/**
+ * kvm_vcpu_get_events - KVM_GET_VCPU_EVENTS
+ * @vcpu: the vcpu, loaded
+ * @out: the events, pending and injected
+ *
+ * A pending vector of KVM_INTERRUPT's counts as injected: that is all that the
+ * structure can say of it, and nothing is lost by it.  Setting makes it pending
+ * again; one whose delivery was interrupted when it was saved finds IF still set.
+ *
+ * Return: 0.
  */
 long kvm_vcpu_get_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
 {
@@ -597,6 +682,13 @@ static void set_exception_state(struct kvm_vcpu *vcpu, const struct kvm_vcpu_eve
 	ex->payload = in->exception_payload;
 }
 
+/**
+ * kvm_vcpu_set_events - KVM_SET_VCPU_EVENTS
+ * @vcpu: the vcpu, loaded
+ * @in: the events; flags say which of the optional fields count
+ *
+ * Return: 0, or -EINVAL with nothing changed.
+ */
 long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
 {
 	struct kvm_events *ev = &vcpu->events;
@@ -626,6 +718,14 @@ long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in
 	return 0;
 }
 
+/**
+ * kvm_vcpu_interrupt - KVM_INTERRUPT: userspace's 8259 raises an interrupt
+ * @vcpu: the vcpu, loaded
+ * @irq: the vector
+ *
+ * Return: 0, -EINVAL above 255, -ENXIO with the 8259 in the kernel, -EEXIST
+ * while one is pending.
+ */
 long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq)
 {
 	if (irq->irq > 255)
@@ -641,7 +741,12 @@ long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq)
 	return 0;
 }
 
-/** kvm_vcpu_nmi - KVM_NMI.  @vcpu: loaded.  Return: 0. */
+/**
+ * kvm_vcpu_nmi - KVM_NMI
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: 0.
+ */
 long kvm_vcpu_nmi(struct kvm_vcpu *vcpu)
 {
 	kvm_inject_nmi(vcpu);

@@ -7,14 +7,11 @@
 
 #include "kvm_host.h"
 
-int  kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u64 *data);
 int  kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason);
 int  kvm_fail_entry(struct kvm_vcpu *vcpu, u64 reason);
 
 /* Shared exit handlers, straight in the vendors' tables. */
 int  kvm_handle_halt(struct kvm_vcpu *vcpu);
-int  kvm_halt_exit(struct kvm_vcpu *vcpu);
-void kvm_halt_behind_step(struct kvm_vcpu *vcpu);
 int  kvm_handle_cpuid(struct kvm_vcpu *vcpu);
 int  kvm_handle_rdmsr(struct kvm_vcpu *vcpu);
 int  kvm_handle_wrmsr(struct kvm_vcpu *vcpu);

@@ -222,7 +222,7 @@ struct kvm_memslots {
  */
 struct kvm_queued_exception {
 	bool pending;		/* raised, not yet in the hardware */
-	bool injected;		/* was put in, and an exit interrupted it */
+	bool injected;		/* in the hardware, or its delivery was interrupted by an exit */
 	u8 vector;
 	bool has_error_code;
 	bool has_payload;
@@ -233,13 +233,13 @@ struct kvm_queued_exception {
 struct kvm_events {
 	struct kvm_queued_exception exception;
 	struct {
-		bool pending;	/* KVM_INTERRUPT's vector waits for IF */
-		bool injected;	/* put in, delivery interrupted by an exit */
+		bool pending;	/* KVM_INTERRUPT's vector, for when IF is set */
+		bool injected;	/* in the hardware, or its delivery was interrupted by an exit */
 		bool soft;	/* INT n */
-		bool again;	/* injected before, and interrupted then */
+		bool reinjected;	/* was injected before, and interrupted then */
 		u8 nr;
 	} irq;
-	unsigned int nmi_pending;	/* 0..2: one waits, one more is latched */
+	unsigned int nmi_pending;	/* 0..2: one to inject, one more latched behind it */
 	bool nmi_injected;
 };
 
