@@ -28,6 +28,13 @@
  * ---- exits that end in userspace, shared by both vendors ----
  */
 
+/**
+ * kvm_handle_unexpected_exit - an exit that has no handler
+ * @vcpu: the vcpu, loaded
+ * @reason: as the hardware gave it
+ *
+ * Return: 0, to userspace with KVM_EXIT_INTERNAL_ERROR.
+ */
 int kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason)
 {
 	u64 data[] = { reason, vcpu->cpu };
@@ -37,6 +44,13 @@ int kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_unexpected_exit);
 
+/**
+ * kvm_fail_entry - the hardware refused to enter the guest
+ * @vcpu: the vcpu, loaded
+ * @reason: what it said
+ *
+ * Return: 0, to userspace with KVM_EXIT_FAIL_ENTRY.
+ */
 int kvm_fail_entry(struct kvm_vcpu *vcpu, u64 reason)
 {
 	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
@@ -50,9 +64,11 @@ EXPORT_SYMBOL_GPL(kvm_fail_entry);
  * ---- exit handlers that need nothing of the vendor's ----
  */
 
-/*
- * HLT.  Without an interrupt controller in the kernel only userspace knows
- * what wakes the vcpu, but for a vector that it has queued already.
+/**
+ * kvm_handle_halt - HLT
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
  */
 int kvm_handle_halt(struct kvm_vcpu *vcpu)
 {
@@ -64,6 +80,12 @@ int kvm_handle_halt(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_halt);
 
+/**
+ * kvm_handle_cpuid - CPUID
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 {
 	u32 eax = kvm_rax_read(vcpu), ebx, ecx = kvm_rcx_read(vcpu), edx;
@@ -82,7 +104,14 @@ int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_cpuid);
 
-/* No performance counters are offered: no ECX is valid. */
+/**
+ * kvm_handle_rdpmc - RDPMC
+ * @vcpu: the vcpu, loaded
+ *
+ * No performance counters are offered: no ECX is valid.
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_rdpmc(struct kvm_vcpu *vcpu)
 {
 	kvm_inject_gp(vcpu, 0);
@@ -90,6 +119,12 @@ int kvm_handle_rdpmc(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_rdpmc);
 
+/**
+ * kvm_handle_xsetbv - XSETBV, whose CPL SVM leaves to us
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 {
 	if (kvm_ops.get_cpl(vcpu) ||
@@ -101,20 +136,41 @@ int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
 
-/* Guest memory is cache-coherent and no device is assigned: nothing to write back. */
+/**
+ * kvm_handle_wbinvd - WBINVD
+ * @vcpu: the vcpu, loaded
+ *
+ * Guest memory is cache-coherent and no device is assigned: nothing to write back.
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
 {
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
 
+/**
+ * kvm_handle_nop - an instruction that does nothing here: PAUSE, INVD
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_nop(struct kvm_vcpu *vcpu)
 {
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_nop);
 
-/* Without CPUID's leave they are #UD, unless the VMM counts on the quirk that they do nothing. */
+/**
+ * kvm_handle_mwait - MONITOR and MWAIT
+ * @vcpu: the vcpu, loaded
+ *
+ * Without their CPUID bit they are #UD, unless the VMM counts on the quirk that
+ * they do nothing.
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_mwait(struct kvm_vcpu *vcpu)
 {
 	if ((vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
@@ -124,6 +180,12 @@ int kvm_handle_mwait(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mwait);
 
+/**
+ * kvm_handle_ud - an instruction that the guest does not have: #UD
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_ud(struct kvm_vcpu *vcpu)
 {
 	kvm_queue_exception(vcpu, X86_TRAP_UD);
@@ -131,7 +193,14 @@ int kvm_handle_ud(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ud);
 
-/* Shutdown: what was being delivered is gone with it. */
+/**
+ * kvm_handle_triple_fault - shutdown
+ * @vcpu: the vcpu, loaded
+ *
+ * What was being delivered is gone with it.
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
 {
 	kvm_clear_injected(vcpu);
@@ -141,7 +210,14 @@ int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_triple_fault);
 
-/* The guest can take an interrupt now: the queued one, or userspace is told. */
+/**
+ * kvm_handle_irq_window - the guest can take an interrupt now
+ * @vcpu: the vcpu, loaded
+ *
+ * The pending one is injected, or userspace is told.
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_irq_window(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.irq_window_exits++;
@@ -168,8 +244,8 @@ static void write_operand(struct kvm_vcpu *vcpu, int reg, unsigned long val)
 }
 
 /*
- * A lower task priority may let in an interrupt that userspace's APIC holds
- * back, so it must hear of it.
+ * A lower task priority may unmask an interrupt of userspace's APIC, which must
+ * hear of it.
  */
 static int mov_to_cr8(struct kvm_vcpu *vcpu, unsigned long val)
 {
@@ -188,10 +264,12 @@ static int mov_to_cr8(struct kvm_vcpu *vcpu, unsigned long val)
 }
 
 /**
- * kvm_handle_mov_to_cr - the exit of MOV to CR, its CPL checked by hardware
+ * kvm_handle_mov_to_cr - MOV to a control register, its CPL checked by hardware
  * @vcpu: the vcpu, loaded
  * @cr: the control register's number
  * @reg: the general register's
+ *
+ * Return: as exit handlers.
  */
 int kvm_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 {
@@ -222,6 +300,14 @@ int kvm_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mov_to_cr);
 
+/**
+ * kvm_handle_mov_from_cr - MOV from a control register, its CPL checked by hardware
+ * @vcpu: the vcpu, loaded
+ * @cr: the control register's number
+ * @reg: the general register's
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 {
 	unsigned long val;
@@ -290,6 +376,14 @@ static int access_failed(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool
 	return 0;
 }
 
+/**
+ * kvm_handle_rdmsr - RDMSR, its CPL checked by hardware
+ * @vcpu: the vcpu, loaded
+ *
+ * Userspace may answer what the filter denies or no one knows.
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
 {
 	struct msr_data msr = { .index = kvm_rcx_read(vcpu) };
@@ -305,6 +399,14 @@ int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_rdmsr);
 
+/**
+ * kvm_handle_wrmsr - WRMSR, its CPL checked by hardware
+ * @vcpu: the vcpu, loaded
+ *
+ * Userspace may answer what the filter denies or no one knows.
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
 {
 	struct msr_data msr = {
@@ -326,7 +428,7 @@ EXPORT_SYMBOL_GPL(kvm_handle_wrmsr);
  * ---- hypercalls ----
  */
 
-/* KVM_HC_KICK_CPU: out of its HLT, or past its next. */
+/* KVM_HC_KICK_CPU: its HLT ends, or its next one will. */
 static long kick_cpu(struct kvm_vcpu *vcpu, u32 apic_id)
 {
 	struct kvm_vcpu *target = kvm_lapic_vcpu_by_id(vcpu->kvm, apic_id);
@@ -354,7 +456,7 @@ static long send_ipi(struct kvm_vcpu *vcpu, const unsigned long *a, bool long_mo
 	return kvm_lapic_send_to_bitmap(vcpu, bitmap, 2 * bits, a[2], a[3]);
 }
 
-/* The caller waits for that vcpu, which waits for a CPU. */
+/* KVM_HC_SCHED_YIELD: the caller spins for that vcpu, which was preempted. */
 static long sched_yield_to(struct kvm_vcpu *vcpu, u32 apic_id)
 {
 	struct kvm_vcpu *target = kvm_lapic_vcpu_by_id(vcpu->kvm, apic_id);
@@ -368,8 +470,8 @@ static long sched_yield_to(struct kvm_vcpu *vcpu, u32 apic_id)
 }
 
 /*
- * KVM_HC_MAP_GPA_RANGE: whether memory is encrypted is between the guest and
- * userspace.  As exit handlers.
+ * KVM_HC_MAP_GPA_RANGE: whether memory is encrypted is agreed between the guest
+ * and userspace.  As exit handlers.
  */
 static int complete_hypercall(struct kvm_vcpu *vcpu)
 {
@@ -441,7 +543,14 @@ static long hypercall(struct kvm_vcpu *vcpu, unsigned long nr, const unsigned lo
 	return -KVM_ENOSYS;
 }
 
-/** kvm_handle_hypercall - VMCALL, VMMCALL: number in RAX, arguments in RBX, RCX, RDX, RSI */
+/**
+ * kvm_handle_hypercall - VMCALL, VMMCALL
+ * @vcpu: the vcpu, loaded
+ *
+ * The number is in RAX, the arguments in RBX, RCX, RDX, RSI; the result comes to RAX.
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
 {
 	unsigned long nr = kvm_rax_read(vcpu), ret;
@@ -464,9 +573,9 @@ int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
 EXPORT_SYMBOL_GPL(kvm_handle_hypercall);
 
 /*
- * The other vendor's instruction: a guest that was made on its processors, or
- * that did not look.  It is made ours in the guest's memory, if it can be written
- * there; only its last byte differs, so that no other vcpu sees half of each.
+ * The other vendor's hypercall instruction: of a guest that comes from its
+ * processors, or that did not look.  It is patched in the guest's memory, if that
+ * can be written; only the last byte differs, so that no other vcpu sees half of each.
  */
 #define INSN_VMCALL	0xc1010f
 #define INSN_VMMCALL	0xd9010f
@@ -504,7 +613,12 @@ static bool fix_hypercall(struct kvm_vcpu *vcpu)
 	return gpa != INVALID_GPA && !kvm_write_guest(vcpu, gpa, &last, 1);
 }
 
-/** kvm_handle_invalid_opcode - #UD, intercepted for KVM_X86_QUIRK_FIX_HYPERCALL_INSN */
+/**
+ * kvm_handle_invalid_opcode - #UD, intercepted for KVM_X86_QUIRK_FIX_HYPERCALL_INSN
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_invalid_opcode(struct kvm_vcpu *vcpu)
 {
 	if (kvm_fixes_hypercalls(vcpu->kvm) && !kvm_ops.get_cpl(vcpu) && fix_hypercall(vcpu))

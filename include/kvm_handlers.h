@@ -19,14 +19,14 @@ int  kvm_handle_rdpmc(struct kvm_vcpu *vcpu);
 int  kvm_handle_xsetbv(struct kvm_vcpu *vcpu);
 int  kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
 int  kvm_handle_hypercall(struct kvm_vcpu *vcpu);
-int  kvm_handle_nop(struct kvm_vcpu *vcpu);	/* skip only: PAUSE, INVD */
-int  kvm_handle_mwait(struct kvm_vcpu *vcpu);	/* and MONITOR */
-int  kvm_handle_ud(struct kvm_vcpu *vcpu);	/* #UD: instructions the guest does not have */
-int  kvm_handle_invalid_opcode(struct kvm_vcpu *vcpu);	/* #UD that the guest met itself */
+int  kvm_handle_nop(struct kvm_vcpu *vcpu);
+int  kvm_handle_mwait(struct kvm_vcpu *vcpu);
+int  kvm_handle_ud(struct kvm_vcpu *vcpu);
+int  kvm_handle_invalid_opcode(struct kvm_vcpu *vcpu);
 int  kvm_handle_triple_fault(struct kvm_vcpu *vcpu);
 int  kvm_handle_irq_window(struct kvm_vcpu *vcpu);
 
-/* MOV CR and MOV DR exits whose operands the vendor decoded; they skip. */
+/* Exits whose operands the vendor decoded. */
 int  kvm_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg);
 int  kvm_handle_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg);
 
