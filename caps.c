@@ -79,7 +79,7 @@ static int disable_quirks(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
-/* The older call: what is unknown was never looked at. */
+/* The older call never looked at unknown bits. */
 static int disable_known_quirks(struct kvm *kvm, u64 arg)
 {
 	return disable_quirks(kvm, arg & KVM_QUIRKS);
@@ -311,7 +311,12 @@ long kvm_vcpu_enable_cap(struct kvm_vcpu *vcpu, const struct kvm_enable_cap *cap
  * ---- attributes of /dev/kvm ----
  */
 
-/** kvm_dev_has_attr - KVM_HAS_DEVICE_ATTR of /dev/kvm.  @attr: which.  Return: 0 or -ENXIO. */
+/**
+ * kvm_dev_has_attr - KVM_HAS_DEVICE_ATTR of /dev/kvm
+ * @attr: which
+ *
+ * Return: 0 or -ENXIO.
+ */
 long kvm_dev_has_attr(const struct kvm_device_attr *attr)
 {
 	return attr->group || attr->attr != KVM_X86_XCOMP_GUEST_SUPP ? -ENXIO : 0;
@@ -338,12 +343,25 @@ static bool is_tsc_offset(const struct kvm_device_attr *attr)
 	return attr->group == KVM_VCPU_TSC_CTRL && attr->attr == KVM_VCPU_TSC_OFFSET;
 }
 
+/**
+ * kvm_vcpu_has_attr - KVM_HAS_DEVICE_ATTR of a vcpu
+ * @vcpu: the vcpu
+ * @attr: which
+ *
+ * Return: 0 or -ENXIO.
+ */
 long kvm_vcpu_has_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr)
 {
 	return is_tsc_offset(attr) ? 0 : -ENXIO;
 }
 
-/** kvm_vcpu_get_attr - KVM_GET_DEVICE_ATTR: 0, -ENXIO for one that is not there, -EFAULT */
+/**
+ * kvm_vcpu_get_attr - KVM_GET_DEVICE_ATTR of a vcpu
+ * @vcpu: the vcpu, its mutex held
+ * @attr: which, and where its value goes
+ *
+ * Return: 0, -ENXIO for one that is not there, -EFAULT.
+ */
 long kvm_vcpu_get_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr)
 {
 	if (!is_tsc_offset(attr))
@@ -351,6 +369,13 @@ long kvm_vcpu_get_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr
 	return put_user(vcpu->tsc_offset, (u64 __user *)(unsigned long)attr->addr);
 }
 
+/**
+ * kvm_vcpu_set_attr - KVM_SET_DEVICE_ATTR of a vcpu
+ * @vcpu: the vcpu, loaded
+ * @attr: which, and where its value lies
+ *
+ * Return: 0, -ENXIO for one that is not there, -EFAULT.
+ */
 long kvm_vcpu_set_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr)
 {
 	u64 offset;

@@ -21,22 +21,22 @@
 
 static unsigned int halt_poll_ns = 200000;
 module_param(halt_poll_ns, uint, 0644);
-MODULE_PARM_DESC(halt_poll_ns, "look so long for an interrupt before a halted vcpu sleeps, at most");
+MODULE_PARM_DESC(halt_poll_ns, "ns that a halted vcpu polls for an interrupt before it sleeps, at most");
 
 static unsigned int halt_poll_ns_grow = 2;
 module_param(halt_poll_ns_grow, uint, 0644);
-MODULE_PARM_DESC(halt_poll_ns_grow, "a vcpu's time grows by this factor when it would have paid");
+MODULE_PARM_DESC(halt_poll_ns_grow, "factor by which a vcpu's polling time grows after a short sleep");
 
 static unsigned int halt_poll_ns_grow_start = 10000;
 module_param(halt_poll_ns_grow_start, uint, 0644);
-MODULE_PARM_DESC(halt_poll_ns_grow_start, "and from 0 to this");
+MODULE_PARM_DESC(halt_poll_ns_grow_start, "ns to which it grows from 0");
 
 static unsigned int halt_poll_ns_shrink;
 module_param(halt_poll_ns_shrink, uint, 0644);
-MODULE_PARM_DESC(halt_poll_ns_shrink, "it shrinks by this when it did not pay; 0: to nothing");
+MODULE_PARM_DESC(halt_poll_ns_shrink, "divisor by which it shrinks after a long sleep; 0: to nothing");
 
 /*
- * ---- what there is to wait for ----
+ * ---- what ends a wait ----
  */
 
 static bool wakes_from_halt(struct kvm_vcpu *vcpu)
@@ -103,7 +103,7 @@ static void sleep_until_work(struct kvm_vcpu *vcpu)
 	vcpu->stat.halt_wakeup++;
 }
 
-/* A sleep that polling would have spared: poll longer; a long one: it was in vain. */
+/* Poll longer after a sleep that this would have spared; less after a long one, where it was in vain. */
 static void adjust_polling(struct kvm_vcpu *vcpu, u64 slept_ns)
 {
 	unsigned int max = poll_limit(vcpu->kvm), shrink = READ_ONCE(halt_poll_ns_shrink);
@@ -145,7 +145,8 @@ static void block(struct kvm_vcpu *vcpu)
  * kvm_vcpu_wait - the vcpu does not run now: wait until there is work
  * @vcpu: loaded, in the run loop, with its APIC in the kernel
  *
- * On return it may still not run: the loop looks at requests and signals.
+ * On return there is work, or a signal; it may still not run: the loop looks at
+ * requests and signals.
  */
 void kvm_vcpu_wait(struct kvm_vcpu *vcpu)
 {
@@ -159,10 +160,15 @@ void kvm_vcpu_wait(struct kvm_vcpu *vcpu)
 }
 
 /*
- * ---- giving way ----
+ * ---- yielding ----
  */
 
-/** kvm_vcpu_yield_to - let the thread of a vcpu have the rest of this one's time */
+/**
+ * kvm_vcpu_yield_to - let a vcpu's thread have the rest of this thread's time
+ * @target: the vcpu
+ *
+ * Return: true if it took it.
+ */
 bool kvm_vcpu_yield_to(struct kvm_vcpu *target)
 {
 	struct task_struct *task = NULL;
@@ -181,7 +187,7 @@ bool kvm_vcpu_yield_to(struct kvm_vcpu *target)
 	return r > 0;
 }
 
-/* Let one of the vcpus that were preempted go on, each in turn: of those that spin, or not. */
+/* Yield to one of the preempted vcpus, each in turn: of those that spin, or that do not. */
 static bool boost_another(struct kvm_vcpu *vcpu, bool spinning)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -205,11 +211,11 @@ static bool boost_another(struct kvm_vcpu *vcpu, bool spinning)
 }
 
 /**
- * kvm_vcpu_on_spin - the guest spins: another vcpu has what it waits for
+ * kvm_vcpu_on_spin - PAUSE exited: the guest spins on what another vcpu holds
  * @vcpu: the vcpu, loaded
  *
- * More likely one that was preempted at work than one that gave way here, as it
- * waits for the same.
+ * More likely one that was preempted at work than one that yielded here, as that
+ * spins itself.
  */
 void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu)
 {

@@ -25,7 +25,7 @@ static bool vcpu_should_kick(struct kvm_vcpu *vcpu)
 }
 
 /**
- * kvm_make_all_vcpus_request - give every vcpu of a VM something to do
+ * kvm_make_all_vcpus_request - make a request of every vcpu, and those in guest mode leave it
  * @kvm: the VM
  * @req: KVM_REQ_*
  *
@@ -61,8 +61,10 @@ void kvm_make_all_vcpus_request(struct kvm *kvm, int req)
 }
 
 /**
- * kvm_flush_remote_tlbs - no vcpu uses a stale translation any more on return
- * @kvm: the VM; mmu_lock may be held
+ * kvm_flush_remote_tlbs - flush the TLBs of all vcpus
+ * @kvm: the VM; mmu_lock may be held, interrupts are on
+ *
+ * On return no vcpu uses a stale translation any more.
  */
 void kvm_flush_remote_tlbs(struct kvm *kvm)
 {
@@ -71,9 +73,11 @@ void kvm_flush_remote_tlbs(struct kvm *kvm)
 }
 
 /**
- * kvm_vcpu_kick - make a vcpu look at its requests soon; any context but NMI
- * @vcpu: one that runs gets an interrupt, one that sleeps is woken, and one in
- *	between looks before it does either
+ * kvm_vcpu_kick - make a vcpu look at its requests soon
+ * @vcpu: one in guest mode gets an interrupt, one that sleeps is woken, and one
+ *	in between looks before it does either
+ *
+ * Any context but NMI.
  */
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 {

@@ -127,11 +127,24 @@ static ssize_t vm_read(struct file *file, char __user *buf, size_t count, loff_t
 	return print_value(vm_value(kvm, file->private_data), buf, count, pos);
 }
 
-/* Whatever is written: the VM dies as it would of an internal error, for tests of that. */
+/* For tests: the VM whose directory is named dies as it would of an internal error. */
 static ssize_t die_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
 {
-	kvm_vm_dead(d_inode(file->f_path.dentry->d_parent)->i_private, "asked to, in debugfs");
-	return count;
+	ssize_t r = -ENOENT;
+	char name[32] = {};
+	struct kvm *kvm;
+
+	if (count >= sizeof(name) || copy_from_user(name, buf, count))
+		return -EINVAL;
+	mutex_lock(&stats_lock);
+	list_for_each_entry(kvm, &vms, vm_list) {
+		if (!kvm->debugfs_dentry || strcmp(kvm->debugfs_dentry->d_name.name, strim(name)))
+			continue;
+		kvm_vm_dead(kvm, "asked to, in debugfs");
+		r = count;
+	}
+	mutex_unlock(&stats_lock);
+	return r;
 }
 
 static const struct file_operations die_fops = {
@@ -184,7 +197,6 @@ void kvm_stats_publish(struct kvm *kvm, int fd)
 		return;
 	d_inode(dir)->i_private = kvm;
 	create_files(dir, &vm_fops);
-	debugfs_create_file("die", 0200, dir, NULL, &die_fops);
 	kvm->debugfs_dentry = dir;
 }
 
@@ -214,6 +226,7 @@ void kvm_stats_init(void)
 {
 	debugfs_dir = debugfs_create_dir("kvm", NULL);
 	create_files(debugfs_dir, &total_fops);
+	debugfs_create_file("die", 0200, debugfs_dir, NULL, &die_fops);
 }
 
 void kvm_stats_exit(void)

@@ -33,7 +33,11 @@
 
 static struct kmem_cache *kvm_vcpu_cache;
 
-/** kvm_vcpu_module_init - a vendor module is there, whose structures vcpus have: 0 or -ENOMEM */
+/**
+ * kvm_vcpu_module_init - a vendor module is there, and with it the size of its vcpus
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int kvm_vcpu_module_init(void)
 {
 	kvm_vcpu_cache = kmem_cache_create("kvm_vcpu", kvm_ops.vcpu_size,
@@ -41,6 +45,7 @@ int kvm_vcpu_module_init(void)
 	return kvm_vcpu_cache ? 0 : -ENOMEM;
 }
 
+/** kvm_vcpu_module_exit - the vendor module goes */
 void kvm_vcpu_module_exit(void)
 {
 	kmem_cache_destroy(kvm_vcpu_cache);
@@ -82,7 +87,12 @@ static struct preempt_ops kvm_preempt_ops = {
 	.sched_out = kvm_sched_out,
 };
 
-/* Bind the vcpu to this thread and CPU; the vcpu's mutex is held until put. */
+/**
+ * kvm_vcpu_load - bind a vcpu to this thread and CPU
+ * @vcpu: the vcpu, whose mutex is held until kvm_vcpu_put()
+ *
+ * From here on a preempt notifier moves it along with the thread.
+ */
 void kvm_vcpu_load(struct kvm_vcpu *vcpu)
 {
 	int cpu = get_cpu();
@@ -92,6 +102,10 @@ void kvm_vcpu_load(struct kvm_vcpu *vcpu)
 	put_cpu();
 }
 
+/**
+ * kvm_vcpu_put - the reverse of kvm_vcpu_load()
+ * @vcpu: the vcpu
+ */
 void kvm_vcpu_put(struct kvm_vcpu *vcpu)
 {
 	preempt_disable();
@@ -100,6 +114,10 @@ void kvm_vcpu_put(struct kvm_vcpu *vcpu)
 	preempt_enable();
 }
 
+/**
+ * kvm_vcpu_destroy - free a vcpu
+ * @vcpu: one that nobody can reach any more, its MMU unloaded
+ */
 void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
 {
 	kvm_ops.vcpu_free(vcpu);
@@ -116,6 +134,13 @@ void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
 	kmem_cache_free(kvm_vcpu_cache, vcpu);
 }
 
+/**
+ * kvm_vcpu_create - a vcpu that nobody else sees yet, before its reset
+ * @kvm: the VM, its lock held
+ * @id: userspace's number for it, and its APIC id
+ *
+ * Return: the vcpu, or an error pointer: -ENOMEM or what the vendor says.
+ */
 struct kvm_vcpu *kvm_vcpu_create(struct kvm *kvm, u32 id)
 {
 	struct kvm_vcpu *vcpu = kmem_cache_zalloc(kvm_vcpu_cache, GFP_KERNEL_ACCOUNT);
@@ -187,7 +212,8 @@ out_vcpu:
  * kvm_vcpu_reset - architectural state after RESET or INIT
  * @vcpu: the vcpu, loaded
  * @init_event: INIT rather than RESET
- * Source: APM 2 "Processor Initialization State"
+ *
+ * APM 2 "Processor Initialization State".
  */
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
@@ -270,6 +296,13 @@ static void accept_init_sipi(struct kvm_vcpu *vcpu)
  * ---- KVM_GET_MP_STATE, KVM_SET_MP_STATE ----
  */
 
+/**
+ * kvm_vcpu_get_mp_state - KVM_GET_MP_STATE
+ * @vcpu: the vcpu, loaded
+ * @mp: KVM_MP_STATE_*; INIT and SIPI that have arrived count
+ *
+ * Return: 0.
+ */
 long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
 {
 	if (vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events))
@@ -280,7 +313,13 @@ long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
 	return 0;
 }
 
-/** kvm_vcpu_set_mp_state - without an APIC in the kernel a vcpu only ever runs: -EINVAL */
+/**
+ * kvm_vcpu_set_mp_state - KVM_SET_MP_STATE
+ * @vcpu: the vcpu, loaded
+ * @mp: KVM_MP_STATE_*; without an APIC in the kernel a vcpu is always runnable
+ *
+ * Return: 0 or -EINVAL.
+ */
 long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
 {
 	u32 state = mp->mp_state;
@@ -308,7 +347,7 @@ long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
 }
 
 /*
- * ---- the loop ----
+ * ---- the run loop ----
  */
 
 static void handle_slots_request(struct kvm_vcpu *vcpu)
@@ -368,7 +407,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 		kvm_mmu_unload(vcpu);
 	if (kvm_check_request(KVM_REQ_MMU_SYNC, vcpu))
 		kvm_mmu_sync_roots(vcpu);
-	/* Which may want a TLB flush. */
+	/* Before the flush, which it may request. */
 	if (kvm_check_request(KVM_REQ_STEAL_UPDATE, vcpu))
 		kvm_pv_update_steal_time(vcpu);
 	if (kvm_check_request(KVM_REQ_TLB_FLUSH, vcpu)) {
@@ -423,7 +462,10 @@ static bool entry_called_off(struct kvm_vcpu *vcpu)
 	return READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending();
 }
 
-/* Entry and exit proper, preemption off.  False: called off, nothing was run. */
+/*
+ * The one boundary to guest mode, preemption off.  False: the entry was called
+ * off, and nothing was run.
+ */
 static bool enter_guest(struct kvm_vcpu *vcpu)
 {
 	kvm_call(prepare_guest_switch)(vcpu);
@@ -564,7 +606,7 @@ static int read_run_inputs(struct kvm_vcpu *vcpu)
 		if (r)
 			return r;
 	}
-	/* Our own APIC's priority is not undone by what lay in kvm_run before. */
+	/* The priority of an APIC in the kernel is not undone by an old value in kvm_run. */
 	if ((!vcpu->lapic || cr8 != vcpu->run_cr8) && kvm_set_cr8(vcpu, cr8))
 		return -EINVAL;
 	if (apic_base != vcpu->run_apic_base) {
@@ -614,9 +656,9 @@ static int complete_io_and_run(struct kvm_vcpu *vcpu)
  * kvm_vcpu_run - KVM_RUN: the guest runs until userspace must act
  * @vcpu: loaded, its mutex held
  *
- * Returns 0 with kvm_run filled in, -EINTR for a signal or immediate_exit,
+ * Return: 0 with kvm_run filled in, -EINTR for a signal or immediate_exit,
  * -EINVAL for impossible inputs in kvm_run, -EFAULT for guest memory without
- * a mapping, -EIO for a dead VM.
+ * a mapping, -EIO for a dead VM, or without virtualization on this CPU.
  */
 int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 {
@@ -629,7 +671,7 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, true);
 	vcpu->launched = true;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	/* What the guest popped into its flags must not end the debugger's steps. */
+	/* A guest's POPF that cleared TF must not end the debugger's steps. */
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
 		kvm_set_rflags(vcpu, kvm_get_rflags(vcpu));
 	r = read_run_inputs(vcpu);

@@ -8,7 +8,6 @@
 #include "kvm_host.h"
 
 void kvm_flush_remote_tlbs(struct kvm *kvm);
-/* Set req on every vcpu and make those in guest mode leave it; waits for them. */
 void kvm_make_all_vcpus_request(struct kvm *kvm, int req);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
 void kvm_vm_dead(struct kvm *kvm, const char *reason);

@@ -19,9 +19,8 @@ long kvm_vcpu_set_signal_mask(struct kvm_vcpu *vcpu, const void __user *arg);
 long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp);
 long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp);
 
-/* A vcpu that does not run: until there is work, or a signal. */
 void kvm_vcpu_wait(struct kvm_vcpu *vcpu);
-void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu);	/* PAUSE: let another one go on */
+void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu);
 bool kvm_vcpu_yield_to(struct kvm_vcpu *target);
 
 #endif

@@ -11,7 +11,7 @@
 #include "vm.h"
 #include "kselftest_harness.h"
 
-#define DEBUGFS	"/sys/kernel/debug/kvm"
+#define DIE	"/sys/kernel/debug/kvm/die"
 #define COUNTER	GPA_DATA
 
 /* Counts for ever, with interrupts on and without an exit. */
@@ -40,30 +40,28 @@ FIXTURE_TEARDOWN(dead)
 	vm_destroy(&self->other);
 }
 
-static void die_path(struct vm *vm, char *path, size_t size)
+static bool write_die(const char *text)
 {
-	snprintf(path, size, DEBUGFS "/%d-%d/die", getpid(), vm->fd);
-}
+	int fd = open(DIE, O_WRONLY);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	int saved = errno;
 
-/* Its own file in debugfs, which root may write and nobody read. */
-static bool kill_vm(struct vm *vm)
-{
-	char path[100];
-	int fd;
-	bool ok;
-
-	die_path(vm, path, sizeof(path));
-	fd = open(path, O_WRONLY);
-	ok = fd >= 0 && write(fd, "1", 1) == 1;
 	close(fd);
+	errno = saved;
 	return ok;
 }
 
-#define NEEDS_DEBUGFS(vm) do {							\
-	char path_[100];							\
-										\
-	die_path(vm, path_, sizeof(path_));					\
-	if (access(path_, W_OK))						\
+/* By the name of its directory in debugfs. */
+static bool kill_vm(struct vm *vm)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%d-%d\n", getpid(), vm->fd);
+	return write_die(name);
+}
+
+#define NEEDS_DEBUGFS() do {							\
+	if (access(DIE, W_OK))							\
 		SKIP(return, "no debugfs here in which a VM can be made to die");	\
 } while (0)
 
@@ -99,7 +97,7 @@ TEST_F_TIMEOUT(dead, running, 120)
 {
 	long result;
 
-	NEEDS_DEBUGFS(&self->vm);
+	NEEDS_DEBUGFS();
 	ASSERT_TRUE(dies_in_run(&self->vm, &result));
 	EXPECT_EQ(-EIO, result);
 	EXPECT_EQ(-EIO, vm_run(&self->vm));
@@ -109,7 +107,7 @@ TEST_F_TIMEOUT(dead, exiting, 120)
 {
 	long result;
 
-	NEEDS_DEBUGFS(&self->vm);
+	NEEDS_DEBUGFS();
 	GUEST_LOAD(&self->vm, exits);
 	ASSERT_TRUE(dies_in_run(&self->vm, &result));
 	EXPECT_EQ(-EIO, result);
@@ -120,7 +118,7 @@ TEST_F_TIMEOUT(dead, halted, 120)
 {
 	long result;
 
-	NEEDS_DEBUGFS(&self->vm);
+	NEEDS_DEBUGFS();
 	vm_destroy(&self->vm);
 	vm_create_split(&self->vm);
 	vm_mode(&self->vm, &self->vm.vcpu, LONG);
@@ -135,7 +133,7 @@ TEST_F_TIMEOUT(dead, all_vcpus, 120)
 	struct vcpu second;
 	long result;
 
-	NEEDS_DEBUGFS(&self->vm);
+	NEEDS_DEBUGFS();
 	vcpu_create(&self->vm, &second, 1);
 	ASSERT_TRUE(dies_in_run(&self->vm, &result));
 	EXPECT_EQ(-EIO, result);
@@ -164,7 +162,7 @@ TEST_F(dead, calls)
 		KVM_REGISTER_COALESCED_MMIO, _IO(KVMIO, 0xfe),
 	};
 
-	NEEDS_DEBUGFS(&self->vm);
+	NEEDS_DEBUGFS();
 	ASSERT_TRUE(kill_vm(&self->vm));
 	for (size_t i = 0; i < ARRAY_LEN(vcpu_calls); i++) {
 		EXPECT_EQ(EIO, err(ioctl(self->vm.vcpu.fd, vcpu_calls[i], 0L)))
@@ -178,20 +176,29 @@ TEST_F(dead, calls)
 	EXPECT_EQ(1, check_cap(self->vm.sys, KVM_CAP_USER_MEMORY));
 }
 
-/* Death comes once, is not for reading, and goes with the VM. */
+/* Death comes once, and goes with the VM. */
 TEST_F(dead, once_and_gone)
 {
-	char path[100];
-
-	NEEDS_DEBUGFS(&self->vm);
-	die_path(&self->vm, path, sizeof(path));
+	NEEDS_DEBUGFS();
 	ASSERT_TRUE(kill_vm(&self->vm));
 	EXPECT_TRUE(kill_vm(&self->vm));
 	EXPECT_EQ(-EIO, vm_run(&self->vm));
 	vm_destroy(&self->vm);
-	EXPECT_EQ(ENOENT, err(access(path, F_OK)));
+	EXPECT_FALSE(kill_vm(&self->vm));
+	EXPECT_EQ(ENOENT, errno);
 	/* a new one under the same name lives */
 	vm_start(&self->vm, LONG, answer);
+	EXPECT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+}
+
+TEST_F(dead, nobody)
+{
+	NEEDS_DEBUGFS();
+	EXPECT_FALSE(write_die("1-1"));
+	EXPECT_EQ(ENOENT, errno);
+	EXPECT_FALSE(write_die("a name that is longer than any directory's"));
+	EXPECT_EQ(EINVAL, errno);
+	GUEST_LOAD(&self->vm, answer);
 	EXPECT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
 }
 
@@ -202,7 +209,7 @@ TEST_F(dead, statistics)
 	struct kvm_stats_header h;
 
 	ASSERT_LE(0, fd);
-	NEEDS_DEBUGFS(&self->vm);
+	NEEDS_DEBUGFS();
 	ASSERT_TRUE(kill_vm(&self->vm));
 	EXPECT_EQ((ssize_t)sizeof(h), pread(fd, &h, sizeof(h), 0));
 	close(fd);
