@@ -132,7 +132,6 @@ void kvm_inject_gp(struct kvm_vcpu *vcpu, u32 error_code)
 {
 	kvm_queue_exception_e(vcpu, X86_TRAP_GP, error_code);
 }
-EXPORT_SYMBOL_GPL(kvm_inject_gp);
 
 /**
  * kvm_inject_page_fault - raise the exception that a walk of the guest's tables found
@@ -155,7 +154,6 @@ void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_exception *ex
 	}
 	raise_exception(vcpu, &q);
 }
-EXPORT_SYMBOL_GPL(kvm_inject_page_fault);
 
 /**
  * kvm_inject_nmi - raise an NMI

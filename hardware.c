@@ -66,7 +66,12 @@ static void hardware_enable_ipi(void *failed)
 		atomic_cmpxchg((atomic_t *)failed, 0, r);
 }
 
-/* One more VM: the first switches every CPU on, or none.  0, -EBUSY, -EIO. */
+/**
+ * kvm_hardware_get - one more VM: the first switches virtualization on, on every CPU or on none
+ *
+ * May sleep.  Return: 0, -EBUSY if another hypervisor has it, -EIO on the way to a
+ * reboot.
+ */
 int kvm_hardware_get(void)
 {
 	atomic_t failed = ATOMIC_INIT(0);
@@ -89,6 +94,7 @@ int kvm_hardware_get(void)
 	return r;
 }
 
+/** kvm_hardware_put - one VM less: the last switches virtualization off */
 void kvm_hardware_put(void)
 {
 	cpus_read_lock();
@@ -148,7 +154,11 @@ static struct notifier_block kvm_reboot_notifier = {
 	.notifier_call = kvm_reboot,
 };
 
-/** kvm_hardware_init - a vendor module is there: follow CPUs that come and go.  Return: 0 or -errno */
+/**
+ * kvm_hardware_init - a vendor module is there: follow hotplug, suspend and reboot
+ *
+ * Return: 0 or -errno.
+ */
 int kvm_hardware_init(void)
 {
 	int r = cpuhp_setup_state_nocalls(KVM_CPUHP_STATE, "kvm:online", kvm_cpu_online,

@@ -101,10 +101,8 @@ out:
 
 /*
  * ---- vcpus: ioctls ----
- *
- * All run with the vcpu's mutex held, the vcpu loaded, and memslots locked for
- * reading.
  */
+
 static long kvm_vcpu_get_tsc_khz(struct kvm_vcpu *vcpu)
 {
 	return vcpu->virtual_tsc_khz;
@@ -120,6 +118,7 @@ static long kvm_vcpu_set_tsc_khz(struct kvm_vcpu *vcpu, unsigned long khz)
 	return 0;
 }
 
+/* All with the vcpu's mutex held, the vcpu loaded, and memslots locked for reading. */
 #define VCPU_IOCTLS(X)								\
 	X(KVM_GET_REGS, FIXED, kvm_vcpu_get_regs(vcpu, buf))			\
 	X(KVM_SET_REGS, FIXED, kvm_vcpu_set_regs(vcpu, buf))			\
@@ -199,7 +198,7 @@ static long vcpu_ioctl_locked(void *obj, unsigned int cmd, void *buf, unsigned l
 	return r;
 }
 
-/* Whose thread others may yield to. */
+/* The thread that others may yield to. */
 static void update_vcpu_pid(struct kvm_vcpu *vcpu)
 {
 	struct pid *old = rcu_dereference_protected(vcpu->pid, lockdep_is_held(&vcpu->mutex));
@@ -661,7 +660,7 @@ static void update_calls(void)
  * @ops: copied; what they point at stays until kvm_exit_arch()
  * @owner: the vendor's module, which open file descriptors hold
  *
- * Returns 0, -EEXIST if the other vendor's is loaded, or what hardware_setup()
+ * Return: 0, -EEXIST if the other vendor's is loaded, or what hardware_setup()
  * says (-ENODEV, -EOPNOTSUPP, ...).
  */
 int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
@@ -708,7 +707,7 @@ out_ops:
 }
 EXPORT_SYMBOL_GPL(kvm_init_arch);
 
-/** kvm_exit_arch - the vendor module goes; no VM is left, its fds held it */
+/** kvm_exit_arch - the vendor module goes; no VM is left, as its descriptors held the module */
 void kvm_exit_arch(void)
 {
 	misc_deregister(&kvm_dev);

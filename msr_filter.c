@@ -44,13 +44,15 @@ static bool filter_allows(const struct kvm_msr_filter_set *set, u32 index, u32 a
 }
 
 /**
- * kvm_msr_allowed - does the VM's filter let the guest at a register?
+ * kvm_msr_allowed - does the VM's filter allow the guest an access to a register?
  * @vcpu: the vcpu, in an SRCU section
  * @index: the register; those of the x2APIC are never denied
  * @access: KVM_MSR_FILTER_READ or _WRITE
  *
- * Vendors ask for the registers that they would give to the guest: after a
- * change ops->update_intercepts is called.
+ * Vendors ask before they pass a register through to the guest; after a change
+ * ops->update_intercepts is called.
+ *
+ * Return: true if it does.
  */
 bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 {
@@ -113,7 +115,7 @@ static struct kvm_msr_filter_set *make_set(const struct kvm_msr_filter *filter)
 	set->default_allow = !(filter->flags & KVM_MSR_FILTER_DEFAULT_DENY);
 	for (i = 0; i < ARRAY_SIZE(filter->ranges) && !r; i++)
 		r = add_msr_range(set, &filter->ranges[i]);
-	/* To deny all is to deny what a guest cannot do without. */
+	/* A guest cannot do without any. */
 	if (!r && !set->nr && !set->default_allow)
 		r = -EINVAL;
 	if (r) {
@@ -149,7 +151,13 @@ long kvm_vm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *filter)
 }
 
 #ifdef CONFIG_COMPAT
-/* The pointers in it make it another structure, and another number, in 32 bits. */
+/**
+ * kvm_vm_set_msr_filter_compat - KVM_X86_SET_MSR_FILTER of a 32-bit process
+ * @kvm: the VM
+ * @arg: the structure with pointers of 32 bits, and so with a number of its own
+ *
+ * Return: as kvm_vm_set_msr_filter().
+ */
 long kvm_vm_set_msr_filter_compat(struct kvm *kvm, void __user *arg)
 {
 	struct kvm_msr_filter_compat *in = memdup_user(arg, sizeof(*in));
@@ -177,7 +185,10 @@ out:
 }
 #endif
 
-/* No reader is left, but for those of filters that were replaced. */
+/**
+ * kvm_msr_filter_destroy - free a VM's filter
+ * @kvm: the VM, without readers but for those of filters that were replaced
+ */
 void kvm_msr_filter_destroy(struct kvm *kvm)
 {
 	srcu_barrier(&kvm->srcu);
@@ -185,7 +196,7 @@ void kvm_msr_filter_destroy(struct kvm *kvm)
 }
 
 /*
- * ---- RDMSR and WRMSR ----
+ * ---- the guest's accesses ----
  */
 
 static u32 exit_reason_of(int error)
@@ -201,9 +212,11 @@ static u32 exit_reason_of(int error)
 }
 
 /**
- * kvm_guest_get_msr - RDMSR: as kvm_get_msr(), or -EACCES for the filter
+ * kvm_guest_get_msr - a guest's RDMSR
  * @vcpu: the vcpu, loaded
  * @msr: index in, data out
+ *
+ * Return: as kvm_get_msr(), or -EACCES: the filter denies it.
  */
 int kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
@@ -211,6 +224,13 @@ int kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 	       kvm_get_msr(vcpu, msr) : -EACCES;
 }
 
+/**
+ * kvm_guest_set_msr - a guest's WRMSR
+ * @vcpu: the vcpu, loaded
+ * @msr: index and data
+ *
+ * Return: as kvm_set_msr(), or -EACCES: the filter denies it.
+ */
 int kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	return kvm_msr_allowed(vcpu, msr->index, KVM_MSR_FILTER_WRITE) ?
@@ -224,7 +244,7 @@ int kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
  * @write: WRMSR
  * @error: what kvm_guest_get_msr() or kvm_guest_set_msr() said
  *
- * True: kvm_run is filled in.  False: userspace does not want it, so #GP.
+ * Return: true with kvm_run filled in, false if userspace does not want it: #GP.
  */
 bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error)
 {

@@ -19,6 +19,7 @@
 #include "kvm_msr.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
+#include "kvm_request.h"
 #include "kvm_vcpu.h"
 #include "trace.h"
 
@@ -505,6 +506,8 @@ static bool enter_guest(struct kvm_vcpu *vcpu)
 /* Halted, or waiting for SIPI.  As exit handlers. */
 static int vcpu_wait(struct kvm_vcpu *vcpu)
 {
+	if (kvm_vm_bug_on(vcpu->kvm, !vcpu->lapic))
+		return -EIO;
 	kvm_vcpu_wait(vcpu);
 	return READ_ONCE(vcpu->requests) ? handle_requests(vcpu) : 1;
 }

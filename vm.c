@@ -54,13 +54,21 @@ static void kvm_destroy_vm(struct kvm *kvm)
 	mmdrop(mm);
 }
 
-/** kvm_put - one file less: the last takes the VM with it */
+/**
+ * kvm_put - one file less: the last takes the VM with it
+ * @kvm: the VM; each descriptor of it, its vcpus and their statistics holds it
+ */
 void kvm_put(struct kvm *kvm)
 {
 	if (refcount_dec_and_test(&kvm->users))
 		kvm_destroy_vm(kvm);
 }
 
+/**
+ * kvm_create_vm - a VM of the calling process, without memory or vcpus
+ *
+ * Return: the VM, held once, or an error pointer: -ENOMEM, -EBUSY, -EIO.
+ */
 struct kvm *kvm_create_vm(void)
 {
 	struct kvm *kvm = kvzalloc(kvm_ops.vm_size, GFP_KERNEL_ACCOUNT);
