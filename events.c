@@ -545,7 +545,7 @@ EXPORT_SYMBOL_GPL(kvm_skip_emulated_instruction);
  * kvm_halt_exit - the vcpu halts
  * @vcpu: the vcpu, loaded, RIP behind its HLT
  *
- * With a local APIC in the kernel it waits here.  Without, only userspace knows
+ * With a local APIC in the kernel it waits here.  Without one, only userspace knows
  * what wakes it, unless an event that is pending does at once.
  *
  * Return: as exit handlers.

@@ -3,7 +3,7 @@
  * A vcpu that does not run: halted, or waiting for INIT and SIPI; what wakes
  * it, polling before sleeping, and yielding to others.
  *
- * Only with local APICs in the kernel: without, userspace knows what to wait for.
+ * Only with local APICs in the kernel: without them userspace knows what to wait for.
  */
 #define pr_fmt(fmt) "kvm: " fmt
 

@@ -275,7 +275,7 @@ static void start_at_sipi(struct kvm_vcpu *vcpu)
 	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 }
 
-/* INIT and SIPI that have arrived; the latter means something only to a vcpu that waits for it. */
+/* INIT and SIPI that have arrived.  A vcpu that does not wait for a SIPI ignores it. */
 static void accept_init_sipi(struct kvm_vcpu *vcpu)
 {
 	unsigned long *events = &vcpu->lapic->pending_events;

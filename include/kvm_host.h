@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * struct kvm, struct kvm_vcpu and the core's prototypes.
+ * struct kvm, struct kvm_vcpu and their accessors.
  *
  * gva/gpa/gfn: guest virtual, guest physical, guest frame.  hva/hpa/pfn: host
  * virtual, host physical, host frame.  gpte: a guest's page-table entry;
@@ -362,7 +362,7 @@ struct kvm_vcpu {
 	struct rcuwait wait;		/* blocked in HLT, or before SIPI */
 	unsigned int halt_poll_ns;	/* grows while polling pays */
 	bool preempted;			/* put, but would run */
-	bool spinning;			/* gives way, as the guest waits for another vcpu */
+	bool spinning;			/* yields, as the guest spins on what another vcpu holds */
 	int last_cpu;			/* loaded on before */
 	bool launched;			/* has run once */
 	u64 hflags;
@@ -519,7 +519,7 @@ struct kvm {
 	struct mutex lapic_map_lock;	/* updates of lapic_map */
 	struct kvm_lapic_map __rcu *lapic_map;
 	gpa_t apic_page;		/* of all the APICs' registers; 0: they differ.  lapic_map_lock */
-	struct kvm_pic *pic;		/* these three: published once, gone with the VM */
+	struct kvm_pic *pic;		/* these three: published once, freed with the VM */
 	struct kvm_ioapic *ioapic;
 	struct kvm_pit *pit;
 
