@@ -138,29 +138,13 @@ static int enable_halt_poll(struct kvm *kvm, u64 arg)
  * ---- the capabilities ----
  */
 
-static u32 has_steal_time(void)
-{
-	return sched_info_on();
-}
-
-static u32 has_xcrs(void)
-{
-	return boot_cpu_has(X86_FEATURE_XSAVE);
-}
-
-static u32 nr_vcpus(void)
-{
-	return min_t(u32, num_online_cpus(), KVM_MAX_VCPUS);
-}
-
 struct kvm_cap {
 	u32 cap;
 	u32 value;		/* what KVM_CHECK_EXTENSION reports */
-	u32 (*report)(void);	/* the same, where it depends on the host */
 	int (*enable)(struct kvm *kvm, u64 arg);	/* KVM_ENABLE_CAP of a VM */
 };
 
-/* Only what works is here. */
+/* Only what works is here, and in kvm_check_extension(). */
 static const struct kvm_cap caps[] = {
 	{ KVM_CAP_HLT, 1 },
 	{ KVM_CAP_USER_MEMORY, 1 },
@@ -226,20 +210,16 @@ static const struct kvm_cap caps[] = {
 	{ KVM_CAP_SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS },
 	{ KVM_CAP_DISABLE_QUIRKS2, KVM_QUIRKS, .enable = disable_quirks },
 	{ KVM_CAP_EXIT_HYPERCALL, KVM_EXIT_HYPERCALLS, .enable = enable_exit_hypercall },
-	{ KVM_CAP_X86_DISABLE_EXITS, .report = supported_disable_exits,
-	  .enable = disable_exits },
+	{ KVM_CAP_X86_DISABLE_EXITS, .enable = disable_exits },
 	{ KVM_CAP_SET_GUEST_DEBUG2, KVM_GUESTDBG_FLAGS },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_CAPS, .enable = enable_manual_protect },
 	/* No component that must be asked for is offered. */
 	{ KVM_CAP_XSAVE2, sizeof(struct kvm_xsave) },
 	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC },
-	{ KVM_CAP_STEAL_TIME, .report = has_steal_time },
 	{ KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
 	  .enable = enable_x2apic_api },
 	{ KVM_CAP_COALESCED_MMIO, KVM_COALESCED_MMIO_PAGE_OFFSET },
-	{ KVM_CAP_XCRS, .report = has_xcrs },
 	{ KVM_CAP_NR_MEMSLOTS, KVM_MEM_SLOTS },
-	{ KVM_CAP_NR_VCPUS, .report = nr_vcpus },
 	{ KVM_CAP_MAX_VCPUS, KVM_MAX_VCPUS },
 	{ KVM_CAP_MAX_VCPU_ID, KVM_MAX_VCPU_ID, .enable = enable_max_vcpu_id },
 	{ KVM_CAP_MCE, KVM_NR_MCE_BANKS },
@@ -265,11 +245,21 @@ static const struct kvm_cap *find_cap(unsigned long cap)
  */
 long kvm_check_extension(unsigned long cap)
 {
-	const struct kvm_cap *row = find_cap(cap);
+	const struct kvm_cap *row;
 
-	if (!row)
-		return 0;
-	return row->report ? row->report() : row->value;
+	switch (cap) {
+	/* What depends on the host. */
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return supported_disable_exits();
+	case KVM_CAP_STEAL_TIME:
+		return sched_info_on();
+	case KVM_CAP_XCRS:
+		return boot_cpu_has(X86_FEATURE_XSAVE);
+	case KVM_CAP_NR_VCPUS:
+		return min_t(u32, num_online_cpus(), KVM_MAX_VCPUS);
+	}
+	row = find_cap(cap);
+	return row ? row->value : 0;
 }
 
 /**

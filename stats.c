@@ -141,7 +141,9 @@ static ssize_t die_write(struct file *file, const char __user *buf, size_t count
 		return -EINVAL;
 	mutex_lock(&stats_lock);
 	list_for_each_entry(kvm, &vms, vm_list) {
-		if (!kvm->debugfs_dentry || strcmp(kvm->debugfs_dentry->d_name.name, strim(name)))
+		const struct dentry *dir = smp_load_acquire(&kvm->debugfs_dentry);
+
+		if (!dir || strcmp(dir->d_name.name, strim(name)))
 			continue;
 		kvm_vm_dead(kvm, "asked to, in debugfs");
 		r = count;
@@ -200,7 +202,7 @@ void kvm_stats_publish(struct kvm *kvm, int fd)
 		return;
 	d_inode(dir)->i_private = kvm;
 	create_files(dir, &vm_fops);
-	kvm->debugfs_dentry = dir;
+	smp_store_release(&kvm->debugfs_dentry, dir);
 }
 
 /**
@@ -222,7 +224,6 @@ void kvm_stats_retire(struct kvm *kvm)
 {
 	int i;
 
-	debugfs_remove(kvm->debugfs_dentry);
 	mutex_lock(&stats_lock);
 	list_del(&kvm->vm_list);
 	for (i = 0; i < ARRAY_SIZE(vcpu_rows); i++)
@@ -230,6 +231,8 @@ void kvm_stats_retire(struct kvm *kvm)
 	for (i = 0; i < ARRAY_SIZE(vm_rows); i++)
 		((u64 *)&dead_vm_stat)[i] += vm_value(kvm, &vm_rows[i]);
 	mutex_unlock(&stats_lock);
+	/* After that: who walks the list reads the directory's name. */
+	debugfs_remove(kvm->debugfs_dentry);
 }
 
 /** kvm_stats_init - the module is loaded: its directory in debugfs */
