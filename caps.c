@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What userspace switches on or off for a VM (KVM_ENABLE_CAP), and attributes
- * of vcpus.
+ * Capabilities: what KVM_CHECK_EXTENSION reports, and what KVM_ENABLE_CAP
+ * changes in a VM or a vcpu; attributes of /dev/kvm and of vcpus.
  */
 #include "kvm_host.h"
 #include "kvm_caps.h"
@@ -10,13 +10,15 @@
 #include "kvm_irq.h"
 #include "kvm_request.h"
 
+#include <linux/cpumask.h>
+#include <linux/sched/stat.h>
 #include <linux/uaccess.h>
 
 #define USER_MSR_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | \
 			  KVM_MSR_EXIT_REASON_FILTER)
 
 /*
- * ---- KVM_ENABLE_CAP ----
+ * ---- KVM_ENABLE_CAP of a VM ----
  *
  * Each: 0, or -EINVAL with nothing changed.  kvm->lock held.
  */
@@ -77,7 +79,7 @@ static int disable_quirks(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
-/* The older call: what is unknown was never looked at. */
+/* The older call never looked at unknown bits. */
 static int disable_known_quirks(struct kvm *kvm, u64 arg)
 {
 	return disable_quirks(kvm, arg & KVM_QUIRKS);
@@ -103,8 +105,8 @@ static int enable_exit_hypercall(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
-/** kvm_supported_disable_exits - KVM_X86_DISABLE_EXITS_* that this processor bears */
-u32 kvm_supported_disable_exits(void)
+/* KVM_X86_DISABLE_EXITS_* that this processor can do without. */
+static u32 supported_disable_exits(void)
 {
 	u32 exits = KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
 
@@ -116,7 +118,7 @@ u32 kvm_supported_disable_exits(void)
 
 static int disable_exits(struct kvm *kvm, u64 arg)
 {
-	if ((arg & ~(u64)kvm_supported_disable_exits()) || atomic_read(&kvm->online_vcpus))
+	if ((arg & ~(u64)supported_disable_exits()) || atomic_read(&kvm->online_vcpus))
 		return -EINVAL;
 	kvm->disabled_exits = arg;
 	return 0;
@@ -132,58 +134,194 @@ static int enable_halt_poll(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
-static const struct {
+/*
+ * ---- the capabilities ----
+ */
+
+struct kvm_cap {
 	u32 cap;
-	int (*fn)(struct kvm *kvm, u64 arg);
-} vm_caps[] = {
-	{ KVM_CAP_EXCEPTION_PAYLOAD, enable_exception_payload },
-	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, enable_triple_fault_event },
-	{ KVM_CAP_X86_USER_SPACE_MSR, enable_user_msr },
-	{ KVM_CAP_MSR_PLATFORM_INFO, enable_platform_info },
-	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, enable_manual_protect },
-	{ KVM_CAP_MAX_VCPU_ID, enable_max_vcpu_id },
-	{ KVM_CAP_DISABLE_QUIRKS, disable_known_quirks },
-	{ KVM_CAP_DISABLE_QUIRKS2, disable_quirks },
-	{ KVM_CAP_SPLIT_IRQCHIP, kvm_enable_split_irqchip },
-	{ KVM_CAP_X2APIC_API, enable_x2apic_api },
-	{ KVM_CAP_EXIT_HYPERCALL, enable_exit_hypercall },
-	{ KVM_CAP_X86_DISABLE_EXITS, disable_exits },
-	{ KVM_CAP_HALT_POLL, enable_halt_poll },
+	u32 value;		/* what KVM_CHECK_EXTENSION reports */
+	int (*enable)(struct kvm *kvm, u64 arg);	/* KVM_ENABLE_CAP of a VM */
 };
+
+/* Only what works is here, and in kvm_check_extension(). */
+static const struct kvm_cap caps[] = {
+	{ KVM_CAP_HLT, 1 },
+	{ KVM_CAP_USER_MEMORY, 1 },
+	{ KVM_CAP_SET_TSS_ADDR, 1 },
+	{ KVM_CAP_EXT_CPUID, 1 },
+	{ KVM_CAP_MP_STATE, 1 },
+	{ KVM_CAP_SYNC_MMU, 1 },
+	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
+	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
+	{ KVM_CAP_USER_NMI, 1 },
+	{ KVM_CAP_SET_GUEST_DEBUG, 1 },
+	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1 },
+	{ KVM_CAP_MMU_SHADOW_CACHE_CONTROL, 1 },
+	{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
+	{ KVM_CAP_VCPU_EVENTS, 1 },
+	{ KVM_CAP_DEBUGREGS, 1 },
+	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1 },
+	{ KVM_CAP_XSAVE, 1 },
+	{ KVM_CAP_READONLY_MEM, 1 },
+	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
+	{ KVM_CAP_IMMEDIATE_EXIT, 1 },
+	{ KVM_CAP_EXT_EMUL_CPUID, 1 },
+	{ KVM_CAP_GET_TSC_KHZ, 1 },
+	{ KVM_CAP_NOP_IO_DELAY, 1 },
+	{ KVM_CAP_ENABLE_CAP_VM, 1 },
+	{ KVM_CAP_GET_MSR_FEATURES, 1 },
+	{ KVM_CAP_BINARY_STATS_FD, 1 },
+	{ KVM_CAP_SREGS2, 1 },
+	{ KVM_CAP_EXCEPTION_PAYLOAD, 1, .enable = enable_exception_payload },
+	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, .enable = enable_triple_fault_event },
+	{ KVM_CAP_X86_USER_SPACE_MSR, 1, .enable = enable_user_msr },
+	{ KVM_CAP_X86_MSR_FILTER, 1 },
+	{ KVM_CAP_MSR_PLATFORM_INFO, 1, .enable = enable_platform_info },
+	{ KVM_CAP_VCPU_ATTRIBUTES, 1 },
+	{ KVM_CAP_DISABLE_QUIRKS, 1, .enable = disable_known_quirks },
+	{ KVM_CAP_IRQCHIP, 1 },
+	{ KVM_CAP_PIT, 1 },
+	{ KVM_CAP_PIT2, 1 },
+	{ KVM_CAP_PIT_STATE2, 1 },
+	{ KVM_CAP_REINJECT_CONTROL, 1 },
+	{ KVM_CAP_IRQ_INJECT_STATUS, 1 },
+	{ KVM_CAP_IRQFD, 1 },
+	{ KVM_CAP_IRQFD_RESAMPLE, 1 },
+	{ KVM_CAP_SIGNAL_MSI, 1 },
+	{ KVM_CAP_IOAPIC_POLARITY_IGNORED, 1 },
+	{ KVM_CAP_SPLIT_IRQCHIP, 1, .enable = kvm_enable_split_irqchip },
+	{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
+	{ KVM_CAP_IOEVENTFD, 1 },
+	{ KVM_CAP_IOEVENTFD_NO_LENGTH, 1 },
+	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, 1 },
+	{ KVM_CAP_COALESCED_PIO, 1 },
+	{ KVM_CAP_SET_BOOT_CPU_ID, 1 },
+	{ KVM_CAP_CLOCKSOURCE, 1 },
+	{ KVM_CAP_VAPIC, 1 },
+	{ KVM_CAP_KVMCLOCK_CTRL, 1 },
+	{ KVM_CAP_HALT_POLL, 1, .enable = enable_halt_poll },
+	{ KVM_CAP_INTR_SHADOW, 1 },
+	{ KVM_CAP_SYS_ATTRIBUTES, 1 },
+	{ KVM_CAP_ASYNC_PF, 1 },
+	{ KVM_CAP_ASYNC_PF_INT, 1 },
+	{ KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1 },
+	{ KVM_CAP_ENABLE_CAP, 1 },
+	{ KVM_CAP_SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS },
+	{ KVM_CAP_DISABLE_QUIRKS2, KVM_QUIRKS, .enable = disable_quirks },
+	{ KVM_CAP_EXIT_HYPERCALL, KVM_EXIT_HYPERCALLS, .enable = enable_exit_hypercall },
+	{ KVM_CAP_X86_DISABLE_EXITS, .enable = disable_exits },
+	{ KVM_CAP_SET_GUEST_DEBUG2, KVM_GUESTDBG_FLAGS },
+	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_CAPS, .enable = enable_manual_protect },
+	/* No component that must be asked for is offered. */
+	{ KVM_CAP_XSAVE2, sizeof(struct kvm_xsave) },
+	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC },
+	{ KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
+	  .enable = enable_x2apic_api },
+	{ KVM_CAP_COALESCED_MMIO, KVM_COALESCED_MMIO_PAGE_OFFSET },
+	{ KVM_CAP_NR_MEMSLOTS, KVM_MEM_SLOTS },
+	{ KVM_CAP_MAX_VCPUS, KVM_MAX_VCPUS },
+	{ KVM_CAP_MAX_VCPU_ID, KVM_MAX_VCPU_ID, .enable = enable_max_vcpu_id },
+	{ KVM_CAP_MCE, KVM_NR_MCE_BANKS },
+	/* QEMU wants it even with its own interrupt controllers. */
+	{ KVM_CAP_IRQ_ROUTING, 4096 },
+};
+
+static const struct kvm_cap *find_cap(unsigned long cap)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(caps); i++)
+		if (caps[i].cap == cap)
+			return &caps[i];
+	return NULL;
+}
+
+/**
+ * kvm_check_extension - KVM_CHECK_EXTENSION of /dev/kvm and of VMs
+ * @cap: KVM_CAP_*
+ *
+ * Return: what the capability's description says, 0 for one that is not there.
+ */
+long kvm_check_extension(unsigned long cap)
+{
+	const struct kvm_cap *row;
+
+	switch (cap) {
+	/* What depends on the host. */
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return supported_disable_exits();
+	case KVM_CAP_STEAL_TIME:
+		return sched_info_on();
+	case KVM_CAP_XCRS:
+		return boot_cpu_has(X86_FEATURE_XSAVE);
+	case KVM_CAP_NR_VCPUS:
+		return min_t(u32, num_online_cpus(), KVM_MAX_VCPUS);
+	}
+	row = find_cap(cap);
+	return row ? row->value : 0;
+}
+
+/**
+ * kvm_vm_enable_cap - KVM_ENABLE_CAP of a VM
+ * @kvm: the VM
+ * @cap: which, and its first argument
+ *
+ * Return: 0, or -EINVAL for what cannot be enabled, or not so; then nothing changed.
+ */
+long kvm_vm_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
+{
+	const struct kvm_cap *row = find_cap(cap->cap);
+	long r;
+
+	if (cap->flags || !row || !row->enable)
+		return -EINVAL;
+	mutex_lock(&kvm->lock);
+	r = row->enable(kvm, cap->args[0]);
+	mutex_unlock(&kvm->lock);
+	return r;
+}
+
+/**
+ * kvm_vcpu_enable_cap - KVM_ENABLE_CAP of a vcpu
+ * @vcpu: the vcpu, its mutex held
+ * @cap: KVM_CAP_ENFORCE_PV_FEATURE_CPUID is the only one
+ *
+ * Return: 0 or -EINVAL.
+ */
+long kvm_vcpu_enable_cap(struct kvm_vcpu *vcpu, const struct kvm_enable_cap *cap)
+{
+	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID || cap->args[0] > 1)
+		return -EINVAL;
+	vcpu->pv.enforce = cap->args[0];
+	return 0;
+}
 
 /*
  * ---- attributes of /dev/kvm ----
  */
 
-/** kvm_dev_attr - KVM_HAS_DEVICE_ATTR, KVM_GET_DEVICE_ATTR: 0, -ENXIO, -EFAULT */
-long kvm_dev_attr(const struct kvm_device_attr __user *arg, bool get)
+/**
+ * kvm_dev_has_attr - KVM_HAS_DEVICE_ATTR of /dev/kvm
+ * @attr: which
+ *
+ * Return: 0 or -ENXIO.
+ */
+long kvm_dev_has_attr(const struct kvm_device_attr *attr)
 {
-	struct kvm_device_attr attr;
-
-	if (copy_from_user(&attr, arg, sizeof(attr)))
-		return -EFAULT;
-	if (attr.group || attr.attr != KVM_X86_XCOMP_GUEST_SUPP)
-		return -ENXIO;
-	return get ? put_user(kvm_supported_xcr0, (u64 __user *)(unsigned long)attr.addr) : 0;
+	return attr->group || attr->attr != KVM_X86_XCOMP_GUEST_SUPP ? -ENXIO : 0;
 }
 
-/** kvm_vm_enable_cap - KVM_ENABLE_CAP of a VM: 0, or -EINVAL for what cannot be enabled */
-long kvm_vm_enable_cap(struct kvm *kvm, void __user *arg)
+/**
+ * kvm_dev_get_attr - KVM_GET_DEVICE_ATTR of /dev/kvm
+ * @attr: which, and where its value goes
+ *
+ * Return: 0, -ENXIO for one that is not there, -EFAULT.
+ */
+long kvm_dev_get_attr(const struct kvm_device_attr *attr)
 {
-	struct kvm_enable_cap cap;
-	long r = -EINVAL;
-	int i;
-
-	if (copy_from_user(&cap, arg, sizeof(cap)))
-		return -EFAULT;
-	if (cap.flags)
-		return -EINVAL;
-	mutex_lock(&kvm->lock);
-	for (i = 0; i < ARRAY_SIZE(vm_caps); i++)
-		if (vm_caps[i].cap == cap.cap)
-			r = vm_caps[i].fn(kvm, cap.args[0]);
-	mutex_unlock(&kvm->lock);
-	return r;
+	return kvm_dev_has_attr(attr) ?:
+	       put_user(kvm_supported_xcr0, (u64 __user *)(unsigned long)attr->addr);
 }
 
 /*
@@ -195,12 +333,25 @@ static bool is_tsc_offset(const struct kvm_device_attr *attr)
 	return attr->group == KVM_VCPU_TSC_CTRL && attr->attr == KVM_VCPU_TSC_OFFSET;
 }
 
+/**
+ * kvm_vcpu_has_attr - KVM_HAS_DEVICE_ATTR of a vcpu
+ * @vcpu: the vcpu
+ * @attr: which
+ *
+ * Return: 0 or -ENXIO.
+ */
 long kvm_vcpu_has_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr)
 {
 	return is_tsc_offset(attr) ? 0 : -ENXIO;
 }
 
-/** kvm_vcpu_get_attr - KVM_GET_DEVICE_ATTR: 0, -ENXIO for one that is not there, -EFAULT */
+/**
+ * kvm_vcpu_get_attr - KVM_GET_DEVICE_ATTR of a vcpu
+ * @vcpu: the vcpu, its mutex held
+ * @attr: which, and where its value goes
+ *
+ * Return: 0, -ENXIO for one that is not there, -EFAULT.
+ */
 long kvm_vcpu_get_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr)
 {
 	if (!is_tsc_offset(attr))
@@ -208,6 +359,13 @@ long kvm_vcpu_get_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr
 	return put_user(vcpu->tsc_offset, (u64 __user *)(unsigned long)attr->addr);
 }
 
+/**
+ * kvm_vcpu_set_attr - KVM_SET_DEVICE_ATTR of a vcpu
+ * @vcpu: the vcpu, loaded
+ * @attr: which, and where its value lies
+ *
+ * Return: 0, -ENXIO for one that is not there, -EFAULT.
+ */
 long kvm_vcpu_set_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr)
 {
 	u64 offset;

@@ -12,8 +12,8 @@
 #include "kvm_host.h"
 #include "kvm_clock.h"
 #include "kvm_guest_mem.h"
-#include "kvm_main.h"
 #include "kvm_pv.h"
+#include "kvm_vm.h"
 #include "kvm_request.h"
 
 #include <linux/clocksource.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A vcpu that does not run: halted, or waiting for INIT and SIPI; what wakes
- * it, polling before sleeping, and giving way to others.
+ * it, polling before sleeping, and yielding to others.
  *
- * Only with local APICs in the kernel: without, userspace knows what to wait for.
+ * Only with local APICs in the kernel: without them userspace knows what to wait for.
  */
 #define pr_fmt(fmt) "kvm: " fmt
 
@@ -21,60 +21,23 @@
 
 static unsigned int halt_poll_ns = 200000;
 module_param(halt_poll_ns, uint, 0644);
-MODULE_PARM_DESC(halt_poll_ns, "look so long for an interrupt before a halted vcpu sleeps, at most");
+MODULE_PARM_DESC(halt_poll_ns, "ns that a halted vcpu polls for an interrupt before it sleeps, at most");
 
 static unsigned int halt_poll_ns_grow = 2;
 module_param(halt_poll_ns_grow, uint, 0644);
-MODULE_PARM_DESC(halt_poll_ns_grow, "a vcpu's time grows by this factor when it would have paid");
+MODULE_PARM_DESC(halt_poll_ns_grow, "factor by which a vcpu's polling time grows after a short sleep");
 
 static unsigned int halt_poll_ns_grow_start = 10000;
 module_param(halt_poll_ns_grow_start, uint, 0644);
-MODULE_PARM_DESC(halt_poll_ns_grow_start, "and from 0 to this");
+MODULE_PARM_DESC(halt_poll_ns_grow_start, "ns to which it grows from 0");
 
 static unsigned int halt_poll_ns_shrink;
 module_param(halt_poll_ns_shrink, uint, 0644);
-MODULE_PARM_DESC(halt_poll_ns_shrink, "it shrinks by this when it did not pay; 0: to nothing");
+MODULE_PARM_DESC(halt_poll_ns_shrink, "divisor by which it shrinks after a long sleep; 0: to nothing");
 
 /*
- * ---- what there is to wait for ----
+ * ---- what ends a wait ----
  */
-
-/* SDM 3A "Processor State After Reset": an application processor begins at its SIPI's page. */
-static void start_at_sipi(struct kvm_vcpu *vcpu)
-{
-	u8 vector = vcpu->lapic->sipi_vector;
-	struct kvm_segment cs;
-
-	kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
-	cs.selector = vector << 8;
-	cs.base = (u64)vector << 12;
-	kvm_ops.set_segment(vcpu, &cs, VCPU_SREG_CS);
-	kvm_rip_write(vcpu, 0);
-	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
-}
-
-/**
- * kvm_vcpu_accept_init_sipi - INIT and SIPI that have arrived
- * @vcpu: the vcpu, loaded, with its APIC in the kernel
- *
- * SIPI means something only to a processor that waits for it.
- */
-void kvm_vcpu_accept_init_sipi(struct kvm_vcpu *vcpu)
-{
-	unsigned long *events = &vcpu->lapic->pending_events;
-
-	if (test_and_clear_bit(LAPIC_INIT, events)) {
-		kvm_vcpu_reset(vcpu, true);
-		vcpu->mp_state = vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ?
-				 KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
-	}
-	if (test_and_clear_bit(LAPIC_SIPI, events)) {
-		/* The vector is written before the event. */
-		smp_rmb();
-		if (vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
-			start_at_sipi(vcpu);
-	}
-}
 
 static bool wakes_from_halt(struct kvm_vcpu *vcpu)
 {
@@ -82,11 +45,11 @@ static bool wakes_from_halt(struct kvm_vcpu *vcpu)
 
 	return READ_ONCE(vcpu->pv_unhalted) || ev->exception.pending ||
 	       ev->exception.injected || (ev->nmi_pending && kvm_ops.nmi_allowed(vcpu)) ||
-	       (kvm_irq_waits(vcpu) && kvm_ops.irq_allowed(vcpu));
+	       (kvm_irq_pending(vcpu) && kvm_ops.irq_allowed(vcpu));
 }
 
 /* Requests that cannot wait until the vcpu runs again. */
-#define URGENT	(BIT(KVM_REQ_NMI) | BIT(KVM_REQ_VM_DEAD) | BIT(KVM_REQ_TRIPLE_FAULT) | BIT(KVM_REQ_UNBLOCK) | \
+#define URGENT	(BIT(KVM_REQ_NMI) | BIT(KVM_REQ_VM_DEAD) | BIT(KVM_REQ_TRIPLE_FAULT) | \
 		 BIT(KVM_REQ_IOAPIC_EOI_EXIT) | BIT(KVM_REQ_TPR_ACCESS) | BIT(KVM_REQ_APF_READY))
 
 static bool has_work(struct kvm_vcpu *vcpu)
@@ -140,7 +103,7 @@ static void sleep_until_work(struct kvm_vcpu *vcpu)
 	vcpu->stat.halt_wakeup++;
 }
 
-/* A sleep that polling would have spared: poll longer; a long one: it was in vain. */
+/* Poll longer after a sleep that this would have spared; less after a long one, where it was in vain. */
 static void adjust_polling(struct kvm_vcpu *vcpu, u64 slept_ns)
 {
 	unsigned int max = poll_limit(vcpu->kvm), shrink = READ_ONCE(halt_poll_ns_shrink);
@@ -182,7 +145,8 @@ static void block(struct kvm_vcpu *vcpu)
  * kvm_vcpu_wait - the vcpu does not run now: wait until there is work
  * @vcpu: loaded, in the run loop, with its APIC in the kernel
  *
- * On return it may still not run: the loop looks at requests and signals.
+ * On return there is work, or a signal; it may still not run: the loop looks at
+ * requests and signals.
  */
 void kvm_vcpu_wait(struct kvm_vcpu *vcpu)
 {
@@ -196,10 +160,15 @@ void kvm_vcpu_wait(struct kvm_vcpu *vcpu)
 }
 
 /*
- * ---- giving way ----
+ * ---- yielding ----
  */
 
-/** kvm_vcpu_yield_to - let the thread of a vcpu have the rest of this one's time */
+/**
+ * kvm_vcpu_yield_to - let a vcpu's thread have the rest of this thread's time
+ * @target: the vcpu
+ *
+ * Return: true if it took it.
+ */
 bool kvm_vcpu_yield_to(struct kvm_vcpu *target)
 {
 	struct task_struct *task = NULL;
@@ -218,7 +187,7 @@ bool kvm_vcpu_yield_to(struct kvm_vcpu *target)
 	return r > 0;
 }
 
-/* Let one of the vcpus that were preempted go on, each in turn: of those that spin, or not. */
+/* Yield to one of the preempted vcpus, each in turn: of those that spin, or that do not. */
 static bool boost_another(struct kvm_vcpu *vcpu, bool spinning)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -242,11 +211,11 @@ static bool boost_another(struct kvm_vcpu *vcpu, bool spinning)
 }
 
 /**
- * kvm_vcpu_on_spin - the guest spins: another vcpu has what it waits for
+ * kvm_vcpu_on_spin - PAUSE exited: the guest spins on what another vcpu holds
  * @vcpu: the vcpu, loaded
  *
- * More likely one that was preempted at work than one that gave way here, as it
- * waits for the same.
+ * More likely one that was preempted at work than one that yielded here, as that
+ * spins itself.
  */
 void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu)
 {
@@ -257,44 +226,3 @@ void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(vcpu->spinning, false);
 }
 EXPORT_SYMBOL_GPL(kvm_vcpu_on_spin);
-
-/*
- * ---- KVM_GET_MP_STATE, KVM_SET_MP_STATE ----
- */
-
-long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
-{
-	if (vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events))
-		kvm_vcpu_accept_init_sipi(vcpu);
-	mp->mp_state = vcpu->mp_state;
-	if (mp->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->pv_unhalted))
-		mp->mp_state = KVM_MP_STATE_RUNNABLE;
-	return 0;
-}
-
-/** kvm_vcpu_set_mp_state - without an APIC in the kernel a vcpu only ever runs: -EINVAL */
-long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
-{
-	u32 state = mp->mp_state;
-
-	if (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic)
-		return -EINVAL;
-	switch (state) {
-	case KVM_MP_STATE_SIPI_RECEIVED:
-		/* Its vector is KVM_SET_VCPU_EVENTS'. */
-		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
-		set_bit(LAPIC_SIPI, &vcpu->lapic->pending_events);
-		break;
-	case KVM_MP_STATE_RUNNABLE:
-	case KVM_MP_STATE_UNINITIALIZED:
-	case KVM_MP_STATE_INIT_RECEIVED:
-	case KVM_MP_STATE_HALTED:
-		vcpu->mp_state = state;
-		WRITE_ONCE(vcpu->pv_unhalted, false);
-		break;
-	default:
-		return -EINVAL;
-	}
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	return 0;
-}

@@ -12,7 +12,6 @@
 #include "trace.h"
 
 #include <linux/module.h>
-#include <linux/uaccess.h>
 
 /*
  * ---- the buses ----
@@ -373,39 +372,19 @@ void kvm_io_destroy_vm(struct kvm *kvm)
 	free_page((unsigned long)kvm->coalesced_ring);
 }
 
-static long coalesced_ioctl(struct kvm *kvm, unsigned int cmd, void __user *arg)
+/**
+ * kvm_vm_coalesced_mmio - KVM_REGISTER_COALESCED_MMIO, KVM_UNREGISTER_COALESCED_MMIO
+ * @kvm: the VM
+ * @zone: where writes are kept in the ring
+ * @add: or no longer
+ *
+ * Return: 0, -EINVAL, or what registering a device says.
+ */
+long kvm_vm_coalesced_mmio(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *zone, bool add)
 {
-	struct kvm_coalesced_mmio_zone zone;
-
-	if (copy_from_user(&zone, arg, sizeof(zone)))
-		return -EFAULT;
-	if (!zone_valid(&zone))
+	if (!zone_valid(zone))
 		return -EINVAL;
-	return cmd == KVM_REGISTER_COALESCED_MMIO ? coalesced_register(kvm, &zone) :
-						    coalesced_unregister(kvm, &zone);
-}
-
-static long ioeventfd_ioctl(struct kvm *kvm, void __user *arg)
-{
-	struct kvm_ioeventfd args;
-
-	if (copy_from_user(&args, arg, sizeof(args)))
-		return -EFAULT;
-	return kvm_ioeventfd(kvm, &args);
-}
-
-/** kvm_io_ioctl - the VM's calls about the buses; -ENOTTY: another one's */
-long kvm_io_ioctl(struct kvm *kvm, unsigned int cmd, void __user *arg)
-{
-	switch (cmd) {
-	case KVM_REGISTER_COALESCED_MMIO:
-	case KVM_UNREGISTER_COALESCED_MMIO:
-		return coalesced_ioctl(kvm, cmd, arg);
-	case KVM_IOEVENTFD:
-		return ioeventfd_ioctl(kvm, arg);
-	default:
-		return -ENOTTY;
-	}
+	return add ? coalesced_register(kvm, zone) : coalesced_unregister(kvm, zone);
 }
 
 /*

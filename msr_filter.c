@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * MSR accesses that userspace has a say in: the filter that denies a guest some
- * registers (KVM_X86_SET_MSR_FILTER), and the exits by which userspace answers
- * in the kernel's place (KVM_CAP_X86_USER_SPACE_MSR).
+ * registers (KVM_X86_SET_MSR_FILTER), and whether userspace answers in the
+ * kernel's place (KVM_CAP_X86_USER_SPACE_MSR).
  */
 #include "kvm_host.h"
-#include "kvm_events.h"
-#include "kvm_handlers.h"
 #include "kvm_msr.h"
 #include "kvm_request.h"
-#include "trace.h"
 
 #include <linux/compat.h>
 #include <linux/export.h>
@@ -47,13 +44,15 @@ static bool filter_allows(const struct kvm_msr_filter_set *set, u32 index, u32 a
 }
 
 /**
- * kvm_msr_allowed - does the VM's filter let the guest at a register?
+ * kvm_msr_allowed - does the VM's filter allow the guest an access to a register?
  * @vcpu: the vcpu, in an SRCU section
  * @index: the register; those of the x2APIC are never denied
  * @access: KVM_MSR_FILTER_READ or _WRITE
  *
- * Vendors ask for the registers that they would give to the guest: after a
- * change ops->update_intercepts is called.
+ * Vendors ask before they pass a register through to the guest; after a change
+ * ops->update_intercepts is called.
+ *
+ * Return: true if it does.
  */
 bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 {
@@ -116,7 +115,7 @@ static struct kvm_msr_filter_set *make_set(const struct kvm_msr_filter *filter)
 	set->default_allow = !(filter->flags & KVM_MSR_FILTER_DEFAULT_DENY);
 	for (i = 0; i < ARRAY_SIZE(filter->ranges) && !r; i++)
 		r = add_msr_range(set, &filter->ranges[i]);
-	/* To deny all is to deny what a guest cannot do without. */
+	/* A guest cannot do without any. */
 	if (!r && !set->nr && !set->default_allow)
 		r = -EINVAL;
 	if (r) {
@@ -126,7 +125,14 @@ static struct kvm_msr_filter_set *make_set(const struct kvm_msr_filter *filter)
 	return set;
 }
 
-static long set_filter(struct kvm *kvm, const struct kvm_msr_filter *filter)
+/**
+ * kvm_vm_set_msr_filter - KVM_X86_SET_MSR_FILTER
+ * @kvm: the VM
+ * @filter: as userspace gave it, its bitmaps still in userspace
+ *
+ * Return: 0, -EINVAL, -EFAULT, -ENOMEM.
+ */
+long kvm_vm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *filter)
 {
 	struct kvm_msr_filter_set *set, *old;
 
@@ -144,21 +150,14 @@ static long set_filter(struct kvm *kvm, const struct kvm_msr_filter *filter)
 	return 0;
 }
 
-/** kvm_vm_set_msr_filter - KVM_X86_SET_MSR_FILTER */
-long kvm_vm_set_msr_filter(struct kvm *kvm, void __user *arg)
-{
-	struct kvm_msr_filter *filter = memdup_user(arg, sizeof(*filter));
-	long r;
-
-	if (IS_ERR(filter))
-		return PTR_ERR(filter);
-	r = set_filter(kvm, filter);
-	kfree(filter);
-	return r;
-}
-
 #ifdef CONFIG_COMPAT
-/* The pointers in it make it another structure, and another number, in 32 bits. */
+/**
+ * kvm_vm_set_msr_filter_compat - KVM_X86_SET_MSR_FILTER of a 32-bit process
+ * @kvm: the VM
+ * @arg: the structure with pointers of 32 bits, and so with a number of its own
+ *
+ * Return: as kvm_vm_set_msr_filter().
+ */
 long kvm_vm_set_msr_filter_compat(struct kvm *kvm, void __user *arg)
 {
 	struct kvm_msr_filter_compat *in = memdup_user(arg, sizeof(*in));
@@ -178,7 +177,7 @@ long kvm_vm_set_msr_filter_compat(struct kvm *kvm, void __user *arg)
 		filter->ranges[i].base = in->ranges[i].base;
 		filter->ranges[i].bitmap = (__force u8 *)compat_ptr(in->ranges[i].bitmap);
 	}
-	r = set_filter(kvm, filter);
+	r = kvm_vm_set_msr_filter(kvm, filter);
 out:
 	kfree(filter);
 	kfree(in);
@@ -186,7 +185,10 @@ out:
 }
 #endif
 
-/* No reader is left, but for those of filters that were replaced. */
+/**
+ * kvm_msr_filter_destroy - free a VM's filter
+ * @kvm: the VM, without readers but for those of filters that were replaced
+ */
 void kvm_msr_filter_destroy(struct kvm *kvm)
 {
 	srcu_barrier(&kvm->srcu);
@@ -194,7 +196,7 @@ void kvm_msr_filter_destroy(struct kvm *kvm)
 }
 
 /*
- * ---- RDMSR and WRMSR ----
+ * ---- the guest's accesses ----
  */
 
 static u32 exit_reason_of(int error)
@@ -210,9 +212,11 @@ static u32 exit_reason_of(int error)
 }
 
 /**
- * kvm_guest_get_msr - RDMSR: as kvm_get_msr(), or -EACCES for the filter
+ * kvm_guest_get_msr - a guest's RDMSR
  * @vcpu: the vcpu, loaded
  * @msr: index in, data out
+ *
+ * Return: as kvm_get_msr(), or -EACCES: the filter denies it.
  */
 int kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
@@ -220,6 +224,13 @@ int kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 	       kvm_get_msr(vcpu, msr) : -EACCES;
 }
 
+/**
+ * kvm_guest_set_msr - a guest's WRMSR
+ * @vcpu: the vcpu, loaded
+ * @msr: index and data
+ *
+ * Return: as kvm_set_msr(), or -EACCES: the filter denies it.
+ */
 int kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	return kvm_msr_allowed(vcpu, msr->index, KVM_MSR_FILTER_WRITE) ?
@@ -233,7 +244,7 @@ int kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
  * @write: WRMSR
  * @error: what kvm_guest_get_msr() or kvm_guest_set_msr() said
  *
- * True: kvm_run is filled in.  False: userspace does not want it, so #GP.
+ * Return: true with kvm_run filled in, false if userspace does not want it: #GP.
  */
 bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error)
 {
@@ -249,70 +260,3 @@ bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, boo
 	run->msr.data = write ? msr->data : 0;
 	return true;
 }
-
-/* Userspace has answered; unless it moved the vcpu elsewhere, the instruction ends. */
-static int complete_msr(struct kvm_vcpu *vcpu, bool read)
-{
-	if (kvm_rip_read(vcpu) != vcpu->complete_rip)
-		return 1;
-	if (READ_ONCE(vcpu->run->msr.error)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
-	if (read)
-		kvm_edx_eax_write(vcpu, READ_ONCE(vcpu->run->msr.data));
-	return kvm_skip_emulated_instruction(vcpu);
-}
-
-static int complete_rdmsr(struct kvm_vcpu *vcpu)
-{
-	return complete_msr(vcpu, true);
-}
-
-static int complete_wrmsr(struct kvm_vcpu *vcpu)
-{
-	return complete_msr(vcpu, false);
-}
-
-static int access_failed(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error)
-{
-	if (!kvm_msr_to_userspace(vcpu, msr, write, error)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
-	vcpu->complete_rip = kvm_rip_read(vcpu);
-	vcpu->complete_userspace_io = write ? complete_wrmsr : complete_rdmsr;
-	return 0;
-}
-
-int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
-{
-	struct msr_data msr = { .index = kvm_rcx_read(vcpu) };
-	int r;
-
-	vcpu->stat.msr_exits++;
-	r = kvm_guest_get_msr(vcpu, &msr);
-	trace_kvm_msr(0, msr.index, msr.data, r);
-	if (unlikely(r))
-		return access_failed(vcpu, &msr, false, r);
-	kvm_edx_eax_write(vcpu, msr.data);
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_rdmsr);
-
-int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
-{
-	struct msr_data msr = {
-		.index = kvm_rcx_read(vcpu),
-		.data = kvm_edx_eax_read(vcpu),
-	};
-	int r;
-
-	vcpu->stat.msr_exits++;
-	r = kvm_guest_set_msr(vcpu, &msr);
-	trace_kvm_msr(1, msr.index, msr.data, r);
-	if (unlikely(r))
-		return access_failed(vcpu, &msr, true, r);
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_wrmsr);

@@ -1,30 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a guest that knows its hypervisor may use: hypercalls, and features
- * switched on by MSRs of their own.  The numbers and structures are those of
- * <asm/kvm_para.h>; the clock is clock.c's.
+ * Paravirtual features that a guest switches on by MSRs of their own.  The
+ * numbers and structures are those of <asm/kvm_para.h>; the clock is clock.c's,
+ * hypercalls are in handlers.c.
  */
 #include "kvm_host.h"
-#include "kvm_caps.h"
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
-#include "kvm_events.h"
 #include "kvm_guest_mem.h"
-#include "kvm_handlers.h"
 #include "kvm_lapic.h"
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 #include "kvm_pv.h"
-#include "kvm_regs.h"
-#include "kvm_request.h"
-#include "kvm_vcpu.h"
 
 #include <linux/kvm_para.h>
-#include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/sched/stat.h>
 #include <linux/uaccess.h>
-#include <asm/apicdef.h>
 
 #define STEAL_ENABLED		KVM_MSR_ENABLED
 #define PV_EOI_RESERVED		2ULL	/* the flag's word is aligned to 4 bytes */
@@ -56,7 +48,7 @@ void kvm_pv_derive(struct kvm_vcpu *vcpu)
 }
 
 /* All of them, unless KVM_CAP_ENFORCE_PV_FEATURE_CPUID is enabled. */
-static bool has(struct kvm_vcpu *vcpu, unsigned int feature)
+bool kvm_pv_has(struct kvm_vcpu *vcpu, unsigned int feature)
 {
 	/* A HLT that does not exit could miss the kick. */
 	if (feature == KVM_FEATURE_PV_UNHALT && kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_HLT))
@@ -330,7 +322,7 @@ static const struct pv_msr *find_msr(struct kvm_vcpu *vcpu, u32 index)
 
 	for (i = 0; i < ARRAY_SIZE(pv_msrs); i++)
 		if (pv_msrs[i].index == index)
-			return has(vcpu, pv_msrs[i].feature) ? &pv_msrs[i] : NULL;
+			return kvm_pv_has(vcpu, pv_msrs[i].feature) ? &pv_msrs[i] : NULL;
 	return NULL;
 }
 
@@ -395,194 +387,3 @@ void kvm_pv_reset(struct kvm_vcpu *vcpu)
 	vcpu->pv.vapic_addr = 0;
 	vcpu->pv_unhalted = false;
 }
-
-/*
- * ---- hypercalls ----
- */
-
-/* KVM_HC_KICK_CPU: out of its HLT, or past its next. */
-static long kick_cpu(struct kvm_vcpu *vcpu, u32 apic_id)
-{
-	struct kvm_vcpu *target = kvm_lapic_vcpu_by_id(vcpu->kvm, apic_id);
-
-	if (target) {
-		WRITE_ONCE(target->pv_unhalted, true);
-		kvm_vcpu_kick(target);
-	}
-	return 0;
-}
-
-static long send_ipi(struct kvm_vcpu *vcpu, const unsigned long *a, bool long_mode)
-{
-	DECLARE_BITMAP(bitmap, 128) = {};
-	unsigned int bits = long_mode ? 64 : 32;
-	u64 words[2] = { a[0], a[1] };
-
-	if (a[3] & (APIC_DEST_LOGICAL | APIC_DEST_ALLBUT))
-		return -KVM_EINVAL;
-	if (!long_mode) {
-		words[0] = (u32)a[0] | (u64)a[1] << 32;
-		words[1] = 0;
-	}
-	bitmap_from_arr32(bitmap, (const u32 *)words, 128);
-	return kvm_lapic_send_to_bitmap(vcpu, bitmap, 2 * bits, a[2], a[3]);
-}
-
-/* The caller waits for that vcpu, which waits for a CPU. */
-static long sched_yield_to(struct kvm_vcpu *vcpu, u32 apic_id)
-{
-	struct kvm_vcpu *target = kvm_lapic_vcpu_by_id(vcpu->kvm, apic_id);
-
-	if (target && target != vcpu && READ_ONCE(target->preempted)) {
-		vcpu->stat.directed_yield_attempted++;
-		if (kvm_vcpu_yield_to(target))
-			vcpu->stat.directed_yield_successful++;
-	}
-	return 0;
-}
-
-/*
- * KVM_HC_MAP_GPA_RANGE: whether memory is encrypted is between the guest and
- * userspace.  As exit handlers.
- */
-static int complete_hypercall(struct kvm_vcpu *vcpu)
-{
-	u64 ret = READ_ONCE(vcpu->run->hypercall.ret);
-
-	/* Unless userspace moved the vcpu elsewhere, the instruction ends. */
-	if (kvm_rip_read(vcpu) != vcpu->complete_rip)
-		return 1;
-	kvm_rax_write(vcpu, is_64bit_code(vcpu) ? ret : (u32)ret);
-	return kvm_skip_emulated_instruction(vcpu);
-}
-
-static_assert(KVM_EXIT_HYPERCALLS == BIT_ULL(KVM_HC_MAP_GPA_RANGE));
-
-static bool wants_map_gpa_range(struct kvm_vcpu *vcpu, unsigned long nr)
-{
-	return nr == KVM_HC_MAP_GPA_RANGE && !kvm_ops.get_cpl(vcpu) &&
-	       (READ_ONCE(vcpu->kvm->exit_hypercalls) & BIT(KVM_HC_MAP_GPA_RANGE)) &&
-	       has(vcpu, KVM_FEATURE_HC_MAP_GPA_RANGE);
-}
-
-static bool range_valid(u64 gpa, u64 npages)
-{
-	return !offset_in_page(gpa) && npages && gpa_to_gfn(gpa) + npages > gpa_to_gfn(gpa);
-}
-
-static int map_gpa_range(struct kvm_vcpu *vcpu, const unsigned long *a, bool lm)
-{
-	struct kvm_run *run = vcpu->run;
-	int i;
-
-	run->exit_reason = KVM_EXIT_HYPERCALL;
-	memset(&run->hypercall, 0, sizeof(run->hypercall));
-	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
-	for (i = 0; i < 3; i++)
-		run->hypercall.args[i] = a[i];
-	run->hypercall.longmode = lm;
-	vcpu->complete_rip = kvm_rip_read(vcpu);
-	vcpu->complete_userspace_io = complete_hypercall;
-	return 0;
-}
-
-static long hypercall(struct kvm_vcpu *vcpu, unsigned long nr, const unsigned long *a, bool lm)
-{
-	switch (nr) {
-	case KVM_HC_VAPIC_POLL_IRQ:
-		/* That it exited was what it wanted. */
-		return 0;
-	case KVM_HC_KICK_CPU:
-		if (!vcpu->lapic || !has(vcpu, KVM_FEATURE_PV_UNHALT))
-			break;
-		return kick_cpu(vcpu, a[1]);
-	case KVM_HC_CLOCK_PAIRING:
-		return kvm_clock_pairing(vcpu, a[0], a[1]);
-	case KVM_HC_SEND_IPI:
-		if (!vcpu->lapic || !has(vcpu, KVM_FEATURE_PV_SEND_IPI))
-			break;
-		return send_ipi(vcpu, a, lm);
-	case KVM_HC_SCHED_YIELD:
-		if (!vcpu->lapic || !has(vcpu, KVM_FEATURE_PV_SCHED_YIELD))
-			break;
-		return sched_yield_to(vcpu, a[0]);
-	case KVM_HC_MAP_GPA_RANGE:
-		/* What userspace would answer is sorted out before. */
-		if (wants_map_gpa_range(vcpu, nr))
-			return -KVM_EINVAL;
-		break;
-	}
-	return -KVM_ENOSYS;
-}
-
-/** kvm_handle_hypercall - VMCALL, VMMCALL: number in RAX, arguments in RBX, RCX, RDX, RSI */
-int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
-{
-	unsigned long nr = kvm_rax_read(vcpu), ret;
-	unsigned long a[4] = {
-		kvm_rbx_read(vcpu), kvm_rcx_read(vcpu), kvm_rdx_read(vcpu),
-		kvm_reg_read(vcpu, VCPU_REGS_RSI),
-	};
-	bool lm = is_64bit_code(vcpu);
-	int i;
-
-	vcpu->stat.hypercalls++;
-	for (i = 0; !lm && i < ARRAY_SIZE(a); i++)
-		a[i] = (u32)a[i];
-	if (wants_map_gpa_range(vcpu, lm ? nr : (u32)nr) && range_valid(a[0], a[1]))
-		return map_gpa_range(vcpu, a, lm);
-	ret = kvm_ops.get_cpl(vcpu) ? -KVM_EPERM : hypercall(vcpu, lm ? nr : (u32)nr, a, lm);
-	kvm_rax_write(vcpu, lm ? ret : (u32)ret);
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_hypercall);
-
-/*
- * The other vendor's instruction: a guest that was made on its processors, or
- * that did not look.  It is made ours in the guest's memory, if it can be written
- * there; only its last byte differs, so that no other vcpu sees half of each.
- */
-#define INSN_VMCALL	0xc1010f
-#define INSN_VMMCALL	0xd9010f
-#define INSN_LEN	3
-
-static gpa_t code_gpa(struct kvm_vcpu *vcpu, unsigned int offset, u64 access)
-{
-	u64 linear = kvm_rip_read(vcpu) + offset;
-	struct kvm_exception ex;
-	struct kvm_segment cs;
-
-	if (!is_64bit_code(vcpu)) {
-		kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
-		linear = (u32)(cs.base + linear);
-	}
-	return kvm_mmu_gva_to_gpa(vcpu, linear, access, &ex);
-}
-
-static bool fix_hypercall(struct kvm_vcpu *vcpu)
-{
-	u32 ours = kvm_ops.isa == KVM_ISA_VMX ? INSN_VMCALL : INSN_VMMCALL, insn = 0;
-	u8 last = ours >> 16;
-	gpa_t gpa;
-	int i;
-
-	/* A byte at a time: they may be in two pages. */
-	for (i = 0; i < INSN_LEN; i++) {
-		gpa = code_gpa(vcpu, i, PFERR_FETCH_MASK);
-		if (gpa == INVALID_GPA || kvm_read_guest(vcpu, gpa, (u8 *)&insn + i, 1))
-			return false;
-	}
-	if (insn != (ours ^ INSN_VMCALL ^ INSN_VMMCALL))
-		return false;
-	gpa = code_gpa(vcpu, INSN_LEN - 1, PFERR_WRITE_MASK);
-	return gpa != INVALID_GPA && !kvm_write_guest(vcpu, gpa, &last, 1);
-}
-
-/** kvm_handle_invalid_opcode - #UD, intercepted for KVM_X86_QUIRK_FIX_HYPERCALL_INSN */
-int kvm_handle_invalid_opcode(struct kvm_vcpu *vcpu)
-{
-	if (kvm_fixes_hypercalls(vcpu->kvm) && !kvm_ops.get_cpl(vcpu) && fix_hypercall(vcpu))
-		return 1;
-	return kvm_handle_ud(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_invalid_opcode);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Statistics: the counters of VMs and vcpus in debugfs, one directory for each
- * VM and totals of all that were since the module was loaded, and as the files
- * that KVM_GET_STATS_FD opens; and where the tracepoints are made.
+ * VM and totals of all VMs since the module was loaded, and as the files that
+ * KVM_GET_STATS_FD opens; and where the tracepoints are defined.
  */
 #include "kvm_host.h"
-#include "kvm_main.h"
+#include "kvm_vm.h"
+#include "kvm_request.h"
 #include "kvm_stats.h"
 
 #include <linux/anon_inodes.h>
@@ -19,14 +20,14 @@
 
 static struct dentry *debugfs_dir;
 
-/* VMs that are, and what those that were have counted. */
+/* All VMs, and the counts of those that are gone. */
 static DEFINE_MUTEX(stats_lock);
 static LIST_HEAD(vms);
 static struct kvm_vcpu_stat dead_vcpu_stat;
 static struct kvm_vm_stat dead_vm_stat;
 
 /*
- * ---- what there is ----
+ * ---- the counters ----
  */
 
 #define NAME_SIZE	48
@@ -81,7 +82,10 @@ static u64 vm_value(struct kvm *kvm, const struct stats_row *row)
 	return sum;
 }
 
-/** kvm_for_each_vm - call for every VM; none goes away meanwhile */
+/**
+ * kvm_for_each_vm - call for every VM
+ * @fn: may sleep; no VM goes away meanwhile
+ */
 void kvm_for_each_vm(void (*fn)(struct kvm *kvm))
 {
 	struct kvm *kvm;
@@ -125,6 +129,34 @@ static ssize_t vm_read(struct file *file, char __user *buf, size_t count, loff_t
 
 	return print_value(vm_value(kvm, file->private_data), buf, count, pos);
 }
+
+/* For tests: the VM whose directory is named dies as it would of an internal error. */
+static ssize_t die_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
+{
+	ssize_t r = -ENOENT;
+	char name[32] = {};
+	struct kvm *kvm;
+
+	if (count >= sizeof(name) || copy_from_user(name, buf, count))
+		return -EINVAL;
+	mutex_lock(&stats_lock);
+	list_for_each_entry(kvm, &vms, vm_list) {
+		const struct dentry *dir = smp_load_acquire(&kvm->debugfs_dentry);
+
+		if (!dir || strcmp(dir->d_name.name, strim(name)))
+			continue;
+		kvm_vm_dead(kvm, "asked to, in debugfs");
+		r = count;
+	}
+	mutex_unlock(&stats_lock);
+	return r;
+}
+
+static const struct file_operations die_fops = {
+	.open = simple_open,
+	.write = die_write,
+	.llseek = noop_llseek,
+};
 
 static const struct file_operations total_fops = {
 	.open = simple_open,
@@ -170,9 +202,13 @@ void kvm_stats_publish(struct kvm *kvm, int fd)
 		return;
 	d_inode(dir)->i_private = kvm;
 	create_files(dir, &vm_fops);
-	kvm->debugfs_dentry = dir;
+	smp_store_release(&kvm->debugfs_dentry, dir);
 }
 
+/**
+ * kvm_stats_add - a VM counts in the totals from here on
+ * @kvm: the VM
+ */
 void kvm_stats_add(struct kvm *kvm)
 {
 	mutex_lock(&stats_lock);
@@ -180,12 +216,14 @@ void kvm_stats_add(struct kvm *kvm)
 	mutex_unlock(&stats_lock);
 }
 
-/** kvm_stats_retire - a VM goes, its vcpus still there; its counts stay in the totals */
+/**
+ * kvm_stats_retire - a VM goes; its counts stay in the totals
+ * @kvm: the VM, its vcpus still there
+ */
 void kvm_stats_retire(struct kvm *kvm)
 {
 	int i;
 
-	debugfs_remove(kvm->debugfs_dentry);
 	mutex_lock(&stats_lock);
 	list_del(&kvm->vm_list);
 	for (i = 0; i < ARRAY_SIZE(vcpu_rows); i++)
@@ -193,14 +231,19 @@ void kvm_stats_retire(struct kvm *kvm)
 	for (i = 0; i < ARRAY_SIZE(vm_rows); i++)
 		((u64 *)&dead_vm_stat)[i] += vm_value(kvm, &vm_rows[i]);
 	mutex_unlock(&stats_lock);
+	/* After that: who walks the list reads the directory's name. */
+	debugfs_remove(kvm->debugfs_dentry);
 }
 
+/** kvm_stats_init - the module is loaded: its directory in debugfs */
 void kvm_stats_init(void)
 {
 	debugfs_dir = debugfs_create_dir("kvm", NULL);
 	create_files(debugfs_dir, &total_fops);
+	debugfs_create_file("die", 0200, debugfs_dir, NULL, &die_fops);
 }
 
+/** kvm_stats_exit - the module goes */
 void kvm_stats_exit(void)
 {
 	debugfs_remove(debugfs_dir);
@@ -332,17 +375,32 @@ static long open_stats(struct kvm *kvm, const char *name, const struct file_oper
 	return fd;
 }
 
-/** kvm_vm_get_stats_fd - KVM_GET_STATS_FD of a VM: a file descriptor, or -errno */
+/**
+ * kvm_vm_get_stats_fd - KVM_GET_STATS_FD of a VM
+ * @kvm: the VM, which the descriptor holds
+ *
+ * Return: a file descriptor, or -EMFILE, -ENOMEM.
+ */
 long kvm_vm_get_stats_fd(struct kvm *kvm)
 {
 	return open_stats(kvm, "kvm-vm-stats", &vm_stats_fops, kvm);
 }
 
+/**
+ * kvm_vcpu_get_stats_fd - KVM_GET_STATS_FD of a vcpu
+ * @vcpu: the vcpu, whose VM the descriptor holds
+ *
+ * Return: a file descriptor, or -EMFILE, -ENOMEM.
+ */
 long kvm_vcpu_get_stats_fd(struct kvm_vcpu *vcpu)
 {
 	return open_stats(vcpu->kvm, "kvm-vcpu-stats", &vcpu_stats_fops, vcpu);
 }
 
+/**
+ * kvm_stats_set_owner - which module the descriptors of KVM_GET_STATS_FD hold
+ * @owner: the vendor's
+ */
 void kvm_stats_set_owner(struct module *owner)
 {
 	vm_stats_fops.owner = owner;

@@ -118,7 +118,7 @@ struct vcpu_svm {
 	bool step_guest_tf;
 	bool force_exit;			/* right after the injected event is delivered */
 	bool virq;			/* the injected interrupt is V_IRQ, not EVENTINJ */
-	bool watch_cr8;			/* the core waits for a lower task priority */
+	bool intercept_cr8;		/* the core waits for a lower task priority */
 };
 
 static_assert(offsetof(struct vcpu_svm, vcpu) == 0);
@@ -514,12 +514,12 @@ static void update_cr8_intercepts(struct vcpu_svm *svm)
 
 	set_intercept(svm, INTERCEPT_CR8_READ, !ours);
 	set_intercept(svm, INTERCEPT_CR8_WRITE,
-		      !ours || svm->watch_cr8 || intercepted(svm, INTERCEPT_VINTR));
+		      !ours || svm->intercept_cr8 || intercepted(svm, INTERCEPT_VINTR));
 }
 
-static void svm_watch_cr8(struct kvm_vcpu *vcpu, bool watch)
+static void svm_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on)
 {
-	to_svm(vcpu)->watch_cr8 = watch;
+	to_svm(vcpu)->intercept_cr8 = on;
 	update_cr8_intercepts(to_svm(vcpu));
 }
 
@@ -2112,7 +2112,7 @@ static struct kvm_arch_ops svm_ops __ro_after_init = {
 	.enable_irq_window = svm_enable_irq_window,
 	.enable_nmi_window = svm_enable_nmi_window,
 	.cancel_injection = svm_cancel_injection,
-	.watch_cr8 = svm_watch_cr8,
+	.update_cr8_intercept = svm_update_cr8_intercept,
 
 	.load_root = svm_load_root,
 	.tlb_flush = svm_tlb_flush,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The run loop: requests, event injection, entry, and what exits share.
+ * A vcpu: its life, RESET, INIT and SIPI, and the run loop: requests, event
+ * injection, entry and exit.
  */
 #define pr_fmt(fmt) "kvm: " fmt
 
@@ -8,631 +9,341 @@
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
 #include "kvm_debug.h"
+#include "kvm_emulate.h"
 #include "kvm_events.h"
 #include "kvm_fpu.h"
 #include "kvm_handlers.h"
 #include "kvm_lapic.h"
-#include "kvm_main.h"
+#include "kvm_hardware.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
+#include "kvm_request.h"
 #include "kvm_vcpu.h"
 #include "trace.h"
 
 #include <linux/cpu.h>
 #include <linux/entry-kvm.h>
-#include <linux/module.h>
+#include <linux/pid.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/static_call.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
-#include <asm/debugreg.h>
 
-#define DR7_GD		BIT(13)		/* general detect: MOV DR traps */
-#define DR7_RESET	0x400UL		/* bit 10 reads as 1 */
-
-/*
- * ---- raising events ----
- */
-
-enum exception_class { EXC_BENIGN, EXC_CONTRIBUTORY, EXC_PAGE_FAULT };
-
-static enum exception_class exception_class(u8 vector)
-{
-	switch (vector) {
-	case X86_TRAP_DE:
-	case X86_TRAP_TS:
-	case X86_TRAP_NP:
-	case X86_TRAP_SS:
-	case X86_TRAP_GP:
-		return EXC_CONTRIBUTORY;
-	case X86_TRAP_PF:
-		return EXC_PAGE_FAULT;
-	default:
-		return EXC_BENIGN;
-	}
-}
-
-static void set_exception(struct kvm_vcpu *vcpu, const struct kvm_queued_exception *ex)
-{
-	vcpu->events.exception = *ex;
-	vcpu->events.exception.pending = true;
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-}
-
-/*
- * An exception while another is being delivered: both in turn, a double
- * fault, or shutdown (APM 2 "#DF—Double-Fault Exception", SDM 3A
- * "Interrupt 8—Double Fault Exception (#DF)").
- */
-static void raise_exception(struct kvm_vcpu *vcpu, const struct kvm_queued_exception *ex)
-{
-	struct kvm_queued_exception *cur = &vcpu->events.exception;
-	static const struct kvm_queued_exception df = {
-		.vector = X86_TRAP_DF, .has_error_code = true,
-	};
-	enum exception_class first, second;
-
-	if (!cur->pending && !cur->injected) {
-		set_exception(vcpu, ex);
-		return;
-	}
-	if (cur->vector == X86_TRAP_DF) {
-		memset(cur, 0, sizeof(*cur));
-		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
-		return;
-	}
-	first = exception_class(cur->vector);
-	second = exception_class(ex->vector);
-	if ((first == EXC_CONTRIBUTORY && second == EXC_CONTRIBUTORY) ||
-	    (first == EXC_PAGE_FAULT && second != EXC_BENIGN)) {
-		cur->injected = false;
-		set_exception(vcpu, &df);
-		return;
-	}
-	/* The first one's instruction will raise it again. */
-	cur->injected = false;
-	set_exception(vcpu, ex);
-}
-
-/** kvm_queue_exception - the guest gets an exception without an error code */
-void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 vector)
-{
-	raise_exception(vcpu, &(struct kvm_queued_exception){ .vector = vector });
-}
-EXPORT_SYMBOL_GPL(kvm_queue_exception);
-
-/** kvm_queue_exception_e - the guest gets an exception with an error code */
-void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 vector, u32 error_code)
-{
-	raise_exception(vcpu, &(struct kvm_queued_exception){
-		.vector = vector, .has_error_code = true, .error_code = error_code });
-}
-EXPORT_SYMBOL_GPL(kvm_queue_exception_e);
-
-/** kvm_queue_exception_p - #DB with the DR6 bits that it sets when delivered */
-void kvm_queue_exception_p(struct kvm_vcpu *vcpu, u8 vector, unsigned long payload)
-{
-	raise_exception(vcpu, &(struct kvm_queued_exception){
-		.vector = vector, .has_payload = true, .payload = payload });
-}
-EXPORT_SYMBOL_GPL(kvm_queue_exception_p);
-
-void kvm_inject_gp(struct kvm_vcpu *vcpu, u32 error_code)
-{
-	kvm_queue_exception_e(vcpu, X86_TRAP_GP, error_code);
-}
-EXPORT_SYMBOL_GPL(kvm_inject_gp);
+static struct kmem_cache *kvm_vcpu_cache;
 
 /**
- * kvm_inject_page_fault - the guest gets the exception that a walk found
- * @vcpu: the vcpu, loaded
- * @ex: #PF, or #GP and #SS from segment and canonical checks
+ * kvm_vcpu_module_init - a vendor module is there, and with it the size of its vcpus
+ *
+ * Return: 0 or -ENOMEM.
  */
-void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_exception *ex)
+int kvm_vcpu_module_init(void)
 {
-	struct kvm_queued_exception q = {
-		.vector = ex->vector,
-		.has_error_code = ex->error_code_valid,
-		.error_code = ex->error_code,
-	};
-
-	if (ex->vector == X86_TRAP_PF) {
-		vcpu->stat.pf_guest++;
-		q.has_payload = true;
-		q.payload = ex->address;
-	}
-	raise_exception(vcpu, &q);
+	kvm_vcpu_cache = kmem_cache_create("kvm_vcpu", kvm_ops.vcpu_size,
+					   __alignof__(struct kvm_vcpu), SLAB_ACCOUNT, NULL);
+	return kvm_vcpu_cache ? 0 : -ENOMEM;
 }
-EXPORT_SYMBOL_GPL(kvm_inject_page_fault);
 
-/* One NMI waits, one more is latched behind the one being handled. */
-void kvm_inject_nmi(struct kvm_vcpu *vcpu)
+/** kvm_vcpu_module_exit - the vendor module goes */
+void kvm_vcpu_module_exit(void)
 {
-	unsigned int limit = kvm_ops.get_nmi_mask(vcpu) || vcpu->events.nmi_injected ? 1 : 2;
-
-	vcpu->events.nmi_pending = min(vcpu->events.nmi_pending + 1, limit);
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	kmem_cache_destroy(kvm_vcpu_cache);
 }
 
 /*
- * ---- what an exit interrupted ----
+ * ---- life ----
  */
 
-/** kvm_clear_injected - after an exit: the events put in at entry are delivered,
- * but for what the vendor requeues next */
-void kvm_clear_injected(struct kvm_vcpu *vcpu)
+static void kvm_sched_in(struct preempt_notifier *pn, int cpu)
 {
-	vcpu->events.exception.injected = false;
-	vcpu->events.irq.injected = false;
-	vcpu->events.irq.again = false;
-	vcpu->events.nmi_injected = false;
-}
-EXPORT_SYMBOL_GPL(kvm_clear_injected);
+	struct kvm_vcpu *vcpu = container_of(pn, struct kvm_vcpu, preempt_notifier);
 
-void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error_code)
-{
-	vcpu->events.exception = (struct kvm_queued_exception){
-		.injected = true,
-		.vector = vector,
-		.has_error_code = has_error,
-		.error_code = error_code,
-	};
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_requeue_exception);
-
-void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft)
-{
-	vcpu->events.irq.injected = true;
-	vcpu->events.irq.again = true;
-	vcpu->events.irq.nr = nr;
-	vcpu->events.irq.soft = soft;
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_requeue_irq);
-
-void kvm_requeue_nmi(struct kvm_vcpu *vcpu)
-{
-	vcpu->events.nmi_injected = true;
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_requeue_nmi);
-
-/*
- * ---- injection policy ----
- */
-
-/* DR6 and CR2 change when the exception is delivered, not when it is found. */
-static void deliver_payload(struct kvm_vcpu *vcpu, struct kvm_queued_exception *ex)
-{
-	if (!ex->has_payload)
+	kvm_call(vcpu_load)(vcpu, cpu);
+	WRITE_ONCE(vcpu->cpu, cpu);
+	WRITE_ONCE(vcpu->preempted, false);
+	kvm_pv_sched_in(vcpu);
+	kvm_clock_sched_in(vcpu, vcpu->last_cpu != cpu);
+	if (vcpu->last_cpu == cpu)
 		return;
-	if (ex->vector == X86_TRAP_PF) {
-		vcpu->cr2 = ex->payload;
-	} else if (ex->vector == X86_TRAP_DB) {
-		vcpu->dr6 &= ~DR_TRAP_BITS;
-		vcpu->dr6 |= DR6_RESERVED | ex->payload;
-	}
-	ex->has_payload = false;
-}
-
-/* Faults restart their instruction with RF set, so that breakpoints do not. */
-static bool is_fault(u8 vector)
-{
-	return vector != X86_TRAP_DB && vector != X86_TRAP_BP && vector != X86_TRAP_OF &&
-	       vector != X86_TRAP_NMI;
-}
-
-static void inject_exception(struct kvm_vcpu *vcpu)
-{
-	struct kvm_queued_exception *ex = &vcpu->events.exception;
-
-	if (ex->pending) {
-		if (is_fault(ex->vector))
-			kvm_set_rflags(vcpu, kvm_get_rflags(vcpu) | X86_EFLAGS_RF);
-		deliver_payload(vcpu, ex);
-		if (ex->vector == X86_TRAP_DB && (vcpu->dr7 & DR7_GD)) {
-			vcpu->dr7 &= ~DR7_GD;
-			kvm_update_dr7(vcpu);
-		}
-		/* Real mode pushes no error codes. */
-		if (!is_protmode(vcpu))
-			ex->has_error_code = false;
-	}
-	ex->pending = false;
-	ex->injected = true;
-	kvm_ops.inject_exception(vcpu);
-}
-
-/*
- * Interrupts come from KVM_INTERRUPT, which is the 8259 of userspace, from our
- * 8259, and from the local APIC.
- */
-static bool pic_waits(struct kvm_vcpu *vcpu)
-{
-	struct kvm *kvm = vcpu->kvm;
-
-	return kvm->irqchip_mode == KVM_IRQCHIP_FULL && kvm_pic_output(kvm) &&
-	       kvm_lapic_accepts_pic(vcpu);
-}
-
-/** kvm_irq_waits - is there an interrupt to deliver, if the guest allows any? */
-bool kvm_irq_waits(struct kvm_vcpu *vcpu)
-{
-	if (vcpu->events.irq.pending)
-		return true;
-	return vcpu->lapic && (kvm_lapic_pending(vcpu->lapic) >= 0 || pic_waits(vcpu));
-}
-
-/* One that is to be put in: the APIC's own the processor may deliver by itself. */
-static bool irq_to_inject(struct kvm_vcpu *vcpu)
-{
-	if (vcpu->lapic && vcpu->lapic->virtual_delivery)
-		return vcpu->events.irq.pending || pic_waits(vcpu);
-	return kvm_irq_waits(vcpu);
-}
-
-/* Acknowledge the one to deliver: false, there is none after all. */
-static bool take_irq(struct kvm_vcpu *vcpu)
-{
-	struct kvm_events *ev = &vcpu->events;
-	int vector;
-
-	if (ev->irq.pending) {
-		ev->irq.pending = false;
-		return true;
-	}
-	if (pic_waits(vcpu)) {
-		vector = kvm_pic_read_irq(vcpu->kvm);
-	} else {
-		vector = kvm_lapic_pending(vcpu->lapic);
-		if (vector < 0)
-			return false;
-		kvm_lapic_ack(vcpu->lapic, vector);
-		if (unlikely(vcpu->pv.eoi))
-			kvm_pv_eoi_offer(vcpu, vector);
-	}
-	if (vector < 0)
-		return false;
-	ev->irq.nr = vector;
-	return true;
-}
-
-/*
- * With the 8259 in the kernel userspace has no interrupts to wait with, nor
- * while LINT0 does not let its own through.
- */
-static bool userspace_wants_irq(struct kvm_vcpu *vcpu)
-{
-	return unlikely(READ_ONCE(vcpu->run->request_interrupt_window)) &&
-	       vcpu->kvm->irqchip_mode != KVM_IRQCHIP_FULL &&
-	       (!vcpu->lapic || kvm_lapic_accepts_pic(vcpu));
-}
-
-/* An interrupt held back by the task priority: the guest must not lower that unseen. */
-static void watch_cr8(struct kvm_vcpu *vcpu)
-{
-	bool watch = !vcpu->lapic->virtual_delivery && kvm_lapic_tpr_masks(vcpu->lapic);
-
-	if (watch == vcpu->cr8_watched || !kvm_ops.watch_cr8)
-		return;
-	vcpu->cr8_watched = watch;
-	kvm_ops.watch_cr8(vcpu, watch);
-}
-
-static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
-{
-	struct kvm_events *ev = &vcpu->events;
-
-	if (busy || !kvm_call(irq_allowed)(vcpu)) {
-		kvm_ops.enable_irq_window(vcpu);
-		return;
-	}
-	if (!take_irq(vcpu))
-		return;
-	ev->irq.injected = true;
-	ev->irq.soft = false;
-	vcpu->stat.irq_injections++;
-	kvm_ops.inject_irq(vcpu);
-	/* A second, of another source, waits for this one's delivery. */
-	if (unlikely(ev->irq.pending || (vcpu->lapic && irq_to_inject(vcpu))))
-		kvm_ops.enable_irq_window(vcpu);
-}
-
-/*
- * One event an entry.  First what an exit interrupted, then exceptions (they
- * belong to the instruction just executed), NMI, interrupt; for what must
- * wait, a window.
- */
-static void inject_events(struct kvm_vcpu *vcpu)
-{
-	struct kvm_events *ev = &vcpu->events;
-	bool busy = true;
-
-	if (ev->exception.injected)
-		kvm_ops.inject_exception(vcpu);
-	else if (ev->nmi_injected)
-		kvm_ops.inject_nmi(vcpu);
-	else if (ev->irq.injected)
-		kvm_ops.inject_irq(vcpu);
-	else if (ev->exception.pending)
-		inject_exception(vcpu);
-	else
-		busy = false;
-
-	if (ev->nmi_pending) {
-		if (!busy && kvm_ops.nmi_allowed(vcpu)) {
-			ev->nmi_pending--;
-			ev->nmi_injected = true;
-			vcpu->stat.nmi_injections++;
-			kvm_ops.inject_nmi(vcpu);
-			busy = true;
-		}
-		if (ev->nmi_pending)
-			kvm_ops.enable_nmi_window(vcpu);
-	}
-	if (irq_to_inject(vcpu))
-		inject_irq(vcpu, busy);
-	if (userspace_wants_irq(vcpu))
-		kvm_ops.enable_irq_window(vcpu);
+	vcpu->last_cpu = cpu;
 	if (vcpu->lapic)
-		watch_cr8(vcpu);
+		kvm_make_request(KVM_REQ_MIGRATE_TIMER, vcpu);
 }
 
-/* Would KVM_INTERRUPT's vector be taken at once? */
-static bool ready_for_interrupt(struct kvm_vcpu *vcpu)
+static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 {
-	struct kvm_events *ev = &vcpu->events;
+	struct kvm_vcpu *vcpu = container_of(pn, struct kvm_vcpu, preempt_notifier);
 
-	/* kvm_run's answer is for userspace's 8259. */
-	if (vcpu->lapic && !kvm_lapic_accepts_pic(vcpu))
-		return false;
-	return !ev->irq.pending && !ev->irq.injected && !ev->exception.pending &&
-	       !ev->exception.injected && !ev->nmi_injected && kvm_call(irq_allowed)(vcpu);
+	kvm_call(vcpu_put)(vcpu);
+	WRITE_ONCE(vcpu->cpu, -1);
+	kvm_pv_sched_out(vcpu);
+	if (next && current->on_rq)
+		WRITE_ONCE(vcpu->preempted, true);
+}
+
+static struct preempt_ops kvm_preempt_ops = {
+	.sched_in = kvm_sched_in,
+	.sched_out = kvm_sched_out,
+};
+
+/**
+ * kvm_vcpu_load - bind a vcpu to this thread and CPU
+ * @vcpu: the vcpu, whose mutex is held until kvm_vcpu_put()
+ *
+ * From here on a preempt notifier moves it along with the thread.
+ */
+void kvm_vcpu_load(struct kvm_vcpu *vcpu)
+{
+	int cpu = get_cpu();
+
+	preempt_notifier_register(&vcpu->preempt_notifier);
+	kvm_sched_in(&vcpu->preempt_notifier, cpu);
+	put_cpu();
+}
+
+/**
+ * kvm_vcpu_put - the reverse of kvm_vcpu_load()
+ * @vcpu: the vcpu
+ */
+void kvm_vcpu_put(struct kvm_vcpu *vcpu)
+{
+	preempt_disable();
+	kvm_sched_out(&vcpu->preempt_notifier, NULL);
+	preempt_notifier_unregister(&vcpu->preempt_notifier);
+	preempt_enable();
+}
+
+/**
+ * kvm_vcpu_destroy - free a vcpu
+ * @vcpu: one that nobody can reach any more, its MMU unloaded
+ */
+void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	kvm_ops.vcpu_free(vcpu);
+	kvm_async_pf_destroy(vcpu);
+	kvm_lapic_destroy(vcpu);
+	put_pid(rcu_dereference_protected(vcpu->pid, true));
+	kvm_mmu_destroy(vcpu);
+	kvm_emulate_destroy(vcpu);
+	kvm_cpuid_free(vcpu);
+	kvm_fpu_destroy(vcpu);
+	free_page((unsigned long)vcpu->pio.data);
+	free_page((unsigned long)vcpu->run);
+	kmem_cache_free(kvm_vcpu_cache, vcpu);
+}
+
+/**
+ * kvm_vcpu_create - a vcpu that nobody else sees yet, before its reset
+ * @kvm: the VM, its lock held
+ * @id: userspace's number for it, and its APIC id
+ *
+ * Return: the vcpu, or an error pointer: -ENOMEM or what the vendor says.
+ */
+struct kvm_vcpu *kvm_vcpu_create(struct kvm *kvm, u32 id)
+{
+	struct kvm_vcpu *vcpu = kmem_cache_zalloc(kvm_vcpu_cache, GFP_KERNEL_ACCOUNT);
+	int r = -ENOMEM;
+
+	if (!vcpu)
+		return ERR_PTR(-ENOMEM);
+	mutex_init(&vcpu->mutex);
+	preempt_notifier_init(&vcpu->preempt_notifier, &kvm_preempt_ops);
+	vcpu->kvm = kvm;
+	vcpu->cpu = -1;
+	vcpu->vcpu_id = id;
+	vcpu->last_cpu = -1;
+	rcuwait_init(&vcpu->wait);
+	/* The others wait for the first one's INIT and SIPI. */
+	vcpu->mp_state = kvm->irqchip_mode == KVM_IRQCHIP_USER || id == kvm->bsp_vcpu_id ?
+			 KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
+
+	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vcpu->run)
+		goto out_vcpu;
+	vcpu->pio.data = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vcpu->pio.data)
+		goto out_run;
+	r = kvm_fpu_create(vcpu);
+	if (r)
+		goto out_pio;
+	kvm_msr_create(vcpu);
+	r = kvm_emulate_create(vcpu);
+	if (r)
+		goto out_fpu;
+	r = kvm_mmu_create(vcpu);
+	if (r)
+		goto out_emulate;
+	r = kvm_lapic_create(vcpu);
+	if (r)
+		goto out_mmu;
+	r = kvm_ops.vcpu_create(vcpu);
+	if (r)
+		goto out_lapic;
+	return vcpu;
+
+out_lapic:
+	kvm_lapic_destroy(vcpu);
+out_mmu:
+	kvm_mmu_destroy(vcpu);
+out_emulate:
+	kvm_emulate_destroy(vcpu);
+out_fpu:
+	kvm_fpu_destroy(vcpu);
+out_pio:
+	free_page((unsigned long)vcpu->pio.data);
+out_run:
+	free_page((unsigned long)vcpu->run);
+out_vcpu:
+	kmem_cache_free(kvm_vcpu_cache, vcpu);
+	return ERR_PTR(r);
 }
 
 /*
- * ---- exits that end in userspace, shared by both vendors ----
+ * ---- RESET, INIT and SIPI ----
  */
 
 /**
- * kvm_internal_error - KVM_EXIT_INTERNAL_ERROR
+ * kvm_vcpu_reset - architectural state after RESET or INIT
  * @vcpu: the vcpu, loaded
- * @data: what userspace gets with it
- * @suberror: KVM_INTERNAL_ERROR_*
- * @ndata: entries in @data, 16 at most
- * Returns 0: to userspace.
+ * @init_event: INIT rather than RESET
+ *
+ * APM 2 "Processor Initialization State".
  */
-int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u64 *data)
+void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
-	struct kvm_run *run = vcpu->run;
+	int i;
 
-	ndata = min_t(int, ndata, ARRAY_SIZE(run->internal.data));
-	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
-	run->internal.suberror = suberror;
-	run->internal.ndata = ndata;
-	if (ndata)
-		memcpy(run->internal.data, data, ndata * sizeof(*data));
-	return 0;
+	memset(&vcpu->events, 0, sizeof(vcpu->events));
+	memset(vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->regs_avail = ~0UL;
+	vcpu->regs_dirty = ~0UL;
+	vcpu->hflags = 0;
+	vcpu->complete_userspace_io = NULL;
+	vcpu->pio.count = 0;
+	vcpu->mmio.nr = 0;
+	for (i = 0; i < ARRAY_SIZE(vcpu->db); i++)
+		vcpu->db[i] = 0;
+	vcpu->dr6 = DR6_RESERVED;
+	vcpu->dr7 = DR7_ALWAYS_1;
+	vcpu->cr2 = 0;
+	vcpu->cr3 = 0;
+	vcpu->cr8 = 0;
+	if (!init_event) {
+		vcpu->xcr0 = XFEATURE_MASK_FP;
+		vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
+			(vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ? MSR_IA32_APICBASE_BSP : 0);
+	}
+	kvm_msr_reset(vcpu, init_event);
+	kvm_lapic_reset(vcpu, init_event);
+	vcpu->cr0 = X86_CR0_ET | X86_CR0_NW | X86_CR0_CD;
+	vcpu->cr4 = 0;
+	vcpu->efer = 0;
+	kvm_rip_write(vcpu, 0xfff0);
+	kvm_rdx_write(vcpu, 0x600);
+	kvm_ops.vcpu_reset(vcpu, init_event);
+	kvm_ops.set_efer(vcpu, vcpu->efer);
+	kvm_ops.set_cr0(vcpu, vcpu->cr0);
+	kvm_ops.set_cr4(vcpu, vcpu->cr4);
+	kvm_ops.set_rflags(vcpu, X86_EFLAGS_FIXED);
+	kvm_update_dr7(vcpu);
+	kvm_ops.update_intercepts(vcpu);
+	/* The vendor's reset forgot the root that is loaded, of whatever mode. */
+	kvm_mmu_unload(vcpu);
+	kvm_mmu_reset_context(vcpu);
+	kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_internal_error);
 
-int kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason)
+/* SDM 3A "Processor State After Reset": an application processor begins at its SIPI's page. */
+static void start_at_sipi(struct kvm_vcpu *vcpu)
 {
-	u64 data[] = { reason, vcpu->cpu };
-
-	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
-				  ARRAY_SIZE(data), data);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_unexpected_exit);
-
-int kvm_fail_entry(struct kvm_vcpu *vcpu, u64 reason)
-{
-	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-	vcpu->run->fail_entry.hardware_entry_failure_reason = reason;
-	vcpu->run->fail_entry.cpu = vcpu->cpu;
-	return 0;
-}
-EXPORT_SYMBOL_GPL(kvm_fail_entry);
-
-/** kvm_debug_exit - KVM_EXIT_DEBUG: a #DB or #BP that the VMM's debugger asked for */
-int kvm_debug_exit(struct kvm_vcpu *vcpu, u8 vector, unsigned long dr6)
-{
-	struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
+	u8 vector = vcpu->lapic->sipi_vector;
 	struct kvm_segment cs;
 
 	kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
-	vcpu->run->exit_reason = KVM_EXIT_DEBUG;
-	arch->exception = vector;
-	arch->pad = 0;
-	arch->pc = cs.base + kvm_rip_read(vcpu);
-	arch->dr6 = dr6 | DR6_RESERVED;
-	arch->dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->guest_debug_dr7 : vcpu->dr7;
-	return 0;
+	cs.selector = vector << 8;
+	cs.base = (u64)vector << 12;
+	kvm_ops.set_segment(vcpu, &cs, VCPU_SREG_CS);
+	kvm_rip_write(vcpu, 0);
+	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 }
-EXPORT_SYMBOL_GPL(kvm_debug_exit);
 
-/*
- * ---- exit handlers that need nothing of the vendor's ----
- */
-
-/*
- * The trap after an instruction with TF set: the VMM's debugger takes it, or
- * the guest.  @rflags: as they were before the instruction.
- */
-static noinline int singlestep_trap(struct kvm_vcpu *vcpu)
+/* INIT and SIPI that have arrived.  A vcpu that does not wait for a SIPI ignores it. */
+static void accept_init_sipi(struct kvm_vcpu *vcpu)
 {
-	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
-		return kvm_debug_exit(vcpu, X86_TRAP_DB, DR_STEP);
-	kvm_queue_exception_p(vcpu, X86_TRAP_DB, DR_STEP);
-	return 1;
+	unsigned long *events = &vcpu->lapic->pending_events;
+
+	if (test_and_clear_bit(LAPIC_INIT, events)) {
+		kvm_vcpu_reset(vcpu, true);
+		vcpu->mp_state = vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ?
+				 KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+	}
+	if (test_and_clear_bit(LAPIC_SIPI, events)) {
+		/* The vector is written before the event. */
+		smp_rmb();
+		if (vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
+			start_at_sipi(vcpu);
+	}
+}
+
+/*
+ * ---- KVM_GET_MP_STATE, KVM_SET_MP_STATE ----
+ */
+
+/**
+ * kvm_vcpu_get_mp_state - KVM_GET_MP_STATE
+ * @vcpu: the vcpu, loaded
+ * @mp: KVM_MP_STATE_*; INIT and SIPI that have arrived count
+ *
+ * Return: 0.
+ */
+long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
+{
+	if (vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events))
+		accept_init_sipi(vcpu);
+	mp->mp_state = vcpu->mp_state;
+	if (mp->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->pv_unhalted))
+		mp->mp_state = KVM_MP_STATE_RUNNABLE;
+	return 0;
 }
 
 /**
- * kvm_skip_emulated_instruction - go past the instruction that exited
+ * kvm_vcpu_set_mp_state - KVM_SET_MP_STATE
  * @vcpu: the vcpu, loaded
+ * @mp: KVM_MP_STATE_*; without an APIC in the kernel a vcpu is always runnable
  *
- * The one way to skip: RIP, the interrupt shadow, and the single-step trap.
- * Returns as an exit handler; an instruction that cannot be decoded is an
- * internal error.
+ * Return: 0 or -EINVAL.
  */
-int kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu)
+long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
 {
-	unsigned long rflags = kvm_call(get_rflags)(vcpu);
+	u32 state = mp->mp_state;
 
-	if (!kvm_call(skip_insn)(vcpu))
-		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
-	if (unlikely(rflags & X86_EFLAGS_TF))
-		return singlestep_trap(vcpu);
-	return 1;
-}
-EXPORT_SYMBOL_GPL(kvm_skip_emulated_instruction);
-
-/*
- * The vcpu halts, RIP past its HLT: here until an interrupt comes, or to
- * userspace, unless something wakes it at once.
- */
-int kvm_halt_exit(struct kvm_vcpu *vcpu)
-{
-	const struct kvm_events *ev = &vcpu->events;
-
-	if (vcpu->lapic) {
-		vcpu->stat.halt_exits++;
-		vcpu->mp_state = KVM_MP_STATE_HALTED;
-		return 1;
+	if (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic)
+		return -EINVAL;
+	switch (state) {
+	case KVM_MP_STATE_SIPI_RECEIVED:
+		/* Its vector is KVM_SET_VCPU_EVENTS'. */
+		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
+		set_bit(LAPIC_SIPI, &vcpu->lapic->pending_events);
+		break;
+	case KVM_MP_STATE_RUNNABLE:
+	case KVM_MP_STATE_UNINITIALIZED:
+	case KVM_MP_STATE_INIT_RECEIVED:
+	case KVM_MP_STATE_HALTED:
+		vcpu->mp_state = state;
+		WRITE_ONCE(vcpu->pv_unhalted, false);
+		break;
+	default:
+		return -EINVAL;
 	}
-	if (ev->exception.pending || (ev->nmi_pending && kvm_ops.nmi_allowed(vcpu)) ||
-	    (ev->irq.pending && kvm_call(irq_allowed)(vcpu)))
-		return 1;
-	vcpu->stat.halt_exits++;
-	vcpu->run->exit_reason = KVM_EXIT_HLT;
-	return 0;
-}
-
-/* The halt of a HLT that was single-stepped, unless userspace moved the vcpu. */
-static int complete_halt_step(struct kvm_vcpu *vcpu)
-{
-	return kvm_rip_read(vcpu) == vcpu->complete_rip ? kvm_halt_exit(vcpu) : 1;
-}
-
-/* A HLT that ends in KVM_EXIT_DEBUG: the debugger first; then the vcpu halts. */
-void kvm_halt_behind_step(struct kvm_vcpu *vcpu)
-{
-	vcpu->complete_rip = kvm_rip_read(vcpu);
-	vcpu->complete_userspace_io = complete_halt_step;
-}
-
-/*
- * HLT.  Without an interrupt controller in the kernel only userspace knows
- * what wakes the vcpu, but for a vector that it has queued already.
- */
-int kvm_handle_halt(struct kvm_vcpu *vcpu)
-{
-	int r = kvm_skip_emulated_instruction(vcpu);
-
-	if (r == 0 && vcpu->run->exit_reason == KVM_EXIT_DEBUG)
-		kvm_halt_behind_step(vcpu);
-	return r <= 0 ? r : kvm_halt_exit(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_halt);
-
-int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
-{
-	u32 eax = kvm_rax_read(vcpu), ebx, ecx = kvm_rcx_read(vcpu), edx;
-	u32 function = eax, index = ecx;
-
-	vcpu->stat.cpuid_exits++;
-	kvm_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
-	kvm_rax_write(vcpu, eax);
-	kvm_rbx_write(vcpu, ebx);
-	kvm_rcx_write(vcpu, ecx);
-	kvm_rdx_write(vcpu, edx);
-	if (trace_kvm_cpuid_enabled())
-		trace_kvm_cpuid(function, index, eax, ebx, ecx, edx,
-				kvm_find_cpuid(vcpu, function, index));
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_cpuid);
-
-int kvm_handle_rdtsc(struct kvm_vcpu *vcpu)
-{
-	kvm_edx_eax_write(vcpu, kvm_read_guest_tsc(vcpu));
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_rdtsc);
-
-/* No performance counters are offered: no ECX is valid. */
-int kvm_handle_rdpmc(struct kvm_vcpu *vcpu)
-{
-	kvm_inject_gp(vcpu, 0);
-	return 1;
-}
-EXPORT_SYMBOL_GPL(kvm_handle_rdpmc);
-
-int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
-{
-	if (kvm_ops.get_cpl(vcpu) ||
-	    kvm_set_xcr(vcpu, kvm_rcx_read(vcpu), kvm_edx_eax_read(vcpu))) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
-
-/* Guest memory is cache-coherent and no device is assigned: nothing to write back. */
-int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
-{
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
-
-int kvm_handle_nop(struct kvm_vcpu *vcpu)
-{
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_nop);
-
-/* Without CPUID's leave they are #UD, unless the VMM counts on the quirk that they do nothing. */
-int kvm_handle_mwait(struct kvm_vcpu *vcpu)
-{
-	if ((vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
-	    !kvm_guest_has_mwait(vcpu))
-		return kvm_handle_ud(vcpu);
-	return kvm_handle_nop(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_mwait);
-
-int kvm_handle_ud(struct kvm_vcpu *vcpu)
-{
-	kvm_queue_exception(vcpu, X86_TRAP_UD);
-	return 1;
-}
-EXPORT_SYMBOL_GPL(kvm_handle_ud);
-
-/* Shutdown: what was being delivered is gone with it. */
-int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
-{
-	kvm_clear_injected(vcpu);
-	vcpu->events.exception.pending = false;
-	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
-	return 0;
-}
-EXPORT_SYMBOL_GPL(kvm_handle_triple_fault);
-
-/* The guest can take an interrupt now: the queued one, or userspace is told. */
-int kvm_handle_irq_window(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat.irq_window_exits++;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	return 1;
+	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_handle_irq_window);
 
 /*
- * ---- the loop ----
+ * ---- the run loop ----
  */
 
 static void handle_slots_request(struct kvm_vcpu *vcpu)
@@ -660,7 +371,7 @@ static int ioapic_eoi_exit(struct kvm_vcpu *vcpu)
 static int handle_apic_requests(struct kvm_vcpu *vcpu)
 {
 	if (READ_ONCE(vcpu->lapic->pending_events)) {
-		kvm_vcpu_accept_init_sipi(vcpu);
+		accept_init_sipi(vcpu);
 		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
 			return 1;
 	}
@@ -682,7 +393,7 @@ static int handle_apic_requests(struct kvm_vcpu *vcpu)
 /* Everything in vcpu->requests but events.  As exit handlers. */
 static int handle_requests(struct kvm_vcpu *vcpu)
 {
-	if (kvm_check_request(KVM_REQ_VM_DEAD, vcpu))
+	if (test_bit(KVM_REQ_VM_DEAD, &vcpu->requests))
 		return -EIO;
 	if (kvm_check_request(KVM_REQ_NMI, vcpu))
 		handle_nmi_request(vcpu);
@@ -692,7 +403,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 		kvm_mmu_unload(vcpu);
 	if (kvm_check_request(KVM_REQ_MMU_SYNC, vcpu))
 		kvm_mmu_sync_roots(vcpu);
-	/* Which may want a TLB flush. */
+	/* Before the flush, which it may request. */
 	if (kvm_check_request(KVM_REQ_STEAL_UPDATE, vcpu))
 		kvm_pv_update_steal_time(vcpu);
 	if (kvm_check_request(KVM_REQ_TLB_FLUSH, vcpu)) {
@@ -706,7 +417,6 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	kvm_check_request(KVM_REQ_OUTSIDE_GUEST, vcpu);
 	if (kvm_check_request(KVM_REQ_CLOCK_UPDATE, vcpu))
 		kvm_clock_update_guest(vcpu);
-	kvm_check_request(KVM_REQ_UNBLOCK, vcpu);
 	return vcpu->lapic ? handle_apic_requests(vcpu) : 1;
 }
 
@@ -748,7 +458,10 @@ static bool entry_called_off(struct kvm_vcpu *vcpu)
 	return READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending();
 }
 
-/* Entry and exit proper, preemption off.  False: called off, nothing was run. */
+/*
+ * The one boundary to guest mode, preemption off.  False: the entry was called
+ * off, and nothing was run.
+ */
 static bool enter_guest(struct kvm_vcpu *vcpu)
 {
 	kvm_call(prepare_guest_switch)(vcpu);
@@ -788,6 +501,8 @@ static bool enter_guest(struct kvm_vcpu *vcpu)
 /* Halted, or waiting for SIPI.  As exit handlers. */
 static int vcpu_wait(struct kvm_vcpu *vcpu)
 {
+	if (kvm_vm_bug_on(vcpu->kvm, !vcpu->lapic))
+		return -EIO;
 	kvm_vcpu_wait(vcpu);
 	return READ_ONCE(vcpu->requests) ? handle_requests(vcpu) : 1;
 }
@@ -810,12 +525,8 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	if (unlikely(vcpu->pv.vapic_addr))
 		kvm_vapic_to_guest(vcpu);
 	preempt_disable();
-	if (kvm_check_request(KVM_REQ_EVENT, vcpu)) {
-		inject_events(vcpu);
-		if (trace_kvm_inj_virq_enabled() && vcpu->events.irq.injected)
-			trace_kvm_inj_virq(vcpu->events.irq.nr, vcpu->events.irq.soft,
-					   vcpu->events.irq.again);
-	}
+	if (kvm_check_request(KVM_REQ_EVENT, vcpu))
+		kvm_inject_events(vcpu);
 	ran = enter_guest(vcpu);
 	if (unlikely(!ran)) {
 		kvm_ops.cancel_injection(vcpu);
@@ -857,11 +568,6 @@ static int handle_thread_work(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-static bool userspace_wants_window(struct kvm_vcpu *vcpu)
-{
-	return userspace_wants_irq(vcpu) && ready_for_interrupt(vcpu);
-}
-
 static int run_loop(struct kvm_vcpu *vcpu)
 {
 	int r;
@@ -873,11 +579,9 @@ static int run_loop(struct kvm_vcpu *vcpu)
 			r = vcpu_wait(vcpu);
 		if (r <= 0)
 			return r;
-		if (unlikely(userspace_wants_window(vcpu))) {
-			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
-			vcpu->stat.request_irq_exits++;
+		if (unlikely(READ_ONCE(vcpu->run->request_interrupt_window)) &&
+		    kvm_irq_window_exit(vcpu))
 			return 0;
-		}
 		if (unlikely(__xfer_to_guest_mode_work_pending())) {
 			r = handle_thread_work(vcpu);
 			if (r <= 0)
@@ -900,7 +604,7 @@ static int read_run_inputs(struct kvm_vcpu *vcpu)
 		if (r)
 			return r;
 	}
-	/* Our own APIC's priority is not undone by what lay in kvm_run before. */
+	/* The priority of an APIC in the kernel is not undone by an old value in kvm_run. */
 	if ((!vcpu->lapic || cr8 != vcpu->run_cr8) && kvm_set_cr8(vcpu, cr8))
 		return -EINVAL;
 	if (apic_base != vcpu->run_apic_base) {
@@ -922,7 +626,7 @@ static void write_run_outputs(struct kvm_vcpu *vcpu)
 	run->cr8 = vcpu->run_cr8 = vcpu->cr8;
 	run->apic_base = vcpu->run_apic_base = vcpu->apic_base;
 	run->ready_for_interrupt_injection = vcpu->kvm->irqchip_mode == KVM_IRQCHIP_FULL ||
-					     ready_for_interrupt(vcpu);
+					     kvm_ready_for_interrupt(vcpu);
 	run->flags = 0;
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
 		kvm_sync_regs_store(vcpu);
@@ -950,9 +654,9 @@ static int complete_io_and_run(struct kvm_vcpu *vcpu)
  * kvm_vcpu_run - KVM_RUN: the guest runs until userspace must act
  * @vcpu: loaded, its mutex held
  *
- * Returns 0 with kvm_run filled in, -EINTR for a signal or immediate_exit,
+ * Return: 0 with kvm_run filled in, -EINTR for a signal or immediate_exit,
  * -EINVAL for impossible inputs in kvm_run, -EFAULT for guest memory without
- * a mapping, -EIO for a dead VM.
+ * a mapping, -EIO for a dead VM, or without virtualization on this CPU.
  */
 int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 {
@@ -965,7 +669,7 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, true);
 	vcpu->launched = true;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	/* What the guest popped into its flags must not end the debugger's steps. */
+	/* A guest's POPF that cleared TF must not end the debugger's steps. */
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
 		kvm_set_rflags(vcpu, kvm_get_rflags(vcpu));
 	r = read_run_inputs(vcpu);
@@ -982,187 +686,30 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	return r;
 }
 
-/*
- * ---- reset and event state ----
- */
-
 /**
- * kvm_vcpu_reset - architectural state after RESET or INIT
- * @vcpu: the vcpu, loaded
- * @init_event: INIT rather than RESET
- * Source: APM 2 "Processor Initialization State"
+ * kvm_vcpu_set_signal_mask - KVM_SET_SIGNAL_MASK: signals blocked during KVM_RUN
+ * @vcpu: the vcpu, its mutex held
+ * @arg: the mask, as long as the kernel's sigset; NULL: KVM_RUN changes none
+ *
+ * Return: 0, -EFAULT, -EINVAL for another length.
  */
-void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
+long kvm_vcpu_set_signal_mask(struct kvm_vcpu *vcpu, const void __user *arg)
 {
-	int i;
+	struct kvm_signal_mask mask;
+	sigset_t sigset;
 
-	memset(&vcpu->events, 0, sizeof(vcpu->events));
-	memset(vcpu->regs, 0, sizeof(vcpu->regs));
-	vcpu->regs_avail = ~0UL;
-	vcpu->regs_dirty = ~0UL;
-	vcpu->hflags = 0;
-	vcpu->complete_userspace_io = NULL;
-	vcpu->pio.count = 0;
-	vcpu->mmio.nr = 0;
-	for (i = 0; i < ARRAY_SIZE(vcpu->db); i++)
-		vcpu->db[i] = 0;
-	vcpu->dr6 = DR6_RESERVED;
-	vcpu->dr7 = DR7_RESET;
-	vcpu->cr2 = 0;
-	vcpu->cr3 = 0;
-	vcpu->cr8 = 0;
-	if (!init_event) {
-		vcpu->xcr0 = XFEATURE_MASK_FP;
-		vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
-			(vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ? MSR_IA32_APICBASE_BSP : 0);
+	if (!arg) {
+		vcpu->sigset_active = false;
+		return 0;
 	}
-	kvm_msr_reset(vcpu, init_event);
-	kvm_lapic_reset(vcpu, init_event);
-	vcpu->cr0 = X86_CR0_ET | X86_CR0_NW | X86_CR0_CD;
-	vcpu->cr4 = 0;
-	vcpu->efer = 0;
-	kvm_rip_write(vcpu, 0xfff0);
-	kvm_rdx_write(vcpu, 0x600);
-	kvm_ops.vcpu_reset(vcpu, init_event);
-	kvm_ops.set_efer(vcpu, vcpu->efer);
-	kvm_ops.set_cr0(vcpu, vcpu->cr0);
-	kvm_ops.set_cr4(vcpu, vcpu->cr4);
-	kvm_ops.set_rflags(vcpu, X86_EFLAGS_FIXED);
-	kvm_update_dr7(vcpu);
-	kvm_ops.update_intercepts(vcpu);
-	/* The vendor's reset forgot the root that is loaded, of whatever mode. */
-	kvm_mmu_unload(vcpu);
-	kvm_mmu_reset_context(vcpu);
-	kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-}
-
-static void get_exception(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
-{
-	struct kvm_queued_exception *ex = &vcpu->events.exception;
-
-	if (vcpu->kvm->exception_payload) {
-		out->exception.injected = ex->injected;
-		out->exception.pending = ex->pending;
-		out->exception_has_payload = ex->has_payload;
-		out->exception_payload = ex->payload;
-		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
-	} else {
-		/* A raised exception counts as injected, with its side effects. */
-		if (ex->pending)
-			deliver_payload(vcpu, ex);
-		out->exception.injected = ex->injected || ex->pending;
-	}
-	out->exception.nr = ex->vector;
-	out->exception.has_error_code = ex->has_error_code;
-	out->exception.error_code = ex->error_code;
-}
-
-/*
- * A vector of KVM_INTERRUPT's that waits for IF counts as injected, too: that
- * is all that the structure can say of it, and nothing is lost so.  Setting
- * brings it back as one that waits; whatever was being delivered when it was
- * saved still finds IF set.
- */
-long kvm_vcpu_get_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
-{
-	struct kvm_events *ev = &vcpu->events;
-
-	memset(out, 0, sizeof(*out));
-	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
-	get_exception(vcpu, out);
-	out->interrupt.injected = ev->irq.injected || ev->irq.pending;
-	out->interrupt.nr = ev->irq.nr;
-	out->interrupt.soft = ev->irq.soft;
-	out->interrupt.shadow = kvm_ops.get_interrupt_shadow(vcpu);
-	out->nmi.injected = ev->nmi_injected;
-	out->nmi.pending = ev->nmi_pending != 0;
-	out->nmi.masked = kvm_ops.get_nmi_mask(vcpu);
-	if (vcpu->kvm->triple_fault_event) {
-		out->triple_fault.pending = test_bit(KVM_REQ_TRIPLE_FAULT, &vcpu->requests);
-		out->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
-	}
-	return 0;
-}
-
-static u32 events_flags(struct kvm *kvm)
-{
-	return KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
-	       KVM_VCPUEVENT_VALID_SIPI_VECTOR |
-	       (kvm->exception_payload ? KVM_VCPUEVENT_VALID_PAYLOAD : 0) |
-	       (kvm->triple_fault_event ? KVM_VCPUEVENT_VALID_TRIPLE_FAULT : 0);
-}
-
-static bool events_valid(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
-{
-	bool pending = (in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) && in->exception.pending;
-
-	if (in->flags & ~events_flags(vcpu->kvm))
-		return false;
-	if ((in->exception.injected || pending) &&
-	    (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
-		return false;
-	return !(in->flags & KVM_VCPUEVENT_VALID_SHADOW) ||
-	       !(in->interrupt.shadow & ~(KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI));
-}
-
-static void set_exception_state(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
-{
-	struct kvm_queued_exception *ex = &vcpu->events.exception;
-
-	memset(ex, 0, sizeof(*ex));
-	ex->injected = in->exception.injected;
-	ex->vector = in->exception.nr;
-	ex->has_error_code = in->exception.has_error_code;
-	ex->error_code = in->exception.error_code;
-	if (!(in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) || !in->exception.pending)
-		return;
-	ex->injected = false;
-	ex->pending = true;
-	ex->has_payload = in->exception_has_payload;
-	ex->payload = in->exception_payload;
-}
-
-long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
-{
-	struct kvm_events *ev = &vcpu->events;
-
-	if (!events_valid(vcpu, in))
+	if (copy_from_user(&mask, arg, sizeof(mask)))
+		return -EFAULT;
+	if (mask.len != sizeof(sigset))
 		return -EINVAL;
-	set_exception_state(vcpu, in);
-	ev->irq.pending = in->interrupt.injected && !in->interrupt.soft;
-	ev->irq.injected = in->interrupt.injected && in->interrupt.soft;
-	ev->irq.nr = in->interrupt.nr;
-	ev->irq.soft = in->interrupt.soft;
-	if (vcpu->lapic && (in->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR))
-		vcpu->lapic->sipi_vector = in->sipi_vector;
-	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)
-		kvm_ops.set_interrupt_shadow(vcpu, in->interrupt.shadow);
-	ev->nmi_injected = in->nmi.injected;
-	if (in->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
-		ev->nmi_pending = !!in->nmi.pending;
-	kvm_ops.set_nmi_mask(vcpu, in->nmi.masked);
-	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
-		if (in->triple_fault.pending)
-			kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
-		else
-			clear_bit(KVM_REQ_TRIPLE_FAULT, &vcpu->requests);
-	}
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	return 0;
-}
-
-long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq)
-{
-	if (irq->irq > 255)
-		return -EINVAL;
-	if (vcpu->kvm->irqchip_mode == KVM_IRQCHIP_FULL)
-		return -ENXIO;
-	if (vcpu->events.irq.pending || vcpu->events.irq.injected)
-		return -EEXIST;
-	vcpu->events.irq.pending = true;
-	vcpu->events.irq.nr = irq->irq;
-	vcpu->events.irq.soft = false;
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	if (copy_from_user(&sigset, arg + sizeof(mask), sizeof(sigset)))
+		return -EFAULT;
+	sigdelsetmask(&sigset, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	vcpu->sigset = sigset;
+	vcpu->sigset_active = true;
 	return 0;
 }

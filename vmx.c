@@ -312,9 +312,9 @@ static void vmx_hardware_unsetup(void)
  * ---- intercepts ----
  */
 
-static void vmx_watch_cr8(struct kvm_vcpu *vcpu, bool watch)
+static void vmx_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on)
 {
-	to_vmx(vcpu)->watch_cr8 = watch;
+	to_vmx(vcpu)->intercept_cr8 = on;
 }
 
 static void set_dr_intercepts(struct vcpu_vmx *vmx, bool on)
@@ -2384,7 +2384,7 @@ static struct kvm_arch_ops vmx_ops __ro_after_init = {
 	.enable_irq_window = vmx_enable_irq_window,
 	.enable_nmi_window = vmx_enable_nmi_window,
 	.cancel_injection = vmx_cancel_injection,
-	.watch_cr8 = vmx_watch_cr8,
+	.update_cr8_intercept = vmx_update_cr8_intercept,
 
 	.load_root = vmx_load_root,
 	.tlb_flush = vmx_tlb_flush,

@@ -468,21 +468,32 @@ void kvm_irq_destroy_vm(struct kvm *kvm)
  * ---- the VM's calls ----
  */
 
-static long irq_line(struct kvm *kvm, struct kvm_irq_level __user *arg, bool status)
+/**
+ * kvm_vm_irq_line - KVM_IRQ_LINE, KVM_IRQ_LINE_STATUS
+ * @kvm: the VM
+ * @level: the GSI and its level in; out: what became of it, as kvm_set_irq() says
+ *
+ * Return: 0, -ENXIO without an interrupt controller in the kernel, -EINVAL.
+ */
+long kvm_vm_irq_line(struct kvm *kvm, struct kvm_irq_level *level)
 {
-	struct kvm_irq_level level;
-
-	if (copy_from_user(&level, arg, sizeof(level)))
-		return -EFAULT;
 	if (kvm->irqchip_mode == KVM_IRQCHIP_USER)
 		return -ENXIO;
-	if (level.irq >= KVM_MAX_GSI)
+	if (level->irq >= KVM_MAX_GSI)
 		return -EINVAL;
-	level.status = kvm_set_irq(kvm, KVM_IRQ_SOURCE_USERSPACE, level.irq, level.level);
-	return status && copy_to_user(arg, &level, sizeof(level)) ? -EFAULT : 0;
+	level->status = kvm_set_irq(kvm, KVM_IRQ_SOURCE_USERSPACE, level->irq, level->level);
+	return 0;
 }
 
-static long chip_state(struct kvm *kvm, struct kvm_irqchip __user *arg, bool set)
+/**
+ * kvm_vm_irqchip_state - KVM_GET_IRQCHIP, KVM_SET_IRQCHIP
+ * @kvm: the VM
+ * @arg: which chip, and its state
+ * @set: userspace's state is taken
+ *
+ * Return: 0, -ENXIO unless all chips are in the kernel, -EFAULT, -ENOMEM, -EINVAL.
+ */
+long kvm_vm_irqchip_state(struct kvm *kvm, struct kvm_irqchip __user *arg, bool set)
 {
 	struct kvm_irqchip *chip;
 	long r;
@@ -511,62 +522,4 @@ static long chip_state(struct kvm *kvm, struct kvm_irqchip __user *arg, bool set
 		r = -EFAULT;
 	kfree(chip);
 	return r;
-}
-
-static long signal_msi(struct kvm *kvm, const void __user *arg)
-{
-	struct kvm_msi msi;
-
-	if (copy_from_user(&msi, arg, sizeof(msi)))
-		return -EFAULT;
-	return kvm_signal_msi(kvm, &msi);
-}
-
-static long irqfd(struct kvm *kvm, const void __user *arg)
-{
-	struct kvm_irqfd args;
-
-	if (copy_from_user(&args, arg, sizeof(args)))
-		return -EFAULT;
-	return kvm_irqfd(kvm, &args);
-}
-
-/** kvm_irq_ioctl - the VM's calls about interrupts; -ENOTTY: another one's */
-long kvm_irq_ioctl(struct kvm *kvm, unsigned int cmd, unsigned long arg)
-{
-	static const struct kvm_pit_config old_pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	void __user *argp = (void __user *)arg;
-
-	switch (cmd) {
-	case KVM_CREATE_IRQCHIP:
-		return kvm_create_irqchip(kvm);
-	case KVM_GET_IRQCHIP:
-	case KVM_SET_IRQCHIP:
-		return chip_state(kvm, argp, cmd == KVM_SET_IRQCHIP);
-	case KVM_CREATE_PIT:
-		return kvm_vm_create_pit(kvm, &old_pit);
-	case KVM_CREATE_PIT2:
-		return kvm_vm_create_pit2(kvm, argp);
-	case KVM_GET_PIT:
-	case KVM_SET_PIT:
-		return kvm_vm_pit_state(kvm, argp, sizeof(struct kvm_pit_state),
-					cmd == KVM_SET_PIT);
-	case KVM_GET_PIT2:
-	case KVM_SET_PIT2:
-		return kvm_vm_pit_state(kvm, argp, sizeof(struct kvm_pit_state2),
-					cmd == KVM_SET_PIT2);
-	case KVM_REINJECT_CONTROL:
-		return kvm_vm_reinject_control(kvm, argp);
-	case KVM_IRQ_LINE:
-	case KVM_IRQ_LINE_STATUS:
-		return irq_line(kvm, argp, cmd == KVM_IRQ_LINE_STATUS);
-	case KVM_SET_GSI_ROUTING:
-		return kvm_set_gsi_routing(kvm, argp);
-	case KVM_SIGNAL_MSI:
-		return signal_msi(kvm, argp);
-	case KVM_IRQFD:
-		return irqfd(kvm, argp);
-	default:
-		return -ENOTTY;
-	}
 }

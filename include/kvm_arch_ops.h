@@ -141,13 +141,13 @@ struct kvm_arch_ops {
 	void (*supported_cpuid)(struct kvm_cpuid_entry2 *entry);
 
 	/*
-	 * Events, vcpu loaded, preemption off.  inject_*: put the event of
-	 * vcpu->events into the hardware for the next entry.  *_allowed: the
+	 * Events, vcpu loaded, preemption off.  inject_*: have the next entry
+	 * deliver the event of vcpu->events.  *_allowed: the
 	 * guest could take one now.  *_window: exit as soon as it can.
-	 * cancel_injection: the entry is called off; requeue what was put in.
-	 * watch_cr8: with the local APIC in the kernel, whether writes of CR8
-	 * must exit; else the vendor keeps vcpu->cr8 and the hardware's alike
-	 * (optional: without it they always exit).
+	 * cancel_injection: the entry is called off; requeue what was injected.
+	 * update_cr8_intercept: with the local APIC in the kernel, whether writes
+	 * of CR8 must exit; else the vendor keeps vcpu->cr8 and the hardware's
+	 * alike (optional: without it they always exit).
 	 */
 	u32  (*get_interrupt_shadow)(struct kvm_vcpu *vcpu);
 	void (*set_interrupt_shadow)(struct kvm_vcpu *vcpu, u32 mask);
@@ -161,7 +161,7 @@ struct kvm_arch_ops {
 	void (*enable_irq_window)(struct kvm_vcpu *vcpu);
 	void (*enable_nmi_window)(struct kvm_vcpu *vcpu);
 	void (*cancel_injection)(struct kvm_vcpu *vcpu);
-	void (*watch_cr8)(struct kvm_vcpu *vcpu, bool watch);
+	void (*update_cr8_intercept)(struct kvm_vcpu *vcpu, bool on);
 
 	/*
 	 * MMU.  load_root: the root that the next entry uses (nested root, or

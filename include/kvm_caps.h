@@ -8,9 +8,12 @@
 #include "kvm_host.h"
 
 #define KVM_EXIT_HYPERCALLS	BIT_ULL(12)	/* KVM_HC_MAP_GPA_RANGE */
-u32  kvm_supported_disable_exits(void);
-long kvm_dev_attr(const struct kvm_device_attr __user *arg, bool get);
-long kvm_vm_enable_cap(struct kvm *kvm, void __user *arg);
+
+long kvm_check_extension(unsigned long cap);
+long kvm_vm_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap);
+long kvm_vcpu_enable_cap(struct kvm_vcpu *vcpu, const struct kvm_enable_cap *cap);
+long kvm_dev_has_attr(const struct kvm_device_attr *attr);
+long kvm_dev_get_attr(const struct kvm_device_attr *attr);
 long kvm_vcpu_has_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr);
 long kvm_vcpu_get_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr);
 long kvm_vcpu_set_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * struct kvm, struct kvm_vcpu and the core's prototypes.
+ * struct kvm, struct kvm_vcpu and their accessors.
  *
  * gva/gpa/gfn: guest virtual, guest physical, guest frame.  hva/hpa/pfn: host
  * virtual, host physical, host frame.  gpte: a guest's page-table entry;
@@ -140,10 +140,9 @@ enum {
 	KVM_REQ_SLOTS,		/* pass through an SRCU quiescent state */
 	KVM_REQ_EVENT,		/* look at injection again */
 	KVM_REQ_TRIPLE_FAULT,
-	KVM_REQ_VM_DEAD,
+	KVM_REQ_VM_DEAD,	/* never cleared: no entry any more */
 	KVM_REQ_OUTSIDE_GUEST,	/* just leave guest mode */
 	KVM_REQ_CLOCK_UPDATE,
-	KVM_REQ_UNBLOCK,
 	KVM_REQ_INTERCEPTS,	/* MSR filters or quirks changed: ops->update_intercepts */
 	KVM_REQ_NMI,		/* vcpu->nmi_queued, from other threads */
 	KVM_REQ_SCAN_IOAPIC,	/* who must hear of which EOI */
@@ -224,7 +223,7 @@ struct kvm_memslots {
  */
 struct kvm_queued_exception {
 	bool pending;		/* raised, not yet in the hardware */
-	bool injected;		/* was put in, and an exit interrupted it */
+	bool injected;		/* in the hardware, or its delivery was interrupted by an exit */
 	u8 vector;
 	bool has_error_code;
 	bool has_payload;
@@ -235,13 +234,13 @@ struct kvm_queued_exception {
 struct kvm_events {
 	struct kvm_queued_exception exception;
 	struct {
-		bool pending;	/* KVM_INTERRUPT's vector waits for IF */
-		bool injected;	/* put in, delivery interrupted by an exit */
+		bool pending;	/* KVM_INTERRUPT's vector, for when IF is set */
+		bool injected;	/* in the hardware, or its delivery was interrupted by an exit */
 		bool soft;	/* INT n */
-		bool again;	/* injected before, and interrupted then */
+		bool reinjected;	/* was injected before, and interrupted then */
 		u8 nr;
 	} irq;
-	unsigned int nmi_pending;	/* 0..2: one waits, one more is latched */
+	unsigned int nmi_pending;	/* 0..2: one to inject, one more latched behind it */
 	bool nmi_injected;
 };
 
@@ -364,10 +363,9 @@ struct kvm_vcpu {
 	struct rcuwait wait;		/* blocked in HLT, or before SIPI */
 	unsigned int halt_poll_ns;	/* grows while polling pays */
 	bool preempted;			/* put, but would run */
-	bool spinning;			/* gives way, as the guest waits for another vcpu */
+	bool spinning;			/* yields, as the guest spins on what another vcpu holds */
 	int last_cpu;			/* loaded on before */
 	bool launched;			/* has run once */
-	bool immediate_event;		/* an injection could not be done: window asked */
 	u64 hflags;
 
 	struct kvm_mmu mmu;
@@ -377,7 +375,7 @@ struct kvm_vcpu {
 	struct fpu_guest guest_fpu;
 	u64 run_apic_base;		/* what kvm_run last said: a change is userspace's */
 	u64 run_cr8;			/* likewise */
-	bool cr8_watched;		/* ops->watch_cr8 is on */
+	bool cr8_intercepted;		/* ops->update_cr8_intercept is on */
 
 	/* I/O on its way to or from userspace (io.c). */
 	struct {
@@ -487,9 +485,8 @@ struct kvm {
 
 	struct xarray vcpus;		/* by index; published last */
 	atomic_t online_vcpus;
-	int created_vcpus;		/* lock */
 	int last_boosted;		/* index of the vcpu that a spinning one let go on, a hint */
-	bool vm_bugged;
+	bool dead;			/* an internal error: every call but close fails with EIO */
 	refcount_t users;		/* the VM fd and each vcpu fd */
 
 	/* shadow pages (mmu.c), all under mmu_lock */
@@ -522,7 +519,7 @@ struct kvm {
 	struct mutex lapic_map_lock;	/* updates of lapic_map */
 	struct kvm_lapic_map __rcu *lapic_map;
 	gpa_t apic_page;		/* the APIC-access page of all vcpus; 0: they differ.  lapic_map_lock */
-	struct kvm_pic *pic;		/* these three: published once, gone with the VM */
+	struct kvm_pic *pic;		/* these three: published once, freed with the VM */
 	struct kvm_ioapic *ioapic;
 	struct kvm_pit *pit;
 

@@ -48,7 +48,6 @@ unsigned int kvm_pio_write_units(struct kvm_vcpu *vcpu, u16 port, int size, cons
 int  kvm_io_init_vm(struct kvm *kvm);
 void kvm_io_stop_vm(struct kvm *kvm);
 void kvm_io_destroy_vm(struct kvm *kvm);
-/* KVM_IOEVENTFD and the coalesced zones; -ENOTTY: not one of them. */
-long kvm_io_ioctl(struct kvm *kvm, unsigned int cmd, void __user *arg);
+long kvm_vm_coalesced_mmio(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *zone, bool add);
 
 #endif

@@ -121,8 +121,8 @@ void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
 void kvm_notify_unmasked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
 bool kvm_irq_has_ack_listener(struct kvm *kvm, u32 irqchip, u32 pin);
 void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
-/* The VM's calls that are about interrupts; -ENOTTY: not one of them. */
-long kvm_irq_ioctl(struct kvm *kvm, unsigned int cmd, unsigned long arg);
+long kvm_vm_irq_line(struct kvm *kvm, struct kvm_irq_level *level);
+long kvm_vm_irqchip_state(struct kvm *kvm, struct kvm_irqchip __user *arg, bool set);
 
 /*
  * ---- eventfd.c: irqfd, ioeventfd ----

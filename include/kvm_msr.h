@@ -34,7 +34,7 @@ int  kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 int  kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error);
 bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 access);
-long kvm_vm_set_msr_filter(struct kvm *kvm, void __user *arg);
+long kvm_vm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *filter);
 long kvm_vm_set_msr_filter_compat(struct kvm *kvm, void __user *arg);
 void kvm_msr_filter_destroy(struct kvm *kvm);
 

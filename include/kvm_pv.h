@@ -9,6 +9,7 @@
 
 void kvm_pv_derive(struct kvm_vcpu *vcpu);
 void kvm_pv_reset(struct kvm_vcpu *vcpu);
+bool kvm_pv_has(struct kvm_vcpu *vcpu, unsigned int feature);	/* KVM_FEATURE_* */
 void kvm_pv_sched_in(struct kvm_vcpu *vcpu);
 void kvm_pv_sched_out(struct kvm_vcpu *vcpu);
 void kvm_pv_update_steal_time(struct kvm_vcpu *vcpu);

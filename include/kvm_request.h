@@ -8,9 +8,22 @@
 #include "kvm_host.h"
 
 void kvm_flush_remote_tlbs(struct kvm *kvm);
-/* Set req on every vcpu and make those in guest mode leave it; waits for them. */
 void kvm_make_all_vcpus_request(struct kvm *kvm, int req);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
-void kvm_vm_dead(struct kvm *kvm);	/* an internal fault: no vcpu enters again */
+void kvm_vm_dead(struct kvm *kvm, const char *reason);
+
+/*
+ * For invariants of ours and impossible states of the hardware, never for what a
+ * guest or userspace can bring about: if @cond holds, the VM dies.  Its value is
+ * @cond's, so that the caller can give up.
+ */
+#define kvm_vm_bug_on(kvm, cond)			\
+({							\
+	bool bug_ = (cond);				\
+							\
+	if (unlikely(bug_))				\
+		kvm_vm_dead(kvm, #cond);		\
+	unlikely(bug_);					\
+})
 
 #endif

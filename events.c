@@ -1,0 +1,752 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Exceptions, interrupts and NMIs: how they are raised, requeued after an exit
+ * that interrupted their delivery, and injected; how userspace saves and restores
+ * them; and how an instruction that exited ends: skipped, single-stepped, halted.
+ *
+ * An event is pending once it is raised, and injected once it is in the
+ * hardware for the next entry.  If that entry's exit interrupts the delivery, it
+ * is requeued: it stays injected, and comes first at the next entry.
+ */
+#include "kvm_host.h"
+#include "kvm_debug.h"
+#include "kvm_events.h"
+#include "kvm_lapic.h"
+#include "kvm_pv.h"
+#include "kvm_regs.h"
+#include "trace.h"
+
+#include <linux/export.h>
+#include <linux/static_call.h>
+
+/*
+ * ---- raising events ----
+ */
+
+enum exception_class { EXC_BENIGN, EXC_CONTRIBUTORY, EXC_PAGE_FAULT };
+
+static enum exception_class exception_class(u8 vector)
+{
+	switch (vector) {
+	case X86_TRAP_DE:
+	case X86_TRAP_TS:
+	case X86_TRAP_NP:
+	case X86_TRAP_SS:
+	case X86_TRAP_GP:
+		return EXC_CONTRIBUTORY;
+	case X86_TRAP_PF:
+		return EXC_PAGE_FAULT;
+	default:
+		return EXC_BENIGN;
+	}
+}
+
+static void set_exception(struct kvm_vcpu *vcpu, const struct kvm_queued_exception *ex)
+{
+	vcpu->events.exception = *ex;
+	vcpu->events.exception.pending = true;
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+
+/*
+ * An exception while another is being delivered: both are delivered in turn, or
+ * a double fault, or the processor shuts down (APM 2 "#DF—Double-Fault Exception",
+ * SDM 3A "Interrupt 8—Double Fault Exception (#DF)").
+ */
+static void raise_exception(struct kvm_vcpu *vcpu, const struct kvm_queued_exception *ex)
+{
+	struct kvm_queued_exception *cur = &vcpu->events.exception;
+	static const struct kvm_queued_exception df = {
+		.vector = X86_TRAP_DF, .has_error_code = true,
+	};
+	enum exception_class first, second;
+
+	if (!cur->pending && !cur->injected) {
+		set_exception(vcpu, ex);
+		return;
+	}
+	if (cur->vector == X86_TRAP_DF) {
+		memset(cur, 0, sizeof(*cur));
+		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
+		return;
+	}
+	first = exception_class(cur->vector);
+	second = exception_class(ex->vector);
+	if ((first == EXC_CONTRIBUTORY && second == EXC_CONTRIBUTORY) ||
+	    (first == EXC_PAGE_FAULT && second != EXC_BENIGN)) {
+		cur->injected = false;
+		set_exception(vcpu, &df);
+		return;
+	}
+	/* The first one is raised again when its instruction is restarted. */
+	cur->injected = false;
+	set_exception(vcpu, ex);
+}
+
+/**
+ * kvm_queue_exception - raise an exception without an error code
+ * @vcpu: the vcpu, loaded
+ * @vector: X86_TRAP_*
+ *
+ * It becomes pending, or, with one pending or injected already, what the two
+ * make together: a double fault, or shutdown.
+ */
+void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 vector)
+{
+	raise_exception(vcpu, &(struct kvm_queued_exception){ .vector = vector });
+}
+EXPORT_SYMBOL_GPL(kvm_queue_exception);
+
+/**
+ * kvm_queue_exception_e - raise an exception with an error code
+ * @vcpu: the vcpu, loaded
+ * @vector: X86_TRAP_*
+ * @error_code: as the guest finds it on its stack
+ */
+void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 vector, u32 error_code)
+{
+	raise_exception(vcpu, &(struct kvm_queued_exception){
+		.vector = vector, .has_error_code = true, .error_code = error_code });
+}
+EXPORT_SYMBOL_GPL(kvm_queue_exception_e);
+
+/**
+ * kvm_queue_exception_p - raise an exception that changes a register when it is delivered
+ * @vcpu: the vcpu, loaded
+ * @vector: X86_TRAP_DB
+ * @payload: the bits of DR6 that it sets
+ */
+void kvm_queue_exception_p(struct kvm_vcpu *vcpu, u8 vector, unsigned long payload)
+{
+	raise_exception(vcpu, &(struct kvm_queued_exception){
+		.vector = vector, .has_payload = true, .payload = payload });
+}
+EXPORT_SYMBOL_GPL(kvm_queue_exception_p);
+
+/**
+ * kvm_inject_gp - raise #GP
+ * @vcpu: the vcpu, loaded
+ * @error_code: a selector, or 0
+ */
+void kvm_inject_gp(struct kvm_vcpu *vcpu, u32 error_code)
+{
+	kvm_queue_exception_e(vcpu, X86_TRAP_GP, error_code);
+}
+
+/**
+ * kvm_inject_page_fault - raise the exception that a walk of the guest's tables found
+ * @vcpu: the vcpu, loaded
+ * @ex: #PF, which sets CR2 when it is delivered, or #GP and #SS from segment
+ *	and canonical checks
+ */
+void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_exception *ex)
+{
+	struct kvm_queued_exception q = {
+		.vector = ex->vector,
+		.has_error_code = ex->error_code_valid,
+		.error_code = ex->error_code,
+	};
+
+	if (ex->vector == X86_TRAP_PF) {
+		vcpu->stat.pf_guest++;
+		q.has_payload = true;
+		q.payload = ex->address;
+	}
+	raise_exception(vcpu, &q);
+}
+
+/**
+ * kvm_inject_nmi - raise an NMI
+ * @vcpu: the vcpu, loaded
+ *
+ * One may be pending while another is handled; with none handled, a second one
+ * is latched behind the first (SDM 3A "Handling Multiple NMIs").  More are lost.
+ */
+void kvm_inject_nmi(struct kvm_vcpu *vcpu)
+{
+	unsigned int limit = kvm_ops.get_nmi_mask(vcpu) || vcpu->events.nmi_injected ? 1 : 2;
+
+	vcpu->events.nmi_pending = min(vcpu->events.nmi_pending + 1, limit);
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+
+/*
+ * ---- events whose delivery an exit interrupted ----
+ *
+ * For ops->run and ops->cancel_injection.
+ */
+
+/**
+ * kvm_clear_injected - after an exit: what was injected at entry is delivered
+ * @vcpu: the vcpu, loaded
+ *
+ * But for what the vendor requeues next.
+ */
+void kvm_clear_injected(struct kvm_vcpu *vcpu)
+{
+	vcpu->events.exception.injected = false;
+	vcpu->events.irq.injected = false;
+	vcpu->events.irq.reinjected = false;
+	vcpu->events.nmi_injected = false;
+}
+EXPORT_SYMBOL_GPL(kvm_clear_injected);
+
+/**
+ * kvm_requeue_exception - an exception is to be injected again
+ * @vcpu: the vcpu, loaded
+ * @vector: X86_TRAP_*
+ * @has_error: it has an error code
+ * @error_code: this one
+ */
+void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error_code)
+{
+	vcpu->events.exception = (struct kvm_queued_exception){
+		.injected = true,
+		.vector = vector,
+		.has_error_code = has_error,
+		.error_code = error_code,
+	};
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_requeue_exception);
+
+/**
+ * kvm_requeue_irq - an interrupt is to be injected again
+ * @vcpu: the vcpu, loaded
+ * @nr: its vector; it was acknowledged when it was injected first
+ * @soft: INT n, which pushes the address behind the instruction
+ */
+void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft)
+{
+	vcpu->events.irq.injected = true;
+	vcpu->events.irq.reinjected = true;
+	vcpu->events.irq.nr = nr;
+	vcpu->events.irq.soft = soft;
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_requeue_irq);
+
+/**
+ * kvm_requeue_nmi - an NMI is to be injected again
+ * @vcpu: the vcpu, loaded
+ */
+void kvm_requeue_nmi(struct kvm_vcpu *vcpu)
+{
+	vcpu->events.nmi_injected = true;
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_requeue_nmi);
+
+/*
+ * ---- injection policy ----
+ */
+
+/* DR6 and CR2 change when the exception is delivered, not when it is found. */
+static void deliver_payload(struct kvm_vcpu *vcpu, struct kvm_queued_exception *ex)
+{
+	if (!ex->has_payload)
+		return;
+	if (ex->vector == X86_TRAP_PF) {
+		vcpu->cr2 = ex->payload;
+	} else if (ex->vector == X86_TRAP_DB) {
+		vcpu->dr6 &= ~DR_TRAP_BITS;
+		vcpu->dr6 |= DR6_RESERVED | ex->payload;
+	}
+	ex->has_payload = false;
+}
+
+/* Faults restart their instruction with RF set, so that breakpoints do not. */
+static bool is_fault(u8 vector)
+{
+	return vector != X86_TRAP_DB && vector != X86_TRAP_BP && vector != X86_TRAP_OF &&
+	       vector != X86_TRAP_NMI;
+}
+
+static void inject_exception(struct kvm_vcpu *vcpu)
+{
+	struct kvm_queued_exception *ex = &vcpu->events.exception;
+
+	if (ex->pending) {
+		if (is_fault(ex->vector))
+			kvm_set_rflags(vcpu, kvm_get_rflags(vcpu) | X86_EFLAGS_RF);
+		deliver_payload(vcpu, ex);
+		if (ex->vector == X86_TRAP_DB && (vcpu->dr7 & DR7_GD)) {
+			vcpu->dr7 &= ~DR7_GD;
+			kvm_update_dr7(vcpu);
+		}
+		/* Real mode pushes no error codes. */
+		if (!is_protmode(vcpu))
+			ex->has_error_code = false;
+	}
+	ex->pending = false;
+	ex->injected = true;
+	kvm_ops.inject_exception(vcpu);
+}
+
+/*
+ * Interrupts come from KVM_INTERRUPT, which stands for userspace's 8259, from the
+ * 8259 in the kernel, and from the local APIC.
+ */
+static bool pic_irq_pending(struct kvm_vcpu *vcpu)
+{
+	struct kvm *kvm = vcpu->kvm;
+
+	return kvm->irqchip_mode == KVM_IRQCHIP_FULL && kvm_pic_output(kvm) &&
+	       kvm_lapic_accepts_pic(vcpu);
+}
+
+/**
+ * kvm_irq_pending - is there an interrupt to deliver, if the guest allows any?
+ * @vcpu: the vcpu
+ *
+ * Return: true if so; for the APIC's, if the processor priority allows it.
+ */
+bool kvm_irq_pending(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->events.irq.pending)
+		return true;
+	return vcpu->lapic && (kvm_lapic_pending(vcpu->lapic) >= 0 || pic_irq_pending(vcpu));
+}
+
+/* One to inject: those of the APIC the processor may deliver by itself. */
+static bool irq_to_inject(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->lapic && vcpu->lapic->virtual_delivery)
+		return vcpu->events.irq.pending || pic_irq_pending(vcpu);
+	return kvm_irq_pending(vcpu);
+}
+
+/* Acknowledge the interrupt to inject.  False: there is none after all. */
+static bool ack_irq(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+	int vector;
+
+	if (ev->irq.pending) {
+		ev->irq.pending = false;
+		return true;
+	}
+	if (pic_irq_pending(vcpu)) {
+		vector = kvm_pic_read_irq(vcpu->kvm);
+	} else {
+		vector = kvm_lapic_pending(vcpu->lapic);
+		if (vector < 0)
+			return false;
+		kvm_lapic_ack(vcpu->lapic, vector);
+		if (unlikely(vcpu->pv.eoi))
+			kvm_pv_eoi_offer(vcpu, vector);
+	}
+	if (vector < 0)
+		return false;
+	ev->irq.nr = vector;
+	return true;
+}
+
+/*
+ * With the 8259 in the kernel userspace has no pending interrupts, nor while
+ * LINT0 does not let its own through.
+ */
+static bool userspace_wants_irq(struct kvm_vcpu *vcpu)
+{
+	return unlikely(READ_ONCE(vcpu->run->request_interrupt_window)) &&
+	       vcpu->kvm->irqchip_mode != KVM_IRQCHIP_FULL &&
+	       (!vcpu->lapic || kvm_lapic_accepts_pic(vcpu));
+}
+
+/* While the task priority masks an interrupt, the guest's lowering of it must exit. */
+static void update_cr8_intercept(struct kvm_vcpu *vcpu)
+{
+	bool on = !vcpu->lapic->virtual_delivery && kvm_lapic_tpr_masks(vcpu->lapic);
+
+	if (on == vcpu->cr8_intercepted || !kvm_ops.update_cr8_intercept)
+		return;
+	vcpu->cr8_intercepted = on;
+	kvm_ops.update_cr8_intercept(vcpu, on);
+}
+
+static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	if (busy || !kvm_call(irq_allowed)(vcpu)) {
+		kvm_ops.enable_irq_window(vcpu);
+		return;
+	}
+	if (!ack_irq(vcpu))
+		return;
+	ev->irq.injected = true;
+	ev->irq.soft = false;
+	vcpu->stat.irq_injections++;
+	kvm_ops.inject_irq(vcpu);
+	/* A second one, of another source, is injected once this one is delivered. */
+	if (unlikely(ev->irq.pending || (vcpu->lapic && irq_to_inject(vcpu))))
+		kvm_ops.enable_irq_window(vcpu);
+}
+
+/**
+ * kvm_inject_events - what the next entry delivers
+ * @vcpu: the vcpu, loaded, preemption off
+ *
+ * One event an entry: first what was requeued, then an exception, which belongs
+ * to the instruction just executed, then NMI, then interrupt (SDM 3A
+ * "Prioritization of Concurrent Events").  For those that cannot be injected now a window is
+ * requested: an exit as soon as the guest can take them.
+ */
+void kvm_inject_events(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+	bool busy = true;
+
+	if (ev->exception.injected)
+		kvm_ops.inject_exception(vcpu);
+	else if (ev->nmi_injected)
+		kvm_ops.inject_nmi(vcpu);
+	else if (ev->irq.injected)
+		kvm_ops.inject_irq(vcpu);
+	else if (ev->exception.pending)
+		inject_exception(vcpu);
+	else
+		busy = false;
+
+	if (ev->nmi_pending) {
+		if (!busy && kvm_ops.nmi_allowed(vcpu)) {
+			ev->nmi_pending--;
+			ev->nmi_injected = true;
+			vcpu->stat.nmi_injections++;
+			kvm_ops.inject_nmi(vcpu);
+			busy = true;
+		}
+		if (ev->nmi_pending)
+			kvm_ops.enable_nmi_window(vcpu);
+	}
+	if (irq_to_inject(vcpu))
+		inject_irq(vcpu, busy);
+	if (userspace_wants_irq(vcpu))
+		kvm_ops.enable_irq_window(vcpu);
+	if (vcpu->lapic)
+		update_cr8_intercept(vcpu);
+	if (trace_kvm_inj_virq_enabled() && ev->irq.injected)
+		trace_kvm_inj_virq(ev->irq.nr, ev->irq.soft, ev->irq.reinjected);
+}
+
+/**
+ * kvm_ready_for_interrupt - would KVM_INTERRUPT's vector be taken at once?
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: kvm_run's answer, which is for userspace's 8259.
+ */
+bool kvm_ready_for_interrupt(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	if (vcpu->lapic && !kvm_lapic_accepts_pic(vcpu))
+		return false;
+	return !ev->irq.pending && !ev->irq.injected && !ev->exception.pending &&
+	       !ev->exception.injected && !ev->nmi_injected && kvm_call(irq_allowed)(vcpu);
+}
+
+/**
+ * kvm_irq_window_exit - userspace asked for an interrupt window: is it open?
+ * @vcpu: the vcpu, loaded, kvm_run's request_interrupt_window set
+ *
+ * Return: true for KVM_EXIT_IRQ_WINDOW_OPEN.
+ */
+bool kvm_irq_window_exit(struct kvm_vcpu *vcpu)
+{
+	if (!userspace_wants_irq(vcpu) || !kvm_ready_for_interrupt(vcpu))
+		return false;
+	vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+	vcpu->stat.request_irq_exits++;
+	return true;
+}
+
+/*
+ * ---- the end of an instruction that exited ----
+ */
+
+/**
+ * kvm_internal_error - KVM_EXIT_INTERNAL_ERROR
+ * @vcpu: the vcpu, loaded
+ * @data: what userspace gets with it
+ * @suberror: KVM_INTERNAL_ERROR_*
+ * @ndata: entries in @data, 16 at most
+ *
+ * Return: 0, to userspace.
+ */
+int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u64 *data)
+{
+	struct kvm_run *run = vcpu->run;
+
+	ndata = min_t(int, ndata, ARRAY_SIZE(run->internal.data));
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = suberror;
+	run->internal.ndata = ndata;
+	if (ndata)
+		memcpy(run->internal.data, data, ndata * sizeof(*data));
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_internal_error);
+
+/**
+ * kvm_debug_exit - KVM_EXIT_DEBUG: a #DB or #BP that the VMM's debugger asked for
+ * @vcpu: the vcpu, loaded
+ * @vector: X86_TRAP_DB or X86_TRAP_BP
+ * @dr6: what the debugger finds in DR6
+ *
+ * Return: 0, to userspace.
+ */
+int kvm_debug_exit(struct kvm_vcpu *vcpu, u8 vector, unsigned long dr6)
+{
+	struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
+	struct kvm_segment cs;
+
+	kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
+	vcpu->run->exit_reason = KVM_EXIT_DEBUG;
+	arch->exception = vector;
+	arch->pad = 0;
+	arch->pc = cs.base + kvm_rip_read(vcpu);
+	arch->dr6 = dr6 | DR6_RESERVED;
+	arch->dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->guest_debug_dr7 : vcpu->dr7;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_debug_exit);
+
+/* The trap after an instruction that began with TF set: the VMM's debugger takes it, or the guest. */
+static noinline int singlestep_trap(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		return kvm_debug_exit(vcpu, X86_TRAP_DB, DR_STEP);
+	kvm_queue_exception_p(vcpu, X86_TRAP_DB, DR_STEP);
+	return 1;
+}
+
+/**
+ * kvm_skip_emulated_instruction - go past the instruction that exited
+ * @vcpu: the vcpu, loaded
+ *
+ * The one way to skip: RIP, the interrupt shadow, and the single-step trap.
+ *
+ * Return: as exit handlers; an instruction that cannot be decoded is an
+ * internal error, and RIP stays.
+ */
+int kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu)
+{
+	unsigned long rflags = kvm_call(get_rflags)(vcpu);
+
+	if (!kvm_call(skip_insn)(vcpu))
+		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
+	if (unlikely(rflags & X86_EFLAGS_TF))
+		return singlestep_trap(vcpu);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_skip_emulated_instruction);
+
+/**
+ * kvm_halt_exit - the vcpu halts
+ * @vcpu: the vcpu, loaded, RIP behind its HLT
+ *
+ * With a local APIC in the kernel it waits here.  Without one, only userspace knows
+ * what wakes it, unless an event that is pending does at once.
+ *
+ * Return: as exit handlers.
+ */
+int kvm_halt_exit(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_events *ev = &vcpu->events;
+
+	if (vcpu->lapic) {
+		vcpu->stat.halt_exits++;
+		vcpu->mp_state = KVM_MP_STATE_HALTED;
+		return 1;
+	}
+	if (ev->exception.pending || (ev->nmi_pending && kvm_ops.nmi_allowed(vcpu)) ||
+	    (ev->irq.pending && kvm_call(irq_allowed)(vcpu)))
+		return 1;
+	vcpu->stat.halt_exits++;
+	vcpu->run->exit_reason = KVM_EXIT_HLT;
+	return 0;
+}
+
+/* The halt of a HLT that was single-stepped, unless userspace moved the vcpu. */
+static int complete_halt_step(struct kvm_vcpu *vcpu)
+{
+	return kvm_rip_read(vcpu) == vcpu->complete_rip ? kvm_halt_exit(vcpu) : 1;
+}
+
+/**
+ * kvm_halt_behind_step - a HLT that was single-stepped
+ * @vcpu: the vcpu, loaded, RIP behind its HLT, KVM_EXIT_DEBUG in kvm_run
+ *
+ * The debugger comes first; the next KVM_RUN halts the vcpu.
+ */
+void kvm_halt_behind_step(struct kvm_vcpu *vcpu)
+{
+	vcpu->complete_rip = kvm_rip_read(vcpu);
+	vcpu->complete_userspace_io = complete_halt_step;
+}
+
+/*
+ * ---- KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_INTERRUPT, KVM_NMI ----
+ */
+
+static void get_exception(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
+{
+	struct kvm_queued_exception *ex = &vcpu->events.exception;
+
+	if (vcpu->kvm->exception_payload) {
+		out->exception.injected = ex->injected;
+		out->exception.pending = ex->pending;
+		out->exception_has_payload = ex->has_payload;
+		out->exception_payload = ex->payload;
+		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	} else {
+		/* A raised exception counts as injected, with its side effects. */
+		if (ex->pending)
+			deliver_payload(vcpu, ex);
+		out->exception.injected = ex->injected || ex->pending;
+	}
+	out->exception.nr = ex->vector;
+	out->exception.has_error_code = ex->has_error_code;
+	out->exception.error_code = ex->error_code;
+}
+
+/**
+ * kvm_vcpu_get_events - KVM_GET_VCPU_EVENTS
+ * @vcpu: the vcpu, loaded
+ * @out: the events, pending and injected
+ *
+ * A pending vector of KVM_INTERRUPT's counts as injected: that is all that the
+ * structure can say of it, and nothing is lost by it.  Setting makes it pending
+ * again; one whose delivery was interrupted when it was saved finds IF still set.
+ *
+ * Return: 0.
+ */
+long kvm_vcpu_get_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	memset(out, 0, sizeof(*out));
+	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	get_exception(vcpu, out);
+	out->interrupt.injected = ev->irq.injected || ev->irq.pending;
+	out->interrupt.nr = ev->irq.nr;
+	out->interrupt.soft = ev->irq.soft;
+	out->interrupt.shadow = kvm_ops.get_interrupt_shadow(vcpu);
+	out->nmi.injected = ev->nmi_injected;
+	out->nmi.pending = ev->nmi_pending != 0;
+	out->nmi.masked = kvm_ops.get_nmi_mask(vcpu);
+	if (vcpu->kvm->triple_fault_event) {
+		out->triple_fault.pending = test_bit(KVM_REQ_TRIPLE_FAULT, &vcpu->requests);
+		out->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	}
+	return 0;
+}
+
+static u32 events_flags(struct kvm *kvm)
+{
+	return KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
+	       KVM_VCPUEVENT_VALID_SIPI_VECTOR |
+	       (kvm->exception_payload ? KVM_VCPUEVENT_VALID_PAYLOAD : 0) |
+	       (kvm->triple_fault_event ? KVM_VCPUEVENT_VALID_TRIPLE_FAULT : 0);
+}
+
+static bool events_valid(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
+{
+	bool pending = (in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) && in->exception.pending;
+
+	if (in->flags & ~events_flags(vcpu->kvm))
+		return false;
+	if ((in->exception.injected || pending) &&
+	    (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
+		return false;
+	return !(in->flags & KVM_VCPUEVENT_VALID_SHADOW) ||
+	       !(in->interrupt.shadow & ~(KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI));
+}
+
+static void set_exception_state(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
+{
+	struct kvm_queued_exception *ex = &vcpu->events.exception;
+
+	memset(ex, 0, sizeof(*ex));
+	ex->injected = in->exception.injected;
+	ex->vector = in->exception.nr;
+	ex->has_error_code = in->exception.has_error_code;
+	ex->error_code = in->exception.error_code;
+	if (!(in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) || !in->exception.pending)
+		return;
+	ex->injected = false;
+	ex->pending = true;
+	ex->has_payload = in->exception_has_payload;
+	ex->payload = in->exception_payload;
+}
+
+/**
+ * kvm_vcpu_set_events - KVM_SET_VCPU_EVENTS
+ * @vcpu: the vcpu, loaded
+ * @in: the events; flags say which of the optional fields count
+ *
+ * Return: 0, or -EINVAL with nothing changed.
+ */
+long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	if (!events_valid(vcpu, in))
+		return -EINVAL;
+	set_exception_state(vcpu, in);
+	ev->irq.pending = in->interrupt.injected && !in->interrupt.soft;
+	ev->irq.injected = in->interrupt.injected && in->interrupt.soft;
+	ev->irq.nr = in->interrupt.nr;
+	ev->irq.soft = in->interrupt.soft;
+	if (vcpu->lapic && (in->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR))
+		vcpu->lapic->sipi_vector = in->sipi_vector;
+	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)
+		kvm_ops.set_interrupt_shadow(vcpu, in->interrupt.shadow);
+	ev->nmi_injected = in->nmi.injected;
+	if (in->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
+		ev->nmi_pending = !!in->nmi.pending;
+	kvm_ops.set_nmi_mask(vcpu, in->nmi.masked);
+	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
+		if (in->triple_fault.pending)
+			kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
+		else
+			clear_bit(KVM_REQ_TRIPLE_FAULT, &vcpu->requests);
+	}
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 0;
+}
+
+/**
+ * kvm_vcpu_interrupt - KVM_INTERRUPT: userspace's 8259 raises an interrupt
+ * @vcpu: the vcpu, loaded
+ * @irq: the vector
+ *
+ * Return: 0, -EINVAL above 255, -ENXIO with the 8259 in the kernel, -EEXIST
+ * while one is pending.
+ */
+long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq)
+{
+	if (irq->irq > 255)
+		return -EINVAL;
+	if (vcpu->kvm->irqchip_mode == KVM_IRQCHIP_FULL)
+		return -ENXIO;
+	if (vcpu->events.irq.pending || vcpu->events.irq.injected)
+		return -EEXIST;
+	vcpu->events.irq.pending = true;
+	vcpu->events.irq.nr = irq->irq;
+	vcpu->events.irq.soft = false;
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 0;
+}
+
+/**
+ * kvm_vcpu_nmi - KVM_NMI
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: 0.
+ */
+long kvm_vcpu_nmi(struct kvm_vcpu *vcpu)
+{
+	kvm_inject_nmi(vcpu);
+	return 0;
+}

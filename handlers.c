@@ -1,0 +1,628 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Exit handlers that need nothing of the vendor's: CPUID, HLT, MOV CR, RDMSR,
+ * XSETBV, hypercalls, and what ends in userspace as an error.
+ */
+#include "kvm_host.h"
+#include "kvm_caps.h"
+#include "kvm_clock.h"
+#include "kvm_cpuid.h"
+#include "kvm_events.h"
+#include "kvm_fpu.h"
+#include "kvm_guest_mem.h"
+#include "kvm_handlers.h"
+#include "kvm_lapic.h"
+#include "kvm_mmu.h"
+#include "kvm_msr.h"
+#include "kvm_pv.h"
+#include "kvm_regs.h"
+#include "kvm_request.h"
+#include "kvm_vcpu.h"
+#include "trace.h"
+
+#include <linux/export.h>
+#include <linux/kvm_para.h>
+#include <asm/apicdef.h>
+
+/*
+ * ---- exits that end in userspace, shared by both vendors ----
+ */
+
+/**
+ * kvm_handle_unexpected_exit - an exit that has no handler
+ * @vcpu: the vcpu, loaded
+ * @reason: as the hardware gave it
+ *
+ * Return: 0, to userspace with KVM_EXIT_INTERNAL_ERROR.
+ */
+int kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason)
+{
+	u64 data[] = { reason, vcpu->cpu };
+
+	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
+				  ARRAY_SIZE(data), data);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_unexpected_exit);
+
+/**
+ * kvm_fail_entry - the hardware refused to enter the guest
+ * @vcpu: the vcpu, loaded
+ * @reason: what it said
+ *
+ * Return: 0, to userspace with KVM_EXIT_FAIL_ENTRY.
+ */
+int kvm_fail_entry(struct kvm_vcpu *vcpu, u64 reason)
+{
+	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	vcpu->run->fail_entry.hardware_entry_failure_reason = reason;
+	vcpu->run->fail_entry.cpu = vcpu->cpu;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_fail_entry);
+
+/*
+ * ---- exit handlers that need nothing of the vendor's ----
+ */
+
+/**
+ * kvm_handle_halt - HLT
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_halt(struct kvm_vcpu *vcpu)
+{
+	int r = kvm_skip_emulated_instruction(vcpu);
+
+	if (r == 0 && vcpu->run->exit_reason == KVM_EXIT_DEBUG)
+		kvm_halt_behind_step(vcpu);
+	return r <= 0 ? r : kvm_halt_exit(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_halt);
+
+/**
+ * kvm_handle_cpuid - CPUID
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
+{
+	u32 eax = kvm_rax_read(vcpu), ebx, ecx = kvm_rcx_read(vcpu), edx;
+	u32 function = eax, index = ecx;
+
+	vcpu->stat.cpuid_exits++;
+	kvm_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
+	kvm_rax_write(vcpu, eax);
+	kvm_rbx_write(vcpu, ebx);
+	kvm_rcx_write(vcpu, ecx);
+	kvm_rdx_write(vcpu, edx);
+	if (trace_kvm_cpuid_enabled())
+		trace_kvm_cpuid(function, index, eax, ebx, ecx, edx,
+				kvm_find_cpuid(vcpu, function, index));
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_cpuid);
+
+/**
+ * kvm_handle_rdpmc - RDPMC
+ * @vcpu: the vcpu, loaded
+ *
+ * No performance counters are offered: no ECX is valid.
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_rdpmc(struct kvm_vcpu *vcpu)
+{
+	kvm_inject_gp(vcpu, 0);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_rdpmc);
+
+/**
+ * kvm_handle_xsetbv - XSETBV, whose CPL SVM leaves to us
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
+{
+	if (kvm_ops.get_cpl(vcpu) ||
+	    kvm_set_xcr(vcpu, kvm_rcx_read(vcpu), kvm_edx_eax_read(vcpu))) {
+		kvm_inject_gp(vcpu, 0);
+		return 1;
+	}
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
+
+/**
+ * kvm_handle_wbinvd - WBINVD
+ * @vcpu: the vcpu, loaded
+ *
+ * Guest memory is cache-coherent and no device is assigned: nothing to write back.
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
+{
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
+
+/**
+ * kvm_handle_nop - an instruction that does nothing here: PAUSE, INVD
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_nop(struct kvm_vcpu *vcpu)
+{
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_nop);
+
+/**
+ * kvm_handle_mwait - MONITOR and MWAIT
+ * @vcpu: the vcpu, loaded
+ *
+ * Without their CPUID bit they are #UD, unless the VMM counts on the quirk that
+ * they do nothing.
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_mwait(struct kvm_vcpu *vcpu)
+{
+	if ((vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+	    !kvm_guest_has_mwait(vcpu))
+		return kvm_handle_ud(vcpu);
+	return kvm_handle_nop(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_mwait);
+
+/**
+ * kvm_handle_ud - an instruction that the guest does not have: #UD
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_ud(struct kvm_vcpu *vcpu)
+{
+	kvm_queue_exception(vcpu, X86_TRAP_UD);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_ud);
+
+/**
+ * kvm_handle_triple_fault - shutdown
+ * @vcpu: the vcpu, loaded
+ *
+ * What was being delivered is gone with it.
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
+{
+	kvm_clear_injected(vcpu);
+	vcpu->events.exception.pending = false;
+	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_triple_fault);
+
+/**
+ * kvm_handle_irq_window - the guest can take an interrupt now
+ * @vcpu: the vcpu, loaded
+ *
+ * The pending one is injected, or userspace is told.
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_irq_window(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat.irq_window_exits++;
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_irq_window);
+
+/*
+ * ---- MOV CR ----
+ */
+
+/* Outside 64-bit code only the lower halves of registers take part. */
+static unsigned long read_operand(struct kvm_vcpu *vcpu, int reg)
+{
+	unsigned long val = kvm_reg_read(vcpu, reg);
+
+	return is_64bit_code(vcpu) ? val : (u32)val;
+}
+
+static void write_operand(struct kvm_vcpu *vcpu, int reg, unsigned long val)
+{
+	kvm_reg_write(vcpu, reg, is_64bit_code(vcpu) ? val : (u32)val);
+}
+
+/*
+ * A lower task priority may unmask an interrupt of userspace's APIC, which must
+ * hear of it.
+ */
+static int mov_to_cr8(struct kvm_vcpu *vcpu, unsigned long val)
+{
+	unsigned long old = vcpu->cr8;
+	int r;
+
+	if (kvm_set_cr8(vcpu, val)) {
+		kvm_inject_gp(vcpu, 0);
+		return 1;
+	}
+	r = kvm_skip_emulated_instruction(vcpu);
+	if (r <= 0 || vcpu->cr8 >= old || vcpu->lapic)
+		return r;
+	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+	return 0;
+}
+
+/**
+ * kvm_handle_mov_to_cr - MOV to a control register, its CPL checked by hardware
+ * @vcpu: the vcpu, loaded
+ * @cr: the control register's number
+ * @reg: the general register's
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
+{
+	unsigned long val = read_operand(vcpu, reg);
+	int bad;
+
+	vcpu->stat.cr_exits++;
+	switch (cr) {
+	case 0:
+		bad = kvm_set_cr0(vcpu, val);
+		break;
+	case 3:
+		bad = kvm_set_cr3(vcpu, val);
+		break;
+	case 4:
+		bad = kvm_set_cr4(vcpu, val);
+		break;
+	case 8:
+		return mov_to_cr8(vcpu, val);
+	default:
+		return kvm_handle_ud(vcpu);
+	}
+	if (bad) {
+		kvm_inject_gp(vcpu, 0);
+		return 1;
+	}
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_mov_to_cr);
+
+/**
+ * kvm_handle_mov_from_cr - MOV from a control register, its CPL checked by hardware
+ * @vcpu: the vcpu, loaded
+ * @cr: the control register's number
+ * @reg: the general register's
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg)
+{
+	unsigned long val;
+
+	vcpu->stat.cr_exits++;
+	switch (cr) {
+	case 0:
+		val = kvm_read_cr0(vcpu);
+		break;
+	case 2:
+		val = vcpu->cr2;
+		break;
+	case 3:
+		val = kvm_read_cr3(vcpu);
+		break;
+	case 4:
+		val = kvm_read_cr4(vcpu);
+		break;
+	case 8:
+		val = vcpu->cr8;
+		break;
+	default:
+		return kvm_handle_ud(vcpu);
+	}
+	write_operand(vcpu, reg, val);
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_mov_from_cr);
+
+/*
+ * ---- RDMSR and WRMSR ----
+ */
+
+/* Userspace has answered; unless it moved the vcpu elsewhere, the instruction ends. */
+static int complete_msr(struct kvm_vcpu *vcpu, bool read)
+{
+	if (kvm_rip_read(vcpu) != vcpu->complete_rip)
+		return 1;
+	if (READ_ONCE(vcpu->run->msr.error)) {
+		kvm_inject_gp(vcpu, 0);
+		return 1;
+	}
+	if (read)
+		kvm_edx_eax_write(vcpu, READ_ONCE(vcpu->run->msr.data));
+	return kvm_skip_emulated_instruction(vcpu);
+}
+
+static int complete_rdmsr(struct kvm_vcpu *vcpu)
+{
+	return complete_msr(vcpu, true);
+}
+
+static int complete_wrmsr(struct kvm_vcpu *vcpu)
+{
+	return complete_msr(vcpu, false);
+}
+
+static int access_failed(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error)
+{
+	if (!kvm_msr_to_userspace(vcpu, msr, write, error)) {
+		kvm_inject_gp(vcpu, 0);
+		return 1;
+	}
+	vcpu->complete_rip = kvm_rip_read(vcpu);
+	vcpu->complete_userspace_io = write ? complete_wrmsr : complete_rdmsr;
+	return 0;
+}
+
+/**
+ * kvm_handle_rdmsr - RDMSR, its CPL checked by hardware
+ * @vcpu: the vcpu, loaded
+ *
+ * Userspace may answer what the filter denies or no one knows.
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
+{
+	struct msr_data msr = { .index = kvm_rcx_read(vcpu) };
+	int r;
+
+	vcpu->stat.msr_exits++;
+	r = kvm_guest_get_msr(vcpu, &msr);
+	trace_kvm_msr(0, msr.index, msr.data, r);
+	if (unlikely(r))
+		return access_failed(vcpu, &msr, false, r);
+	kvm_edx_eax_write(vcpu, msr.data);
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_rdmsr);
+
+/**
+ * kvm_handle_wrmsr - WRMSR, its CPL checked by hardware
+ * @vcpu: the vcpu, loaded
+ *
+ * Userspace may answer what the filter denies or no one knows.
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
+{
+	struct msr_data msr = {
+		.index = kvm_rcx_read(vcpu),
+		.data = kvm_edx_eax_read(vcpu),
+	};
+	int r;
+
+	vcpu->stat.msr_exits++;
+	r = kvm_guest_set_msr(vcpu, &msr);
+	trace_kvm_msr(1, msr.index, msr.data, r);
+	if (unlikely(r))
+		return access_failed(vcpu, &msr, true, r);
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_wrmsr);
+
+/*
+ * ---- hypercalls ----
+ */
+
+/* KVM_HC_KICK_CPU: its HLT ends, or its next one will. */
+static long kick_cpu(struct kvm_vcpu *vcpu, u32 apic_id)
+{
+	struct kvm_vcpu *target = kvm_lapic_vcpu_by_id(vcpu->kvm, apic_id);
+
+	if (target) {
+		WRITE_ONCE(target->pv_unhalted, true);
+		kvm_vcpu_kick(target);
+	}
+	return 0;
+}
+
+static long send_ipi(struct kvm_vcpu *vcpu, const unsigned long *a, bool long_mode)
+{
+	DECLARE_BITMAP(bitmap, 128) = {};
+	unsigned int bits = long_mode ? 64 : 32;
+	u64 words[2] = { a[0], a[1] };
+
+	if (a[3] & (APIC_DEST_LOGICAL | APIC_DEST_ALLBUT))
+		return -KVM_EINVAL;
+	if (!long_mode) {
+		words[0] = (u32)a[0] | (u64)a[1] << 32;
+		words[1] = 0;
+	}
+	bitmap_from_arr32(bitmap, (const u32 *)words, 128);
+	return kvm_lapic_send_to_bitmap(vcpu, bitmap, 2 * bits, a[2], a[3]);
+}
+
+/* KVM_HC_SCHED_YIELD: the caller spins for that vcpu, which was preempted. */
+static long sched_yield_to(struct kvm_vcpu *vcpu, u32 apic_id)
+{
+	struct kvm_vcpu *target = kvm_lapic_vcpu_by_id(vcpu->kvm, apic_id);
+
+	if (target && target != vcpu && READ_ONCE(target->preempted)) {
+		vcpu->stat.directed_yield_attempted++;
+		if (kvm_vcpu_yield_to(target))
+			vcpu->stat.directed_yield_successful++;
+	}
+	return 0;
+}
+
+/*
+ * KVM_HC_MAP_GPA_RANGE: whether memory is encrypted is agreed between the guest
+ * and userspace.  As exit handlers.
+ */
+static int complete_hypercall(struct kvm_vcpu *vcpu)
+{
+	u64 ret = READ_ONCE(vcpu->run->hypercall.ret);
+
+	/* Unless userspace moved the vcpu elsewhere, the instruction ends. */
+	if (kvm_rip_read(vcpu) != vcpu->complete_rip)
+		return 1;
+	kvm_rax_write(vcpu, is_64bit_code(vcpu) ? ret : (u32)ret);
+	return kvm_skip_emulated_instruction(vcpu);
+}
+
+static_assert(KVM_EXIT_HYPERCALLS == BIT_ULL(KVM_HC_MAP_GPA_RANGE));
+
+static bool wants_map_gpa_range(struct kvm_vcpu *vcpu, unsigned long nr)
+{
+	return nr == KVM_HC_MAP_GPA_RANGE && !kvm_ops.get_cpl(vcpu) &&
+	       (READ_ONCE(vcpu->kvm->exit_hypercalls) & BIT(KVM_HC_MAP_GPA_RANGE)) &&
+	       kvm_pv_has(vcpu, KVM_FEATURE_HC_MAP_GPA_RANGE);
+}
+
+static bool range_valid(u64 gpa, u64 npages)
+{
+	return !offset_in_page(gpa) && npages && gpa_to_gfn(gpa) + npages > gpa_to_gfn(gpa);
+}
+
+static int map_gpa_range(struct kvm_vcpu *vcpu, const unsigned long *a, bool lm)
+{
+	struct kvm_run *run = vcpu->run;
+	int i;
+
+	run->exit_reason = KVM_EXIT_HYPERCALL;
+	memset(&run->hypercall, 0, sizeof(run->hypercall));
+	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
+	for (i = 0; i < 3; i++)
+		run->hypercall.args[i] = a[i];
+	run->hypercall.longmode = lm;
+	vcpu->complete_rip = kvm_rip_read(vcpu);
+	vcpu->complete_userspace_io = complete_hypercall;
+	return 0;
+}
+
+static long hypercall(struct kvm_vcpu *vcpu, unsigned long nr, const unsigned long *a, bool lm)
+{
+	switch (nr) {
+	case KVM_HC_VAPIC_POLL_IRQ:
+		/* That it exited was what it wanted. */
+		return 0;
+	case KVM_HC_KICK_CPU:
+		if (!vcpu->lapic || !kvm_pv_has(vcpu, KVM_FEATURE_PV_UNHALT))
+			break;
+		return kick_cpu(vcpu, a[1]);
+	case KVM_HC_CLOCK_PAIRING:
+		return kvm_clock_pairing(vcpu, a[0], a[1]);
+	case KVM_HC_SEND_IPI:
+		if (!vcpu->lapic || !kvm_pv_has(vcpu, KVM_FEATURE_PV_SEND_IPI))
+			break;
+		return send_ipi(vcpu, a, lm);
+	case KVM_HC_SCHED_YIELD:
+		if (!vcpu->lapic || !kvm_pv_has(vcpu, KVM_FEATURE_PV_SCHED_YIELD))
+			break;
+		return sched_yield_to(vcpu, a[0]);
+	case KVM_HC_MAP_GPA_RANGE:
+		/* What userspace would answer is sorted out before. */
+		if (wants_map_gpa_range(vcpu, nr))
+			return -KVM_EINVAL;
+		break;
+	}
+	return -KVM_ENOSYS;
+}
+
+/**
+ * kvm_handle_hypercall - VMCALL, VMMCALL
+ * @vcpu: the vcpu, loaded
+ *
+ * The number is in RAX, the arguments in RBX, RCX, RDX, RSI; the result comes to RAX.
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
+{
+	unsigned long nr = kvm_rax_read(vcpu), ret;
+	unsigned long a[4] = {
+		kvm_rbx_read(vcpu), kvm_rcx_read(vcpu), kvm_rdx_read(vcpu),
+		kvm_reg_read(vcpu, VCPU_REGS_RSI),
+	};
+	bool lm = is_64bit_code(vcpu);
+	int i;
+
+	vcpu->stat.hypercalls++;
+	for (i = 0; !lm && i < ARRAY_SIZE(a); i++)
+		a[i] = (u32)a[i];
+	if (wants_map_gpa_range(vcpu, lm ? nr : (u32)nr) && range_valid(a[0], a[1]))
+		return map_gpa_range(vcpu, a, lm);
+	ret = kvm_ops.get_cpl(vcpu) ? -KVM_EPERM : hypercall(vcpu, lm ? nr : (u32)nr, a, lm);
+	kvm_rax_write(vcpu, lm ? ret : (u32)ret);
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_hypercall);
+
+/*
+ * The other vendor's hypercall instruction: of a guest that comes from its
+ * processors, or that did not look.  It is patched in the guest's memory, if that
+ * can be written; only the last byte differs, so that no other vcpu sees half of each.
+ */
+#define INSN_VMCALL	0xc1010f
+#define INSN_VMMCALL	0xd9010f
+#define INSN_LEN	3
+
+static gpa_t code_gpa(struct kvm_vcpu *vcpu, unsigned int offset, u64 access)
+{
+	u64 linear = kvm_rip_read(vcpu) + offset;
+	struct kvm_exception ex;
+	struct kvm_segment cs;
+
+	if (!is_64bit_code(vcpu)) {
+		kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
+		linear = (u32)(cs.base + linear);
+	}
+	return kvm_mmu_gva_to_gpa(vcpu, linear, access, &ex);
+}
+
+static bool fix_hypercall(struct kvm_vcpu *vcpu)
+{
+	u32 ours = kvm_ops.isa == KVM_ISA_VMX ? INSN_VMCALL : INSN_VMMCALL, insn = 0;
+	u8 last = ours >> 16;
+	gpa_t gpa;
+	int i;
+
+	/* A byte at a time: they may be in two pages. */
+	for (i = 0; i < INSN_LEN; i++) {
+		gpa = code_gpa(vcpu, i, PFERR_FETCH_MASK);
+		if (gpa == INVALID_GPA || kvm_read_guest(vcpu, gpa, (u8 *)&insn + i, 1))
+			return false;
+	}
+	if (insn != (ours ^ INSN_VMCALL ^ INSN_VMMCALL))
+		return false;
+	gpa = code_gpa(vcpu, INSN_LEN - 1, PFERR_WRITE_MASK);
+	return gpa != INVALID_GPA && !kvm_write_guest(vcpu, gpa, &last, 1);
+}
+
+/**
+ * kvm_handle_invalid_opcode - #UD, intercepted for KVM_X86_QUIRK_FIX_HYPERCALL_INSN
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
+int kvm_handle_invalid_opcode(struct kvm_vcpu *vcpu)
+{
+	if (kvm_fixes_hypercalls(vcpu->kvm) && !kvm_ops.get_cpl(vcpu) && fix_hypercall(vcpu))
+		return 1;
+	return kvm_handle_ud(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_invalid_opcode);

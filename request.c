@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Requests, kicks and remote flushes: what every other file may call.
+ */
+#define pr_fmt(fmt) "kvm: " fmt
+
+#include "kvm_host.h"
+#include "kvm_request.h"
+
+#include <linux/cpumask.h>
+#include <linux/export.h>
+#include <linux/printk.h>
+#include <linux/smp.h>
+
+#include "compat/cpu.h"
+
+static void ack_kick(void *unused)
+{
+}
+
+/* True if the vcpu was in guest mode, and so must get an interrupt to leave it. */
+static bool vcpu_should_kick(struct kvm_vcpu *vcpu)
+{
+	return cmpxchg(&vcpu->mode, IN_GUEST_MODE, EXITING_GUEST_MODE) != OUTSIDE_GUEST_MODE;
+}
+
+/**
+ * kvm_make_all_vcpus_request - make a request of every vcpu, and those in guest mode leave it
+ * @kvm: the VM
+ * @req: KVM_REQ_*
+ *
+ * On return no vcpu runs guest code that has not seen the request.  May be
+ * called under mmu_lock; interrupts must be on.
+ */
+void kvm_make_all_vcpus_request(struct kvm *kvm, int req)
+{
+	struct kvm_vcpu *vcpu;
+	cpumask_var_t mask;
+	unsigned long i;
+	bool have_mask, called = false;
+	int me, cpu;
+
+	have_mask = zalloc_cpumask_var(&mask, GFP_ATOMIC | __GFP_NOWARN);
+	me = get_cpu();
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		kvm_make_request(req, vcpu);
+		/* Pairs with the barrier after mode = IN_GUEST_MODE. */
+		smp_mb__after_atomic();
+		cpu = READ_ONCE(vcpu->cpu);
+		if (cpu < 0 || cpu == me || !vcpu_should_kick(vcpu))
+			continue;
+		called = true;
+		if (have_mask)
+			__cpumask_set_cpu(cpu, mask);
+	}
+	if (called)
+		smp_call_function_many(have_mask ? mask : cpu_online_mask, ack_kick, NULL, true);
+	put_cpu();
+	if (have_mask)
+		free_cpumask_var(mask);
+}
+
+/**
+ * kvm_flush_remote_tlbs - flush the TLBs of all vcpus
+ * @kvm: the VM; mmu_lock may be held, interrupts are on
+ *
+ * On return no vcpu uses a stale translation any more.
+ */
+void kvm_flush_remote_tlbs(struct kvm *kvm)
+{
+	kvm->stat.remote_tlb_flush++;
+	kvm_make_all_vcpus_request(kvm, KVM_REQ_TLB_FLUSH);
+}
+
+/**
+ * kvm_vcpu_kick - make a vcpu look at its requests soon
+ * @vcpu: one in guest mode gets an interrupt, one that sleeps is woken, and one
+ *	in between looks before it does either
+ *
+ * Any context but NMI.
+ */
+void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
+{
+	int me, cpu;
+
+	/* Between the request and what tells where the vcpu is. */
+	smp_mb();
+	if (READ_ONCE(vcpu->mode) == OUTSIDE_GUEST_MODE) {
+		if (rcuwait_active(&vcpu->wait))
+			rcuwait_wake_up(&vcpu->wait);
+		return;
+	}
+	me = get_cpu();
+	cpu = READ_ONCE(vcpu->cpu);
+	if (cpu >= 0 && cpu != me && vcpu_should_kick(vcpu))
+		smp_send_reschedule(cpu);
+	put_cpu();
+}
+
+/**
+ * kvm_vm_dead - an internal error: this VM never runs again, the host goes on
+ * @kvm: the VM
+ * @reason: for the kernel's log; the first one is logged, with the caller
+ *
+ * Any context but NMI, with any locks.  Does not wait: vcpus are told to leave
+ * guest mode, and none enters it again.  KVM_RUN and all other calls on the VM
+ * and its vcpus fail with EIO from now on; closing them works.
+ */
+void kvm_vm_dead(struct kvm *kvm, const char *reason)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	if (xchg(&kvm->dead, true))
+		return;
+	pr_err_ratelimited("the VM of process %d is dead, %pS: %s\n", kvm->creator,
+			   __builtin_return_address(0), reason);
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		kvm_make_request(KVM_REQ_VM_DEAD, vcpu);
+		kvm_vcpu_kick(vcpu);
+	}
+}
+EXPORT_SYMBOL_GPL(kvm_vm_dead);
