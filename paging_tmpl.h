@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What depends on the size of the guest's page-table entries: included by
- * mmu.c with PT_BITS 64 (long mode, PAE) and 32.  APM 2 "Long-Mode Page
+ * mmu_shadow.c with PT_BITS 64 (long mode, PAE) and 32.  APM 2 "Long-Mode Page
  * Translation", "PAE Paging", "Normal (Non-PAE) Paging".
  *
  * An entry is a u64 in both, and the bits that shadow and guest entries have

@@ -100,6 +100,24 @@ static inline u64 spte_dirty_mask(void)
 	return kvm_ops.nested_paging ? kvm_ops.nested_dirty_mask : SPTE_D;
 }
 
+static inline u64 access_bits(unsigned int access)
+{
+	u64 bits = 0;
+
+	if (kvm_ops.nested_paging)
+		return kvm_ops.nested_access_mask;
+	if (access & ACC_U)
+		bits |= SPTE_U;
+	if (!(access & ACC_X) && kvm_ops.has_nx)
+		bits |= SPTE_NX;
+	return bits;
+}
+
+static inline u64 leaf_bits(void)
+{
+	return kvm_ops.nested_paging ? kvm_ops.nested_leaf_mask : 0;
+}
+
 /* Can a TLB filled from old allow what new does not? */
 static inline bool spte_reduced(u64 old, u64 new)
 {

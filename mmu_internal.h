@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the MMU's files share: mmu.c, mmu_rmap.c, mmu_shadow.c, paging_tmpl.h.
+ * Everything here that touches an spte, a shadow page or a reverse map holds
+ * kvm->mmu_lock.
+ */
+#ifndef MMU_INTERNAL_H
+#define MMU_INTERNAL_H
+
+#include "kvm_host.h"
+#include "kvm_memslot.h"
+#include "kvm_mmu.h"
+#include "spte.h"
+
+#include <linux/hash.h>
+
+/* Neighbours that are mapped along with the entry that faulted. */
+#define PREFETCH		8
+
+/* What page faults end in, besides exit handlers' 1, 0 and -errno. */
+enum {
+	PF_RESUME = 1,
+	PF_EMULATE,		/* MMIO, or a write that the tables cannot allow */
+	PF_EMULATE_TABLE,	/* a write to a guest page table that is shadowed */
+};
+
+struct rmap_list {
+	struct rmap_list *next;	/* full, as all but the first */
+	unsigned int nr;
+	u64 *sptep[6];
+};
+
+static inline void *cache_take(struct kvm_mmu_memory_cache *c)
+{
+	return c->objects[--c->nobjs];
+}
+
+static inline struct rmap_list *rmap_chain(const struct kvm_rmap_head *head)
+{
+	return head->val & 1 ? (struct rmap_list *)(head->val & ~1UL) : NULL;
+}
+
+static inline u64 *rmap_first(const struct kvm_rmap_head *head)
+{
+	struct rmap_list *list = rmap_chain(head);
+
+	return list ? list->sptep[list->nr - 1] : (u64 *)head->val;
+}
+
+struct rmap_iter {
+	struct rmap_list *list;
+	unsigned int i;
+};
+
+static inline u64 *rmap_next(struct rmap_iter *it)
+{
+	if (it->list && ++it->i >= it->list->nr) {
+		it->list = it->list->next;
+		it->i = 0;
+	}
+	return it->list ? it->list->sptep[it->i] : NULL;
+}
+
+static inline u64 *rmap_begin(const struct kvm_rmap_head *head, struct rmap_iter *it)
+{
+	it->list = rmap_chain(head);
+	it->i = 0;
+	return it->list ? it->list->sptep[0] : (u64 *)head->val;
+}
+
+#define for_each_rmap(head, it, sptep) \
+	for (sptep = rmap_begin(head, it); sptep; sptep = rmap_next(it))
+
+static inline unsigned long level_index(const struct kvm_memory_slot *slot, gfn_t gfn, int level)
+{
+	int shift = (level - 1) * 9;
+
+	return (gfn >> shift) - (slot->base_gfn >> shift);
+}
+
+static inline struct kvm_rmap_head *slot_rmap(struct kvm_memory_slot *slot, gfn_t gfn, int level)
+{
+	return &slot->arch.rmap[level - 1][level_index(slot, gfn, level)];
+}
+
+static inline void unset_unsync_child(struct kvm_mmu_page *parent, unsigned int index)
+{
+	if (__test_and_clear_bit(index, parent->unsync_children))
+		parent->unsync_nr--;
+}
+
+static inline struct hlist_head *hash_bucket(struct kvm *kvm, gfn_t gfn)
+{
+	return &kvm->page_hash[hash_64(gfn, KVM_MMU_HASH_BITS)];
+}
+
+#define for_each_sp(kvm, sp, frame) \
+	hlist_for_each_entry(sp, hash_bucket(kvm, frame), hash_link) \
+		if ((sp)->gfn != (frame)) {} else
+
+/* The same, only shadows of guest tables. */
+#define for_each_indirect(kvm, sp, frame) \
+	hlist_for_each_entry(sp, hash_bucket(kvm, frame), hash_link) \
+		if ((sp)->gfn != (frame) || (sp)->role.direct) {} else
+
+static inline struct kvm_mmu_page *root_sp(hpa_t hpa)
+{
+	return table_to_sp(__va(hpa));
+}
+
+static inline bool three_level(const struct kvm_mmu *mmu)
+{
+	return mmu->shadow_root_level == 3;
+}
+
+static inline gfn_t cr3_gfn(struct kvm_vcpu *vcpu)
+{
+	u64 cr3 = kvm_read_cr3(vcpu);
+
+	if (!vcpu->mmu.long_mode)
+		return (u32)cr3 >> PAGE_SHIFT;
+	return (cr3 & SPTE_ADDR_MASK) >> PAGE_SHIFT;
+}
+
+static inline void forget_mmio(struct kvm_vcpu *vcpu)
+{
+	vcpu->mmu.mmio_generation = 0;
+}
+
+/* A fault on its way: what is to be mapped, and what came of it. */
+struct mapping {
+	u64 addr;			/* gpa or gva, the address that faulted */
+	gfn_t gfn;			/* not an alias */
+	struct kvm_memory_slot *slot;
+	kvm_pfn_t pfn;
+	bool write, host_writable;
+	int host_level;
+	unsigned int access;
+	unsigned long seq;		/* kvm->notifier_seq, before the host was asked */
+};
+
+static inline bool root_lost(struct kvm_vcpu *vcpu, u64 addr)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	hpa_t hpa = three_level(mmu) ? mmu->pae_sub_root[(addr >> 30) & 3] : mmu->root_hpa;
+
+	return hpa == INVALID_PAGE || root_sp(hpa)->invalid;
+}
+
+static inline u64 *root_table(struct kvm_vcpu *vcpu, u64 addr, int *level)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+
+	if (three_level(mmu)) {
+		*level = PG_LEVEL_2M;
+		return __va(mmu->pae_sub_root[(addr >> 30) & 3]);
+	}
+	*level = mmu->shadow_root_level;
+	return __va(mmu->root_hpa);
+}
+
+/*
+ * ---- mmu.c ----
+ */
+
+int topup(struct kvm_vcpu *vcpu);
+void drop_leaf(struct kvm *kvm, u64 *sptep);
+void drop_link(u64 *sptep);
+void set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child);
+struct kvm_mmu_page *get_page_in_role(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role);
+struct kvm_mmu_page *get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level, unsigned int access);
+void drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead);
+void zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead);
+void free_dead(struct kvm *kvm, struct list_head *dead);
+bool zap_resched(struct kvm *kvm, struct list_head *dead);
+void make_room(struct kvm *kvm);
+int find_pfn(struct kvm_vcpu *vcpu, struct mapping *m, bool *found);
+bool stale(struct kvm_vcpu *vcpu, const struct mapping *m);
+int mapping_level(struct kvm_vcpu *vcpu, const struct mapping *m, int max);
+void use_level(struct mapping *m, int level);
+int set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m);
+u64 *find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level);
+void clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level);
+u64 *descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u64 addr,
+		    gfn_t gfn, unsigned int access);
+
+/*
+ * ---- mmu_rmap.c ----
+ */
+
+extern struct kmem_cache *rmap_kmem;
+
+void rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep);
+void rmap_remove(struct kvm_rmap_head *head, const u64 *sptep);
+void write_protect_gfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu);
+
+/*
+ * ---- mmu_shadow.c ----
+ */
+
+bool gfn_shadowed(struct kvm *kvm, gfn_t gfn);
+void mark_unsync_path(struct kvm_mmu_page *sp);
+void account_shadowed(struct kvm *kvm, struct kvm_mmu_page *sp, int delta);
+void begin_shadowing(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp);
+bool make_unsync(struct kvm *kvm, gfn_t gfn, bool write);
+void sync_roots_locked(struct kvm_vcpu *vcpu);
+bool unshadow_gfn(struct kvm *kvm, gfn_t gfn);
+int shadow_page_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, gfn_t *gfn);
+
+#endif

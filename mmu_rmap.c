@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reverse maps: from a guest's frame to the leaves that map it, and what is done
+ * to a slot's frames by them.
+ */
+#include "mmu_internal.h"
+#include "kvm_guest_mem.h"
+
+#include <linux/vmalloc.h>
+
+/*
+ * ---- lists of sptes: reverse maps, and the parents of a shadow page ----
+ *
+ * One pointer, or a chain of nodes with bit 0 set.
+ */
+
+void rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep)
+{
+	struct rmap_list *list = rmap_chain(head), *new;
+
+	if (!head->val) {
+		head->val = (unsigned long)sptep;
+		return;
+	}
+	if (list && list->nr < ARRAY_SIZE(list->sptep)) {
+		list->sptep[list->nr++] = sptep;
+		return;
+	}
+	new = cache_take(&vcpu->mmu.desc_cache);
+	new->next = list;
+	new->nr = 0;
+	if (!list)
+		new->sptep[new->nr++] = (u64 *)head->val;
+	new->sptep[new->nr++] = sptep;
+	head->val = (unsigned long)new | 1;
+}
+
+/* The first node fills the gap, so that only it is ever not full. */
+static void rmap_fill_gap(struct kvm_rmap_head *head, u64 **gap)
+{
+	struct rmap_list *first = rmap_chain(head);
+
+	*gap = first->sptep[--first->nr];
+	if (first->nr)
+		return;
+	head->val = first->next ? (unsigned long)first->next | 1 : 0;
+	kmem_cache_free(rmap_kmem, first);
+}
+
+void rmap_remove(struct kvm_rmap_head *head, const u64 *sptep)
+{
+	struct rmap_list *list = rmap_chain(head);
+	unsigned int i;
+
+	if (!list) {
+		if (head->val == (unsigned long)sptep)
+			head->val = 0;
+		return;
+	}
+	for (; list; list = list->next) {
+		for (i = 0; i < list->nr; i++) {
+			if (list->sptep[i] == sptep) {
+				rmap_fill_gap(head, &list->sptep[i]);
+				return;
+			}
+		}
+	}
+}
+
+/* keep_mmu: only for the dirty log, so that a write fault may simply undo it. */
+static void write_protect(struct kvm *kvm, u64 *sptep, bool keep_mmu)
+{
+	u64 old = *sptep, new = old & ~SPTE_W;
+
+	if (!keep_mmu)
+		new &= ~SPTE_MMU_WRITABLE;
+	/* A processor that logs the dirty bit's setting needs no fault; but no large page. */
+	else if (kvm_ops.nested_dirty_log && sptep_to_sp(sptep)->role.level == PG_LEVEL_4K)
+		new = old & ~spte_dirty_mask();
+	if (new == old)
+		return;
+	spte_write(sptep, new);
+	if (old & SPTE_W)
+		kvm->tlbs_dirty = true;
+}
+
+void write_protect_gfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		       bool keep_mmu)
+{
+	struct rmap_iter it;
+	u64 *sptep;
+	int level;
+
+	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++)
+		for_each_rmap(slot_rmap(slot, gfn, level), &it, sptep)
+			write_protect(kvm, sptep, keep_mmu);
+}
+
+/*
+ * ---- slots ----
+ */
+
+static void *alloc_table(unsigned long n, size_t size)
+{
+	/* kvcalloc() says aloud what it cannot do. */
+	if (n * size > INT_MAX)
+		return __vcalloc(n, size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	return kvcalloc(n, size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+}
+
+/* No large page where the slot ends within it, or the host's address is not aligned alike. */
+static void forbid_large_pages(struct kvm_memory_slot *slot, int level, unsigned long n)
+{
+	unsigned long mask = KVM_PAGES_PER_LEVEL(level) - 1, i;
+	u32 *disallow = slot->arch.disallow_lpage[level - 2];
+
+	if (slot->base_gfn & mask)
+		disallow[0]++;
+	if ((slot->base_gfn + slot->npages) & mask)
+		disallow[n - 1]++;
+	if (!((slot->base_gfn ^ (slot->userspace_addr >> PAGE_SHIFT)) & mask))
+		return;
+	for (i = 0; i < n; i++)
+		disallow[i]++;
+}
+
+void kvm_mmu_slot_free(struct kvm_memory_slot *slot)
+{
+	int i;
+
+	for (i = 0; i < KVM_NR_PAGE_SIZES; i++)
+		kvfree(slot->arch.rmap[i]);
+	for (i = 0; i < KVM_NR_PAGE_SIZES - 1; i++)
+		kvfree(slot->arch.disallow_lpage[i]);
+	memset(&slot->arch, 0, sizeof(slot->arch));
+}
+
+int kvm_mmu_slot_alloc(struct kvm_memory_slot *slot)
+{
+	int level;
+
+	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
+		unsigned long n = level_index(slot, slot->base_gfn + slot->npages - 1, level) + 1;
+
+		slot->arch.rmap[level - 1] = alloc_table(n, sizeof(struct kvm_rmap_head));
+		if (!slot->arch.rmap[level - 1])
+			goto out_free;
+		if (level == PG_LEVEL_4K)
+			continue;
+		slot->arch.disallow_lpage[level - 2] = alloc_table(n, sizeof(u32));
+		if (!slot->arch.disallow_lpage[level - 2])
+			goto out_free;
+		forbid_large_pages(slot, level, n);
+	}
+	return 0;
+
+out_free:
+	kvm_mmu_slot_free(slot);
+	return -ENOMEM;
+}
+
+/*
+ * Frames [start, end) of slot lose all their sptes.  True if there were any:
+ * the caller flushes.  mmu_lock held.
+ */
+bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+{
+	bool any = false;
+	u64 *sptep;
+	int level;
+
+	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
+		unsigned long i = level_index(slot, start, level);
+		unsigned long last = level_index(slot, end - 1, level);
+
+		for (; i <= last; i++) {
+			while ((sptep = rmap_first(&slot->arch.rmap[level - 1][i]))) {
+				drop_leaf(kvm, sptep);
+				any = true;
+			}
+		}
+	}
+	return any;
+}
+
+static bool age_head(const struct kvm_rmap_head *head, bool clear)
+{
+	u64 accessed = spte_accessed_mask();
+	struct rmap_iter it;
+	bool young = false;
+	u64 *sptep;
+
+	for_each_rmap(head, &it, sptep) {
+		if (!(*sptep & accessed))
+			continue;
+		young = true;
+		if (clear)
+			clear_bit(ilog2(accessed), (unsigned long *)sptep);
+	}
+	return young;
+}
+
+/* Tables without accessed bits: a page is in use if it is mapped; next time it will tell. */
+static bool age_unmarked(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+			 bool clear)
+{
+	bool young = false;
+	int level;
+
+	if (clear)
+		return kvm_mmu_unmap_range(kvm, slot, start, end);
+	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
+		unsigned long i = level_index(slot, start, level);
+		unsigned long last = level_index(slot, end - 1, level);
+
+		for (; i <= last; i++)
+			young |= slot->arch.rmap[level - 1][i].val != 0;
+	}
+	return young;
+}
+
+/** kvm_mmu_age_range - were frames [start, end) used since last asked?  mmu_lock held */
+bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+		       bool clear)
+{
+	bool young = false;
+	int level;
+
+	if (!spte_accessed_mask())
+		return age_unmarked(kvm, slot, start, end, clear);
+	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
+		unsigned long i = level_index(slot, start, level);
+		unsigned long last = level_index(slot, end - 1, level);
+
+		for (; i <= last; i++)
+			young |= age_head(&slot->arch.rmap[level - 1][i], clear);
+	}
+	return young;
+}
+
+/* fn for each 2M of slot, with the lock let go between. */
+static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
+			    void (*fn)(struct kvm *kvm, struct kvm_memory_slot *slot,
+				       gfn_t start, gfn_t end))
+{
+	gfn_t end = slot->base_gfn + slot->npages, gfn, next;
+
+	spin_lock(&kvm->mmu_lock);
+	for (gfn = slot->base_gfn; gfn < end; gfn = next) {
+		next = min(end, ALIGN(gfn + 1, KVM_PAGES_PER_LEVEL(PG_LEVEL_2M)));
+		fn(kvm, slot, gfn, next);
+		if (need_resched() || spin_needbreak(&kvm->mmu_lock)) {
+			kvm_mmu_flush(kvm, false);
+			cond_resched_lock(&kvm->mmu_lock);
+		}
+	}
+	kvm_mmu_flush(kvm, false);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+static void unmap_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+{
+	kvm_mmu_unmap_range(kvm, slot, start, end);
+}
+
+/** kvm_mmu_zap_slot - a slot goes: its sptes, and the shadows of tables in it */
+void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	for_slot_chunks(kvm, slot, unmap_chunk);
+	kvm_mmu_zap_shadows(kvm, slot->base_gfn, slot->npages);
+}
+
+static void protect_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+{
+	struct rmap_iter it;
+	u64 *sptep;
+	int level;
+
+	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
+		unsigned long i = level_index(slot, start, level);
+		unsigned long last = level_index(slot, end - 1, level);
+
+		for (; i <= last; i++)
+			for_each_rmap(&slot->arch.rmap[level - 1][i], &it, sptep)
+				write_protect(kvm, sptep, true);
+	}
+}
+
+/** kvm_mmu_slot_write_protect - logging began: the next write of each page is seen */
+void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	for_slot_chunks(kvm, slot, protect_chunk);
+}
+
+static void merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+{
+	bool writable;
+	kvm_pfn_t pfn;
+	int level;
+
+	if (slot->arch.disallow_lpage[0][level_index(slot, start, PG_LEVEL_2M)] ||
+	    !rmap_first(slot_rmap(slot, start, PG_LEVEL_4K)) ||
+	    !kvm_slot_gfn_to_pfn_atomic(kvm, slot, start, false, &pfn, &writable, &level) ||
+	    level == PG_LEVEL_4K)
+		return;
+	kvm_mmu_unmap_range(kvm, slot, start, end);
+}
+
+/** kvm_mmu_slot_merge - logging ended: where the host has large pages, map them so again */
+void kvm_mmu_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	for_slot_chunks(kvm, slot, merge_chunk);
+}
+
+/*
+ * A page of mask, counted from gfn_offset, is to be seen when next written.
+ * mmu_lock held; the caller flushes.
+ */
+void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn_offset,
+				  unsigned long mask)
+{
+	unsigned int i;
+
+	for_each_set_bit(i, &mask, BITS_PER_LONG)
+		write_protect_gfn(kvm, slot, slot->base_gfn + gfn_offset + i, true);
+}

@@ -1,0 +1,694 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shadows of the guest's page tables: which are write-protected or unsync, how
+ * they follow what the guest writes, and the walk of the guest's own tables
+ * (paging_tmpl.h), by which nested paging, too, translates for the emulator.
+ */
+#include "mmu_internal.h"
+#include "kvm_events.h"
+#include "kvm_guest_mem.h"
+#include "kvm_regs.h"
+#include "kvm_request.h"
+
+#include <linux/uaccess.h>
+
+/* So many writes to a table without a use of it between: it is a table no more. */
+#define FLOOD			4
+
+bool gfn_shadowed(struct kvm *kvm, gfn_t gfn)
+{
+	struct kvm_mmu_page *sp;
+
+	if (!kvm->n_indirect)
+		return false;
+	for_each_indirect(kvm, sp, gfn)
+		return true;
+	return false;
+}
+
+/* All tables on the way from any root to sp have its bit set. */
+void mark_unsync_path(struct kvm_mmu_page *sp)
+{
+	struct rmap_iter it;
+	u64 *sptep;
+
+	for_each_rmap(&sp->parents, &it, sptep) {
+		struct kvm_mmu_page *p = sptep_to_sp(sptep);
+
+		/* Set already: then it is set all the way up. */
+		if (__test_and_set_bit(spte_index(sptep), p->unsync_children))
+			continue;
+		if (!p->unsync_nr++)
+			mark_unsync_path(p);
+	}
+}
+
+/* Guest tables are never under a large page, which could be written unseen. */
+void account_shadowed(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
+{
+	struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, sp->gfn);
+	int level;
+
+	if (!slot || (delta < 0 && !sp->accounted))
+		return;
+	sp->accounted = delta > 0;
+	for (level = PG_LEVEL_2M; level <= KVM_MAX_LEAF_LEVEL; level++)
+		slot->arch.disallow_lpage[level - 2][level_index(slot, sp->gfn, level)] += delta;
+	if (delta > 0)
+		write_protect_gfn(kvm, slot, sp->gfn, false);
+}
+
+static void sync_page(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp);
+
+/* The guest's frame was writable for its last-level shadows: bring them up to date. */
+static void sync_gfn(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	struct kvm_mmu_page *sp;
+
+	for_each_indirect(vcpu->kvm, sp, gfn) {
+		if (sp->unsync) {
+			sync_page(vcpu, sp);
+			sp->unsync = false;
+		}
+	}
+}
+
+/* From now on writes to the guest's table are seen. */
+void begin_shadowing(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+{
+	struct kvm *kvm = vcpu->kvm;
+
+	kvm->n_indirect++;
+	/*
+	 * kvm_mmu_track_write() writes, then looks at n_indirect; we count, then
+	 * read the guest's table.  One of us sees the other.
+	 */
+	smp_mb();
+	account_shadowed(kvm, sp, 1);
+	kvm_mmu_flush(kvm, false);
+	sync_gfn(vcpu, sp->gfn);
+}
+
+/*
+ * Before a page is linked again: while it was out of the tables the guest's
+ * flushes did not reach it, nor what is below it.  Unsync pages become what the
+ * guest has now; they may stay writable.
+ */
+static void sync_subtree(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+{
+	unsigned int i;
+
+	if (sp->unsync)
+		sync_page(vcpu, sp);
+	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE)
+		sync_subtree(vcpu, spte_to_child(sp->spt[i]));
+}
+
+/** kvm_mmu_zap_shadows - the shadows of guest page tables in these frames */
+void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages)
+{
+	struct kvm_mmu_page *sp;
+	LIST_HEAD(dead);
+
+	spin_lock(&kvm->mmu_lock);
+again:
+	if (kvm->n_indirect) {
+		list_for_each_entry(sp, &kvm->active_pages, link) {
+			if (sp->role.direct || sp->gfn - base >= npages)
+				continue;
+			zap_page(kvm, sp, &dead);
+			zap_resched(kvm, &dead);
+			goto again;
+		}
+	}
+	free_dead(kvm, &dead);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/* Is there something that shadows gfn?  No more. */
+bool unshadow_gfn(struct kvm *kvm, gfn_t gfn)
+{
+	struct kvm_mmu_page *sp;
+	bool any = false;
+	LIST_HEAD(dead);
+
+	spin_lock(&kvm->mmu_lock);
+again:
+	for_each_indirect(kvm, sp, gfn) {
+		zap_page(kvm, sp, &dead);
+		any = true;
+		goto again;
+	}
+	free_dead(kvm, &dead);
+	spin_unlock(&kvm->mmu_lock);
+	return any;
+}
+
+/*
+ * ---- out of sync ----
+ *
+ * The guest may write a last-level table that is shadowed, unseen, until it
+ * flushes its TLB: as on a processor, whose TLB would not notice either.
+ */
+
+/*
+ * May gfn be writable though it is shadowed?  If it is unsync already, or is
+ * just written and all its shadows are of the last level.
+ */
+bool make_unsync(struct kvm *kvm, gfn_t gfn, bool write)
+{
+	struct kvm_mmu_page *sp;
+
+	for_each_indirect(kvm, sp, gfn) {
+		if (sp->unsync)
+			continue;
+		if (!write || sp->role.level != PG_LEVEL_4K)
+			return false;
+	}
+	for_each_indirect(kvm, sp, gfn) {
+		if (sp->unsync)
+			continue;
+		sp->unsync = true;
+		kvm->stat.mmu_unsync++;
+		mark_unsync_path(sp);
+	}
+	return true;
+}
+
+#define SYNC_BATCH	16
+
+/* Collect unsync pages below sp; bits that lead to none are cleared. */
+static int gather_unsync(struct kvm_mmu_page *sp, struct kvm_mmu_page **batch, int n)
+{
+	unsigned int i;
+
+	if (sp->unsync)
+		batch[n++] = sp;
+	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE) {
+		struct kvm_mmu_page *child;
+
+		if (n == SYNC_BATCH)
+			break;
+		child = spte_to_child(sp->spt[i]);
+		if (child->unsync || child->unsync_nr)
+			n = gather_unsync(child, batch, n);
+		if (!child->unsync && !child->unsync_nr)
+			unset_unsync_child(sp, i);
+	}
+	return n;
+}
+
+/* All below a root; writes to what was unsync fault again afterwards. */
+static void sync_below(struct kvm_vcpu *vcpu, struct kvm_mmu_page *root)
+{
+	struct kvm_mmu_page *batch[SYNC_BATCH];
+	struct kvm *kvm = vcpu->kvm;
+	int i, n;
+
+	while ((n = gather_unsync(root, batch, 0))) {
+		for (i = 0; i < n; i++) {
+			struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, batch[i]->gfn);
+
+			if (slot)
+				write_protect_gfn(kvm, slot, batch[i]->gfn, false);
+		}
+		/* Before the tables are read: nobody writes them any more. */
+		kvm_mmu_flush(kvm, false);
+		for (i = 0; i < n; i++)
+			sync_gfn(vcpu, batch[i]->gfn);
+		/* The root is held by this vcpu: it stays. */
+		cond_resched_lock(&kvm->mmu_lock);
+	}
+}
+
+void sync_roots_locked(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	int i;
+
+	if (!three_level(mmu)) {
+		sync_below(vcpu, root_sp(mmu->root_hpa));
+		return;
+	}
+	for (i = 0; i < KVM_MMU_ROOTS; i++) {
+		if (mmu->pae_sub_root[i] != INVALID_PAGE)
+			sync_below(vcpu, root_sp(mmu->pae_sub_root[i]));
+	}
+}
+
+/** kvm_mmu_sync_roots - what the guest wrote to its tables unseen counts from now on */
+void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->mmu.direct || vcpu->mmu.root_hpa == INVALID_PAGE)
+		return;
+	spin_lock(&vcpu->kvm->mmu_lock);
+	sync_roots_locked(vcpu);
+	spin_unlock(&vcpu->kvm->mmu_lock);
+}
+
+/*
+ * ---- the guest's paging ----
+ */
+
+/*
+ * May an access be made through a mapping of these rights?  APM 2 "Page
+ * Protection"; SDM 3A "Determination of Access Rights".
+ */
+static bool access_denied(struct kvm_vcpu *vcpu, unsigned int acc, u64 pferr)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	bool user = pferr & PFERR_USER_MASK;
+
+	if (user && !(acc & ACC_U))
+		return true;
+	if (pferr & PFERR_FETCH_MASK)
+		return !(acc & ACC_X) || (!user && mmu->smep && (acc & ACC_U));
+	if (!user && mmu->smap && (acc & ACC_U) &&
+	    ((pferr & PFERR_IMPLICIT_ACCESS) || !(kvm_ops.get_rflags(vcpu) & X86_EFLAGS_AC)))
+		return true;
+	return (pferr & PFERR_WRITE_MASK) && !(acc & ACC_W) && (user || mmu->wp);
+}
+
+static void make_page_fault(struct kvm_vcpu *vcpu, struct kvm_exception *ex, u64 gva, u64 access,
+			    u32 why)
+{
+	ex->vector = X86_TRAP_PF;
+	ex->error_code_valid = true;
+	ex->error_code = why | (access & (PFERR_WRITE_MASK | PFERR_USER_MASK));
+	if ((access & PFERR_FETCH_MASK) && (vcpu->mmu.nx || vcpu->mmu.smep))
+		ex->error_code |= PFERR_FETCH_MASK;
+	ex->address = gva;
+}
+
+/* A walk through the guest's tables.  Arrays are by level - 1. */
+struct guest_walk {
+	int level;			/* of the leaf */
+	unsigned int access;		/* of the leaf, with all above */
+	bool dirty;			/* it may be mapped writable */
+	gfn_t gfn;			/* the 4k frame of the address; may be an alias */
+	gfn_t table_gfn[5];		/* likewise */
+	gpa_t gpte_gpa[5];
+	u64 gpte[5];
+	unsigned int table_access[5];	/* what the entries above the table allow */
+	struct kvm_exception ex;
+};
+
+static u64 rsvd_bits(const struct kvm_mmu *mmu, u64 gpte, int level)
+{
+	bool ps = level > PG_LEVEL_4K && (gpte & SPTE_PS) &&
+		  (mmu->root_level > 2 || mmu->pse);
+
+	return gpte & mmu->guest_rsvd_mask[ps][level - 1];
+}
+
+/* Under nested paging the processor loads CR3 unseen, so look where it looks. */
+static u64 read_pdpte(struct kvm_vcpu *vcpu, int i)
+{
+	u64 pdpte;
+
+	if (!kvm_ops.nested_paging || kvm_ops.nested_pdptrs)
+		return kvm_read_pdptrs(vcpu)[i];
+	if (kvm_read_gpte(vcpu, (u32)kvm_read_cr3(vcpu) + i * sizeof(pdpte) -
+			  (kvm_read_cr3(vcpu) & 0x1f), sizeof(pdpte), &pdpte))
+		return 0;
+	return pdpte;
+}
+
+static bool is_known_mmio(struct kvm_vcpu *vcpu, u64 gva, u64 access)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+
+	return mmu->mmio_gva == (gva & PAGE_MASK) &&
+	       mmu->mmio_generation == kvm_slots_generation(vcpu->kvm) &&
+	       !access_denied(vcpu, mmu->mmio_access, access);
+}
+
+static void remember_mmio(struct kvm_vcpu *vcpu, u64 gva, gfn_t gfn, unsigned int access)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+
+	mmu->mmio_gva = gva & PAGE_MASK;
+	mmu->mmio_gfn = gfn;
+	mmu->mmio_access = access;
+	mmu->mmio_generation = kvm_slots_generation(vcpu->kvm);
+}
+
+/* The mode alone, as in mmu.role_word. */
+static u32 role_mode(union mmu_role role)
+{
+	role.level = 0;
+	role.access = 0;
+	role.quadrant = 0;
+	return role.word;
+}
+
+/* Map gfn at entry i of a last-level page, if the host has it ready.  No invalidation runs. */
+static void prefetch_leaf(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
+			  gfn_t gfn, unsigned int access)
+{
+	struct mapping m = { .gfn = kvm_unalias_gfn(vcpu->kvm, gfn), .access = access };
+
+	m.slot = kvm_vcpu_gfn_to_slot(vcpu, m.gfn);
+	if (!m.slot || vcpu->mmu.desc_cache.nobjs < 2 ||
+	    !kvm_slot_gfn_to_pfn_atomic(vcpu->kvm, m.slot, m.gfn, false, &m.pfn,
+					&m.host_writable, &m.host_level))
+		return;
+	set_leaf(vcpu, &sp->spt[i], &m);
+}
+
+#define PT_BITS 64
+#include "paging_tmpl.h"
+#undef PT_BITS
+
+#define PT_BITS 32
+#include "paging_tmpl.h"
+#undef PT_BITS
+
+/* An entry of a guest table that is unsync, while pages are shadowed in its mode. */
+static void sync_page(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+{
+	if (sp->role.gpte32)
+		pt32_sync_page(vcpu, sp);
+	else
+		pt64_sync_page(vcpu, sp);
+}
+
+int shadow_page_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, gfn_t *gfn)
+{
+	if (vcpu->mmu.root_level == 2)
+		return pt32_page_fault(vcpu, fault, gfn);
+	return pt64_page_fault(vcpu, fault, gfn);
+}
+
+/**
+ * kvm_mmu_gva_to_gpa - the guest's translation of an address
+ * @vcpu: the vcpu, in its VMM's context
+ * @gva: the address, canonical
+ * @access: PFERR_WRITE, USER, FETCH, IMPLICIT_ACCESS
+ * @ex: the page fault that the guest would get
+ * Returns INVALID_GPA with @ex filled in, or the gpa.  Sets accessed and dirty bits.
+ */
+gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct guest_walk w;
+	bool ok;
+
+	if (!mmu->long_mode)
+		gva = (u32)gva;
+	if (!mmu->root_level)
+		return gva;
+	if (is_known_mmio(vcpu, gva, access))
+		return gfn_to_gpa(mmu->mmio_gfn) | offset_in_page(gva);
+	ok = mmu->root_level == 2 ? pt32_walk(vcpu, &w, gva, access) :
+				    pt64_walk(vcpu, &w, gva, access);
+	if (ok)
+		return gfn_to_gpa(w.gfn) | offset_in_page(gva);
+	*ex = w.ex;
+	return INVALID_GPA;
+}
+
+/**
+ * kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate
+ * @vcpu: the vcpu, in its VMM's context
+ * @gva: an address that it has just used, and for what:
+ * @access: as for kvm_mmu_gva_to_gpa()
+ * @trace: the entries, from the leaf up, where and what they are, and the gpa
+ * Returns how many, 0 if there is no translation or other paging.
+ */
+int kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct guest_walk w;
+	int level, n = 0;
+
+	if (mmu->root_level < 4 || !pt64_walk(vcpu, &w, gva, access))
+		return 0;
+	trace->gpa = gfn_to_gpa(w.gfn) | offset_in_page(gva);
+	for (level = w.level; level <= mmu->root_level; level++, n++) {
+		trace->gpte_gpa[n] = w.gpte_gpa[level - 1];
+		trace->gpte[n] = w.gpte[level - 1];
+	}
+	return n;
+}
+
+/**
+ * kvm_mmu_invlpg - the guest flushes one address
+ * @vcpu: the vcpu, loaded
+ * @gva: the address
+ */
+void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct kvm *kvm = vcpu->kvm;
+
+	vcpu->stat.invlpg++;
+	if (kvm_ops.nested_paging) {
+		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
+		return;
+	}
+	if (!mmu->long_mode)
+		gva = (u32)gva;
+	forget_mmio(vcpu);
+	if (!mmu->direct && mmu->root_hpa != INVALID_PAGE && !is_noncanonical(gva, 48) &&
+	    !topup(vcpu)) {
+		spin_lock(&kvm->mmu_lock);
+		if (!root_lost(vcpu, gva)) {
+			if (mmu->root_level == 2)
+				pt32_invlpg(vcpu, gva);
+			else
+				pt64_invlpg(vcpu, gva);
+		}
+		spin_unlock(&kvm->mmu_lock);
+	}
+	kvm_ops.tlb_flush_gva(vcpu, gva);
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
+
+/*
+ * ---- writes to guest page tables ----
+ */
+
+/* The entries of the guest's table that a write touches: none, if it is no table's write. */
+static bool written_gptes(const struct kvm_mmu_page *sp, gpa_t gpa, int bytes, unsigned int *first,
+			  unsigned int *last)
+{
+	unsigned int size = sp->role.gpte32 ? 4 : 8, offset = offset_in_page(gpa);
+
+	*first = offset / size;
+	*last = (offset + bytes - 1) / size;
+	return bytes <= 8 && *last - *first < 8 / size;
+}
+
+/* The sptes of guest entry i. */
+static void drop_gpte(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i,
+		      struct list_head *dead)
+{
+	unsigned int per_page = SPTES_PER_PAGE, n = 1;
+
+	if (sp->role.gpte32) {
+		/* A 4-byte entry above the last level maps twice what ours does. */
+		if (sp->role.level > PG_LEVEL_4K) {
+			per_page = SPTES_PER_PAGE / 2;
+			n = 2;
+		}
+		if (i / per_page != sp->role.quadrant)
+			return;
+		i = i % per_page * n;
+	}
+	while (n--)
+		drop_spte(kvm, sp, &sp->spt[i++], dead);
+}
+
+static void track_page(struct kvm *kvm, struct kvm_mmu_page *sp, gpa_t gpa, int bytes,
+		       struct list_head *dead)
+{
+	unsigned int first, last;
+
+	if (sp->unsync)
+		return;
+	if (!written_gptes(sp, gpa, bytes, &first, &last) || ++sp->written >= FLOOD) {
+		kvm->stat.mmu_flooded++;
+		zap_page(kvm, sp, dead);
+		return;
+	}
+	kvm->stat.mmu_pte_write++;
+	for (; first <= last; first++)
+		drop_gpte(kvm, sp, first, dead);
+}
+
+/**
+ * kvm_mmu_track_write - guest memory was written other than by the guest itself
+ * @vcpu: the vcpu, srcu held
+ * @gpa: where, not an alias, within one page
+ * @new: what
+ * @bytes: how much
+ */
+void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *new, int bytes)
+{
+	struct kvm *kvm = vcpu->kvm;
+	struct kvm_mmu_page *sp;
+	struct hlist_node *n;
+	LIST_HEAD(dead);
+
+	/* After the write: see begin_shadowing(). */
+	smp_mb();
+	if (likely(!READ_ONCE(kvm->n_indirect)))
+		return;
+	spin_lock(&kvm->mmu_lock);
+again:
+	hlist_for_each_entry_safe(sp, n, hash_bucket(kvm, gpa_to_gfn(gpa)), hash_link) {
+		if (sp->gfn != gpa_to_gfn(gpa) || sp->role.direct)
+			continue;
+		track_page(kvm, sp, gpa, bytes, &dead);
+		/* Zapping may have taken the next one along. */
+		if (sp->invalid)
+			goto again;
+	}
+	free_dead(kvm, &dead);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/*
+ * ---- the guest's mode ----
+ */
+
+#define rsvd_range(high, low)	((high) < (low) ? 0 : GENMASK_ULL(high, low))
+
+static void set_rsvd(struct kvm_mmu *mmu, int level, u64 table, u64 large)
+{
+	mmu->guest_rsvd_mask[0][level - 1] = table;
+	mmu->guest_rsvd_mask[1][level - 1] = large;
+}
+
+/* APM 2 "Normal (Non-PAE) Paging": bits 20:13 of a 4M entry are PSE-36's. */
+static void set_rsvd_32(struct kvm_vcpu *vcpu, int maxphyaddr)
+{
+	u64 large = rsvd_range(21, 13);
+
+	if (vcpu->guest_caps & KVM_GUEST_HAS_PSE36)
+		large = BIT_ULL(21) | rsvd_range(20, 13 + clamp(maxphyaddr, 32, 40) - 32);
+	set_rsvd(&vcpu->mmu, 1, 0, 0);
+	set_rsvd(&vcpu->mmu, 2, 0, large);
+}
+
+/* APM 2 "PAE Paging", "Long-Mode Page Translation" */
+static void set_rsvd_64(struct kvm_vcpu *vcpu, int maxphyaddr)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	u64 all = rsvd_range(51, maxphyaddr), gb;
+	/* G has no meaning above the last table, and AMD reserves it there. */
+	u64 global = vcpu->guest_caps & KVM_GUEST_IS_AMD ? BIT_ULL(8) : 0;
+
+	if (!mmu->nx)
+		all |= BIT_ULL(63);
+	if (!mmu->long_mode)
+		all |= rsvd_range(62, 52);
+	gb = vcpu->guest_caps & KVM_GUEST_HAS_GBPAGES ? rsvd_range(29, 13) : SPTE_PS;
+	set_rsvd(mmu, 1, all, all);
+	set_rsvd(mmu, 2, all, all | rsvd_range(20, 13));
+	set_rsvd(mmu, 3, all | global, all | gb);
+	set_rsvd(mmu, 4, all | global, all | SPTE_PS);
+	set_rsvd(mmu, 5, all | global, all | SPTE_PS);
+}
+
+static void set_guest_mode(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	unsigned long cr0 = kvm_read_cr0(vcpu), cr4 = kvm_read_cr4(vcpu);
+	int maxphyaddr = vcpu->maxphyaddr ?: 36;
+
+	mmu->long_mode = is_long_mode(vcpu) && (cr0 & X86_CR0_PG);
+	mmu->pae = cr4 & X86_CR4_PAE;
+	mmu->pse = cr4 & X86_CR4_PSE;
+	mmu->nx = mmu->pae && (vcpu->efer & EFER_NX);
+	mmu->wp = cr0 & X86_CR0_WP;
+	mmu->smep = cr4 & X86_CR4_SMEP;
+	mmu->smap = cr4 & X86_CR4_SMAP;
+	if (!(cr0 & X86_CR0_PG))
+		mmu->root_level = 0;
+	else if (mmu->long_mode)
+		mmu->root_level = cr4 & X86_CR4_LA57 ? 5 : 4;
+	else
+		mmu->root_level = mmu->pae ? 3 : 2;
+	if (mmu->root_level == 2)
+		set_rsvd_32(vcpu, maxphyaddr);
+	else
+		set_rsvd_64(vcpu, maxphyaddr);
+}
+
+/* Everything that makes a shadow different for the same guest tables. */
+static union mmu_role shadow_role(const struct kvm_mmu *mmu)
+{
+	union mmu_role role = {};
+
+	if (!mmu->root_level) {
+		role.unpaged = 1;
+		return role;
+	}
+	role.gpte32 = mmu->root_level == 2;
+	role.pae = mmu->root_level == 3;
+	role.nx = mmu->nx;
+	role.pse = role.gpte32 && mmu->pse;
+	role.wp = mmu->wp;
+	role.smep_nowp = mmu->smep && !mmu->wp;
+	role.smap_nowp = mmu->smap && !mmu->wp;
+	return role;
+}
+
+/** kvm_mmu_reset_context - the guest's paging mode may have changed, or its CPUID */
+void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	union mmu_role role;
+
+	set_guest_mode(vcpu);
+	forget_mmio(vcpu);
+	if (kvm_ops.nested_paging)
+		return;
+	role = shadow_role(mmu);
+	if (role.word != mmu->role_word || (!role.unpaged && mmu->root_pgd != kvm_read_cr3(vcpu)))
+		kvm_mmu_unload(vcpu);
+	mmu->role_word = role.word;
+	mmu->direct = role.unpaged;
+	mmu->shadow_root_level = mmu->long_mode ? 4 : 3;
+}
+
+/** kvm_mmu_set_pdptrs - as kvm_mmu_load_pdptrs(), from where userspace has them */
+bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
+{
+	u64 rsvd = rsvd_range(63, vcpu->maxphyaddr ?: 36) | 0x1e6;
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(mmu->pdptrs); i++) {
+		if ((pdptrs[i] & SPTE_P) && (pdptrs[i] & rsvd))
+			return false;
+	}
+	/* What the hardware has may be another, if it loads them itself. */
+	vcpu->regs_avail |= BIT(VCPU_EXREG_PDPTR);
+	vcpu->regs_dirty |= BIT(VCPU_EXREG_PDPTR);
+	if (memcmp(pdptrs, mmu->pdptrs, sizeof(mmu->pdptrs))) {
+		memcpy(mmu->pdptrs, pdptrs, sizeof(mmu->pdptrs));
+		if (!kvm_ops.nested_paging)
+			kvm_mmu_unload(vcpu);
+	}
+	return true;
+}
+
+/**
+ * kvm_mmu_load_pdptrs - load the PDPTEs of a PAE guest
+ * @vcpu: the vcpu
+ * @cr3: where they are
+ * Returns false, and loads nothing, if reserved bits are set.
+ * Source: APM 2 "PAE Paging"; SDM 3A "PDPTE Registers".
+ */
+bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
+{
+	u64 pdptrs[4];
+
+	if (kvm_read_guest(vcpu, (u32)cr3 & ~0x1fU, pdptrs, sizeof(pdptrs)))
+		return false;
+	return kvm_mmu_set_pdptrs(vcpu, pdptrs);
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_load_pdptrs);
