@@ -61,7 +61,7 @@ static int cache_topup(struct kvm_mmu_memory_cache *c, int min, int want)
 }
 
 /* A fault uses a shadow page a level, with its gfns, and an rmap entry for each spte. */
-int topup(struct kvm_vcpu *vcpu)
+int mmu_topup(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	int r = cache_topup(&mmu->desc_cache, 8 + PREFETCH, ARRAY_SIZE(mmu->desc_cache.objects));
@@ -116,7 +116,7 @@ void kvm_mmu_flush(struct kvm *kvm, bool needed)
  */
 
 /* Take a leaf out.  The caller flushes, or leaves it to who must. */
-void drop_leaf(struct kvm *kvm, u64 *sptep)
+void mmu_drop_leaf(struct kvm *kvm, u64 *sptep)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 	struct kvm_memory_slot *slot;
@@ -133,7 +133,7 @@ void drop_leaf(struct kvm *kvm, u64 *sptep)
 }
 
 /* Take a link to a lower table out. */
-void drop_link(u64 *sptep)
+void mmu_drop_link(u64 *sptep)
 {
 	struct kvm_mmu_page *child = spte_to_child(*sptep);
 
@@ -146,7 +146,7 @@ void drop_link(u64 *sptep)
  * ---- shadow pages: finding, linking ----
  */
 
-void set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
+void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 	u64 user = kvm_ops.nested_paging ? kvm_ops.nested_access_mask : SPTE_U;
@@ -156,7 +156,7 @@ void set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 		   spte_accessed_mask());
 	if ((child->unsync || child->unsync_nr) &&
 	    !__test_and_set_bit(spte_index(sptep), sp->unsync_children) && !sp->unsync_nr++)
-		mark_unsync_path(sp);
+		shadow_mark_unsync(sp);
 }
 
 static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role)
@@ -180,8 +180,7 @@ static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu
 }
 
 /* The shadow page of gfn in this role, made if there is none; caches are topped up. */
-struct kvm_mmu_page *get_page_in_role(struct kvm_vcpu *vcpu, gfn_t gfn,
-				      union mmu_role role)
+struct kvm_mmu_page *mmu_get_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role)
 {
 	struct kvm_mmu_page *sp;
 
@@ -191,16 +190,16 @@ struct kvm_mmu_page *get_page_in_role(struct kvm_vcpu *vcpu, gfn_t gfn,
 	}
 	sp = new_page(vcpu, gfn, role);
 	if (!role.direct)
-		begin_shadowing(vcpu, sp);
+		shadow_begin(vcpu, sp);
 	return sp;
 }
 
-struct kvm_mmu_page *get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
-				unsigned int access)
+struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
+				    unsigned int access)
 {
 	union mmu_role role = { .level = level, .direct = 1, .access = access };
 
-	return get_page_in_role(vcpu, gfn, role);
+	return mmu_get_page(vcpu, gfn, role);
 }
 
 /*
@@ -210,9 +209,9 @@ struct kvm_mmu_page *get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
  * flush: until then a processor may still walk it.
  */
 
-void zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead);
+void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead);
 
-void drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead)
+void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead)
 {
 	struct kvm_mmu_page *child;
 	u64 spte = *sptep;
@@ -220,17 +219,17 @@ void drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list
 	if (!spte_present(spte))
 		return;
 	if (spte_leaf(spte, sp->role.level)) {
-		drop_leaf(kvm, sptep);
+		mmu_drop_leaf(kvm, sptep);
 		return;
 	}
 	child = spte_to_child(spte);
-	drop_link(sptep);
+	mmu_drop_link(sptep);
 	/* Shadows of tables are worth keeping for their next use; these are not. */
 	if (dead && child->role.direct && !child->parents.val && !child->root_count)
-		zap_page(kvm, child, dead);
+		mmu_zap_page(kvm, child, dead);
 }
 
-void zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead)
+void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead)
 {
 	u64 *parent;
 	int i;
@@ -239,16 +238,16 @@ void zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead)
 		return;
 	sp->invalid = true;
 	for (i = 0; i < SPTES_PER_PAGE; i++)
-		drop_spte(kvm, sp, &sp->spt[i], dead);
+		mmu_drop_spte(kvm, sp, &sp->spt[i], dead);
 	while ((parent = rmap_first(&sp->parents)))
-		drop_link(parent);
+		mmu_drop_link(parent);
 	hlist_del(&sp->hash_link);
 	list_del(&sp->link);
 	kvm->n_used_pages--;
 	kvm->stat.mmu_shadow_zapped++;
 	if (!sp->role.direct) {
 		kvm->n_indirect--;
-		account_shadowed(kvm, sp, -1);
+		shadow_account(kvm, sp, -1);
 	}
 	if (sp->root_count)
 		/* Freed when the last vcpu lets go of it. */
@@ -257,7 +256,7 @@ void zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead)
 		list_add(&sp->link, dead);
 }
 
-void free_dead(struct kvm *kvm, struct list_head *dead)
+void mmu_free_dead(struct kvm *kvm, struct list_head *dead)
 {
 	struct kvm_mmu_page *sp, *n;
 
@@ -274,11 +273,11 @@ void free_dead(struct kvm *kvm, struct list_head *dead)
 }
 
 /* Let others at the lock in a long loop.  True: it was dropped, begin anew. */
-bool zap_resched(struct kvm *kvm, struct list_head *dead)
+bool mmu_zap_resched(struct kvm *kvm, struct list_head *dead)
 {
 	if (!need_resched() && !spin_needbreak(&kvm->mmu_lock))
 		return false;
-	free_dead(kvm, dead);
+	mmu_free_dead(kvm, dead);
 	kvm_mmu_flush(kvm, false);
 	cond_resched_lock(&kvm->mmu_lock);
 	return true;
@@ -296,12 +295,12 @@ again:
 	list_for_each_entry_reverse(sp, &kvm->active_pages, link) {
 		if (sp->zap_gen == kvm->mmu_zap_gen)
 			continue;
-		zap_page(kvm, sp, &dead);
-		zap_resched(kvm, &dead);
+		mmu_zap_page(kvm, sp, &dead);
+		mmu_zap_resched(kvm, &dead);
 		/* Others may have gone along with it. */
 		goto again;
 	}
-	free_dead(kvm, &dead);
+	mmu_free_dead(kvm, &dead);
 	kvm_mmu_flush(kvm, false);
 	spin_unlock(&kvm->mmu_lock);
 }
@@ -310,7 +309,7 @@ again:
  * Before a fault: room for what it may need.  The oldest pages go, but roots.
  * The limit is soft, so that a few pages too many never stop a guest.
  */
-void make_room(struct kvm *kvm)
+void mmu_make_room(struct kvm *kvm)
 {
 	struct kvm_mmu_page *sp;
 	int i, roots = 0;
@@ -327,9 +326,9 @@ void make_room(struct kvm *kvm)
 			continue;
 		}
 		kvm->stat.mmu_recycled++;
-		zap_page(kvm, sp, &dead);
+		mmu_zap_page(kvm, sp, &dead);
 	}
-	free_dead(kvm, &dead);
+	mmu_free_dead(kvm, &dead);
 }
 
 /** kvm_mmu_set_limit - how many shadow pages, given so many guest pages */
@@ -364,7 +363,7 @@ int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 	kvm->n_max_pages = npages;
 	do {
 		before = kvm->n_used_pages;
-		make_room(kvm);
+		mmu_make_room(kvm);
 		more = kvm->n_used_pages < before;
 		cond_resched_lock(&kvm->mmu_lock);
 	} while (more && !fatal_signal_pending(current));
@@ -410,7 +409,7 @@ void kvm_mmu_unload(struct kvm_vcpu *vcpu)
 	for (i = 0; i < KVM_MMU_ROOTS; i++)
 		put_root(&mmu->pae_sub_root[i], &dead);
 	mmu->root_hpa = INVALID_PAGE;
-	free_dead(kvm, &dead);
+	mmu_free_dead(kvm, &dead);
 	spin_unlock(&kvm->mmu_lock);
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_unload);
@@ -423,7 +422,7 @@ static struct kvm_mmu_page *get_pae_sub_root(struct kvm_vcpu *vcpu, int i)
 	gfn_t gfn = cr3_gfn(vcpu);
 
 	if (mmu->direct)
-		return get_direct(vcpu, (gfn_t)i << 18, PG_LEVEL_2M, ACC_ALL);
+		return mmu_get_direct(vcpu, (gfn_t)i << 18, PG_LEVEL_2M, ACC_ALL);
 	role.level = PG_LEVEL_2M;
 	role.access = ACC_ALL;
 	if (mmu->root_level == 3) {
@@ -433,7 +432,7 @@ static struct kvm_mmu_page *get_pae_sub_root(struct kvm_vcpu *vcpu, int i)
 	} else {
 		role.quadrant = i;
 	}
-	return get_page_in_role(vcpu, kvm_unalias_gfn(vcpu->kvm, gfn), role);
+	return mmu_get_page(vcpu, kvm_unalias_gfn(vcpu->kvm, gfn), role);
 }
 
 static void alloc_pae_roots(struct kvm_vcpu *vcpu)
@@ -458,11 +457,11 @@ static void alloc_root(struct kvm_vcpu *vcpu)
 	struct kvm_mmu_page *sp;
 
 	if (mmu->direct) {
-		sp = get_direct(vcpu, 0, mmu->shadow_root_level, ACC_ALL);
+		sp = mmu_get_direct(vcpu, 0, mmu->shadow_root_level, ACC_ALL);
 	} else {
 		role.level = mmu->shadow_root_level;
 		role.access = ACC_ALL;
-		sp = get_page_in_role(vcpu, kvm_unalias_gfn(vcpu->kvm, cr3_gfn(vcpu)), role);
+		sp = mmu_get_page(vcpu, kvm_unalias_gfn(vcpu->kvm, cr3_gfn(vcpu)), role);
 	}
 	mmu->root_hpa = hold_root(sp);
 }
@@ -472,19 +471,19 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	struct kvm *kvm = vcpu->kvm;
-	int r = topup(vcpu);
+	int r = mmu_topup(vcpu);
 
 	if (r)
 		return r;
 	spin_lock(&kvm->mmu_lock);
-	make_room(kvm);
+	mmu_make_room(kvm);
 	mmu->root_pgd = mmu->direct ? 0 : kvm_read_cr3(vcpu);
 	if (three_level(mmu))
 		alloc_pae_roots(vcpu);
 	else
 		alloc_root(vcpu);
 	if (!mmu->direct)
-		sync_roots_locked(vcpu);
+		shadow_sync_roots(vcpu);
 	spin_unlock(&kvm->mmu_lock);
 	kvm_ops.load_root(vcpu, mmu->root_hpa, mmu->shadow_root_level);
 	return 0;
@@ -561,7 +560,7 @@ static bool host_frame(struct kvm_vcpu *vcpu, struct mapping *m)
 }
 
 /* The host's frame for m->gfn; PF_RESUME: go on. */
-int find_pfn(struct kvm_vcpu *vcpu, struct mapping *m, bool *found)
+int mmu_find_pfn(struct kvm_vcpu *vcpu, struct mapping *m, bool *found)
 {
 	struct kvm *kvm = vcpu->kvm;
 
@@ -581,7 +580,7 @@ int find_pfn(struct kvm_vcpu *vcpu, struct mapping *m, bool *found)
 }
 
 /* Has what was found without the lock been overtaken? */
-bool stale(struct kvm_vcpu *vcpu, const struct mapping *m)
+bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
 {
 	struct kvm *kvm = vcpu->kvm;
 	hva_t hva = kvm_slot_hva(m->slot, m->gfn);
@@ -592,7 +591,7 @@ bool stale(struct kvm_vcpu *vcpu, const struct mapping *m)
 }
 
 /* The largest page that the host's mapping, the slot and its shadowed tables allow. */
-int mapping_level(struct kvm_vcpu *vcpu, const struct mapping *m, int max)
+int mmu_mapping_level(struct kvm_vcpu *vcpu, const struct mapping *m, int max)
 {
 	int level = min(max, m->host_level);
 
@@ -605,7 +604,7 @@ int mapping_level(struct kvm_vcpu *vcpu, const struct mapping *m, int max)
 	return level;
 }
 
-void use_level(struct mapping *m, int level)
+void mmu_use_level(struct mapping *m, int level)
 {
 	unsigned long mask = KVM_PAGES_PER_LEVEL(level) - 1;
 
@@ -630,7 +629,7 @@ static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, 
 	spte |= SPTE_HOST_WRITABLE;
 	if (!(m->access & ACC_W))
 		return spte;
-	if (gfn_shadowed(vcpu->kvm, m->gfn) && !make_unsync(vcpu->kvm, m->gfn, m->write)) {
+	if (gfn_shadowed(vcpu->kvm, m->gfn) && !shadow_make_unsync(vcpu->kvm, m->gfn, m->write)) {
 		*table = true;
 		return spte;
 	}
@@ -642,7 +641,7 @@ static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, 
 	return spte | SPTE_W | spte_dirty_mask();
 }
 
-int set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
+int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 	int level = sp->role.level;
@@ -655,8 +654,8 @@ int set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 	if (spte_present(old) &&
 	    (!spte_leaf(old, level) || spte_pfn(old) != m->pfn ||
 	     (sp->gfns && sp->gfns[spte_index(sptep)] != m->gfn))) {
-		drop_spte(kvm, sp, sptep, &dead);
-		free_dead(kvm, &dead);
+		mmu_drop_spte(kvm, sp, sptep, &dead);
+		mmu_free_dead(kvm, &dead);
 		old = 0;
 	}
 	if (!spte_present(old)) {
@@ -676,7 +675,7 @@ int set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
  */
 
 /* The leaf that maps addr, or the entry where the way ends. */
-u64 *find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level)
+u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level)
 {
 	u64 *table = root_table(vcpu, addr, level), *sptep;
 
@@ -689,15 +688,15 @@ u64 *find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level)
 }
 
 /* Make way for a link at sptep: a large page gives way to smaller ones. */
-void clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level)
+void mmu_clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level)
 {
 	if (spte_present(*sptep) && spte_leaf(*sptep, level))
-		drop_leaf(vcpu->kvm, sptep);
+		mmu_drop_leaf(vcpu->kvm, sptep);
 }
 
 /* Down from table to the leaf of level to, through direct pages from gfn's region on. */
-u64 *descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u64 addr,
-		    gfn_t gfn, unsigned int access)
+u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u64 addr,
+			gfn_t gfn, unsigned int access)
 {
 	struct kvm_mmu_page *sp;
 	u64 *sptep;
@@ -706,18 +705,18 @@ u64 *descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u64 ad
 		sptep = &table[addr_index(addr, level)];
 		if (level == to)
 			return sptep;
-		clear_for_link(vcpu, sptep, level);
+		mmu_clear_for_link(vcpu, sptep, level);
 		if (spte_present(*sptep)) {
 			sp = spte_to_child(*sptep);
 			if (sp->role.direct && sp->role.access == access) {
 				table = sp->spt;
 				continue;
 			}
-			drop_link(sptep);
+			mmu_drop_link(sptep);
 		}
-		sp = get_direct(vcpu, gfn & ~(gfn_t)(KVM_PAGES_PER_LEVEL(level) - 1), level - 1,
-				access);
-		set_link(vcpu, sptep, sp);
+		sp = mmu_get_direct(vcpu, gfn & ~(gfn_t)(KVM_PAGES_PER_LEVEL(level) - 1), level - 1,
+				    access);
+		mmu_set_link(vcpu, sptep, sp);
 		table = sp->spt;
 	}
 }
@@ -729,13 +728,13 @@ static int max_direct_level(void)
 
 static int map_direct(struct kvm_vcpu *vcpu, struct mapping *m)
 {
-	int level = mapping_level(vcpu, m, max_direct_level()), root_level, r;
+	int level = mmu_mapping_level(vcpu, m, max_direct_level()), root_level, r;
 	u64 *table = root_table(vcpu, m->addr, &root_level), *sptep;
 	gfn_t gpa_gfn = gpa_to_gfn(m->addr);
 
-	use_level(m, level);
-	sptep = descend_direct(vcpu, table, root_level, level, m->addr, gpa_gfn, ACC_ALL);
-	r = set_leaf(vcpu, sptep, m);
+	mmu_use_level(m, level);
+	sptep = mmu_descend_direct(vcpu, table, root_level, level, m->addr, gpa_gfn, ACC_ALL);
+	r = mmu_set_leaf(vcpu, sptep, m);
 	/* Nobody but us knows that another page may be in the TLBs. */
 	if (kvm_ops.nested_paging)
 		kvm_mmu_flush(vcpu->kvm, false);
@@ -771,7 +770,7 @@ static bool quick_fix_direct(struct kvm_vcpu *vcpu, u64 addr, gfn_t gfn, bool wr
 
 	spin_lock(&vcpu->kvm->mmu_lock);
 	if (!root_lost(vcpu, addr)) {
-		sptep = find_leaf(vcpu, addr, &level);
+		sptep = mmu_find_leaf(vcpu, addr, &level);
 		fixed = spte_allows(vcpu, sptep, level, gfn, write);
 	}
 	spin_unlock(&vcpu->kvm->mmu_lock);
@@ -787,10 +786,10 @@ static void mark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 
 	spin_lock(&kvm->mmu_lock);
 	if (!root_lost(vcpu, gpa)) {
-		make_room(kvm);
+		mmu_make_room(kvm);
 		table = root_table(vcpu, gpa, &level);
-		sptep = descend_direct(vcpu, table, level, PG_LEVEL_4K, gpa, gpa_to_gfn(gpa),
-				       ACC_ALL);
+		sptep = mmu_descend_direct(vcpu, table, level, PG_LEVEL_4K, gpa, gpa_to_gfn(gpa),
+					   ACC_ALL);
 		if (!spte_present(*sptep))
 			spte_write(sptep, kvm_ops.nested_mmio_entry);
 	}
@@ -815,17 +814,17 @@ static int direct_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
 	if ((fault->error_code & PFERR_PRESENT_MASK) &&
 	    quick_fix_direct(vcpu, m.addr, m.gfn, m.write))
 		return PF_RESUME;
-	r = topup(vcpu);
+	r = mmu_topup(vcpu);
 	if (r)
 		return r;
-	r = find_pfn(vcpu, &m, &found);
+	r = mmu_find_pfn(vcpu, &m, &found);
 	if (!m.slot && kvm_ops.nested_paging && kvm_ops.nested_mmio_entry)
 		mark_mmio(vcpu, m.addr);
 	if (!found)
 		return r;
 	spin_lock(&kvm->mmu_lock);
-	if (!stale(vcpu, &m)) {
-		make_room(kvm);
+	if (!mmu_stale(vcpu, &m)) {
+		mmu_make_room(kvm);
 		r = map_direct(vcpu, &m);
 	}
 	spin_unlock(&kvm->mmu_lock);
@@ -840,10 +839,10 @@ static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 	LIST_HEAD(dead);
 	int level;
 
-	make_room(kvm);
+	mmu_make_room(kvm);
 	table = root_table(vcpu, gpa, &level);
-	sptep = descend_direct(vcpu, table, level, PG_LEVEL_4K, gpa, gpa_to_gfn(gpa), ACC_ALL);
-	drop_spte(kvm, sptep_to_sp(sptep), sptep, &dead);
+	sptep = mmu_descend_direct(vcpu, table, level, PG_LEVEL_4K, gpa, gpa_to_gfn(gpa), ACC_ALL);
+	mmu_drop_spte(kvm, sptep_to_sp(sptep), sptep, &dead);
 	spte_write(sptep, ((u64)page_to_pfn(page) << PAGE_SHIFT) | SPTE_P | SPTE_W |
 		   access_bits(ACC_ALL) | leaf_bits() | spte_accessed_mask() | spte_dirty_mask());
 	kvm_mmu_flush(kvm, false);
@@ -859,7 +858,7 @@ static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
 	struct kvm *kvm = vcpu->kvm;
-	int r = topup(vcpu);
+	int r = mmu_topup(vcpu);
 
 	if (r)
 		return r;
@@ -884,7 +883,7 @@ bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 	struct kvm *kvm = vcpu->kvm;
 	bool mapped = false;
 
-	if (topup(vcpu))
+	if (mmu_topup(vcpu))
 		return false;
 	spin_lock(&kvm->mmu_lock);
 	/* Who changes one of these unmaps afterwards, with the lock. */
@@ -910,7 +909,7 @@ void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa)
 	spin_lock(&kvm->mmu_lock);
 	for_each_sp(kvm, sp, first)
 		if (sp->role.direct && sp->role.level == PG_LEVEL_4K)
-			drop_spte(kvm, sp, &sp->spt[gfn - first], NULL);
+			mmu_drop_spte(kvm, sp, &sp->spt[gfn - first], NULL);
 	kvm_mmu_flush(kvm, false);
 	spin_unlock(&kvm->mmu_lock);
 }
@@ -974,7 +973,7 @@ static int emulate_table_write(struct kvm_vcpu *vcpu, const struct kvm_fault *fa
 	mmu->failed_gpa = gfn_to_gpa(gfn);
 	mmu->failed_rip = kvm_rip_read(vcpu);
 	mmu->failed_exits = vcpu->stat.exits;
-	unshadow_gfn(vcpu->kvm, gfn);
+	kvm_mmu_unprotect_gfn(vcpu->kvm, gfn);
 	return PF_RESUME;
 }
 
@@ -1026,7 +1025,7 @@ static void unmark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 
 	spin_lock(&vcpu->kvm->mmu_lock);
 	if (!root_lost(vcpu, gpa)) {
-		sptep = find_leaf(vcpu, gpa, &level);
+		sptep = mmu_find_leaf(vcpu, gpa, &level);
 		if (!spte_present(*sptep))
 			spte_write(sptep, 0);
 	}

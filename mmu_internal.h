@@ -163,26 +163,27 @@ static inline u64 *root_table(struct kvm_vcpu *vcpu, u64 addr, int *level)
  * ---- mmu.c ----
  */
 
-int topup(struct kvm_vcpu *vcpu);
-void drop_leaf(struct kvm *kvm, u64 *sptep);
-void drop_link(u64 *sptep);
-void set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child);
-struct kvm_mmu_page *get_page_in_role(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role);
-struct kvm_mmu_page *get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level, unsigned int access);
-void drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead);
-void zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead);
-void free_dead(struct kvm *kvm, struct list_head *dead);
-bool zap_resched(struct kvm *kvm, struct list_head *dead);
-void make_room(struct kvm *kvm);
-int find_pfn(struct kvm_vcpu *vcpu, struct mapping *m, bool *found);
-bool stale(struct kvm_vcpu *vcpu, const struct mapping *m);
-int mapping_level(struct kvm_vcpu *vcpu, const struct mapping *m, int max);
-void use_level(struct mapping *m, int level);
-int set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m);
-u64 *find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level);
-void clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level);
-u64 *descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u64 addr,
-		    gfn_t gfn, unsigned int access);
+int mmu_topup(struct kvm_vcpu *vcpu);
+void mmu_drop_leaf(struct kvm *kvm, u64 *sptep);
+void mmu_drop_link(u64 *sptep);
+void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child);
+struct kvm_mmu_page *mmu_get_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role);
+struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
+				    unsigned int access);
+void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead);
+void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead);
+void mmu_free_dead(struct kvm *kvm, struct list_head *dead);
+bool mmu_zap_resched(struct kvm *kvm, struct list_head *dead);
+void mmu_make_room(struct kvm *kvm);
+int mmu_find_pfn(struct kvm_vcpu *vcpu, struct mapping *m, bool *found);
+bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m);
+int mmu_mapping_level(struct kvm_vcpu *vcpu, const struct mapping *m, int max);
+void mmu_use_level(struct mapping *m, int level);
+int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m);
+u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level);
+void mmu_clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level);
+u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u64 addr,
+			gfn_t gfn, unsigned int access);
 
 /*
  * ---- mmu_rmap.c ----
@@ -192,19 +193,19 @@ extern struct kmem_cache *rmap_kmem;
 
 void rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep);
 void rmap_remove(struct kvm_rmap_head *head, const u64 *sptep);
-void write_protect_gfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu);
+void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu);
 
 /*
  * ---- mmu_shadow.c ----
  */
 
 bool gfn_shadowed(struct kvm *kvm, gfn_t gfn);
-void mark_unsync_path(struct kvm_mmu_page *sp);
-void account_shadowed(struct kvm *kvm, struct kvm_mmu_page *sp, int delta);
-void begin_shadowing(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp);
-bool make_unsync(struct kvm *kvm, gfn_t gfn, bool write);
-void sync_roots_locked(struct kvm_vcpu *vcpu);
-bool unshadow_gfn(struct kvm *kvm, gfn_t gfn);
+void shadow_mark_unsync(struct kvm_mmu_page *sp);
+void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta);
+void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp);
+bool shadow_make_unsync(struct kvm *kvm, gfn_t gfn, bool write);
+void shadow_sync_roots(struct kvm_vcpu *vcpu);
+bool kvm_mmu_unprotect_gfn(struct kvm *kvm, gfn_t gfn);
 int shadow_page_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, gfn_t *gfn);
 
 #endif

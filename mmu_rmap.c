@@ -84,8 +84,8 @@ static void write_protect(struct kvm *kvm, u64 *sptep, bool keep_mmu)
 		kvm->tlbs_dirty = true;
 }
 
-void write_protect_gfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-		       bool keep_mmu)
+void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+			bool keep_mmu)
 {
 	struct rmap_iter it;
 	u64 *sptep;
@@ -175,7 +175,7 @@ bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t st
 
 		for (; i <= last; i++) {
 			while ((sptep = rmap_first(&slot->arch.rmap[level - 1][i]))) {
-				drop_leaf(kvm, sptep);
+				mmu_drop_leaf(kvm, sptep);
 				any = true;
 			}
 		}
@@ -322,5 +322,5 @@ void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot,
 	unsigned int i;
 
 	for_each_set_bit(i, &mask, BITS_PER_LONG)
-		write_protect_gfn(kvm, slot, slot->base_gfn + gfn_offset + i, true);
+		rmap_write_protect(kvm, slot, slot->base_gfn + gfn_offset + i, true);
 }

@@ -27,7 +27,7 @@ bool gfn_shadowed(struct kvm *kvm, gfn_t gfn)
 }
 
 /* All tables on the way from any root to sp have its bit set. */
-void mark_unsync_path(struct kvm_mmu_page *sp)
+void shadow_mark_unsync(struct kvm_mmu_page *sp)
 {
 	struct rmap_iter it;
 	u64 *sptep;
@@ -39,12 +39,12 @@ void mark_unsync_path(struct kvm_mmu_page *sp)
 		if (__test_and_set_bit(spte_index(sptep), p->unsync_children))
 			continue;
 		if (!p->unsync_nr++)
-			mark_unsync_path(p);
+			shadow_mark_unsync(p);
 	}
 }
 
 /* Guest tables are never under a large page, which could be written unseen. */
-void account_shadowed(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
+void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
 {
 	struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, sp->gfn);
 	int level;
@@ -55,7 +55,7 @@ void account_shadowed(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
 	for (level = PG_LEVEL_2M; level <= KVM_MAX_LEAF_LEVEL; level++)
 		slot->arch.disallow_lpage[level - 2][level_index(slot, sp->gfn, level)] += delta;
 	if (delta > 0)
-		write_protect_gfn(kvm, slot, sp->gfn, false);
+		rmap_write_protect(kvm, slot, sp->gfn, false);
 }
 
 static void sync_page(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp);
@@ -74,7 +74,7 @@ static void sync_gfn(struct kvm_vcpu *vcpu, gfn_t gfn)
 }
 
 /* From now on writes to the guest's table are seen. */
-void begin_shadowing(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 {
 	struct kvm *kvm = vcpu->kvm;
 
@@ -84,7 +84,7 @@ void begin_shadowing(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 	 * read the guest's table.  One of us sees the other.
 	 */
 	smp_mb();
-	account_shadowed(kvm, sp, 1);
+	shadow_account(kvm, sp, 1);
 	kvm_mmu_flush(kvm, false);
 	sync_gfn(vcpu, sp->gfn);
 }
@@ -116,17 +116,17 @@ again:
 		list_for_each_entry(sp, &kvm->active_pages, link) {
 			if (sp->role.direct || sp->gfn - base >= npages)
 				continue;
-			zap_page(kvm, sp, &dead);
-			zap_resched(kvm, &dead);
+			mmu_zap_page(kvm, sp, &dead);
+			mmu_zap_resched(kvm, &dead);
 			goto again;
 		}
 	}
-	free_dead(kvm, &dead);
+	mmu_free_dead(kvm, &dead);
 	spin_unlock(&kvm->mmu_lock);
 }
 
 /* Is there something that shadows gfn?  No more. */
-bool unshadow_gfn(struct kvm *kvm, gfn_t gfn)
+bool kvm_mmu_unprotect_gfn(struct kvm *kvm, gfn_t gfn)
 {
 	struct kvm_mmu_page *sp;
 	bool any = false;
@@ -135,11 +135,11 @@ bool unshadow_gfn(struct kvm *kvm, gfn_t gfn)
 	spin_lock(&kvm->mmu_lock);
 again:
 	for_each_indirect(kvm, sp, gfn) {
-		zap_page(kvm, sp, &dead);
+		mmu_zap_page(kvm, sp, &dead);
 		any = true;
 		goto again;
 	}
-	free_dead(kvm, &dead);
+	mmu_free_dead(kvm, &dead);
 	spin_unlock(&kvm->mmu_lock);
 	return any;
 }
@@ -155,7 +155,7 @@ again:
  * May gfn be writable though it is shadowed?  If it is unsync already, or is
  * just written and all its shadows are of the last level.
  */
-bool make_unsync(struct kvm *kvm, gfn_t gfn, bool write)
+bool shadow_make_unsync(struct kvm *kvm, gfn_t gfn, bool write)
 {
 	struct kvm_mmu_page *sp;
 
@@ -170,7 +170,7 @@ bool make_unsync(struct kvm *kvm, gfn_t gfn, bool write)
 			continue;
 		sp->unsync = true;
 		kvm->stat.mmu_unsync++;
-		mark_unsync_path(sp);
+		shadow_mark_unsync(sp);
 	}
 	return true;
 }
@@ -210,7 +210,7 @@ static void sync_below(struct kvm_vcpu *vcpu, struct kvm_mmu_page *root)
 			struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, batch[i]->gfn);
 
 			if (slot)
-				write_protect_gfn(kvm, slot, batch[i]->gfn, false);
+				rmap_write_protect(kvm, slot, batch[i]->gfn, false);
 		}
 		/* Before the tables are read: nobody writes them any more. */
 		kvm_mmu_flush(kvm, false);
@@ -221,7 +221,7 @@ static void sync_below(struct kvm_vcpu *vcpu, struct kvm_mmu_page *root)
 	}
 }
 
-void sync_roots_locked(struct kvm_vcpu *vcpu)
+void shadow_sync_roots(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	int i;
@@ -242,7 +242,7 @@ void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
 	if (vcpu->mmu.direct || vcpu->mmu.root_hpa == INVALID_PAGE)
 		return;
 	spin_lock(&vcpu->kvm->mmu_lock);
-	sync_roots_locked(vcpu);
+	shadow_sync_roots(vcpu);
 	spin_unlock(&vcpu->kvm->mmu_lock);
 }
 
@@ -353,7 +353,7 @@ static void prefetch_leaf(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsign
 	    !kvm_slot_gfn_to_pfn_atomic(vcpu->kvm, m.slot, m.gfn, false, &m.pfn,
 					&m.host_writable, &m.host_level))
 		return;
-	set_leaf(vcpu, &sp->spt[i], &m);
+	mmu_set_leaf(vcpu, &sp->spt[i], &m);
 }
 
 #define PT_BITS 64
@@ -451,7 +451,7 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 		gva = (u32)gva;
 	forget_mmio(vcpu);
 	if (!mmu->direct && mmu->root_hpa != INVALID_PAGE && !is_noncanonical(gva, 48) &&
-	    !topup(vcpu)) {
+	    !mmu_topup(vcpu)) {
 		spin_lock(&kvm->mmu_lock);
 		if (!root_lost(vcpu, gva)) {
 			if (mmu->root_level == 2)
@@ -497,7 +497,7 @@ static void drop_gpte(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i,
 		i = i % per_page * n;
 	}
 	while (n--)
-		drop_spte(kvm, sp, &sp->spt[i++], dead);
+		mmu_drop_spte(kvm, sp, &sp->spt[i++], dead);
 }
 
 static void track_page(struct kvm *kvm, struct kvm_mmu_page *sp, gpa_t gpa, int bytes,
@@ -509,7 +509,7 @@ static void track_page(struct kvm *kvm, struct kvm_mmu_page *sp, gpa_t gpa, int 
 		return;
 	if (!written_gptes(sp, gpa, bytes, &first, &last) || ++sp->written >= FLOOD) {
 		kvm->stat.mmu_flooded++;
-		zap_page(kvm, sp, dead);
+		mmu_zap_page(kvm, sp, dead);
 		return;
 	}
 	kvm->stat.mmu_pte_write++;
@@ -531,7 +531,7 @@ void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *new, int 
 	struct hlist_node *n;
 	LIST_HEAD(dead);
 
-	/* After the write: see begin_shadowing(). */
+	/* After the write: see shadow_begin(). */
 	smp_mb();
 	if (likely(!READ_ONCE(kvm->n_indirect)))
 		return;
@@ -545,7 +545,7 @@ again:
 		if (sp->invalid)
 			goto again;
 	}
-	free_dead(kvm, &dead);
+	mmu_free_dead(kvm, &dead);
 	spin_unlock(&kvm->mmu_lock);
 }
 

@@ -255,7 +255,7 @@ static struct kvm_mmu_page *PT(get_child)(struct kvm_vcpu *vcpu, const struct gu
 	/* Two of ours for a table of 1024 entries. */
 	if (PT_BITS == 32)
 		role.quadrant = (gva >> (PAGE_SHIFT + 9 * level)) & 1;
-	sp = get_page_in_role(vcpu, kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 1]), role);
+	sp = mmu_get_page(vcpu, kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 1]), role);
 	sync_subtree(vcpu, sp);
 	return sp;
 }
@@ -275,33 +275,33 @@ static u64 *PT(descend)(struct kvm_vcpu *vcpu, const struct guest_walk *w, u64 g
 		sptep = &table[addr_index(gva, level)];
 		if (level == w->level)
 			return table;
-		clear_for_link(vcpu, sptep, level);
+		mmu_clear_for_link(vcpu, sptep, level);
 		if (spte_present(*sptep)) {
 			sp = spte_to_child(*sptep);
 			if (!sp->role.direct &&
 			    sp->gfn == kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 2]) &&
 			    sp->role.access == w->table_access[level - 2])
 				continue;
-			drop_link(sptep);
+			mmu_drop_link(sptep);
 		}
 		sp = PT(get_child)(vcpu, w, gva, level - 1);
 		/* Our table's shadow is write-protected: what is read now holds. */
 		if (PT(gpte_changed)(vcpu, w, level))
 			return NULL;
-		set_link(vcpu, sptep, sp);
+		mmu_set_link(vcpu, sptep, sp);
 	}
 }
 
 static int PT(map)(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct mapping *m)
 {
-	int level = mapping_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M)), r;
+	int level = mmu_mapping_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M)), r;
 	u64 *table = PT(descend)(vcpu, w, m->addr), *sptep;
 
 	if (!table || PT(gpte_changed)(vcpu, w, w->level))
 		return PF_RESUME;
-	use_level(m, level);
-	sptep = descend_direct(vcpu, table, w->level, level, m->addr, w->gfn, m->access);
-	r = set_leaf(vcpu, sptep, m);
+	mmu_use_level(m, level);
+	sptep = mmu_descend_direct(vcpu, table, w->level, level, m->addr, w->gfn, m->access);
+	r = mmu_set_leaf(vcpu, sptep, m);
 	PT(prefetch)(vcpu, sptep);
 	vcpu->stat.pf_fixed++;
 	return r;
@@ -345,12 +345,12 @@ static int PT(page_fault)(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, 
 		kvm_inject_page_fault(vcpu, &w.ex);
 		return PF_RESUME;
 	}
-	r = topup(vcpu);
+	r = mmu_topup(vcpu);
 	if (r)
 		return r;
 	*gfn = m.gfn = kvm_unalias_gfn(kvm, w.gfn);
 	m.access = PT(map_access)(mmu, &w, m.write);
-	r = find_pfn(vcpu, &m, &found);
+	r = mmu_find_pfn(vcpu, &m, &found);
 	if (!found) {
 		if (!m.slot)
 			remember_mmio(vcpu, m.addr, m.gfn, w.access);
@@ -360,8 +360,8 @@ static int PT(page_fault)(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, 
 	if (mmu->smap && !(w.access & ACC_W) && m.write && (w.access & ACC_U))
 		return PF_EMULATE;
 	spin_lock(&kvm->mmu_lock);
-	if (!stale(vcpu, &m)) {
-		make_room(kvm);
+	if (!mmu_stale(vcpu, &m)) {
+		mmu_make_room(kvm);
 		r = PT(map)(vcpu, &w, &m);
 	}
 	spin_unlock(&kvm->mmu_lock);
@@ -379,7 +379,7 @@ static void PT(sync_spte)(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsign
 
 	if (!PT(gpte_usable)(&vcpu->mmu, gpte) ||
 	    kvm_unalias_gfn(vcpu->kvm, PT(gpte_gfn)(gpte)) != sp->gfns[i]) {
-		drop_leaf(vcpu->kvm, &sp->spt[i]);
+		mmu_drop_leaf(vcpu->kvm, &sp->spt[i]);
 		return;
 	}
 	access = PT(leaf_access)(&vcpu->mmu, sp, gpte);
@@ -415,7 +415,7 @@ static void PT(sync_chunk)(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsig
 		if (same_mode)
 			PT(sync_spte)(vcpu, sp, i, gptes[i - first]);
 		else
-			drop_leaf(vcpu->kvm, &sp->spt[i]);
+			mmu_drop_leaf(vcpu->kvm, &sp->spt[i]);
 	}
 }
 
@@ -438,13 +438,13 @@ static void PT(invlpg)(struct kvm_vcpu *vcpu, u64 gva)
 	int level;
 	u64 gpte;
 
-	sptep = find_leaf(vcpu, gva, &level);
+	sptep = mmu_find_leaf(vcpu, gva, &level);
 	sp = sptep_to_sp(sptep);
 	if (level != PG_LEVEL_4K || !sp->unsync)
 		return;
 	i = spte_index(sptep);
 	if (!PT(read_gptes)(vcpu, sp, i, 1, &gpte)) {
-		drop_spte(vcpu->kvm, sp, sptep, NULL);
+		mmu_drop_spte(vcpu->kvm, sp, sptep, NULL);
 		return;
 	}
 	if (spte_present(*sptep))
