@@ -10,15 +10,11 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
-#include "kvm_emulate.h"
-#include "kvm_events.h"
 #include "kvm_guest_mem.h"
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
-#include "kvm_pv.h"
 #include "kvm_regs.h"
 #include "kvm_request.h"
-#include "trace.h"
 #include "mmu_internal.h"
 
 #include <linux/hash.h>
@@ -519,64 +515,37 @@ EXPORT_SYMBOL_GPL(kvm_mmu_guest_tlb_flush);
  * ---- one mapping ----
  */
 
-static int signal_poison(hva_t hva)
+static int pfn_error(struct kvm_fault *fault, const struct mapping *m)
 {
-	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);
-	return PF_RESUME;
-}
-
-static int pfn_error(struct kvm_vcpu *vcpu, const struct mapping *m)
-{
+	fault->hva = kvm_slot_hva(m->slot, m->gfn);
 	switch (m->pfn) {
 	case KVM_PFN_ERR_RO:
 		return PF_EMULATE;
+	case KVM_PFN_ERR_WAIT:
+		return PF_WAIT;
 	case KVM_PFN_ERR_HWPOISON:
-		return signal_poison(kvm_slot_hva(m->slot, m->gfn));
+		return PF_HWPOISON;
 	case KVM_PFN_ERR_INTR:
-		if (!signal_pending(current))
-			return PF_RESUME;
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
-		return -EINTR;
+		return signal_pending(current) ? PF_INTR : PF_RETRY;
 	default:
 		return -EFAULT;
 	}
 }
 
-/* True: the guest goes on with something else until the page is there. */
-static bool host_frame(struct kvm_vcpu *vcpu, struct mapping *m)
-{
-	bool nowait = kvm_async_pf_wanted(vcpu);
-	hva_t hva = kvm_slot_hva(m->slot, m->gfn);
-
-	m->pfn = kvm_slot_gfn_to_pfn(vcpu->kvm, m->slot, m->gfn, m->write, nowait,
-				     &m->host_writable, &m->host_level);
-	if (likely(m->pfn != KVM_PFN_ERR_WAIT))
-		return false;
-	if (kvm_async_pf_start(vcpu, m->gfn, hva, m->write))
-		return true;
-	m->pfn = kvm_slot_gfn_to_pfn(vcpu->kvm, m->slot, m->gfn, m->write, false,
-				     &m->host_writable, &m->host_level);
-	return false;
-}
-
-/* The host's frame for m->gfn; PF_RESUME: go on. */
-int mmu_find_pfn(struct kvm_vcpu *vcpu, struct mapping *m, bool *found)
+/* The slot and the host's frame of m->gfn.  Returns 0, or what the fault ends in. */
+int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping *m)
 {
 	struct kvm *kvm = vcpu->kvm;
 
-	*found = false;
 	m->slot = kvm_vcpu_gfn_to_slot(vcpu, m->gfn);
 	if (!m->slot || (m->write && (m->slot->flags & KVM_MEM_READONLY)))
 		return PF_EMULATE;
 	m->seq = READ_ONCE(kvm->notifier_seq);
 	/* Before the host's tables are looked at. */
 	smp_rmb();
-	if (host_frame(vcpu, m))
-		return PF_RESUME;
-	if (is_error_pfn(m->pfn))
-		return pfn_error(vcpu, m);
-	*found = true;
-	return PF_RESUME;
+	m->pfn = kvm_slot_gfn_to_pfn(kvm, m->slot, m->gfn, m->write, fault->nowait,
+				     &m->host_writable, &m->host_level);
+	return is_error_pfn(m->pfn) ? pfn_error(fault, m) : 0;
 }
 
 /* Has what was found without the lock been overtaken? */
@@ -667,7 +636,7 @@ int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 		kvm->tlbs_dirty = true;
 	}
 	spte_write(sptep, spte);
-	return table && m->write ? PF_EMULATE_TABLE : PF_RESUME;
+	return table && m->write ? PF_WRITE_TRACKED : PF_FIXED;
 }
 
 /*
@@ -796,7 +765,7 @@ static void mark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 	spin_unlock(&kvm->mmu_lock);
 }
 
-static int direct_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
+static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 {
 	struct kvm *kvm = vcpu->kvm;
 	struct mapping m = {
@@ -805,23 +774,24 @@ static int direct_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
 		.write = fault->error_code & PFERR_WRITE_MASK,
 		.access = ACC_ALL,
 	};
-	bool found;
 	int r;
 
+	fault->gfn = m.gfn;
 	/* Beyond what the tables can hold there is no memory. */
 	if (gpa_to_gfn(fault->addr) >> (9 * vcpu->mmu.shadow_root_level))
 		return PF_EMULATE;
 	if ((fault->error_code & PFERR_PRESENT_MASK) &&
 	    quick_fix_direct(vcpu, m.addr, m.gfn, m.write))
-		return PF_RESUME;
+		return PF_FIXED;
 	r = mmu_topup(vcpu);
 	if (r)
 		return r;
-	r = mmu_find_pfn(vcpu, &m, &found);
+	r = mmu_find_pfn(vcpu, fault, &m);
 	if (!m.slot && kvm_ops.nested_paging && kvm_ops.nested_mmio_entry)
 		mark_mmio(vcpu, m.addr);
-	if (!found)
+	if (r)
 		return r;
+	r = PF_RETRY;
 	spin_lock(&kvm->mmu_lock);
 	if (!mmu_stale(vcpu, &m)) {
 		mmu_make_room(kvm);
@@ -850,10 +820,13 @@ static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 
 /**
  * kvm_mmu_map_page - map a page of the vendor's for the guest
- * @vcpu: the vcpu, nested paging in use
+ * @vcpu: the vcpu, loaded, nested paging in use
  * @gpa: where; memory of a slot there is hidden, until it is used itself
  * @page: stays until all of the VM's tables are gone
- * Returns as exit handlers do.
+ *
+ * May sleep.  Takes mmu_lock.
+ *
+ * Return: 0 or -ENOMEM.
  */
 int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
@@ -866,7 +839,7 @@ int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 	if (vcpu->mmu.root_hpa != INVALID_PAGE && !root_lost(vcpu, gpa))
 		map_page(vcpu, gpa, page);
 	spin_unlock(&kvm->mmu_lock);
-	return 1;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_page);
 
@@ -914,139 +887,43 @@ void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa)
 	spin_unlock(&kvm->mmu_lock);
 }
 
-#define INSN_PEEK	4
-
-/* Does the instruction at RIP have a REP prefix?  When in doubt, no. */
-static bool insn_repeats(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
-{
-	u64 linear = kvm_rip_read(vcpu);
-	u8 bytes[INSN_PEEK] = {};
-	struct kvm_exception ex;
-	struct kvm_segment cs;
-	gpa_t gpa;
-	int i, n;
-
-	if (fault->insn_len >= INSN_PEEK) {
-		memcpy(bytes, fault->insn, INSN_PEEK);
-	} else {
-		if (!is_64bit_code(vcpu)) {
-			kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
-			linear = (u32)(linear + cs.base);
-		}
-		gpa = kvm_mmu_gva_to_gpa(vcpu, linear, PFERR_FETCH_MASK |
-				(kvm_ops.get_cpl(vcpu) == 3 ? PFERR_USER_MASK : 0), &ex);
-		n = min_t(int, INSN_PEEK, PAGE_SIZE - offset_in_page(linear));
-		if (gpa == INVALID_GPA || kvm_read_guest(vcpu, gpa, bytes, n))
-			return false;
-	}
-	for (i = 0; i < INSN_PEEK; i++) {
-		if (bytes[i] == 0xf3 || bytes[i] == 0xf2)
-			return true;
-		/* Other prefixes that string instructions have. */
-		if (bytes[i] != 0x66 && bytes[i] != 0x67 && (bytes[i] & 0xf0) != 0x40)
-			return false;
-	}
-	return false;
-}
-
-/*
- * The guest writes to one of its page tables, and the shadow must follow.  A
- * REP fills or copies a page: no table any more, or not yet.  That, and what the
- * emulator lacks, is done by the guest itself, once nothing shadows the page.
- * If the same write comes back with nothing gained, the write's own translation
- * goes through the page: then it is emulated, or the VMM hears of it.
- */
-static int emulate_table_write(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, gfn_t gfn)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	bool again = mmu->failed_gpa == gfn_to_gpa(gfn) &&
-		     mmu->failed_rip == kvm_rip_read(vcpu) &&
-		     vcpu->stat.exits - mmu->failed_exits <= 8;
-	int r = -EOPNOTSUPP;
-
-	if (again || !insn_repeats(vcpu, fault))
-		r = kvm_emulate_insn(vcpu, fault->addr,
-				     EMULTYPE_PF | (again ? 0 : EMULTYPE_NO_ERROR),
-				     fault->insn, fault->insn_len);
-	if (r != -EOPNOTSUPP)
-		return r;
-	mmu->failed_gpa = gfn_to_gpa(gfn);
-	mmu->failed_rip = kvm_rip_read(vcpu);
-	mmu->failed_exits = vcpu->stat.exits;
-	kvm_mmu_unprotect_gfn(vcpu->kvm, gfn);
-	return PF_RESUME;
-}
-
-/* Nested paging tells the gpa of the access, unless it was one to a page table. */
-static int emulation_type(const struct kvm_mmu *mmu, const struct kvm_fault *fault)
-{
-	if (mmu->direct && fault->error_code & PFERR_GUEST_FINAL_MASK)
-		return EMULTYPE_PF | EMULTYPE_GPA;
-	return EMULTYPE_PF;
-}
-
 /**
- * kvm_mmu_page_fault - a fault that the vendor intercepted
- * @vcpu: the vcpu, loaded
- * @fault: its address and error code
- * Returns as exit handlers do.
+ * kvm_mmu_page_fault - map what the guest lacks, or say what is in the way
+ * @vcpu: the vcpu, loaded, srcu held
+ * @fault: what the vendor decoded; with some answers more is filled in
+ *
+ * May sleep.  Takes mmu_lock.
+ *
+ * Return: enum kvm_pf, or -ENOMEM; -EFAULT: the VMM has no access to the page
+ * either.
  */
 int kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 {
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	gfn_t gfn = gpa_to_gfn(fault->addr);
-	int r;
-
-	trace_kvm_page_fault(vcpu, fault->addr, fault->error_code);
-	if (unlikely(mmu->root_hpa == INVALID_PAGE))
-		return PF_RESUME;
-	if (mmu->direct)
-		r = direct_fault(vcpu, fault);
-	else
-		r = shadow_page_fault(vcpu, fault, &gfn);
-
-	switch (r) {
-	case PF_EMULATE:
-		return kvm_emulate_insn(vcpu, fault->addr, emulation_type(mmu, fault),
-					fault->insn, fault->insn_len);
-	case PF_EMULATE_TABLE:
-		return emulate_table_write(vcpu, fault, gfn);
-	default:
-		return r;
-	}
+	if (unlikely(vcpu->mmu.root_hpa == INVALID_PAGE))
+		return PF_RETRY;
+	return vcpu->mmu.direct ? direct_fault(vcpu, fault) : shadow_page_fault(vcpu, fault);
 }
-EXPORT_SYMBOL_GPL(kvm_mmu_page_fault);
 
-/* A slot has come since the entry was made: the next access faults as for memory. */
-static void unmark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
+/**
+ * kvm_mmu_clear_mmio - a slot has come where nested_mmio_entry is
+ * @vcpu: the vcpu, loaded
+ * @gpa: where; the next access faults as for memory
+ *
+ * Takes mmu_lock.
+ */
+void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	u64 *sptep;
 	int level;
 
 	spin_lock(&vcpu->kvm->mmu_lock);
-	if (!root_lost(vcpu, gpa)) {
+	if (vcpu->mmu.root_hpa != INVALID_PAGE && !root_lost(vcpu, gpa)) {
 		sptep = mmu_find_leaf(vcpu, gpa, &level);
 		if (!spte_present(*sptep))
 			spte_write(sptep, 0);
 	}
 	spin_unlock(&vcpu->kvm->mmu_lock);
 }
-
-/**
- * kvm_mmu_mmio_fault - an exit because of ops->nested_mmio_entry
- * @vcpu: the vcpu, loaded
- * @gpa: the address
- * Returns as exit handlers do.
- */
-int kvm_mmu_mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa)
-{
-	if (likely(!kvm_vcpu_gfn_to_slot(vcpu, kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa)))))
-		return kvm_emulate_insn(vcpu, gpa, EMULTYPE_PF, NULL, 0);
-	if (vcpu->mmu.root_hpa != INVALID_PAGE)
-		unmark_mmio(vcpu, gpa);
-	return PF_RESUME;
-}
-EXPORT_SYMBOL_GPL(kvm_mmu_mmio_fault);
 
 /*
  * ---- life ----
@@ -1088,7 +965,6 @@ int kvm_mmu_create(struct kvm_vcpu *vcpu)
 		mmu->pae_sub_root[i] = INVALID_PAGE;
 	mmu->header_cache.kmem = header_kmem;
 	mmu->desc_cache.kmem = rmap_kmem;
-	mmu->failed_gpa = INVALID_GPA;
 	mmu->role_word = ~0U;
 	mmu->direct = true;
 	mmu->shadow_root_level = kvm_ops.nested_paging ? kvm_ops.nested_levels : 3;

@@ -17,23 +17,16 @@
 /* Neighbours that are mapped along with the entry that faulted. */
 #define PREFETCH		8
 
-/* What page faults end in, besides exit handlers' 1, 0 and -errno. */
-enum {
-	PF_RESUME = 1,
-	PF_EMULATE,		/* MMIO, or a write that the tables cannot allow */
-	PF_EMULATE_TABLE,	/* a write to a guest page table that is shadowed */
-};
+static inline void *cache_take(struct kvm_mmu_memory_cache *c)
+{
+	return c->objects[--c->nobjs];
+}
 
 struct rmap_list {
 	struct rmap_list *next;	/* full, as all but the first */
 	unsigned int nr;
 	u64 *sptep[6];
 };
-
-static inline void *cache_take(struct kvm_mmu_memory_cache *c)
-{
-	return c->objects[--c->nobjs];
-}
 
 static inline struct rmap_list *rmap_chain(const struct kvm_rmap_head *head)
 {
@@ -175,7 +168,7 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *de
 void mmu_free_dead(struct kvm *kvm, struct list_head *dead);
 bool mmu_zap_resched(struct kvm *kvm, struct list_head *dead);
 void mmu_make_room(struct kvm *kvm);
-int mmu_find_pfn(struct kvm_vcpu *vcpu, struct mapping *m, bool *found);
+int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping *m);
 bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m);
 int mmu_mapping_level(struct kvm_vcpu *vcpu, const struct mapping *m, int max);
 void mmu_use_level(struct mapping *m, int level);
@@ -205,7 +198,6 @@ void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta);
 void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp);
 bool shadow_make_unsync(struct kvm *kvm, gfn_t gfn, bool write);
 void shadow_sync_roots(struct kvm_vcpu *vcpu);
-bool kvm_mmu_unprotect_gfn(struct kvm *kvm, gfn_t gfn);
-int shadow_page_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, gfn_t *gfn);
+int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
 
 #endif

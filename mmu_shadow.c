@@ -5,7 +5,6 @@
  * (paging_tmpl.h), by which nested paging, too, translates for the emulator.
  */
 #include "mmu_internal.h"
-#include "kvm_events.h"
 #include "kvm_guest_mem.h"
 #include "kvm_regs.h"
 #include "kvm_request.h"
@@ -125,23 +124,26 @@ again:
 	spin_unlock(&kvm->mmu_lock);
 }
 
-/* Is there something that shadows gfn?  No more. */
-bool kvm_mmu_unprotect_gfn(struct kvm *kvm, gfn_t gfn)
+/**
+ * kvm_mmu_unprotect_gfn - zap what shadows a frame: the guest may write to it
+ * @kvm: the VM
+ * @gfn: the frame, not an alias
+ *
+ * Takes mmu_lock.
+ */
+void kvm_mmu_unprotect_gfn(struct kvm *kvm, gfn_t gfn)
 {
 	struct kvm_mmu_page *sp;
-	bool any = false;
 	LIST_HEAD(dead);
 
 	spin_lock(&kvm->mmu_lock);
 again:
 	for_each_indirect(kvm, sp, gfn) {
 		mmu_zap_page(kvm, sp, &dead);
-		any = true;
 		goto again;
 	}
 	mmu_free_dead(kvm, &dead);
 	spin_unlock(&kvm->mmu_lock);
-	return any;
 }
 
 /*
@@ -290,7 +292,7 @@ struct guest_walk {
 	gpa_t gpte_gpa[5];
 	u64 gpte[5];
 	unsigned int table_access[5];	/* what the entries above the table allow */
-	struct kvm_exception ex;
+	struct kvm_exception *ex;	/* out: what the guest gets if it ends before the leaf */
 };
 
 static u64 rsvd_bits(const struct kvm_mmu *mmu, u64 gpte, int level)
@@ -373,11 +375,11 @@ static void sync_page(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 		pt64_sync_page(vcpu, sp);
 }
 
-int shadow_page_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, gfn_t *gfn)
+int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 {
 	if (vcpu->mmu.root_level == 2)
-		return pt32_page_fault(vcpu, fault, gfn);
-	return pt64_page_fault(vcpu, fault, gfn);
+		return pt32_page_fault(vcpu, fault);
+	return pt64_page_fault(vcpu, fault);
 }
 
 /**
@@ -400,12 +402,10 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kv
 		return gva;
 	if (is_known_mmio(vcpu, gva, access))
 		return gfn_to_gpa(mmu->mmio_gfn) | offset_in_page(gva);
+	w.ex = ex;
 	ok = mmu->root_level == 2 ? pt32_walk(vcpu, &w, gva, access) :
 				    pt64_walk(vcpu, &w, gva, access);
-	if (ok)
-		return gfn_to_gpa(w.gfn) | offset_in_page(gva);
-	*ex = w.ex;
-	return INVALID_GPA;
+	return ok ? gfn_to_gpa(w.gfn) | offset_in_page(gva) : INVALID_GPA;
 }
 
 /**
@@ -419,7 +419,8 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kv
 int kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
-	struct guest_walk w;
+	struct kvm_exception ex;
+	struct guest_walk w = { .ex = &ex };
 	int level, n = 0;
 
 	if (mmu->root_level < 4 || !pt64_walk(vcpu, &w, gva, access))

@@ -98,7 +98,7 @@ static bool PT(walk_tables)(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva
 			break;
 		w->gpte[level - 1] = gpte;
 		if (unlikely(rsvd_bits(mmu, gpte, level))) {
-			make_page_fault(vcpu, &w->ex, gva, access,
+			make_page_fault(vcpu, w->ex, gva, access,
 					PFERR_PRESENT_MASK | PFERR_RSVD_MASK);
 			return false;
 		}
@@ -111,7 +111,7 @@ static bool PT(walk_tables)(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva
 		}
 		table = PT(gpte_gfn)(gpte);
 	}
-	make_page_fault(vcpu, &w->ex, gva, access, 0);
+	make_page_fault(vcpu, w->ex, gva, access, 0);
 	return false;
 }
 
@@ -148,7 +148,7 @@ static bool PT(walk)(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva, u64 a
 		if (!PT(walk_tables)(vcpu, w, gva, access))
 			return false;
 		if (access_denied(vcpu, w->access, access)) {
-			make_page_fault(vcpu, &w->ex, gva, access, PFERR_PRESENT_MASK);
+			make_page_fault(vcpu, w->ex, gva, access, PFERR_PRESENT_MASK);
 			return false;
 		}
 	} while (!PT(set_accessed_dirty)(vcpu, w, access & PFERR_WRITE_MASK));
@@ -298,7 +298,7 @@ static int PT(map)(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct map
 	u64 *table = PT(descend)(vcpu, w, m->addr), *sptep;
 
 	if (!table || PT(gpte_changed)(vcpu, w, w->level))
-		return PF_RESUME;
+		return PF_RETRY;
 	mmu_use_level(m, level);
 	sptep = mmu_descend_direct(vcpu, table, w->level, level, m->addr, w->gfn, m->access);
 	r = mmu_set_leaf(vcpu, sptep, m);
@@ -324,15 +324,13 @@ static unsigned int PT(map_access)(const struct kvm_mmu *mmu, const struct guest
 	return w->dirty ? access : access & ~ACC_W;
 }
 
-/* *gfn: out: of a write that is to be emulated. */
-static int PT(page_fault)(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, gfn_t *gfn)
+static int PT(page_fault)(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 {
 	u64 access = fault->error_code & (PFERR_WRITE_MASK | PFERR_USER_MASK | PFERR_FETCH_MASK);
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	struct kvm *kvm = vcpu->kvm;
 	struct mapping m = { .write = access & PFERR_WRITE_MASK };
 	struct guest_walk w;
-	bool found;
 	int r;
 
 	m.addr = mmu->long_mode ? fault->addr : (u32)fault->addr;
@@ -341,17 +339,16 @@ static int PT(page_fault)(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, 
 		access |= PFERR_IMPLICIT_ACCESS;
 	if (is_known_mmio(vcpu, m.addr, access))
 		return PF_EMULATE;
-	if (!PT(walk)(vcpu, &w, m.addr, access)) {
-		kvm_inject_page_fault(vcpu, &w.ex);
-		return PF_RESUME;
-	}
+	w.ex = &fault->ex;
+	if (!PT(walk)(vcpu, &w, m.addr, access))
+		return PF_EXCEPTION;
 	r = mmu_topup(vcpu);
 	if (r)
 		return r;
-	*gfn = m.gfn = kvm_unalias_gfn(kvm, w.gfn);
+	fault->gfn = m.gfn = kvm_unalias_gfn(kvm, w.gfn);
 	m.access = PT(map_access)(mmu, &w, m.write);
-	r = mmu_find_pfn(vcpu, &m, &found);
-	if (!found) {
+	r = mmu_find_pfn(vcpu, fault, &m);
+	if (r) {
 		if (!m.slot)
 			remember_mmio(vcpu, m.addr, m.gfn, w.access);
 		return r;
@@ -359,6 +356,7 @@ static int PT(page_fault)(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, 
 	/* A supervisor's page would hide it from SMAP. */
 	if (mmu->smap && !(w.access & ACC_W) && m.write && (w.access & ACC_U))
 		return PF_EMULATE;
+	r = PF_RETRY;
 	spin_lock(&kvm->mmu_lock);
 	if (!mmu_stale(vcpu, &m)) {
 		mmu_make_room(kvm);

@@ -244,12 +244,24 @@ struct kvm_events {
 	bool nmi_injected;
 };
 
-/* A fault that mmu.c is to resolve, as the vendors and the emulator give it. */
+/* An exception found by a walk or an access; mirrors the emulator's. */
+struct kvm_exception {
+	u8 vector;
+	bool error_code_valid;
+	u32 error_code;
+	u64 address;		/* #PF: the gva */
+};
+
+/* A page fault, as a vendor decoded it, and what the MMU says of it (enum kvm_pf). */
 struct kvm_fault {
 	gpa_t addr;		/* gpa under nested paging, gva under shadow paging */
 	u64 error_code;		/* PFERR_* */
 	const u8 *insn;		/* decode assist: the instruction's bytes, or NULL */
 	int insn_len;
+	bool nowait;		/* PF_WAIT rather than wait for the host's page */
+	gfn_t gfn;		/* out: of addr, not an alias */
+	hva_t hva;		/* out: where the VMM has it */
+	struct kvm_exception ex;	/* out */
 };
 
 /* A port access, as the vendors decode it. */
@@ -264,14 +276,6 @@ struct msr_data {
 	bool host_initiated;	/* KVM_SET_MSRS, not WRMSR */
 	u32 index;
 	u64 data;
-};
-
-/* An exception found by a walk or an access; mirrors the emulator's. */
-struct kvm_exception {
-	u8 vector;
-	bool error_code_valid;
-	u32 error_code;
-	u64 address;		/* #PF: the gva */
 };
 
 /*
@@ -307,10 +311,6 @@ struct kvm_mmu {
 	gfn_t mmio_gfn;
 	u64 mmio_generation;		/* of the slots; 0: none */
 	u8 mmio_access;			/* ACC_* */
-	/* The same failed write again, without progress between. */
-	gpa_t failed_gpa;
-	unsigned long failed_rip;
-	u64 failed_exits;
 };
 
 /*
@@ -370,6 +370,12 @@ struct kvm_vcpu {
 	u64 hflags;
 
 	struct kvm_mmu mmu;
+	/* The last write to a shadowed page table that the guest was left to do (handlers.c). */
+	struct {
+		gfn_t gfn;
+		unsigned long rip;
+		u64 exits;		/* if it comes back before so many exits: no progress */
+	} unprotected;
 	int last_slot;			/* index of the last slot found, a hint */
 	int srcu_idx;
 

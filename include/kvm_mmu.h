@@ -21,9 +21,22 @@ void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu);
 int  kvm_mmu_load(struct kvm_vcpu *vcpu);
 void kvm_mmu_unload(struct kvm_vcpu *vcpu);
 void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu);
-/* A fault taken by the guest: 1, 0 or -errno as exit handlers. */
+
+/* What kvm_mmu_page_fault() answers, besides -errno. */
+enum kvm_pf {
+	PF_RETRY = 1,		/* overtaken: if it is not over the guest faults again */
+	PF_FIXED,		/* the guest may go on */
+	PF_EMULATE,		/* MMIO, or what no mapping can allow */
+	PF_WRITE_TRACKED,	/* the guest writes to a page table that is shadowed: gfn */
+	PF_EXCEPTION,		/* the guest's own tables forbid it: ex */
+	PF_WAIT,		/* the host would have to wait for the page: gfn, hva */
+	PF_INTR,		/* a signal came first */
+	PF_HWPOISON,		/* the host has lost the page: hva */
+};
+
 int  kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
-int  kvm_mmu_mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa);
+void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa);
+void kvm_mmu_unprotect_gfn(struct kvm *kvm, gfn_t gfn);
 struct kvm_walk_trace {
 	gpa_t gpa;
 	gpa_t gpte_gpa[5];
