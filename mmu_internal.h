@@ -96,6 +96,18 @@ static inline struct hlist_head *hash_bucket(struct kvm *kvm, gfn_t gfn)
 	hlist_for_each_entry(sp, hash_bucket(kvm, frame), hash_link) \
 		if ((sp)->gfn != (frame) || (sp)->role.direct) {} else
 
+/* Does a frame hold a guest table that has a shadow? */
+static inline bool gfn_shadowed(struct kvm *kvm, gfn_t gfn)
+{
+	struct kvm_mmu_page *sp;
+
+	if (!kvm->n_indirect)
+		return false;
+	for_each_indirect(kvm, sp, gfn)
+		return true;
+	return false;
+}
+
 static inline struct kvm_mmu_page *root_sp(hpa_t hpa)
 {
 	return table_to_sp(__va(hpa));
@@ -192,7 +204,6 @@ void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn
  * ---- mmu_shadow.c ----
  */
 
-bool gfn_shadowed(struct kvm *kvm, gfn_t gfn);
 void shadow_mark_unsync(struct kvm_mmu_page *sp);
 void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta);
 void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp);

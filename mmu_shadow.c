@@ -14,33 +14,73 @@
 /* So many writes to a table without a use of it between: it is a table no more. */
 #define FLOOD			4
 
-bool gfn_shadowed(struct kvm *kvm, gfn_t gfn)
-{
-	struct kvm_mmu_page *sp;
+/*
+ * ---- the guest's entries ----
+ */
 
-	if (!kvm->n_indirect)
+static u64 rsvd_bits(const struct kvm_mmu *mmu, u64 gpte, int level)
+{
+	bool ps = level > PG_LEVEL_4K && (gpte & SPTE_PS) &&
+		  (mmu->root_level > 2 || mmu->pse);
+
+	return gpte & mmu->guest_rsvd_mask[ps][level - 1];
+}
+
+static gfn_t gpte_gfn(u64 gpte)
+{
+	return (gpte & SPTE_ADDR_MASK) >> PAGE_SHIFT;
+}
+
+static unsigned int gpte_access(const struct kvm_mmu *mmu, u64 gpte)
+{
+	unsigned int access = 0;
+
+	if (gpte & SPTE_W)
+		access |= ACC_W;
+	if (gpte & SPTE_U)
+		access |= ACC_U;
+	if (!mmu->nx || !(gpte & SPTE_NX))
+		access |= ACC_X;
+	return access;
+}
+
+static unsigned int leaf_access(const struct kvm_mmu *mmu, const struct kvm_mmu_page *sp,
+				u64 gpte)
+{
+	unsigned int access = sp->role.access & gpte_access(mmu, gpte);
+
+	/* The first write faults, so that the guest's dirty bit gets set. */
+	return gpte & SPTE_D ? access : access & ~ACC_W;
+}
+
+/* May a last-level entry be used as it is? */
+static bool gpte_usable(const struct kvm_mmu *mmu, u64 gpte)
+{
+	return (gpte & SPTE_P) && (gpte & SPTE_A) && !rsvd_bits(mmu, gpte, PG_LEVEL_4K);
+}
+
+/*
+ * n entries of sp's table, of the last level, from spte i on, without sleeping;
+ * mmu_lock held.
+ */
+static bool read_gptes(struct kvm_vcpu *vcpu, const struct kvm_mmu_page *sp, unsigned int i,
+		       unsigned int n, u64 *gptes)
+{
+	bool short_gptes = sp->role.gpte32;
+	unsigned int size = short_gptes ? sizeof(u32) : sizeof(u64);
+	unsigned int first = short_gptes ? sp->role.quadrant * SPTES_PER_PAGE : 0;
+
+	if (kvm_read_guest_atomic(vcpu, gfn_to_gpa(sp->gfn) + (first + i) * size, gptes, n * size))
 		return false;
-	for_each_indirect(kvm, sp, gfn)
-		return true;
-	return false;
+	/* Spread the short ones, from the last on, in place. */
+	while (short_gptes && n--)
+		gptes[n] = ((u32 *)gptes)[n];
+	return true;
 }
 
-/* All tables on the way from any root to sp have its bit set. */
-void shadow_mark_unsync(struct kvm_mmu_page *sp)
-{
-	struct rmap_iter it;
-	u64 *sptep;
-
-	for_each_rmap(&sp->parents, &it, sptep) {
-		struct kvm_mmu_page *p = sptep_to_sp(sptep);
-
-		/* Set already: then it is set all the way up. */
-		if (__test_and_set_bit(spte_index(sptep), p->unsync_children))
-			continue;
-		if (!p->unsync_nr++)
-			shadow_mark_unsync(p);
-	}
-}
+/*
+ * ---- write tracking ----
+ */
 
 /* Guest tables are never under a large page, which could be written unseen. */
 void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
@@ -55,52 +95,6 @@ void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
 		slot->arch.disallow_lpage[level - 2][level_index(slot, sp->gfn, level)] += delta;
 	if (delta > 0)
 		rmap_write_protect(kvm, slot, sp->gfn, false);
-}
-
-static void sync_page(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp);
-
-/* The guest's frame was writable for its last-level shadows: bring them up to date. */
-static void sync_gfn(struct kvm_vcpu *vcpu, gfn_t gfn)
-{
-	struct kvm_mmu_page *sp;
-
-	for_each_indirect(vcpu->kvm, sp, gfn) {
-		if (sp->unsync) {
-			sync_page(vcpu, sp);
-			sp->unsync = false;
-		}
-	}
-}
-
-/* From now on writes to the guest's table are seen. */
-void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
-{
-	struct kvm *kvm = vcpu->kvm;
-
-	kvm->n_indirect++;
-	/*
-	 * kvm_mmu_track_write() writes, then looks at n_indirect; we count, then
-	 * read the guest's table.  One of us sees the other.
-	 */
-	smp_mb();
-	shadow_account(kvm, sp, 1);
-	kvm_mmu_flush(kvm, false);
-	sync_gfn(vcpu, sp->gfn);
-}
-
-/*
- * Before a page is linked again: while it was out of the tables the guest's
- * flushes did not reach it, nor what is below it.  Unsync pages become what the
- * guest has now; they may stay writable.
- */
-static void sync_subtree(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
-{
-	unsigned int i;
-
-	if (sp->unsync)
-		sync_page(vcpu, sp);
-	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE)
-		sync_subtree(vcpu, spte_to_child(sp->spt[i]));
 }
 
 /** kvm_mmu_zap_shadows - the shadows of guest page tables in these frames */
@@ -145,330 +139,6 @@ again:
 	mmu_free_dead(kvm, &dead);
 	spin_unlock(&kvm->mmu_lock);
 }
-
-/*
- * ---- out of sync ----
- *
- * The guest may write a last-level table that is shadowed, unseen, until it
- * flushes its TLB: as on a processor, whose TLB would not notice either.
- */
-
-/*
- * May gfn be writable though it is shadowed?  If it is unsync already, or is
- * just written and all its shadows are of the last level.
- */
-bool shadow_make_unsync(struct kvm *kvm, gfn_t gfn, bool write)
-{
-	struct kvm_mmu_page *sp;
-
-	for_each_indirect(kvm, sp, gfn) {
-		if (sp->unsync)
-			continue;
-		if (!write || sp->role.level != PG_LEVEL_4K)
-			return false;
-	}
-	for_each_indirect(kvm, sp, gfn) {
-		if (sp->unsync)
-			continue;
-		sp->unsync = true;
-		kvm->stat.mmu_unsync++;
-		shadow_mark_unsync(sp);
-	}
-	return true;
-}
-
-#define SYNC_BATCH	16
-
-/* Collect unsync pages below sp; bits that lead to none are cleared. */
-static int gather_unsync(struct kvm_mmu_page *sp, struct kvm_mmu_page **batch, int n)
-{
-	unsigned int i;
-
-	if (sp->unsync)
-		batch[n++] = sp;
-	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE) {
-		struct kvm_mmu_page *child;
-
-		if (n == SYNC_BATCH)
-			break;
-		child = spte_to_child(sp->spt[i]);
-		if (child->unsync || child->unsync_nr)
-			n = gather_unsync(child, batch, n);
-		if (!child->unsync && !child->unsync_nr)
-			unset_unsync_child(sp, i);
-	}
-	return n;
-}
-
-/* All below a root; writes to what was unsync fault again afterwards. */
-static void sync_below(struct kvm_vcpu *vcpu, struct kvm_mmu_page *root)
-{
-	struct kvm_mmu_page *batch[SYNC_BATCH];
-	struct kvm *kvm = vcpu->kvm;
-	int i, n;
-
-	while ((n = gather_unsync(root, batch, 0))) {
-		for (i = 0; i < n; i++) {
-			struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, batch[i]->gfn);
-
-			if (slot)
-				rmap_write_protect(kvm, slot, batch[i]->gfn, false);
-		}
-		/* Before the tables are read: nobody writes them any more. */
-		kvm_mmu_flush(kvm, false);
-		for (i = 0; i < n; i++)
-			sync_gfn(vcpu, batch[i]->gfn);
-		/* The root is held by this vcpu: it stays. */
-		cond_resched_lock(&kvm->mmu_lock);
-	}
-}
-
-void shadow_sync_roots(struct kvm_vcpu *vcpu)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	int i;
-
-	if (!three_level(mmu)) {
-		sync_below(vcpu, root_sp(mmu->root_hpa));
-		return;
-	}
-	for (i = 0; i < KVM_MMU_ROOTS; i++) {
-		if (mmu->pae_sub_root[i] != INVALID_PAGE)
-			sync_below(vcpu, root_sp(mmu->pae_sub_root[i]));
-	}
-}
-
-/** kvm_mmu_sync_roots - what the guest wrote to its tables unseen counts from now on */
-void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
-{
-	if (vcpu->mmu.direct || vcpu->mmu.root_hpa == INVALID_PAGE)
-		return;
-	spin_lock(&vcpu->kvm->mmu_lock);
-	shadow_sync_roots(vcpu);
-	spin_unlock(&vcpu->kvm->mmu_lock);
-}
-
-/*
- * ---- the guest's paging ----
- */
-
-/*
- * May an access be made through a mapping of these rights?  APM 2 "Page
- * Protection"; SDM 3A "Determination of Access Rights".
- */
-static bool access_denied(struct kvm_vcpu *vcpu, unsigned int acc, u64 pferr)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	bool user = pferr & PFERR_USER_MASK;
-
-	if (user && !(acc & ACC_U))
-		return true;
-	if (pferr & PFERR_FETCH_MASK)
-		return !(acc & ACC_X) || (!user && mmu->smep && (acc & ACC_U));
-	if (!user && mmu->smap && (acc & ACC_U) &&
-	    ((pferr & PFERR_IMPLICIT_ACCESS) || !(kvm_ops.get_rflags(vcpu) & X86_EFLAGS_AC)))
-		return true;
-	return (pferr & PFERR_WRITE_MASK) && !(acc & ACC_W) && (user || mmu->wp);
-}
-
-static void make_page_fault(struct kvm_vcpu *vcpu, struct kvm_exception *ex, u64 gva, u64 access,
-			    u32 why)
-{
-	ex->vector = X86_TRAP_PF;
-	ex->error_code_valid = true;
-	ex->error_code = why | (access & (PFERR_WRITE_MASK | PFERR_USER_MASK));
-	if ((access & PFERR_FETCH_MASK) && (vcpu->mmu.nx || vcpu->mmu.smep))
-		ex->error_code |= PFERR_FETCH_MASK;
-	ex->address = gva;
-}
-
-/* A walk through the guest's tables.  Arrays are by level - 1. */
-struct guest_walk {
-	int level;			/* of the leaf */
-	unsigned int access;		/* of the leaf, with all above */
-	bool dirty;			/* it may be mapped writable */
-	gfn_t gfn;			/* the 4k frame of the address; may be an alias */
-	gfn_t table_gfn[5];		/* likewise */
-	gpa_t gpte_gpa[5];
-	u64 gpte[5];
-	unsigned int table_access[5];	/* what the entries above the table allow */
-	struct kvm_exception *ex;	/* out: what the guest gets if it ends before the leaf */
-};
-
-static u64 rsvd_bits(const struct kvm_mmu *mmu, u64 gpte, int level)
-{
-	bool ps = level > PG_LEVEL_4K && (gpte & SPTE_PS) &&
-		  (mmu->root_level > 2 || mmu->pse);
-
-	return gpte & mmu->guest_rsvd_mask[ps][level - 1];
-}
-
-/* Under nested paging the processor loads CR3 unseen, so look where it looks. */
-static u64 read_pdpte(struct kvm_vcpu *vcpu, int i)
-{
-	u64 pdpte;
-
-	if (!kvm_ops.nested_paging || kvm_ops.nested_pdptrs)
-		return kvm_read_pdptrs(vcpu)[i];
-	if (kvm_read_gpte(vcpu, (u32)kvm_read_cr3(vcpu) + i * sizeof(pdpte) -
-			  (kvm_read_cr3(vcpu) & 0x1f), sizeof(pdpte), &pdpte))
-		return 0;
-	return pdpte;
-}
-
-static bool is_known_mmio(struct kvm_vcpu *vcpu, u64 gva, u64 access)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-
-	return mmu->mmio_gva == (gva & PAGE_MASK) &&
-	       mmu->mmio_generation == kvm_slots_generation(vcpu->kvm) &&
-	       !access_denied(vcpu, mmu->mmio_access, access);
-}
-
-static void remember_mmio(struct kvm_vcpu *vcpu, u64 gva, gfn_t gfn, unsigned int access)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-
-	mmu->mmio_gva = gva & PAGE_MASK;
-	mmu->mmio_gfn = gfn;
-	mmu->mmio_access = access;
-	mmu->mmio_generation = kvm_slots_generation(vcpu->kvm);
-}
-
-/* The mode alone, as in mmu.role_word. */
-static u32 role_mode(union mmu_role role)
-{
-	role.level = 0;
-	role.access = 0;
-	role.quadrant = 0;
-	return role.word;
-}
-
-/* Map gfn at entry i of a last-level page, if the host has it ready.  No invalidation runs. */
-static void prefetch_leaf(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
-			  gfn_t gfn, unsigned int access)
-{
-	struct mapping m = { .gfn = kvm_unalias_gfn(vcpu->kvm, gfn), .access = access };
-
-	m.slot = kvm_vcpu_gfn_to_slot(vcpu, m.gfn);
-	if (!m.slot || vcpu->mmu.desc_cache.nobjs < 2 ||
-	    !kvm_slot_gfn_to_pfn_atomic(vcpu->kvm, m.slot, m.gfn, false, &m.pfn,
-					&m.host_writable, &m.host_level))
-		return;
-	mmu_set_leaf(vcpu, &sp->spt[i], &m);
-}
-
-#define PT_BITS 64
-#include "paging_tmpl.h"
-#undef PT_BITS
-
-#define PT_BITS 32
-#include "paging_tmpl.h"
-#undef PT_BITS
-
-/* An entry of a guest table that is unsync, while pages are shadowed in its mode. */
-static void sync_page(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
-{
-	if (sp->role.gpte32)
-		pt32_sync_page(vcpu, sp);
-	else
-		pt64_sync_page(vcpu, sp);
-}
-
-int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
-{
-	if (vcpu->mmu.root_level == 2)
-		return pt32_page_fault(vcpu, fault);
-	return pt64_page_fault(vcpu, fault);
-}
-
-/**
- * kvm_mmu_gva_to_gpa - the guest's translation of an address
- * @vcpu: the vcpu, in its VMM's context
- * @gva: the address, canonical
- * @access: PFERR_WRITE, USER, FETCH, IMPLICIT_ACCESS
- * @ex: the page fault that the guest would get
- * Returns INVALID_GPA with @ex filled in, or the gpa.  Sets accessed and dirty bits.
- */
-gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	struct guest_walk w;
-	bool ok;
-
-	if (!mmu->long_mode)
-		gva = (u32)gva;
-	if (!mmu->root_level)
-		return gva;
-	if (is_known_mmio(vcpu, gva, access))
-		return gfn_to_gpa(mmu->mmio_gfn) | offset_in_page(gva);
-	w.ex = ex;
-	ok = mmu->root_level == 2 ? pt32_walk(vcpu, &w, gva, access) :
-				    pt64_walk(vcpu, &w, gva, access);
-	return ok ? gfn_to_gpa(w.gfn) | offset_in_page(gva) : INVALID_GPA;
-}
-
-/**
- * kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate
- * @vcpu: the vcpu, in its VMM's context
- * @gva: an address that it has just used, and for what:
- * @access: as for kvm_mmu_gva_to_gpa()
- * @trace: the entries, from the leaf up, where and what they are, and the gpa
- * Returns how many, 0 if there is no translation or other paging.
- */
-int kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	struct kvm_exception ex;
-	struct guest_walk w = { .ex = &ex };
-	int level, n = 0;
-
-	if (mmu->root_level < 4 || !pt64_walk(vcpu, &w, gva, access))
-		return 0;
-	trace->gpa = gfn_to_gpa(w.gfn) | offset_in_page(gva);
-	for (level = w.level; level <= mmu->root_level; level++, n++) {
-		trace->gpte_gpa[n] = w.gpte_gpa[level - 1];
-		trace->gpte[n] = w.gpte[level - 1];
-	}
-	return n;
-}
-
-/**
- * kvm_mmu_invlpg - the guest flushes one address
- * @vcpu: the vcpu, loaded
- * @gva: the address
- */
-void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	struct kvm *kvm = vcpu->kvm;
-
-	vcpu->stat.invlpg++;
-	if (kvm_ops.nested_paging) {
-		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
-		return;
-	}
-	if (!mmu->long_mode)
-		gva = (u32)gva;
-	forget_mmio(vcpu);
-	if (!mmu->direct && mmu->root_hpa != INVALID_PAGE && !is_noncanonical(gva, 48) &&
-	    !mmu_topup(vcpu)) {
-		spin_lock(&kvm->mmu_lock);
-		if (!root_lost(vcpu, gva)) {
-			if (mmu->root_level == 2)
-				pt32_invlpg(vcpu, gva);
-			else
-				pt64_invlpg(vcpu, gva);
-		}
-		spin_unlock(&kvm->mmu_lock);
-	}
-	kvm_ops.tlb_flush_gva(vcpu, gva);
-}
-EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
-
-/*
- * ---- writes to guest page tables ----
- */
 
 /* The entries of the guest's table that a write touches: none, if it is no table's write. */
 static bool written_gptes(const struct kvm_mmu_page *sp, gpa_t gpa, int bytes, unsigned int *first,
@@ -548,6 +218,495 @@ again:
 	}
 	mmu_free_dead(kvm, &dead);
 	spin_unlock(&kvm->mmu_lock);
+}
+
+/*
+ * ---- prefetch ----
+ */
+
+/* Map gfn at entry i of a last-level page, if the host has it ready.  No invalidation runs. */
+static void prefetch_leaf(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
+			  gfn_t gfn, unsigned int access)
+{
+	struct mapping m = { .gfn = kvm_unalias_gfn(vcpu->kvm, gfn), .access = access };
+
+	m.slot = kvm_vcpu_gfn_to_slot(vcpu, m.gfn);
+	if (!m.slot || vcpu->mmu.desc_cache.nobjs < 2 ||
+	    !kvm_slot_gfn_to_pfn_atomic(vcpu->kvm, m.slot, m.gfn, false, &m.pfn,
+					&m.host_writable, &m.host_level))
+		return;
+	mmu_set_leaf(vcpu, &sp->spt[i], &m);
+}
+
+/* Map what a guest's entry says at entry i of its shadow, of the last level. */
+static void prefetch_gpte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i, u64 gpte)
+{
+	if (gpte_usable(&vcpu->mmu, gpte))
+		prefetch_leaf(vcpu, sp, i, gpte_gfn(gpte), leaf_access(&vcpu->mmu, sp, gpte));
+}
+
+/* The neighbours of a leaf just mapped: the guest is likely to want them next. */
+static void prefetch_around(struct kvm_vcpu *vcpu, u64 *sptep)
+{
+	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
+	unsigned int i = spte_index(sptep) & ~(PREFETCH - 1), end = i + PREFETCH, first = i;
+	u64 gptes[PREFETCH];
+
+	if (sp->role.level != PG_LEVEL_4K || vcpu->kvm->notifier_count)
+		return;
+	if (!sp->role.direct && !read_gptes(vcpu, sp, first, PREFETCH, gptes))
+		return;
+	for (; i < end; i++) {
+		if (spte_present(sp->spt[i]))
+			continue;
+		if (sp->role.direct)
+			prefetch_leaf(vcpu, sp, i, sp->gfn + i, sp->role.access);
+		else
+			prefetch_gpte(vcpu, sp, i, gptes[i - first]);
+	}
+}
+
+/*
+ * ---- out of sync ----
+ *
+ * The guest may write a last-level table that is shadowed, unseen, until it
+ * flushes its TLB: as on a processor, whose TLB would not notice either.
+ */
+
+/* All tables on the way from any root to sp have its bit set. */
+void shadow_mark_unsync(struct kvm_mmu_page *sp)
+{
+	struct rmap_iter it;
+	u64 *sptep;
+
+	for_each_rmap(&sp->parents, &it, sptep) {
+		struct kvm_mmu_page *p = sptep_to_sp(sptep);
+
+		/* Set already: then it is set all the way up. */
+		if (__test_and_set_bit(spte_index(sptep), p->unsync_children))
+			continue;
+		if (!p->unsync_nr++)
+			shadow_mark_unsync(p);
+	}
+}
+
+/*
+ * May gfn be writable though it is shadowed?  If it is unsync already, or is
+ * just written and all its shadows are of the last level.
+ */
+bool shadow_make_unsync(struct kvm *kvm, gfn_t gfn, bool write)
+{
+	struct kvm_mmu_page *sp;
+
+	for_each_indirect(kvm, sp, gfn) {
+		if (sp->unsync)
+			continue;
+		if (!write || sp->role.level != PG_LEVEL_4K)
+			return false;
+	}
+	for_each_indirect(kvm, sp, gfn) {
+		if (sp->unsync)
+			continue;
+		sp->unsync = true;
+		kvm->stat.mmu_unsync++;
+		shadow_mark_unsync(sp);
+	}
+	return true;
+}
+
+/* The mode alone, as in mmu.role_word. */
+static u32 role_mode(union mmu_role role)
+{
+	role.level = 0;
+	role.access = 0;
+	role.quadrant = 0;
+	return role.word;
+}
+
+static void sync_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i, u64 gpte)
+{
+	u64 old = sp->spt[i], new;
+	unsigned int access;
+
+	if (!gpte_usable(&vcpu->mmu, gpte) ||
+	    kvm_unalias_gfn(vcpu->kvm, gpte_gfn(gpte)) != sp->gfns[i]) {
+		mmu_drop_leaf(vcpu->kvm, &sp->spt[i]);
+		return;
+	}
+	access = leaf_access(&vcpu->mmu, sp, gpte);
+	new = old & ~(SPTE_W | SPTE_MMU_WRITABLE | SPTE_U | SPTE_NX);
+	new |= access_bits(access);
+	/* What was not writable becomes so by a fault, which looks at everything. */
+	if (access & ACC_W)
+		new |= old & (SPTE_W | SPTE_MMU_WRITABLE);
+	if (new == old)
+		return;
+	if (spte_reduced(old, new))
+		vcpu->kvm->tlbs_dirty = true;
+	spte_write(&sp->spt[i], new);
+}
+
+#define SYNC_CHUNK	32
+
+/* Sptes [i, i + SYNC_CHUNK) of sp.  Those of another mode than the present one go. */
+static void sync_chunk(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
+		       bool same_mode)
+{
+	unsigned int first = i, end = i + SYNC_CHUNK;
+	u64 gptes[SYNC_CHUNK];
+
+	while (i < end && !spte_present(sp->spt[i]))
+		i++;
+	if (i == end)
+		return;
+	same_mode = same_mode && read_gptes(vcpu, sp, first, SYNC_CHUNK, gptes);
+	for (; i < end; i++) {
+		if (!spte_present(sp->spt[i]))
+			continue;
+		if (same_mode)
+			sync_spte(vcpu, sp, i, gptes[i - first]);
+		else
+			mmu_drop_leaf(vcpu->kvm, &sp->spt[i]);
+	}
+}
+
+/* Make the sptes of a last-level table what the guest has there now, or nothing. */
+static void sync_page(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+{
+	bool same_mode = role_mode(sp->role) == vcpu->mmu.role_word;
+	unsigned int i;
+
+	for (i = 0; i < SPTES_PER_PAGE; i += SYNC_CHUNK)
+		sync_chunk(vcpu, sp, i, same_mode);
+}
+
+/* The guest's frame was writable for its last-level shadows: bring them up to date. */
+static void sync_gfn(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	struct kvm_mmu_page *sp;
+
+	for_each_indirect(vcpu->kvm, sp, gfn) {
+		if (sp->unsync) {
+			sync_page(vcpu, sp);
+			sp->unsync = false;
+		}
+	}
+}
+
+/* From now on writes to the guest's table are seen. */
+void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+{
+	struct kvm *kvm = vcpu->kvm;
+
+	kvm->n_indirect++;
+	/*
+	 * kvm_mmu_track_write() writes, then looks at n_indirect; we count, then
+	 * read the guest's table.  One of us sees the other.
+	 */
+	smp_mb();
+	shadow_account(kvm, sp, 1);
+	kvm_mmu_flush(kvm, false);
+	sync_gfn(vcpu, sp->gfn);
+}
+
+/*
+ * Before a page is linked again: while it was out of the tables the guest's
+ * flushes did not reach it, nor what is below it.  Unsync pages become what the
+ * guest has now; they may stay writable.
+ */
+static void sync_subtree(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+{
+	unsigned int i;
+
+	if (sp->unsync)
+		sync_page(vcpu, sp);
+	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE)
+		sync_subtree(vcpu, spte_to_child(sp->spt[i]));
+}
+
+#define SYNC_BATCH	16
+
+/* Collect unsync pages below sp; bits that lead to none are cleared. */
+static int gather_unsync(struct kvm_mmu_page *sp, struct kvm_mmu_page **batch, int n)
+{
+	unsigned int i;
+
+	if (sp->unsync)
+		batch[n++] = sp;
+	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE) {
+		struct kvm_mmu_page *child;
+
+		if (n == SYNC_BATCH)
+			break;
+		child = spte_to_child(sp->spt[i]);
+		if (child->unsync || child->unsync_nr)
+			n = gather_unsync(child, batch, n);
+		if (!child->unsync && !child->unsync_nr)
+			unset_unsync_child(sp, i);
+	}
+	return n;
+}
+
+/* All below a root; writes to what was unsync fault again afterwards. */
+static void sync_below(struct kvm_vcpu *vcpu, struct kvm_mmu_page *root)
+{
+	struct kvm_mmu_page *batch[SYNC_BATCH];
+	struct kvm *kvm = vcpu->kvm;
+	int i, n;
+
+	while ((n = gather_unsync(root, batch, 0))) {
+		for (i = 0; i < n; i++) {
+			struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, batch[i]->gfn);
+
+			if (slot)
+				rmap_write_protect(kvm, slot, batch[i]->gfn, false);
+		}
+		/* Before the tables are read: nobody writes them any more. */
+		kvm_mmu_flush(kvm, false);
+		for (i = 0; i < n; i++)
+			sync_gfn(vcpu, batch[i]->gfn);
+		/* The root is held by this vcpu: it stays. */
+		cond_resched_lock(&kvm->mmu_lock);
+	}
+}
+
+void shadow_sync_roots(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	int i;
+
+	if (!three_level(mmu)) {
+		sync_below(vcpu, root_sp(mmu->root_hpa));
+		return;
+	}
+	for (i = 0; i < KVM_MMU_ROOTS; i++) {
+		if (mmu->pae_sub_root[i] != INVALID_PAGE)
+			sync_below(vcpu, root_sp(mmu->pae_sub_root[i]));
+	}
+}
+
+/** kvm_mmu_sync_roots - what the guest wrote to its tables unseen counts from now on */
+void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->mmu.direct || vcpu->mmu.root_hpa == INVALID_PAGE)
+		return;
+	spin_lock(&vcpu->kvm->mmu_lock);
+	shadow_sync_roots(vcpu);
+	spin_unlock(&vcpu->kvm->mmu_lock);
+}
+
+/* Entry of gva in an unsync table: what the guest has there now is mapped at once. */
+static void sync_gva(struct kvm_vcpu *vcpu, u64 gva)
+{
+	struct kvm_mmu_page *sp;
+	unsigned int i;
+	u64 *sptep;
+	int level;
+	u64 gpte;
+
+	sptep = mmu_find_leaf(vcpu, gva, &level);
+	sp = sptep_to_sp(sptep);
+	if (level != PG_LEVEL_4K || !sp->unsync)
+		return;
+	i = spte_index(sptep);
+	if (!read_gptes(vcpu, sp, i, 1, &gpte)) {
+		mmu_drop_spte(vcpu->kvm, sp, sptep, NULL);
+		return;
+	}
+	if (spte_present(*sptep))
+		sync_spte(vcpu, sp, i, gpte);
+	if (!spte_present(*sptep) && !vcpu->kvm->notifier_count)
+		prefetch_gpte(vcpu, sp, i, gpte);
+}
+
+/**
+ * kvm_mmu_invlpg - the guest flushes one address
+ * @vcpu: the vcpu, loaded
+ * @gva: the address
+ */
+void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct kvm *kvm = vcpu->kvm;
+
+	vcpu->stat.invlpg++;
+	if (kvm_ops.nested_paging) {
+		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
+		return;
+	}
+	if (!mmu->long_mode)
+		gva = (u32)gva;
+	forget_mmio(vcpu);
+	if (!mmu->direct && !is_noncanonical(gva, 48) && !mmu_topup(vcpu)) {
+		spin_lock(&kvm->mmu_lock);
+		if (!root_lost(vcpu, gva))
+			sync_gva(vcpu, gva);
+		spin_unlock(&kvm->mmu_lock);
+	}
+	kvm_ops.tlb_flush_gva(vcpu, gva);
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
+
+/*
+ * ---- the guest's walk ----
+ */
+
+/*
+ * May an access be made through a mapping of these rights?  APM 2 "Page
+ * Protection"; SDM 3A "Determination of Access Rights".
+ */
+static bool access_denied(struct kvm_vcpu *vcpu, unsigned int acc, u64 pferr)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	bool user = pferr & PFERR_USER_MASK;
+
+	if (user && !(acc & ACC_U))
+		return true;
+	if (pferr & PFERR_FETCH_MASK)
+		return !(acc & ACC_X) || (!user && mmu->smep && (acc & ACC_U));
+	if (!user && mmu->smap && (acc & ACC_U) &&
+	    ((pferr & PFERR_IMPLICIT_ACCESS) || !(kvm_ops.get_rflags(vcpu) & X86_EFLAGS_AC)))
+		return true;
+	return (pferr & PFERR_WRITE_MASK) && !(acc & ACC_W) && (user || mmu->wp);
+}
+
+static void make_page_fault(struct kvm_vcpu *vcpu, struct kvm_exception *ex, u64 gva, u64 access,
+			    u32 why)
+{
+	ex->vector = X86_TRAP_PF;
+	ex->error_code_valid = true;
+	ex->error_code = why | (access & (PFERR_WRITE_MASK | PFERR_USER_MASK));
+	if ((access & PFERR_FETCH_MASK) && (vcpu->mmu.nx || vcpu->mmu.smep))
+		ex->error_code |= PFERR_FETCH_MASK;
+	ex->address = gva;
+}
+
+/* A walk through the guest's tables.  Arrays are by level - 1. */
+struct guest_walk {
+	int level;			/* of the leaf */
+	unsigned int access;		/* of the leaf, with all above */
+	bool dirty;			/* it may be mapped writable */
+	gfn_t gfn;			/* the 4k frame of the address; may be an alias */
+	gfn_t table_gfn[5];		/* likewise */
+	gpa_t gpte_gpa[5];
+	u64 gpte[5];
+	unsigned int table_access[5];	/* what the entries above the table allow */
+	struct kvm_exception *ex;	/* out: what the guest gets if it ends before the leaf */
+};
+
+/* Under nested paging the processor loads CR3 unseen, so look where it looks. */
+static u64 read_pdpte(struct kvm_vcpu *vcpu, int i)
+{
+	u64 pdpte;
+
+	if (!kvm_ops.nested_paging || kvm_ops.nested_pdptrs)
+		return kvm_read_pdptrs(vcpu)[i];
+	if (kvm_read_gpte(vcpu, (u32)kvm_read_cr3(vcpu) + i * sizeof(pdpte) -
+			  (kvm_read_cr3(vcpu) & 0x1f), sizeof(pdpte), &pdpte))
+		return 0;
+	return pdpte;
+}
+
+static bool is_known_mmio(struct kvm_vcpu *vcpu, u64 gva, u64 access)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+
+	return mmu->mmio_gva == (gva & PAGE_MASK) &&
+	       mmu->mmio_generation == kvm_slots_generation(vcpu->kvm) &&
+	       !access_denied(vcpu, mmu->mmio_access, access);
+}
+
+static void remember_mmio(struct kvm_vcpu *vcpu, u64 gva, gfn_t gfn, unsigned int access)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+
+	mmu->mmio_gva = gva & PAGE_MASK;
+	mmu->mmio_gfn = gfn;
+	mmu->mmio_access = access;
+	mmu->mmio_generation = kvm_slots_generation(vcpu->kvm);
+}
+
+/*
+ * What the mapping may allow.  With CR0.WP clear a supervisor's write to a
+ * read-only page is mapped for supervisors alone: a user's access faults then
+ * and maps it the other way round.  As a supervisor's page it must not become
+ * executable by SMEP's lights.
+ */
+static unsigned int map_access(const struct kvm_mmu *mmu, const struct guest_walk *w, bool write)
+{
+	unsigned int access = w->access;
+
+	if (write && !(access & ACC_W)) {
+		access = (access | ACC_W) & ~ACC_U;
+		return mmu->smep && (w->access & ACC_U) ? access & ~ACC_X : access;
+	}
+	return w->dirty ? access : access & ~ACC_W;
+}
+
+#define PT_BITS 64
+#include "paging_tmpl.h"
+#undef PT_BITS
+
+#define PT_BITS 32
+#include "paging_tmpl.h"
+#undef PT_BITS
+
+int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
+{
+	if (vcpu->mmu.root_level == 2)
+		return pt32_page_fault(vcpu, fault);
+	return pt64_page_fault(vcpu, fault);
+}
+
+/**
+ * kvm_mmu_gva_to_gpa - the guest's translation of an address
+ * @vcpu: the vcpu, in its VMM's context
+ * @gva: the address, canonical
+ * @access: PFERR_WRITE, USER, FETCH, IMPLICIT_ACCESS
+ * @ex: the page fault that the guest would get
+ * Returns INVALID_GPA with @ex filled in, or the gpa.  Sets accessed and dirty bits.
+ */
+gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct guest_walk w;
+	bool ok;
+
+	if (!mmu->long_mode)
+		gva = (u32)gva;
+	if (!mmu->root_level)
+		return gva;
+	if (is_known_mmio(vcpu, gva, access))
+		return gfn_to_gpa(mmu->mmio_gfn) | offset_in_page(gva);
+	w.ex = ex;
+	ok = mmu->root_level == 2 ? pt32_walk(vcpu, &w, gva, access) :
+				    pt64_walk(vcpu, &w, gva, access);
+	return ok ? gfn_to_gpa(w.gfn) | offset_in_page(gva) : INVALID_GPA;
+}
+
+/**
+ * kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate
+ * @vcpu: the vcpu, in its VMM's context
+ * @gva: an address that it has just used, and for what:
+ * @access: as for kvm_mmu_gva_to_gpa()
+ * @trace: the entries, from the leaf up, where and what they are, and the gpa
+ * Returns how many, 0 if there is no translation or other paging.
+ */
+int kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct kvm_exception ex;
+	struct guest_walk w = { .ex = &ex };
+	int level, n = 0;
+
+	if (mmu->root_level < 4 || !pt64_walk(vcpu, &w, gva, access))
+		return 0;
+	trace->gpa = gfn_to_gpa(w.gfn) | offset_in_page(gva);
+	for (level = w.level; level <= mmu->root_level; level++, n++) {
+		trace->gpte_gpa[n] = w.gpte_gpa[level - 1];
+		trace->gpte[n] = w.gpte[level - 1];
+	}
+	return n;
 }
 
 /*

@@ -25,11 +25,6 @@ static gpa_t PT(gpte_gpa)(gfn_t table, u64 gva, int level)
 	return gfn_to_gpa(table) + i * GPTE_SIZE;
 }
 
-static gfn_t PT(gpte_gfn)(u64 gpte)
-{
-	return (gpte & SPTE_ADDR_MASK) >> PAGE_SHIFT;
-}
-
 static bool PT(is_leaf)(const struct kvm_mmu *mmu, u64 gpte, int level)
 {
 	if (level == PG_LEVEL_4K)
@@ -41,25 +36,12 @@ static bool PT(is_leaf)(const struct kvm_mmu *mmu, u64 gpte, int level)
 static gfn_t PT(leaf_gfn)(u64 gpte, u64 gva, int level)
 {
 	gfn_t in_page = BIT_ULL(INDEX_BITS * (level - 1)) - 1;
-	gfn_t gfn = PT(gpte_gfn)(gpte);
+	gfn_t gfn = gpte_gfn(gpte);
 
 	/* PSE-36: bits 20:13 are 39:32 of the address. */
 	if (PT_BITS == 32 && level > PG_LEVEL_4K)
 		gfn |= ((gpte >> 13) & 0xff) << 20;
 	return (gfn & ~in_page) | ((gva >> PAGE_SHIFT) & in_page);
-}
-
-static unsigned int PT(gpte_access)(const struct kvm_mmu *mmu, u64 gpte)
-{
-	unsigned int access = 0;
-
-	if (gpte & SPTE_W)
-		access |= ACC_W;
-	if (gpte & SPTE_U)
-		access |= ACC_U;
-	if (!mmu->nx || !(gpte & SPTE_NX))
-		access |= ACC_X;
-	return access;
 }
 
 /* The table where the walk begins; its level, or 0: a PDPTE is not there. */
@@ -74,7 +56,7 @@ static int PT(first_table)(struct kvm_vcpu *vcpu, u64 gva, gfn_t *table)
 	pdpte = read_pdpte(vcpu, (gva >> 30) & 3);
 	if (!(pdpte & SPTE_P))
 		return 0;
-	*table = PT(gpte_gfn)(pdpte);
+	*table = gpte_gfn(pdpte);
 	return 2;
 }
 
@@ -102,14 +84,14 @@ static bool PT(walk_tables)(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva
 					PFERR_PRESENT_MASK | PFERR_RSVD_MASK);
 			return false;
 		}
-		allowed &= PT(gpte_access)(mmu, gpte);
+		allowed &= gpte_access(mmu, gpte);
 		if (PT(is_leaf)(mmu, gpte, level)) {
 			w->level = level;
 			w->access = allowed;
 			w->gfn = PT(leaf_gfn)(gpte, gva, level);
 			return true;
 		}
-		table = PT(gpte_gfn)(gpte);
+		table = gpte_gfn(gpte);
 	}
 	make_page_fault(vcpu, w->ex, gva, access, 0);
 	return false;
@@ -168,75 +150,6 @@ static bool PT(gpte_changed)(struct kvm_vcpu *vcpu, const struct guest_walk *w, 
 	r = kvm_read_gpte(vcpu, w->gpte_gpa[level - 1], GPTE_SIZE, &now);
 	pagefault_enable();
 	return r || now != w->gpte[level - 1];
-}
-
-/* Where sp's first spte is in the guest's table; last level. */
-static unsigned int PT(first_gpte)(const struct kvm_mmu_page *sp)
-{
-	return PT_BITS == 32 ? sp->role.quadrant * SPTES_PER_PAGE : 0;
-}
-
-/* n entries of sp's table from spte i on, without sleeping.  mmu_lock held. */
-static bool PT(read_gptes)(struct kvm_vcpu *vcpu, const struct kvm_mmu_page *sp, unsigned int i,
-			   unsigned int n, u64 *gptes)
-{
-	gpa_t gpa = gfn_to_gpa(sp->gfn) + (PT(first_gpte)(sp) + i) * GPTE_SIZE;
-
-	if (kvm_read_guest_atomic(vcpu, gpa, gptes, n * GPTE_SIZE))
-		return false;
-	/* Spread the short ones, from the last on, in place. */
-	while (PT_BITS == 32 && n--)
-		gptes[n] = ((u32 *)gptes)[n];
-	return true;
-}
-
-/* May a last-level entry be used as it is? */
-static bool PT(gpte_usable)(const struct kvm_mmu *mmu, u64 gpte)
-{
-	return (gpte & SPTE_P) && (gpte & SPTE_A) && !rsvd_bits(mmu, gpte, PG_LEVEL_4K);
-}
-
-static unsigned int PT(leaf_access)(const struct kvm_mmu *mmu, const struct kvm_mmu_page *sp,
-				    u64 gpte)
-{
-	unsigned int access = sp->role.access & PT(gpte_access)(mmu, gpte);
-
-	/* The first write faults, so that the guest's dirty bit gets set. */
-	return gpte & SPTE_D ? access : access & ~ACC_W;
-}
-
-/*
- * ---- prefetch ----
- */
-
-static void PT(prefetch_gpte)(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
-			      u64 gpte)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-
-	if (PT(gpte_usable)(mmu, gpte))
-		prefetch_leaf(vcpu, sp, i, PT(gpte_gfn)(gpte), PT(leaf_access)(mmu, sp, gpte));
-}
-
-/* The neighbours of a leaf just mapped: the guest is likely to want them next. */
-static void PT(prefetch)(struct kvm_vcpu *vcpu, u64 *sptep)
-{
-	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
-	unsigned int i = spte_index(sptep) & ~(PREFETCH - 1), end = i + PREFETCH, first = i;
-	u64 gptes[PREFETCH];
-
-	if (sp->role.level != PG_LEVEL_4K || vcpu->kvm->notifier_count)
-		return;
-	if (!sp->role.direct && !PT(read_gptes)(vcpu, sp, first, PREFETCH, gptes))
-		return;
-	for (; i < end; i++) {
-		if (spte_present(sp->spt[i]))
-			continue;
-		if (sp->role.direct)
-			prefetch_leaf(vcpu, sp, i, sp->gfn + i, sp->role.access);
-		else
-			PT(prefetch_gpte)(vcpu, sp, i, gptes[i - first]);
-	}
 }
 
 /*
@@ -302,26 +215,9 @@ static int PT(map)(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct map
 	mmu_use_level(m, level);
 	sptep = mmu_descend_direct(vcpu, table, w->level, level, m->addr, w->gfn, m->access);
 	r = mmu_set_leaf(vcpu, sptep, m);
-	PT(prefetch)(vcpu, sptep);
+	prefetch_around(vcpu, sptep);
 	vcpu->stat.pf_fixed++;
 	return r;
-}
-
-/*
- * What the mapping may allow.  With CR0.WP clear a supervisor's write to a
- * read-only page is mapped for supervisors alone: a user's access faults then
- * and maps it the other way round.  As a supervisor's page it must not become
- * executable by SMEP's lights.
- */
-static unsigned int PT(map_access)(const struct kvm_mmu *mmu, const struct guest_walk *w, bool write)
-{
-	unsigned int access = w->access;
-
-	if (write && !(access & ACC_W)) {
-		access = (access | ACC_W) & ~ACC_U;
-		return mmu->smep && (w->access & ACC_U) ? access & ~ACC_X : access;
-	}
-	return w->dirty ? access : access & ~ACC_W;
 }
 
 static int PT(page_fault)(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
@@ -346,7 +242,7 @@ static int PT(page_fault)(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	if (r)
 		return r;
 	fault->gfn = m.gfn = kvm_unalias_gfn(kvm, w.gfn);
-	m.access = PT(map_access)(mmu, &w, m.write);
+	m.access = map_access(mmu, &w, m.write);
 	r = mmu_find_pfn(vcpu, fault, &m);
 	if (r) {
 		if (!m.slot)
@@ -366,92 +262,6 @@ static int PT(page_fault)(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	return r;
 }
 
-/*
- * ---- synchronizing ----
- */
-
-static void PT(sync_spte)(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i, u64 gpte)
-{
-	u64 old = sp->spt[i], new;
-	unsigned int access;
-
-	if (!PT(gpte_usable)(&vcpu->mmu, gpte) ||
-	    kvm_unalias_gfn(vcpu->kvm, PT(gpte_gfn)(gpte)) != sp->gfns[i]) {
-		mmu_drop_leaf(vcpu->kvm, &sp->spt[i]);
-		return;
-	}
-	access = PT(leaf_access)(&vcpu->mmu, sp, gpte);
-	new = old & ~(SPTE_W | SPTE_MMU_WRITABLE | SPTE_U | SPTE_NX);
-	new |= access_bits(access);
-	/* What was not writable becomes so by a fault, which looks at everything. */
-	if (access & ACC_W)
-		new |= old & (SPTE_W | SPTE_MMU_WRITABLE);
-	if (new == old)
-		return;
-	if (spte_reduced(old, new))
-		vcpu->kvm->tlbs_dirty = true;
-	spte_write(&sp->spt[i], new);
-}
-
-#define SYNC_CHUNK	32
-
-/* Sptes [i, i + SYNC_CHUNK) of sp.  Those of another mode than the present one go. */
-static void PT(sync_chunk)(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
-			   bool same_mode)
-{
-	unsigned int first = i, end = i + SYNC_CHUNK;
-	u64 gptes[SYNC_CHUNK];
-
-	while (i < end && !spte_present(sp->spt[i]))
-		i++;
-	if (i == end)
-		return;
-	same_mode = same_mode && PT(read_gptes)(vcpu, sp, first, SYNC_CHUNK, gptes);
-	for (; i < end; i++) {
-		if (!spte_present(sp->spt[i]))
-			continue;
-		if (same_mode)
-			PT(sync_spte)(vcpu, sp, i, gptes[i - first]);
-		else
-			mmu_drop_leaf(vcpu->kvm, &sp->spt[i]);
-	}
-}
-
-/* Make the sptes of a last-level table what the guest has there now, or nothing. */
-static void PT(sync_page)(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
-{
-	bool same_mode = role_mode(sp->role) == vcpu->mmu.role_word;
-	unsigned int i;
-
-	for (i = 0; i < SPTES_PER_PAGE; i += SYNC_CHUNK)
-		PT(sync_chunk)(vcpu, sp, i, same_mode);
-}
-
-/* One address; what the guest has there now is mapped at once. */
-static void PT(invlpg)(struct kvm_vcpu *vcpu, u64 gva)
-{
-	struct kvm_mmu_page *sp;
-	unsigned int i;
-	u64 *sptep;
-	int level;
-	u64 gpte;
-
-	sptep = mmu_find_leaf(vcpu, gva, &level);
-	sp = sptep_to_sp(sptep);
-	if (level != PG_LEVEL_4K || !sp->unsync)
-		return;
-	i = spte_index(sptep);
-	if (!PT(read_gptes)(vcpu, sp, i, 1, &gpte)) {
-		mmu_drop_spte(vcpu->kvm, sp, sptep, NULL);
-		return;
-	}
-	if (spte_present(*sptep))
-		PT(sync_spte)(vcpu, sp, i, gpte);
-	if (!spte_present(*sptep) && !vcpu->kvm->notifier_count)
-		PT(prefetch_gpte)(vcpu, sp, i, gpte);
-}
-
 #undef PT
 #undef GPTE_SIZE
 #undef INDEX_BITS
-#undef SYNC_CHUNK
