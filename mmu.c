@@ -78,14 +78,6 @@ static void cache_drain(struct kvm_mmu_memory_cache *c)
 	}
 }
 
-/* The frame that leaf index of sp maps, not an alias. */
-static gfn_t leaf_gfn(struct kvm *kvm, const struct kvm_mmu_page *sp, unsigned int index)
-{
-	if (sp->gfns)
-		return sp->gfns[index];
-	return kvm_unalias_gfn(kvm, sp->gfn + index * KVM_PAGES_PER_LEVEL(sp->role.level));
-}
-
 /*
  * ---- flushing ----
  */
@@ -108,45 +100,37 @@ void kvm_mmu_flush(struct kvm *kvm, bool needed)
 }
 
 /*
- * ---- single sptes ----
+ * ---- broken invariants ----
  */
 
-/* Take a leaf out.  The caller flushes, or leaves it to who must. */
-void mmu_drop_leaf(struct kvm *kvm, u64 *sptep)
+/* MMU_BUG_ON()'s.  Only the first is told: the others follow from it. */
+void __cold mmu_bug(struct kvm *kvm, const char *what)
 {
-	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
-	struct kvm_memory_slot *slot;
-	gfn_t gfn = leaf_gfn(kvm, sp, spte_index(sptep));
-
-	spte_write(sptep, 0);
-	kvm->tlbs_dirty = true;
-	if (sp->role.level > PG_LEVEL_4K)
-		kvm->stat.largepages--;
-	slot = kvm_gfn_to_slot(kvm, gfn);
-	/* A slot's sptes go before it does, so it is there. */
-	if (slot)
-		rmap_remove(slot_rmap(slot, gfn, sp->role.level), sptep);
-}
-
-/* Take a link to a lower table out. */
-void mmu_drop_link(u64 *sptep)
-{
-	struct kvm_mmu_page *child = spte_to_child(*sptep);
-
-	rmap_remove(&child->parents, sptep);
-	unset_unsync_child(sptep_to_sp(sptep), spte_index(sptep));
-	spte_write(sptep, 0);
+	if (READ_ONCE(kvm->vm_bugged))
+		return;
+	pr_err("the MMU of process %d's VM is inconsistent: %s\n", kvm->creator, what);
+	kvm_vm_dead(kvm);
 }
 
 /*
  * ---- shadow pages: finding, linking ----
  */
 
+/* Take the link at sptep to a lower table out. */
+void mmu_drop_link(struct kvm *kvm, struct kvm_mmu_page *child, u64 *sptep)
+{
+	MMU_BUG_ON(spte_to_child(*sptep) != child, kvm);
+	MMU_BUG_ON(!rmap_remove(&child->parents, sptep), kvm);
+	unset_unsync_child(sptep_to_sp(sptep), spte_index(sptep));
+	spte_write(sptep, 0);
+}
+
 void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 	u64 user = kvm_ops.nested_paging ? kvm_ops.nested_access_mask : SPTE_U;
 
+	MMU_BUG_ON(child->role.level + 1 != sp->role.level, vcpu->kvm);
 	rmap_add(vcpu, &child->parents, sptep);
 	spte_write(sptep, __sme_set(__pa(child->spt)) | SPTE_P | SPTE_W | user |
 		   spte_accessed_mask());
@@ -205,8 +189,7 @@ struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
  * flush: until then a processor may still walk it.
  */
 
-void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead);
-
+/* Take out whatever is at sptep of sp.  With dead, tables that only it led to go along. */
 void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead)
 {
 	struct kvm_mmu_page *child;
@@ -215,11 +198,11 @@ void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct 
 	if (!spte_present(spte))
 		return;
 	if (spte_leaf(spte, sp->role.level)) {
-		mmu_drop_leaf(kvm, sptep);
+		rmap_drop_leaf(kvm, sptep);
 		return;
 	}
 	child = spte_to_child(spte);
-	mmu_drop_link(sptep);
+	mmu_drop_link(kvm, child, sptep);
 	/* Shadows of tables are worth keeping for their next use; these are not. */
 	if (dead && child->role.direct && !child->parents.val && !child->root_count)
 		mmu_zap_page(kvm, child, dead);
@@ -236,12 +219,14 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *de
 	for (i = 0; i < SPTES_PER_PAGE; i++)
 		mmu_drop_spte(kvm, sp, &sp->spt[i], dead);
 	while ((parent = rmap_first(&sp->parents)))
-		mmu_drop_link(parent);
+		mmu_drop_link(kvm, sp, parent);
 	hlist_del(&sp->hash_link);
 	list_del(&sp->link);
+	MMU_BUG_ON(!kvm->n_used_pages, kvm);
 	kvm->n_used_pages--;
 	kvm->stat.mmu_shadow_zapped++;
 	if (!sp->role.direct) {
+		MMU_BUG_ON(!kvm->n_indirect, kvm);
 		kvm->n_indirect--;
 		shadow_account(kvm, sp, -1);
 	}
@@ -377,13 +362,14 @@ static hpa_t hold_root(struct kvm_mmu_page *sp)
 	return __pa(sp->spt);
 }
 
-static void put_root(hpa_t *hpa, struct list_head *dead)
+static void put_root(struct kvm *kvm, hpa_t *hpa, struct list_head *dead)
 {
 	struct kvm_mmu_page *sp;
 
 	if (*hpa == INVALID_PAGE)
 		return;
 	sp = root_sp(*hpa);
+	MMU_BUG_ON(sp->root_count <= 0, kvm);
 	if (!--sp->root_count && sp->invalid)
 		list_add(&sp->link, dead);
 	*hpa = INVALID_PAGE;
@@ -401,9 +387,9 @@ void kvm_mmu_unload(struct kvm_vcpu *vcpu)
 		return;
 	spin_lock(&kvm->mmu_lock);
 	if (!three_level(mmu))
-		put_root(&mmu->root_hpa, &dead);
+		put_root(kvm, &mmu->root_hpa, &dead);
 	for (i = 0; i < KVM_MMU_ROOTS; i++)
-		put_root(&mmu->pae_sub_root[i], &dead);
+		put_root(kvm, &mmu->pae_sub_root[i], &dead);
 	mmu->root_hpa = INVALID_PAGE;
 	mmu_free_dead(kvm, &dead);
 	spin_unlock(&kvm->mmu_lock);
@@ -660,7 +646,7 @@ u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level)
 void mmu_clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level)
 {
 	if (spte_present(*sptep) && spte_leaf(*sptep, level))
-		mmu_drop_leaf(vcpu->kvm, sptep);
+		rmap_drop_leaf(vcpu->kvm, sptep);
 }
 
 /* Down from table to the leaf of level to, through direct pages from gfn's region on. */
@@ -681,7 +667,7 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 				table = sp->spt;
 				continue;
 			}
-			mmu_drop_link(sptep);
+			mmu_drop_link(vcpu->kvm, sp, sptep);
 		}
 		sp = mmu_get_direct(vcpu, gfn & ~(gfn_t)(KVM_PAGES_PER_LEVEL(level) - 1), level - 1,
 				    access);
@@ -813,7 +799,7 @@ static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 	table = root_table(vcpu, gpa, &level);
 	sptep = mmu_descend_direct(vcpu, table, level, PG_LEVEL_4K, gpa, gpa_to_gfn(gpa), ACC_ALL);
 	mmu_drop_spte(kvm, sptep_to_sp(sptep), sptep, &dead);
-	spte_write(sptep, ((u64)page_to_pfn(page) << PAGE_SHIFT) | SPTE_P | SPTE_W |
+	spte_write(sptep, ((u64)page_to_pfn(page) << PAGE_SHIFT) | SPTE_P | SPTE_W | SPTE_NO_RMAP |
 		   access_bits(ACC_ALL) | leaf_bits() | spte_accessed_mask() | spte_dirty_mask());
 	kvm_mmu_flush(kvm, false);
 }
@@ -836,7 +822,7 @@ int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 	if (r)
 		return r;
 	spin_lock(&kvm->mmu_lock);
-	if (vcpu->mmu.root_hpa != INVALID_PAGE && !root_lost(vcpu, gpa))
+	if (!root_lost(vcpu, gpa))
 		map_page(vcpu, gpa, page);
 	spin_unlock(&kvm->mmu_lock);
 	return 0;
@@ -861,8 +847,7 @@ bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 	spin_lock(&kvm->mmu_lock);
 	/* Who changes one of these unmaps afterwards, with the lock. */
 	if (kvm->apic_page && gfn == gpa_to_gfn(kvm->apic_page) &&
-	    !kvm_gfn_to_slot(kvm, kvm_unalias_gfn(kvm, gfn)) &&
-	    vcpu->mmu.root_hpa != INVALID_PAGE && !root_lost(vcpu, gpa)) {
+	    !kvm_gfn_to_slot(kvm, kvm_unalias_gfn(kvm, gfn)) && !root_lost(vcpu, gpa)) {
 		map_page(vcpu, gpa, page);
 		mapped = true;
 	}
@@ -917,7 +902,7 @@ void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 	int level;
 
 	spin_lock(&vcpu->kvm->mmu_lock);
-	if (vcpu->mmu.root_hpa != INVALID_PAGE && !root_lost(vcpu, gpa)) {
+	if (!root_lost(vcpu, gpa)) {
 		sptep = mmu_find_leaf(vcpu, gpa, &level);
 		if (!spte_present(*sptep))
 			spte_write(sptep, 0);

@@ -17,6 +17,20 @@
 /* Neighbours that are mapped along with the entry that faulted. */
 #define PREFETCH		8
 
+/*
+ * An invariant (Documentation/mmu.rst) does not hold: what the tables map is not
+ * to be trusted any more, so the VM dies, and the host goes on.  Its value is the
+ * condition's.  Does not sleep; interrupts are on.
+ */
+#define MMU_BUG_ON(cond, kvm)				\
+({							\
+	bool broken_ = unlikely(cond);			\
+							\
+	if (broken_)					\
+		mmu_bug(kvm, #cond);			\
+	broken_;					\
+})
+
 static inline void *cache_take(struct kvm_mmu_memory_cache *c)
 {
 	return c->objects[--c->nobjs];
@@ -169,8 +183,8 @@ static inline u64 *root_table(struct kvm_vcpu *vcpu, u64 addr, int *level)
  */
 
 int mmu_topup(struct kvm_vcpu *vcpu);
-void mmu_drop_leaf(struct kvm *kvm, u64 *sptep);
-void mmu_drop_link(u64 *sptep);
+void mmu_bug(struct kvm *kvm, const char *what);
+void mmu_drop_link(struct kvm *kvm, struct kvm_mmu_page *child, u64 *sptep);
 void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child);
 struct kvm_mmu_page *mmu_get_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role);
 struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
@@ -197,7 +211,8 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 extern struct kmem_cache *rmap_kmem;
 
 void rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep);
-void rmap_remove(struct kvm_rmap_head *head, const u64 *sptep);
+bool rmap_remove(struct kvm_rmap_head *head, const u64 *sptep);
+void rmap_drop_leaf(struct kvm *kvm, u64 *sptep);
 void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu);
 
 /*

@@ -47,24 +47,67 @@ static void rmap_fill_gap(struct kvm_rmap_head *head, u64 **gap)
 	kmem_cache_free(rmap_kmem, first);
 }
 
-void rmap_remove(struct kvm_rmap_head *head, const u64 *sptep)
+/* False: it was not there. */
+bool rmap_remove(struct kvm_rmap_head *head, const u64 *sptep)
 {
 	struct rmap_list *list = rmap_chain(head);
 	unsigned int i;
 
 	if (!list) {
-		if (head->val == (unsigned long)sptep)
-			head->val = 0;
-		return;
+		if (head->val != (unsigned long)sptep)
+			return false;
+		head->val = 0;
+		return true;
 	}
 	for (; list; list = list->next) {
 		for (i = 0; i < list->nr; i++) {
 			if (list->sptep[i] == sptep) {
 				rmap_fill_gap(head, &list->sptep[i]);
-				return;
+				return true;
 			}
 		}
 	}
+	return false;
+}
+
+/*
+ * ---- leaves ----
+ */
+
+/* The frame that leaf index of sp maps, not an alias. */
+static gfn_t leaf_gfn(struct kvm *kvm, const struct kvm_mmu_page *sp, unsigned int index)
+{
+	if (sp->gfns)
+		return sp->gfns[index];
+	return kvm_unalias_gfn(kvm, sp->gfn + index * KVM_PAGES_PER_LEVEL(sp->role.level));
+}
+
+/* Of a leaf, from head, its frame's; or NULL: it is in none. */
+static void drop_leaf(struct kvm *kvm, u64 *sptep, struct kvm_rmap_head *head)
+{
+	spte_write(sptep, 0);
+	kvm->tlbs_dirty = true;
+	if (sptep_to_sp(sptep)->role.level > PG_LEVEL_4K)
+		kvm->stat.largepages--;
+	MMU_BUG_ON(head && !rmap_remove(head, sptep), kvm);
+}
+
+/* Take a leaf out.  The caller flushes, or leaves it to who must. */
+void rmap_drop_leaf(struct kvm *kvm, u64 *sptep)
+{
+	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
+	struct kvm_rmap_head *head = NULL;
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+
+	if (!(*sptep & SPTE_NO_RMAP)) {
+		gfn = leaf_gfn(kvm, sp, spte_index(sptep));
+		slot = kvm_gfn_to_slot(kvm, gfn);
+		/* A slot's sptes go before it does. */
+		if (!MMU_BUG_ON(!slot, kvm))
+			head = slot_rmap(slot, gfn, sp->role.level);
+	}
+	drop_leaf(kvm, sptep, head);
 }
 
 /* keep_mmu: only for the dirty log, so that a write fault may simply undo it. */
@@ -84,16 +127,119 @@ static void write_protect(struct kvm *kvm, u64 *sptep, bool keep_mmu)
 		kvm->tlbs_dirty = true;
 }
 
-void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-			bool keep_mmu)
+/*
+ * ---- ranges of frames ----
+ */
+
+typedef bool (*head_fn)(struct kvm *kvm, struct kvm_rmap_head *head, bool arg);
+
+/* fn for the mapped ones of slot's frames [start, end), in each page size: did any say true? */
+static bool for_each_head(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+			  head_fn fn, bool arg)
+{
+	bool any = false;
+	int level;
+
+	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
+		struct kvm_rmap_head *head = slot_rmap(slot, start, level);
+		struct kvm_rmap_head *last = slot_rmap(slot, end - 1, level);
+
+		for (; head <= last; head++)
+			if (head->val)
+				any |= fn(kvm, head, arg);
+	}
+	return any;
+}
+
+static bool unmap_head(struct kvm *kvm, struct kvm_rmap_head *head, bool unused)
+{
+	u64 *sptep;
+
+	while ((sptep = rmap_first(head)))
+		drop_leaf(kvm, sptep, head);
+	return true;
+}
+
+static bool write_protect_head(struct kvm *kvm, struct kvm_rmap_head *head, bool keep_mmu)
 {
 	struct rmap_iter it;
 	u64 *sptep;
-	int level;
 
-	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++)
-		for_each_rmap(slot_rmap(slot, gfn, level), &it, sptep)
-			write_protect(kvm, sptep, keep_mmu);
+	for_each_rmap(head, &it, sptep)
+		write_protect(kvm, sptep, keep_mmu);
+	return true;
+}
+
+static bool age_head(struct kvm *kvm, struct kvm_rmap_head *head, bool clear)
+{
+	u64 accessed = spte_accessed_mask();
+	struct rmap_iter it;
+	bool young = false;
+	u64 *sptep;
+
+	/* Without accessed bits what is mapped is in use; next time the fault will tell. */
+	if (!accessed)
+		return clear ? unmap_head(kvm, head, false) : true;
+	for_each_rmap(head, &it, sptep) {
+		if (!(*sptep & accessed))
+			continue;
+		young = true;
+		if (clear)
+			clear_bit(ilog2(accessed), (unsigned long *)sptep);
+	}
+	return young;
+}
+
+/* No leaf lets the guest write to the frame any more; keep_mmu: as for write_protect(). */
+void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu)
+{
+	for_each_head(kvm, slot, gfn, gfn + 1, write_protect_head, keep_mmu);
+}
+
+/**
+ * kvm_mmu_unmap_range - frames lose all their leaves
+ * @kvm: the VM; mmu_lock held
+ * @slot: their slot
+ * @start: the first frame
+ * @end: behind the last
+ *
+ * Return: there were any: the caller flushes.
+ */
+bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+{
+	return for_each_head(kvm, slot, start, end, unmap_head, false);
+}
+
+/**
+ * kvm_mmu_age_range - were frames used since last asked?
+ * @kvm: the VM; mmu_lock held
+ * @slot: their slot
+ * @start: the first frame
+ * @end: behind the last
+ * @clear: this is a new beginning: as if they had not been
+ *
+ * Return: one was. The caller flushes if it must know exactly next time.
+ */
+bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+		       bool clear)
+{
+	return for_each_head(kvm, slot, start, end, age_head, clear);
+}
+
+/**
+ * kvm_mmu_write_protect_masked - the next write to each of these pages is seen
+ * @kvm: the VM; mmu_lock held, the caller flushes
+ * @slot: their slot, which is logged
+ * @gfn_offset: counted from the slot's beginning, the page of bit 0
+ * @mask: which of the pages from there on
+ */
+void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn_offset,
+				  unsigned long mask)
+{
+	unsigned int i;
+
+	for_each_set_bit(i, &mask, BITS_PER_LONG)
+		rmap_write_protect(kvm, slot, slot->base_gfn + gfn_offset + i, true);
 }
 
 /*
@@ -159,88 +305,9 @@ out_free:
 	return -ENOMEM;
 }
 
-/*
- * Frames [start, end) of slot lose all their sptes.  True if there were any:
- * the caller flushes.  mmu_lock held.
- */
-bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
-{
-	bool any = false;
-	u64 *sptep;
-	int level;
-
-	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
-		unsigned long i = level_index(slot, start, level);
-		unsigned long last = level_index(slot, end - 1, level);
-
-		for (; i <= last; i++) {
-			while ((sptep = rmap_first(&slot->arch.rmap[level - 1][i]))) {
-				mmu_drop_leaf(kvm, sptep);
-				any = true;
-			}
-		}
-	}
-	return any;
-}
-
-static bool age_head(const struct kvm_rmap_head *head, bool clear)
-{
-	u64 accessed = spte_accessed_mask();
-	struct rmap_iter it;
-	bool young = false;
-	u64 *sptep;
-
-	for_each_rmap(head, &it, sptep) {
-		if (!(*sptep & accessed))
-			continue;
-		young = true;
-		if (clear)
-			clear_bit(ilog2(accessed), (unsigned long *)sptep);
-	}
-	return young;
-}
-
-/* Tables without accessed bits: a page is in use if it is mapped; next time it will tell. */
-static bool age_unmarked(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
-			 bool clear)
-{
-	bool young = false;
-	int level;
-
-	if (clear)
-		return kvm_mmu_unmap_range(kvm, slot, start, end);
-	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
-		unsigned long i = level_index(slot, start, level);
-		unsigned long last = level_index(slot, end - 1, level);
-
-		for (; i <= last; i++)
-			young |= slot->arch.rmap[level - 1][i].val != 0;
-	}
-	return young;
-}
-
-/** kvm_mmu_age_range - were frames [start, end) used since last asked?  mmu_lock held */
-bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
-		       bool clear)
-{
-	bool young = false;
-	int level;
-
-	if (!spte_accessed_mask())
-		return age_unmarked(kvm, slot, start, end, clear);
-	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
-		unsigned long i = level_index(slot, start, level);
-		unsigned long last = level_index(slot, end - 1, level);
-
-		for (; i <= last; i++)
-			young |= age_head(&slot->arch.rmap[level - 1][i], clear);
-	}
-	return young;
-}
-
 /* fn for each 2M of slot, with the lock let go between. */
 static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
-			    void (*fn)(struct kvm *kvm, struct kvm_memory_slot *slot,
+			    bool (*fn)(struct kvm *kvm, struct kvm_memory_slot *slot,
 				       gfn_t start, gfn_t end))
 {
 	gfn_t end = slot->base_gfn + slot->npages, gfn, next;
@@ -258,32 +325,16 @@ static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
 	spin_unlock(&kvm->mmu_lock);
 }
 
-static void unmap_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
-{
-	kvm_mmu_unmap_range(kvm, slot, start, end);
-}
-
 /** kvm_mmu_zap_slot - a slot goes: its sptes, and the shadows of tables in it */
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
-	for_slot_chunks(kvm, slot, unmap_chunk);
+	for_slot_chunks(kvm, slot, kvm_mmu_unmap_range);
 	kvm_mmu_zap_shadows(kvm, slot->base_gfn, slot->npages);
 }
 
-static void protect_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+static bool protect_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 {
-	struct rmap_iter it;
-	u64 *sptep;
-	int level;
-
-	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
-		unsigned long i = level_index(slot, start, level);
-		unsigned long last = level_index(slot, end - 1, level);
-
-		for (; i <= last; i++)
-			for_each_rmap(&slot->arch.rmap[level - 1][i], &it, sptep)
-				write_protect(kvm, sptep, true);
-	}
+	return for_each_head(kvm, slot, start, end, write_protect_head, true);
 }
 
 /** kvm_mmu_slot_write_protect - logging began: the next write of each page is seen */
@@ -292,7 +343,7 @@ void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot)
 	for_slot_chunks(kvm, slot, protect_chunk);
 }
 
-static void merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+static bool merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 {
 	bool writable;
 	kvm_pfn_t pfn;
@@ -302,25 +353,12 @@ static void merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t sta
 	    !rmap_first(slot_rmap(slot, start, PG_LEVEL_4K)) ||
 	    !kvm_slot_gfn_to_pfn_atomic(kvm, slot, start, false, &pfn, &writable, &level) ||
 	    level == PG_LEVEL_4K)
-		return;
-	kvm_mmu_unmap_range(kvm, slot, start, end);
+		return false;
+	return kvm_mmu_unmap_range(kvm, slot, start, end);
 }
 
 /** kvm_mmu_slot_merge - logging ended: where the host has large pages, map them so again */
 void kvm_mmu_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	for_slot_chunks(kvm, slot, merge_chunk);
-}
-
-/*
- * A page of mask, counted from gfn_offset, is to be seen when next written.
- * mmu_lock held; the caller flushes.
- */
-void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn_offset,
-				  unsigned long mask)
-{
-	unsigned int i;
-
-	for_each_set_bit(i, &mask, BITS_PER_LONG)
-		rmap_write_protect(kvm, slot, slot->base_gfn + gfn_offset + i, true);
 }

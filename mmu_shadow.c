@@ -91,8 +91,13 @@ void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
 	if (!slot || (delta < 0 && !sp->accounted))
 		return;
 	sp->accounted = delta > 0;
-	for (level = PG_LEVEL_2M; level <= KVM_MAX_LEAF_LEVEL; level++)
-		slot->arch.disallow_lpage[level - 2][level_index(slot, sp->gfn, level)] += delta;
+	for (level = PG_LEVEL_2M; level <= KVM_MAX_LEAF_LEVEL; level++) {
+		u32 *disallow = &slot->arch.disallow_lpage[level - 2][level_index(slot, sp->gfn,
+										  level)];
+
+		MMU_BUG_ON(delta < 0 && !*disallow, kvm);
+		*disallow += delta;
+	}
 	if (delta > 0)
 		rmap_write_protect(kvm, slot, sp->gfn, false);
 }
@@ -330,7 +335,7 @@ static void sync_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned i
 
 	if (!gpte_usable(&vcpu->mmu, gpte) ||
 	    kvm_unalias_gfn(vcpu->kvm, gpte_gfn(gpte)) != sp->gfns[i]) {
-		mmu_drop_leaf(vcpu->kvm, &sp->spt[i]);
+		rmap_drop_leaf(vcpu->kvm, &sp->spt[i]);
 		return;
 	}
 	access = leaf_access(&vcpu->mmu, sp, gpte);
@@ -366,7 +371,7 @@ static void sync_chunk(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned 
 		if (same_mode)
 			sync_spte(vcpu, sp, i, gptes[i - first]);
 		else
-			mmu_drop_leaf(vcpu->kvm, &sp->spt[i]);
+			rmap_drop_leaf(vcpu->kvm, &sp->spt[i]);
 	}
 }
 

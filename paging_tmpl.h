@@ -195,7 +195,7 @@ static u64 *PT(descend)(struct kvm_vcpu *vcpu, const struct guest_walk *w, u64 g
 			    sp->gfn == kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 2]) &&
 			    sp->role.access == w->table_access[level - 2])
 				continue;
-			mmu_drop_link(sptep);
+			mmu_drop_link(vcpu->kvm, sp, sptep);
 		}
 		sp = PT(get_child)(vcpu, w, gva, level - 1);
 		/* Our table's shadow is write-protected: what is read now holds. */

@@ -25,6 +25,7 @@
  * Software's.  Only bits 9 to 11 are free in every format: legacy PAE reserves
  * those above the address.
  */
+#define SPTE_NO_RMAP		BIT_ULL(9)	/* a leaf of the vendor's own page, in no slot */
 #define SPTE_HOST_WRITABLE	BIT_ULL(10)	/* the host's mapping allows writes */
 #define SPTE_MMU_WRITABLE	BIT_ULL(11)	/* read-only for the dirty log at most */
 
