@@ -631,6 +631,157 @@ static void remember_mmio(struct kvm_vcpu *vcpu, u64 gva, gfn_t gfn, unsigned in
 	mmu->mmio_generation = kvm_slots_generation(vcpu->kvm);
 }
 
+#define PT_BITS 64
+#include "paging_tmpl.h"
+#undef PT_BITS
+
+#define PT_BITS 32
+#include "paging_tmpl.h"
+#undef PT_BITS
+
+/* Down the guest's tables.  False: w->ex. */
+static bool walk_guest(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva, u64 access)
+{
+	if (vcpu->mmu.root_level == 2)
+		return pt32_walk(vcpu, w, gva, access);
+	return pt64_walk(vcpu, w, gva, access);
+}
+
+/**
+ * kvm_mmu_gva_to_gpa - the guest's translation of an address
+ * @vcpu: the vcpu, in its VMM's context
+ * @gva: the address, canonical
+ * @access: PFERR_WRITE, USER, FETCH, IMPLICIT_ACCESS
+ * @ex: the page fault that the guest would get
+ * Returns INVALID_GPA with @ex filled in, or the gpa.  Sets accessed and dirty bits.
+ */
+gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct guest_walk w;
+
+	if (!mmu->long_mode)
+		gva = (u32)gva;
+	if (!mmu->root_level)
+		return gva;
+	if (is_known_mmio(vcpu, gva, access))
+		return gfn_to_gpa(mmu->mmio_gfn) | offset_in_page(gva);
+	w.ex = ex;
+	if (!walk_guest(vcpu, &w, gva, access))
+		return INVALID_GPA;
+	return gfn_to_gpa(w.gfn) | offset_in_page(gva);
+}
+
+/**
+ * kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate
+ * @vcpu: the vcpu, in its VMM's context
+ * @gva: an address that it has just used, and for what:
+ * @access: as for kvm_mmu_gva_to_gpa()
+ * @trace: the entries, from the leaf up, where and what they are, and the gpa
+ * Returns how many, 0 if there is no translation or other paging.
+ */
+int kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct kvm_exception ex;
+	struct guest_walk w;
+	int level, n = 0;
+
+	w.ex = &ex;
+	if (mmu->root_level < 4 || !pt64_walk(vcpu, &w, gva, access))
+		return 0;
+	trace->gpa = gfn_to_gpa(w.gfn) | offset_in_page(gva);
+	for (level = w.level; level <= mmu->root_level; level++, n++) {
+		trace->gpte_gpa[n] = w.gpte_gpa[level - 1];
+		trace->gpte[n] = w.gpte[level - 1];
+	}
+	return n;
+}
+
+/*
+ * ---- faults ----
+ */
+
+/*
+ * The walk was made without mmu_lock.  Has another vcpu changed the entry
+ * since, and maybe flushed already?
+ */
+static bool gpte_changed(struct kvm_vcpu *vcpu, const struct guest_walk *w, int level)
+{
+	u64 now;
+	int r;
+
+	pagefault_disable();
+	r = kvm_read_gpte(vcpu, w->gpte_gpa[level - 1],
+			  vcpu->mmu.root_level == 2 ? sizeof(u32) : sizeof(u64), &now);
+	pagefault_enable();
+	return r || now != w->gpte[level - 1];
+}
+
+/* The shadow of the guest's next lower table. */
+static struct kvm_mmu_page *get_child(struct kvm_vcpu *vcpu, const struct guest_walk *w, u64 gva,
+				      int level)
+{
+	union mmu_role role = { .word = vcpu->mmu.role_word };
+	struct kvm_mmu_page *sp;
+
+	role.level = level;
+	role.access = w->table_access[level - 1];
+	/* Two of ours for a table of 1024 entries. */
+	if (role.gpte32)
+		role.quadrant = (gva >> (PAGE_SHIFT + 9 * level)) & 1;
+	sp = mmu_get_page(vcpu, kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 1]), role);
+	sync_subtree(vcpu, sp);
+	return sp;
+}
+
+/*
+ * Down our tables beside the guest's, to the entry of the guest's leaf; NULL:
+ * the guest's tables are not as they were walked.
+ */
+static u64 *descend_shadow(struct kvm_vcpu *vcpu, const struct guest_walk *w, u64 gva)
+{
+	struct kvm_mmu_page *sp;
+	u64 *table, *sptep;
+	int level;
+
+	for (table = root_table(vcpu, gva, &level); ; table = sp->spt, level--) {
+		table_to_sp(table)->written = 0;
+		sptep = &table[addr_index(gva, level)];
+		if (level == w->level)
+			return table;
+		mmu_clear_for_link(vcpu, sptep, level);
+		if (spte_present(*sptep)) {
+			sp = spte_to_child(*sptep);
+			if (!sp->role.direct &&
+			    sp->gfn == kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 2]) &&
+			    sp->role.access == w->table_access[level - 2])
+				continue;
+			mmu_drop_link(vcpu->kvm, sp, sptep);
+		}
+		sp = get_child(vcpu, w, gva, level - 1);
+		/* Our table's shadow is write-protected: what is read now holds. */
+		if (gpte_changed(vcpu, w, level))
+			return NULL;
+		mmu_set_link(vcpu, sptep, sp);
+	}
+}
+
+static int map_walked(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct mapping *m)
+{
+	int level = mmu_mapping_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M)), r;
+	u64 *table = descend_shadow(vcpu, w, m->addr), *sptep;
+
+	if (!table || gpte_changed(vcpu, w, w->level))
+		return PF_RETRY;
+	mmu_use_level(m, level);
+	sptep = mmu_descend_direct(vcpu, table, w->level, level, m->addr, w->gfn, m->access);
+	r = mmu_set_leaf(vcpu, sptep, m);
+	prefetch_around(vcpu, sptep);
+	vcpu->stat.pf_fixed++;
+	return r;
+}
+
 /*
  * What the mapping may allow.  With CR0.WP clear a supervisor's write to a
  * read-only page is mapped for supervisors alone: a user's access faults then
@@ -648,70 +799,49 @@ static unsigned int map_access(const struct kvm_mmu *mmu, const struct guest_wal
 	return w->dirty ? access : access & ~ACC_W;
 }
 
-#define PT_BITS 64
-#include "paging_tmpl.h"
-#undef PT_BITS
-
-#define PT_BITS 32
-#include "paging_tmpl.h"
-#undef PT_BITS
-
+/* kvm_mmu_page_fault() of a guest that pages, without nested paging. */
 int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 {
-	if (vcpu->mmu.root_level == 2)
-		return pt32_page_fault(vcpu, fault);
-	return pt64_page_fault(vcpu, fault);
-}
-
-/**
- * kvm_mmu_gva_to_gpa - the guest's translation of an address
- * @vcpu: the vcpu, in its VMM's context
- * @gva: the address, canonical
- * @access: PFERR_WRITE, USER, FETCH, IMPLICIT_ACCESS
- * @ex: the page fault that the guest would get
- * Returns INVALID_GPA with @ex filled in, or the gpa.  Sets accessed and dirty bits.
- */
-gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex)
-{
+	u64 access = fault->error_code & (PFERR_WRITE_MASK | PFERR_USER_MASK | PFERR_FETCH_MASK);
 	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct kvm *kvm = vcpu->kvm;
+	struct mapping m = {
+		.addr = mmu->long_mode ? fault->addr : (u32)fault->addr,
+		.write = access & PFERR_WRITE_MASK,
+	};
 	struct guest_walk w;
-	bool ok;
+	int r;
 
-	if (!mmu->long_mode)
-		gva = (u32)gva;
-	if (!mmu->root_level)
-		return gva;
-	if (is_known_mmio(vcpu, gva, access))
-		return gfn_to_gpa(mmu->mmio_gfn) | offset_in_page(gva);
-	w.ex = ex;
-	ok = mmu->root_level == 2 ? pt32_walk(vcpu, &w, gva, access) :
-				    pt64_walk(vcpu, &w, gva, access);
-	return ok ? gfn_to_gpa(w.gfn) | offset_in_page(gva) : INVALID_GPA;
-}
-
-/**
- * kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate
- * @vcpu: the vcpu, in its VMM's context
- * @gva: an address that it has just used, and for what:
- * @access: as for kvm_mmu_gva_to_gpa()
- * @trace: the entries, from the leaf up, where and what they are, and the gpa
- * Returns how many, 0 if there is no translation or other paging.
- */
-int kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	struct kvm_exception ex;
-	struct guest_walk w = { .ex = &ex };
-	int level, n = 0;
-
-	if (mmu->root_level < 4 || !pt64_walk(vcpu, &w, gva, access))
-		return 0;
-	trace->gpa = gfn_to_gpa(w.gfn) | offset_in_page(gva);
-	for (level = w.level; level <= mmu->root_level; level++, n++) {
-		trace->gpte_gpa[n] = w.gpte_gpa[level - 1];
-		trace->gpte[n] = w.gpte[level - 1];
+	/* The processor reads its own tables (GDT, TSS) with supervisor rights at any CPL. */
+	if (mmu->smap && !(access & PFERR_USER_MASK) && kvm_ops.get_cpl(vcpu) == 3)
+		access |= PFERR_IMPLICIT_ACCESS;
+	if (is_known_mmio(vcpu, m.addr, access))
+		return PF_EMULATE;
+	w.ex = &fault->ex;
+	if (!walk_guest(vcpu, &w, m.addr, access))
+		return PF_EXCEPTION;
+	r = mmu_topup(vcpu);
+	if (r)
+		return r;
+	fault->gfn = m.gfn = kvm_unalias_gfn(kvm, w.gfn);
+	m.access = map_access(mmu, &w, m.write);
+	r = mmu_find_pfn(vcpu, fault, &m);
+	if (r) {
+		if (!m.slot)
+			remember_mmio(vcpu, m.addr, m.gfn, w.access);
+		return r;
 	}
-	return n;
+	/* A supervisor's page would hide it from SMAP. */
+	if (mmu->smap && !(w.access & ACC_W) && m.write && (w.access & ACC_U))
+		return PF_EMULATE;
+	r = PF_RETRY;
+	spin_lock(&kvm->mmu_lock);
+	if (!mmu_stale(vcpu, &m)) {
+		mmu_make_room(kvm);
+		r = map_walked(vcpu, &w, &m);
+	}
+	spin_unlock(&kvm->mmu_lock);
+	return r;
 }
 
 /*
