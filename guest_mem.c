@@ -238,6 +238,15 @@ static void __user *gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa, bool write,
 	return (void __user *)(kvm_slot_hva(slot, gfn) + offset_in_page(gpa));
 }
 
+/** kvm_gpa_to_user - where a byte is in the VMM's memory, for reading; NULL: nowhere */
+const void __user *kvm_gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+
+	return gpa_to_user(vcpu, gpa, false, &slot, &gfn);
+}
+
 static unsigned long in_this_page(gpa_t gpa, unsigned long len)
 {
 	return min_t(unsigned long, len, PAGE_SIZE - offset_in_page(gpa));
@@ -246,12 +255,9 @@ static unsigned long in_this_page(gpa_t gpa, unsigned long len)
 /** kvm_read_guest - 0, or -EFAULT: no memory there, or userspace took it away */
 int kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
 {
-	struct kvm_memory_slot *slot;
-	gfn_t gfn;
-
 	while (len) {
 		unsigned long n = in_this_page(gpa, len);
-		void __user *user = gpa_to_user(vcpu, gpa, false, &slot, &gfn);
+		const void __user *user = kvm_gpa_to_user(vcpu, gpa);
 
 		if (!user || copy_from_user(data, user, n))
 			return -EFAULT;
@@ -268,9 +274,7 @@ int kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long l
  */
 int kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
 {
-	struct kvm_memory_slot *slot;
-	gfn_t gfn;
-	void __user *user = gpa_to_user(vcpu, gpa, false, &slot, &gfn);
+	const void __user *user = kvm_gpa_to_user(vcpu, gpa);
 	unsigned long left;
 
 	if (!user)
@@ -287,9 +291,7 @@ int kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned
  */
 int kvm_read_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *gpte)
 {
-	struct kvm_memory_slot *slot;
-	gfn_t gfn;
-	void __user *user = gpa_to_user(vcpu, gpa, false, &slot, &gfn);
+	const void __user *user = kvm_gpa_to_user(vcpu, gpa);
 	u32 gpte32;
 
 	if (!user)
@@ -449,15 +451,6 @@ int kvm_cmpxchg_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 ol
 	gpa_t written;
 
 	return cmpxchg_guest(vcpu, gpa, &old, &new, size, &written);
-}
-
-/** kvm_gpa_to_user - where a byte is in the VMM's memory, for reading; NULL: nowhere */
-const void __user *kvm_gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa)
-{
-	struct kvm_memory_slot *slot;
-	gfn_t gfn;
-
-	return gpa_to_user(vcpu, gpa, false, &slot, &gfn);
 }
 
 /** kvm_gpa_is_ram - would an access be memory, not MMIO? */

@@ -136,11 +136,21 @@ static void begin_invalidation(struct kvm *kvm, hva_t start, hva_t end)
 	kvm->notifier_end = max(kvm->notifier_end, end);
 }
 
-static void end_invalidation(struct kvm *kvm)
+/* While frozen no fault maps anything that is there: they retry. */
+static void freeze(struct kvm *kvm, hva_t start, hva_t end)
 {
-	lockdep_assert_held(&kvm->mmu_lock);
+	spin_lock(&kvm->mmu_lock);
+	begin_invalidation(kvm, start, end);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/* Ends what freeze(), or the notifier, began. */
+static void thaw(struct kvm *kvm)
+{
+	spin_lock(&kvm->mmu_lock);
 	kvm->notifier_seq++;
 	kvm->notifier_count--;
+	spin_unlock(&kvm->mmu_lock);
 }
 
 typedef bool (*range_fn)(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
@@ -194,11 +204,7 @@ static int notify_invalidate_start(struct mmu_notifier *mn, const struct mmu_not
 
 static void notify_invalidate_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
-	struct kvm *kvm = notifier_to_kvm(mn);
-
-	spin_lock(&kvm->mmu_lock);
-	end_invalidation(kvm);
-	spin_unlock(&kvm->mmu_lock);
+	thaw(notifier_to_kvm(mn));
 }
 
 static bool age(struct kvm *kvm, hva_t start, hva_t end, bool clear, bool flush)
@@ -374,22 +380,6 @@ static void publish_addition(struct kvm *kvm, struct kvm_memslots *new)
 	call_srcu(&kvm->srcu, &publish(kvm, new)->rcu, free_slots_rcu);
 }
 
-/* While frozen no fault maps anything of slot: they retry. */
-static void freeze_slot(struct kvm *kvm, const struct kvm_memory_slot *slot)
-{
-	spin_lock(&kvm->mmu_lock);
-	begin_invalidation(kvm, slot->userspace_addr,
-			   slot->userspace_addr + (slot->npages << PAGE_SHIFT));
-	spin_unlock(&kvm->mmu_lock);
-}
-
-static void thaw(struct kvm *kvm)
-{
-	spin_lock(&kvm->mmu_lock);
-	end_invalidation(kvm);
-	spin_unlock(&kvm->mmu_lock);
-}
-
 /*
  * ---- changing slots; slots_lock held ----
  */
@@ -474,31 +464,38 @@ static void zap_new_slot(struct kvm *kvm, const struct kvm_memory_slot *new)
 		kvm_mmu_unmap_page(kvm, apic_page);
 }
 
-static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
+/* All that may fail: what new needs of its own, and the array with it in old's place. */
+static int prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
+			struct kvm_memory_slot *new, struct kvm_memslots **slots)
 {
-	struct kvm_memslots *slots;
 	int r;
 
-	if (overlaps(kvm, new, NULL))
+	if (overlaps(kvm, new, old))
 		return -EEXIST;
 	r = kvm_mmu_slot_alloc(new);
 	if (r)
 		return r;
-	r = -ENOMEM;
 	if ((new->flags & KVM_MEM_LOG_DIRTY_PAGES) && alloc_dirty_bitmap(kvm, new))
 		goto out_arch;
-	slots = edit_slots(kvm, NULL, new);
-	if (!slots)
-		goto out_bitmap;
-	publish_addition(kvm, slots);
-	zap_new_slot(kvm, new);
-	return 0;
-
-out_bitmap:
+	*slots = edit_slots(kvm, old, new);
+	if (*slots)
+		return 0;
 	kvfree(new->dirty_bitmap);
 out_arch:
 	kvm_mmu_slot_free(new);
-	return r;
+	return -ENOMEM;
+}
+
+static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
+{
+	struct kvm_memslots *slots;
+	int r = prepare_slot(kvm, NULL, new, &slots);
+
+	if (r)
+		return r;
+	publish_addition(kvm, slots);
+	zap_new_slot(kvm, new);
+	return 0;
 }
 
 /*
@@ -507,7 +504,7 @@ out_arch:
  */
 static void replace_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memslots *slots)
 {
-	freeze_slot(kvm, old);
+	freeze(kvm, old->userspace_addr, old->userspace_addr + (old->npages << PAGE_SHIFT));
 	kvm_mmu_zap_slot(kvm, old);
 	publish_and_wait(kvm, slots);
 	thaw(kvm);
@@ -529,19 +526,10 @@ static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)
 static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memory_slot *new)
 {
 	struct kvm_memslots *slots;
-	int r;
+	int r = prepare_slot(kvm, old, new, &slots);
 
-	if (overlaps(kvm, new, old))
-		return -EEXIST;
-	r = kvm_mmu_slot_alloc(new);
 	if (r)
 		return r;
-	r = -ENOMEM;
-	if ((new->flags & KVM_MEM_LOG_DIRTY_PAGES) && alloc_dirty_bitmap(kvm, new))
-		goto out_arch;
-	slots = edit_slots(kvm, old, new);
-	if (!slots)
-		goto out_bitmap;
 	replace_slot(kvm, old, slots);
 	zap_new_slot(kvm, new);
 	/* The log counts from the slot's beginning: what it had goes along. */
@@ -551,12 +539,6 @@ static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_me
 	old->memory = NULL;
 	free_slot(kvm, old);
 	return 0;
-
-out_bitmap:
-	kvfree(new->dirty_bitmap);
-out_arch:
-	kvm_mmu_slot_free(new);
-	return r;
 }
 
 /* Dirty logging on or off: another version of the slot with the same tables. */
@@ -639,42 +621,6 @@ static struct kvm_memory_slot *make_slot(const struct kvm_userspace_memory_regio
 	return new;
 }
 
-static int set_user_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
-{
-	struct kvm_memory_slot *old = slot_by_id(kvm, mem->slot), *new;
-	int r;
-
-	if (!mem->memory_size)
-		return old ? delete_slot(kvm, old) : -EINVAL;
-	new = make_slot(mem);
-	if (!new)
-		return -ENOMEM;
-	r = old ? change_slot(kvm, old, new) : create_slot(kvm, new);
-	if (r)
-		kfree(new);
-	return r;
-}
-
-/**
- * kvm_set_user_memory_region - KVM_SET_USER_MEMORY_REGION
- * @kvm: the VM, its own mm is current
- * @mem: as in the API
- *
- * Returns 0, -EINVAL for what the API forbids (a slot that is not there to
- * delete, too), -EEXIST for an overlap, -ENOMEM.  On an error nothing changed.
- */
-int kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
-{
-	int r;
-
-	if (!region_valid(mem))
-		return -EINVAL;
-	mutex_lock(&kvm->slots_lock);
-	r = set_user_region(kvm, mem);
-	mutex_unlock(&kvm->slots_lock);
-	return r;
-}
-
 /*
  * ---- memory that the kernel provides ----
  *
@@ -712,7 +658,12 @@ static int create_region(struct kvm *kvm, struct kvm_memory_slot *new)
 	return r;
 }
 
-static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
+/*
+ * ---- regions ----
+ */
+
+/* own: the memory is the kernel's. */
+static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem, bool own)
 {
 	struct kvm_memory_slot *old = slot_by_id(kvm, mem->slot), *new;
 	int r;
@@ -720,20 +671,41 @@ static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region 
 	if (!mem->memory_size)
 		return old ? delete_slot(kvm, old) : -EINVAL;
 	/* Memory of userspace's stays userspace's. */
-	if (old && !old->memory)
+	if (own && old && !old->memory)
 		return -EINVAL;
 	new = make_slot(mem);
 	if (!new)
 		return -ENOMEM;
-	if (old) {
+	if (own && old) {
 		new->memory = old->memory;
 		new->userspace_addr = old->userspace_addr;
-		r = change_slot(kvm, old, new);
-	} else {
-		r = create_region(kvm, new);
 	}
+	if (old)
+		r = change_slot(kvm, old, new);
+	else
+		r = own ? create_region(kvm, new) : create_slot(kvm, new);
 	if (r)
 		kfree(new);
+	return r;
+}
+
+/**
+ * kvm_set_user_memory_region - KVM_SET_USER_MEMORY_REGION
+ * @kvm: the VM, its own mm is current
+ * @mem: as in the API
+ *
+ * Returns 0, -EINVAL for what the API forbids (a slot that is not there to
+ * delete, too), -EEXIST for an overlap, -ENOMEM.  On an error nothing changed.
+ */
+int kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
+{
+	int r;
+
+	if (!region_valid(mem))
+		return -EINVAL;
+	mutex_lock(&kvm->slots_lock);
+	r = set_region(kvm, mem, false);
+	mutex_unlock(&kvm->slots_lock);
 	return r;
 }
 
@@ -759,7 +731,7 @@ int kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *regio
 	if ((mem.flags & ~KVM_MEM_LOG_DIRTY_PAGES) || !region_valid(&mem))
 		return -EINVAL;
 	mutex_lock(&kvm->slots_lock);
-	r = set_region(kvm, &mem);
+	r = set_region(kvm, &mem, true);
 	mutex_unlock(&kvm->slots_lock);
 	return r;
 }
@@ -833,9 +805,7 @@ static int set_alias(struct kvm *kvm, unsigned int i, const struct kvm_alias *al
 		slots->has_aliases |= slots->alias[j].npages != 0;
 
 	/* Reverse maps are kept by target frame: all go before it changes. */
-	spin_lock(&kvm->mmu_lock);
-	begin_invalidation(kvm, 0, ~0UL);
-	spin_unlock(&kvm->mmu_lock);
+	freeze(kvm, 0, ~0UL);
 	kvm_mmu_zap_all(kvm);
 	publish_and_wait(kvm, slots);
 	/* Shadows made meanwhile are of the old order. */
@@ -938,18 +908,15 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 
 	if (!slot || !slot->dirty_bitmap)
 		return -ENOENT;
-	log = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT);
-	if (!log)
-		return -ENOMEM;
 	/* What the processors have noted comes to us when they leave the guest. */
 	if (kvm_ops.nested_dirty_log)
 		kvm_make_all_vcpus_request(kvm, KVM_REQ_OUTSIDE_GUEST);
-	if (READ_ONCE(kvm->dirty_log_manual)) {
-		/* Only told: KVM_CLEAR_DIRTY_LOG takes. */
-		r = copy_to_user(user, slot->dirty_bitmap, dirty_bytes(slot)) ? -EFAULT : 0;
-		kvfree(log);
-		return r;
-	}
+	/* Only told: KVM_CLEAR_DIRTY_LOG takes. */
+	if (READ_ONCE(kvm->dirty_log_manual))
+		return copy_to_user(user, slot->dirty_bitmap, dirty_bytes(slot)) ? -EFAULT : 0;
+	log = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT);
+	if (!log)
+		return -ENOMEM;
 	take_dirty_log(kvm, slot, log);
 	if (copy_to_user(user, log, dirty_bytes(slot))) {
 		/* Userspace did not get it: whatever was dirty still is. */
