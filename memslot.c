@@ -29,19 +29,6 @@
  * ---- lookup ----
  */
 
-static struct kvm_memslots *memslots(struct kvm *kvm)
-{
-	return srcu_dereference_check(kvm->memslots, &kvm->srcu,
-				      lockdep_is_held(&kvm->slots_lock) ||
-				      lockdep_is_held(&kvm->mmu_lock) ||
-				      !refcount_read(&kvm->users));
-}
-
-static bool slot_has(const struct kvm_memory_slot *slot, gfn_t gfn)
-{
-	return gfn - slot->base_gfn < slot->npages;
-}
-
 /* The index of the slot that holds gfn, or -1. */
 static int find_slot(const struct kvm_memslots *slots, gfn_t gfn)
 {
@@ -55,7 +42,7 @@ static int find_slot(const struct kvm_memslots *slots, gfn_t gfn)
 		else
 			hi = mid;
 	}
-	return lo && slot_has(slots->slot[lo - 1], gfn) ? lo - 1 : -1;
+	return lo && kvm_slot_has(slots->slot[lo - 1], gfn) ? lo - 1 : -1;
 }
 
 /**
@@ -65,36 +52,29 @@ static int find_slot(const struct kvm_memslots *slots, gfn_t gfn)
  */
 struct kvm_memory_slot *kvm_gfn_to_slot(struct kvm *kvm, gfn_t gfn)
 {
-	struct kvm_memslots *slots = memslots(kvm);
+	struct kvm_memslots *slots = kvm_memslots(kvm);
 	int i = find_slot(slots, gfn);
 
 	return i < 0 ? NULL : slots->slot[i];
 }
 
-/** kvm_vcpu_gfn_to_slot - the same, beginning with the slot found last */
-struct kvm_memory_slot *kvm_vcpu_gfn_to_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
+/* kvm_vcpu_gfn_to_slot()'s, where the hint is not the one. */
+struct kvm_memory_slot *kvm_find_vcpu_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	struct kvm_memslots *slots = memslots(vcpu->kvm);
-	int i = vcpu->last_slot;
+	struct kvm_memslots *slots = kvm_memslots(vcpu->kvm);
+	int i = find_slot(slots, gfn);
 
-	/* The hint may come from another version of the array. */
-	if (likely(i < slots->nr && slot_has(slots->slot[i], gfn)))
-		return slots->slot[i];
-	i = find_slot(slots, gfn);
 	if (i < 0)
 		return NULL;
 	vcpu->last_slot = i;
 	return slots->slot[i];
 }
 
-/** kvm_unalias_gfn - where API 12's aliases lead, or the frame itself */
-gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn)
+/* kvm_unalias_gfn()'s, where there are aliases. */
+gfn_t kvm_find_alias(const struct kvm_memslots *slots, gfn_t gfn)
 {
-	const struct kvm_memslots *slots = memslots(kvm);
 	int i;
 
-	if (likely(!slots->has_aliases))
-		return gfn;
 	for (i = 0; i < KVM_NR_ALIASES; i++) {
 		const struct kvm_alias *a = &slots->alias[i];
 
@@ -102,17 +82,6 @@ gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn)
 			return gfn - a->base_gfn + a->target_gfn;
 	}
 	return gfn;
-}
-
-bool kvm_has_aliases(struct kvm *kvm)
-{
-	return memslots(kvm)->has_aliases;
-}
-
-/** kvm_slots_generation - changes with each update; never 0 */
-u64 kvm_slots_generation(struct kvm *kvm)
-{
-	return memslots(kvm)->generation;
 }
 
 /*
@@ -159,7 +128,7 @@ typedef bool (*range_fn)(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t st
 /* fn for the guest frames behind [start, end) of host addresses; mmu_lock held. */
 static bool for_hva_range(struct kvm *kvm, hva_t start, hva_t end, range_fn fn, bool arg)
 {
-	struct kvm_memslots *slots = memslots(kvm);
+	struct kvm_memslots *slots = kvm_memslots(kvm);
 	bool ret = false;
 	int i;
 
@@ -289,7 +258,7 @@ static unsigned long total_pages(const struct kvm_memslots *slots)
 static struct kvm_memslots *edit_slots(struct kvm *kvm, const struct kvm_memory_slot *out,
 				       struct kvm_memory_slot *in)
 {
-	struct kvm_memslots *old = memslots(kvm), *new;
+	struct kvm_memslots *old = kvm_memslots(kvm), *new;
 	int i, n = 0;
 
 	new = alloc_slots(old->nr - !!out + !!in);
@@ -351,7 +320,7 @@ static void wait_for_readers(struct kvm *kvm)
 /* Make new the current array.  Returns the old one, which may still be in use. */
 static struct kvm_memslots *publish(struct kvm *kvm, struct kvm_memslots *new)
 {
-	struct kvm_memslots *old = memslots(kvm);
+	struct kvm_memslots *old = kvm_memslots(kvm);
 
 	new->generation = old->generation + 1;
 	rcu_assign_pointer(kvm->memslots, new);
@@ -440,7 +409,7 @@ static void forget_mapped(struct kvm *kvm, gfn_t gfn, unsigned long npages)
 static bool overlaps(struct kvm *kvm, const struct kvm_memory_slot *new,
 		     const struct kvm_memory_slot *except)
 {
-	struct kvm_memslots *slots = memslots(kvm);
+	struct kvm_memslots *slots = kvm_memslots(kvm);
 	int i;
 
 	for (i = 0; i < slots->nr; i++) {
@@ -581,7 +550,7 @@ static int change_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_
 
 static struct kvm_memory_slot *slot_by_id(struct kvm *kvm, u16 id)
 {
-	struct kvm_memslots *slots = memslots(kvm);
+	struct kvm_memslots *slots = kvm_memslots(kvm);
 	int i;
 
 	for (i = 0; i < slots->nr; i++) {

@@ -799,26 +799,17 @@ static unsigned int map_access(const struct kvm_mmu *mmu, const struct guest_wal
 	return w->dirty ? access : access & ~ACC_W;
 }
 
-/* kvm_mmu_page_fault() of a guest that pages, without nested paging. */
-int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
+/* The walk, and the mapping of what it finds. */
+static int map_gva(struct kvm_vcpu *vcpu, struct kvm_fault *fault, u64 gva, u64 access)
 {
-	u64 access = fault->error_code & (PFERR_WRITE_MASK | PFERR_USER_MASK | PFERR_FETCH_MASK);
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	struct kvm *kvm = vcpu->kvm;
-	struct mapping m = {
-		.addr = mmu->long_mode ? fault->addr : (u32)fault->addr,
-		.write = access & PFERR_WRITE_MASK,
-	};
+	struct mapping m = { .addr = gva, .write = access & PFERR_WRITE_MASK };
 	struct guest_walk w;
 	int r;
 
-	/* The processor reads its own tables (GDT, TSS) with supervisor rights at any CPL. */
-	if (mmu->smap && !(access & PFERR_USER_MASK) && kvm_ops.get_cpl(vcpu) == 3)
-		access |= PFERR_IMPLICIT_ACCESS;
-	if (is_known_mmio(vcpu, m.addr, access))
-		return PF_EMULATE;
 	w.ex = &fault->ex;
-	if (!walk_guest(vcpu, &w, m.addr, access))
+	if (!walk_guest(vcpu, &w, gva, access))
 		return PF_EXCEPTION;
 	r = mmu_topup(vcpu);
 	if (r)
@@ -828,7 +819,7 @@ int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	r = mmu_find_pfn(vcpu, fault, &m);
 	if (r) {
 		if (!m.slot)
-			remember_mmio(vcpu, m.addr, m.gfn, w.access);
+			remember_mmio(vcpu, gva, m.gfn, w.access);
 		return r;
 	}
 	/* A supervisor's page would hide it from SMAP. */
@@ -842,6 +833,21 @@ int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	}
 	spin_unlock(&kvm->mmu_lock);
 	return r;
+}
+
+/* kvm_mmu_page_fault() of a guest that pages, without nested paging. */
+int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
+{
+	u64 access = fault->error_code & (PFERR_WRITE_MASK | PFERR_USER_MASK | PFERR_FETCH_MASK);
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	u64 gva = mmu->long_mode ? fault->addr : (u32)fault->addr;
+
+	/* The processor reads its own tables (GDT, TSS) with supervisor rights at any CPL. */
+	if (mmu->smap && !(access & PFERR_USER_MASK) && kvm_ops.get_cpl(vcpu) == 3)
+		access |= PFERR_IMPLICIT_ACCESS;
+	if (is_known_mmio(vcpu, gva, access))
+		return PF_EMULATE;
+	return map_gva(vcpu, fault, gva, access);
 }
 
 /*
