@@ -105,7 +105,10 @@ static bool host_mapping(struct kvm *kvm, unsigned long hva, struct host_mapping
  * @pfn: out: the host frame
  * @writable: out: it may be mapped for writing
  * @level: out: PG_LEVEL_* of the host's mapping
- * Returns false if the host has it not mapped so now.
+ *
+ * Does not sleep.
+ *
+ * Return: false: the host has it not mapped so now.
  */
 bool kvm_slot_gfn_to_pfn_atomic(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
 				bool write, kvm_pfn_t *pfn, bool *writable, int *level)
@@ -181,7 +184,7 @@ static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write, bool n
 
 /**
  * kvm_slot_gfn_to_pfn - the host frame behind gfn, faulted in
- * @kvm: the VM; its own mm is current
+ * @kvm: the VM; its own mm is current, srcu held
  * @slot: gfn's slot
  * @gfn: the frame
  * @write: for writing
@@ -191,7 +194,9 @@ static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write, bool n
  *
  * The page is NOT referenced on return: check notifier_seq, read before the
  * call, under mmu_lock before an spte is installed.  A read never breaks
- * copy-on-write: a page merged or not yet written comes read-only.
+ * copy-on-write: a page merged or not yet written comes read-only.  May sleep.
+ *
+ * Return: the frame, or KVM_PFN_ERR_*.
  */
 kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
 			      bool write, bool nowait, bool *writable, int *level_host)
@@ -238,7 +243,13 @@ static void __user *gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa, bool write,
 	return (void __user *)(kvm_slot_hva(slot, gfn) + offset_in_page(gpa));
 }
 
-/** kvm_gpa_to_user - where a byte is in the VMM's memory, for reading; NULL: nowhere */
+/**
+ * kvm_gpa_to_user - where guest memory is in the VMM's address space, for reading
+ * @vcpu: the vcpu, srcu held
+ * @gpa: the first byte; what follows it in its page is behind it
+ *
+ * Return: NULL: there is no memory.
+ */
 const void __user *kvm_gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	struct kvm_memory_slot *slot;
@@ -252,7 +263,18 @@ static unsigned long in_this_page(gpa_t gpa, unsigned long len)
 	return min_t(unsigned long, len, PAGE_SIZE - offset_in_page(gpa));
 }
 
-/** kvm_read_guest - 0, or -EFAULT: no memory there, or userspace took it away */
+/**
+ * kvm_read_guest - read guest memory
+ * @vcpu: the vcpu, in its VMM's context, srcu held
+ * @gpa: from here on
+ * @data: out
+ * @len: bytes; may cross pages
+ *
+ * May sleep.
+ *
+ * Return: 0; -EFAULT: there is no memory, or userspace took it away; the first part
+ * may have been read.
+ */
 int kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
 {
 	while (len) {
@@ -268,9 +290,14 @@ int kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long l
 	return 0;
 }
 
-/*
- * The same without sleeping, within one page: -EFAULT too where the page would
- * have to be faulted in.
+/**
+ * kvm_read_guest_atomic - the same without sleeping, within one page
+ * @vcpu: the vcpu, in its VMM's context; mmu_lock or srcu held
+ * @gpa: from here on
+ * @data: out
+ * @len: bytes
+ *
+ * Return: 0; -EFAULT, too, where the page would have to be faulted in.
  */
 int kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
 {
@@ -285,9 +312,16 @@ int kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned
 	return left ? -EFAULT : 0;
 }
 
-/*
- * One guest page-table entry.  Sleeps, or, between pagefault_disable() and
- * _enable(), fails instead.
+/**
+ * kvm_read_gpte - read one guest page-table entry
+ * @vcpu: the vcpu, in its VMM's context, srcu held
+ * @gpa: where, aligned
+ * @size: 4 or 8 bytes
+ * @gpte: out
+ *
+ * Sleeps, or, between pagefault_disable() and _enable(), fails instead.
+ *
+ * Return: 0 or -EFAULT.
  */
 int kvm_read_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *gpte)
 {
@@ -304,7 +338,17 @@ int kvm_read_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *gpte
 	return 0;
 }
 
-/** kvm_write_guest - as kvm_read_guest(); logs write what was written, shadows follow */
+/**
+ * kvm_write_guest - write guest memory; logs write what was written, shadows follow
+ * @vcpu: the vcpu, in its VMM's context, srcu held
+ * @gpa: from here on
+ * @data: what
+ * @len: bytes; may cross pages
+ *
+ * May sleep.  Takes mmu_lock.
+ *
+ * Return: as kvm_read_guest(); -EFAULT, too, for read-only memory.
+ */
 int kvm_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned long len)
 {
 	struct kvm_memory_slot *slot;
@@ -317,7 +361,7 @@ int kvm_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned
 		if (!user || copy_to_user(user, data, n))
 			return -EFAULT;
 		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
-		kvm_mmu_track_write(vcpu, gfn_to_gpa(gfn) + offset_in_page(gpa), data, n);
+		kvm_mmu_track_write(vcpu, gfn_to_gpa(gfn) + offset_in_page(gpa), n);
 		gpa += n;
 		data += n;
 		len -= n;
@@ -424,12 +468,15 @@ static int cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void
 
 /**
  * kvm_cmpxchg_guest - compare and exchange, atomic on the guest's memory
- * @vcpu: the vcpu, in its VMM's context
+ * @vcpu: the vcpu, in its VMM's context, srcu held
  * @gpa: must not straddle a cache line: the host may forbid split locks
- * @old: what is expected; what was there, if it differed
+ * @old: what is expected; out: what was there, if it differed
  * @new: what is written
  * @bytes: 1, 2, 4, 8 or 16
- * Returns 0 if done, 1 if *old differed, -EFAULT if it cannot be done so.
+ *
+ * May sleep.  Takes mmu_lock.
+ *
+ * Return: 0: done; 1: *old differed; -EFAULT: it cannot be done so.
  */
 int kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
 		      unsigned int bytes)
@@ -438,13 +485,21 @@ int kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *n
 	int r = cmpxchg_guest(vcpu, gpa, old, new, bytes, &written);
 
 	if (!r)
-		kvm_mmu_track_write(vcpu, written, new, bytes);
+		kvm_mmu_track_write(vcpu, written, bytes);
 	return r;
 }
 
-/*
- * The walk sets accessed and dirty bits: the same, but no shadow has to follow,
- * as none is made of an entry that lacks them.
+/**
+ * kvm_cmpxchg_gpte - set accessed and dirty bits of a guest page-table entry
+ * @vcpu: the vcpu, in its VMM's context, srcu held
+ * @gpa: where, aligned
+ * @size: 4 or 8 bytes
+ * @old: what it is expected to be
+ * @new: what it becomes
+ *
+ * No shadow has to follow, as none is made of an entry that lacks them.  May sleep.
+ *
+ * Return: 0: done; 1: the entry is another now; -EFAULT.
  */
 int kvm_cmpxchg_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 old, u64 new)
 {
@@ -453,7 +508,12 @@ int kvm_cmpxchg_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 ol
 	return cmpxchg_guest(vcpu, gpa, &old, &new, size, &written);
 }
 
-/** kvm_gpa_is_ram - would an access be memory, not MMIO? */
+/**
+ * kvm_gpa_is_ram - would an access be memory, not MMIO?
+ * @vcpu: the vcpu, srcu held
+ * @gpa: where
+ * @write: it writes, and read-only memory does not count
+ */
 bool kvm_gpa_is_ram(struct kvm_vcpu *vcpu, gpa_t gpa, bool write)
 {
 	struct kvm_memory_slot *slot;

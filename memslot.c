@@ -49,6 +49,8 @@ static int find_slot(const struct kvm_memslots *slots, gfn_t gfn)
  * kvm_gfn_to_slot - the slot that holds a guest frame
  * @kvm: the VM; srcu, slots_lock or mmu_lock held
  * @gfn: not an alias any more: kvm_unalias_gfn()
+ *
+ * Return: the slot, for as long as the lock is held; NULL: there is no memory.
  */
 struct kvm_memory_slot *kvm_gfn_to_slot(struct kvm *kvm, gfn_t gfn)
 {
@@ -663,8 +665,10 @@ static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region 
  * @kvm: the VM, its own mm is current
  * @mem: as in the API
  *
- * Returns 0, -EINVAL for what the API forbids (a slot that is not there to
- * delete, too), -EEXIST for an overlap, -ENOMEM.  On an error nothing changed.
+ * May sleep.  Takes slots_lock.
+ *
+ * Return: 0; -EINVAL for what the API forbids (a slot that is not there to delete,
+ * too), -EEXIST for an overlap, -ENOMEM.  On an error nothing changed.
  */
 int kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
 {
@@ -684,8 +688,10 @@ int kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memor
  * @region: as in the API
  *
  * The memory is zero at first, and kept when the slot moves or changes its
- * flags.  Returns as kvm_set_user_memory_region(); -EINVAL too for another
- * size, or a slot of userspace's memory.
+ * flags.  May sleep.  Takes slots_lock.
+ *
+ * Return: as kvm_set_user_memory_region(); -EINVAL too for another size, or a slot
+ * of userspace's memory.
  */
 int kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *region)
 {
@@ -745,6 +751,8 @@ static const struct vm_operations_struct vm_file_vm_ops = {
  * kvm_vm_mmap - mmap() of a VM fd: the kernel's memory, by guest physical address
  * @kvm: the VM
  * @vma: the new mapping, shared; where there is no such memory an access is SIGBUS
+ *
+ * Return: 0 or -EINVAL.
  */
 int kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma)
 {
@@ -786,8 +794,12 @@ static int set_alias(struct kvm *kvm, unsigned int i, const struct kvm_alias *al
 
 /**
  * kvm_set_memory_alias - KVM_SET_MEMORY_ALIAS: a window of gpa onto another
- * @kvm: the VM
+ * @kvm: the VM, its own mm is current
  * @mem: as in the API; size 0 takes the alias away
+ *
+ * May sleep.  Takes slots_lock.
+ *
+ * Return: 0, -EINVAL or -ENOMEM.
  */
 int kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *mem)
 {
@@ -817,7 +829,7 @@ int kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *mem)
 
 /**
  * kvm_mark_page_dirty - the dirty log hears of a write
- * @kvm: the VM
+ * @kvm: the VM; srcu, slots_lock or mmu_lock held
  * @slot: gfn's slot, the version that is current or was at the grace period
  * @gfn: the frame, not an alias
  */
@@ -833,7 +845,7 @@ void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gf
 
 /**
  * kvm_mark_gpa_dirty - likewise, by the vendor: the processor has noted a write
- * @vcpu: that wrote, just out of guest mode
+ * @vcpu: that wrote, just out of guest mode, srcu held
  * @gpa: where
  */
 void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa)
@@ -900,7 +912,11 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
  * kvm_get_dirty_log - KVM_GET_DIRTY_LOG: what was written since the last call
  * @kvm: the VM
  * @log: as in the API
- * Returns 0; -EINVAL: no such slot can be; -ENOENT: it is not there, or not logged.
+ *
+ * May sleep.  Takes slots_lock.
+ *
+ * Return: 0; -EINVAL: no such slot can be; -ENOENT: it is not there, or not
+ * logged; -ENOMEM; -EFAULT.
  */
 int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 {
@@ -956,7 +972,11 @@ static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
  * kvm_clear_dirty_log - KVM_CLEAR_DIRTY_LOG: userspace has dealt with these pages
  * @kvm: the VM
  * @log: whole words of the bitmap, but for the slot's end
- * Returns 0; -EINVAL: no such range can be; -ENOENT: no such slot, or not logged.
+ *
+ * May sleep.  Takes slots_lock.
+ *
+ * Return: 0; -EINVAL: no such range can be; -ENOENT: no such slot, or not logged;
+ * -ENOMEM; -EFAULT.
  */
 int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
 {
@@ -983,6 +1003,12 @@ int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
  * ---- life ----
  */
 
+/**
+ * kvm_slots_init - of a new VM: no slots, and the mmu notifier
+ * @kvm: the VM, its mm is current
+ *
+ * Return: 0 or -errno.
+ */
 int kvm_slots_init(struct kvm *kvm)
 {
 	struct kvm_memslots *slots = alloc_slots(0);
@@ -1001,12 +1027,24 @@ int kvm_slots_init(struct kvm *kvm)
 	return r;
 }
 
-/* No notifier call is under way or comes any more on return; all was unmapped. */
+/**
+ * kvm_slots_stop - the mmu notifier's end
+ * @kvm: the VM; no vcpu runs any more
+ *
+ * May sleep.  On return no notifier call is under way or comes any more; all was
+ * zapped.
+ */
 void kvm_slots_stop(struct kvm *kvm)
 {
 	mmu_notifier_unregister(&kvm->notifier, kvm->mm);
 }
 
+/**
+ * kvm_slots_destroy - all slots go
+ * @kvm: the VM, of which nothing else is left
+ *
+ * May sleep.
+ */
 void kvm_slots_destroy(struct kvm *kvm)
 {
 	struct kvm_memslots *slots = rcu_dereference_protected(kvm->memslots, true);

@@ -89,7 +89,8 @@ static void cache_drain(struct kvm_mmu_memory_cache *c)
  *
  * What the guest's own flushes let go is not flushed at once, as the guest
  * flushes where it matters to it.  To the host it matters before a page is
- * given back or trusted not to be written: so tlbs_dirty remembers it.
+ * given back or trusted not to be written: so tlbs_dirty remembers it.  Does not
+ * sleep, but waits for vcpus to leave the guest.
  */
 void kvm_mmu_flush(struct kvm *kvm, bool needed)
 {
@@ -264,7 +265,12 @@ bool mmu_zap_resched(struct kvm *kvm, struct list_head *dead)
 	return true;
 }
 
-/** kvm_mmu_zap_all - every shadow page that is there when it is called */
+/**
+ * kvm_mmu_zap_all - zap every shadow page that is there when it is called
+ * @kvm: the VM; srcu held, or no vcpu is left
+ *
+ * Takes mmu_lock, and lets go of it between pages.
+ */
 void kvm_mmu_zap_all(struct kvm *kvm)
 {
 	struct kvm_mmu_page *sp;
@@ -312,7 +318,13 @@ void mmu_make_room(struct kvm *kvm)
 	mmu_free_dead(kvm, &dead);
 }
 
-/** kvm_mmu_set_limit - how many shadow pages, given so many guest pages */
+/**
+ * kvm_mmu_set_limit - how many shadow pages there may be
+ * @kvm: the VM
+ * @npages: the pages of all slots
+ *
+ * Takes mmu_lock.  A limit of userspace's own stays.
+ */
 void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
 {
 	spin_lock(&kvm->mmu_lock);
@@ -326,10 +338,10 @@ void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
  * @kvm: the VM
  * @npages: shadow pages
  *
- * It stays when memory slots change. Pages above it go now, but for roots in
- * use; the limit is soft as ever. Takes mmu_lock.
+ * It stays when memory slots change.  Pages above it go now, but for roots in
+ * use; the limit is soft as ever.  Takes mmu_lock.
  *
- * Returns -EINVAL for fewer than KVM_MIN_MMU_PAGES, or more than
+ * Return: 0; -EINVAL for fewer than KVM_MIN_MMU_PAGES, or more than
  * KVM_GET_NR_MMU_PAGES can return.
  */
 int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
@@ -375,7 +387,12 @@ static void put_root(struct kvm *kvm, hpa_t *hpa, struct list_head *dead)
 	*hpa = INVALID_PAGE;
 }
 
-/** kvm_mmu_unload - the vcpu holds no root any more; the pages stay for its next use */
+/**
+ * kvm_mmu_unload - the vcpu holds no root any more; the pages stay for their next use
+ * @vcpu: the vcpu, by its own thread, or gone
+ *
+ * Takes mmu_lock.
+ */
 void kvm_mmu_unload(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -448,7 +465,14 @@ static void alloc_root(struct kvm_vcpu *vcpu)
 	mmu->root_hpa = hold_root(sp);
 }
 
-/** kvm_mmu_load - before entry: a root for the guest's present mode and CR3 */
+/**
+ * kvm_mmu_load - before entry: a root for the guest's present mode and CR3
+ * @vcpu: the vcpu, loaded, srcu held, without a root
+ *
+ * May sleep.  Takes mmu_lock.
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int kvm_mmu_load(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -471,7 +495,13 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/** kvm_mmu_new_cr3 - the guest loaded CR3, which flushes, too */
+/**
+ * kvm_mmu_new_cr3 - the guest loaded CR3 (vcpu->cr3), which flushes, too
+ * @vcpu: the vcpu, loaded
+ *
+ * Shadow paging takes another root before the next entry, or brings this one up to
+ * date.  Takes mmu_lock.
+ */
 void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -487,7 +517,12 @@ void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu)
 	}
 }
 
-/** kvm_mmu_guest_tlb_flush - the guest flushes its TLB, global entries included */
+/**
+ * kvm_mmu_guest_tlb_flush - the guest flushes its TLB, global entries included
+ * @vcpu: the vcpu, loaded
+ *
+ * For MOV to CR4 and INVPCID.  What it asks for is done before the next entry.
+ */
 void kvm_mmu_guest_tlb_flush(struct kvm_vcpu *vcpu)
 {
 	forget_mmio(vcpu);
@@ -831,10 +866,13 @@ EXPORT_SYMBOL_GPL(kvm_mmu_map_page);
 
 /**
  * kvm_mmu_map_apic_page - the processor is to see accesses to the APICs' registers
- * @vcpu: the vcpu, nested paging in use
+ * @vcpu: the vcpu, loaded, nested paging in use
  * @gpa: an address in the page that kvm->apic_page says
- * @page: what the processor knows them by; as for kvm_mmu_map_page()
- * False: not mapped, as a slot is there, or the registers are no more.
+ * @page: the APIC-access page; as for kvm_mmu_map_page()
+ *
+ * May sleep.  Takes mmu_lock.
+ *
+ * Return: false: not mapped, as a slot is there, or the registers are no more.
  */
 bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
@@ -856,7 +894,13 @@ bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_apic_page);
 
-/** kvm_mmu_unmap_page - undo kvm_mmu_map_apic_page(), or nothing; any context that may take mmu_lock */
+/**
+ * kvm_mmu_unmap_page - undo kvm_mmu_map_apic_page(), or nothing
+ * @kvm: the VM
+ * @gpa: an address in the page
+ *
+ * Takes mmu_lock; does not sleep.
+ */
 void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa)
 {
 	gfn_t gfn = gpa_to_gfn(gpa), first = gfn & ~(gfn_t)(SPTES_PER_PAGE - 1);
@@ -914,6 +958,12 @@ void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
  * ---- life ----
  */
 
+/**
+ * kvm_mmu_init_vm - of a new VM
+ * @kvm: the VM
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int kvm_mmu_init_vm(struct kvm *kvm)
 {
 	INIT_LIST_HEAD(&kvm->active_pages);
@@ -923,6 +973,10 @@ int kvm_mmu_init_vm(struct kvm *kvm)
 	return kvm->page_hash ? 0 : -ENOMEM;
 }
 
+/**
+ * kvm_mmu_destroy_vm - all tables go
+ * @kvm: the VM, or one half made; no vcpu is left, the slots still are
+ */
 void kvm_mmu_destroy_vm(struct kvm *kvm)
 {
 	kvm_mmu_zap_all(kvm);
@@ -940,6 +994,12 @@ static int alloc_pae_root(struct kvm_mmu *mmu)
 	return 0;
 }
 
+/**
+ * kvm_mmu_create - of a new vcpu
+ * @vcpu: the vcpu
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int kvm_mmu_create(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -956,6 +1016,12 @@ int kvm_mmu_create(struct kvm_vcpu *vcpu)
 	return kvm_ops.nested_paging ? 0 : alloc_pae_root(mmu);
 }
 
+/**
+ * kvm_mmu_destroy - of a vcpu that goes, or of one half made
+ * @vcpu: the vcpu
+ *
+ * Takes mmu_lock.
+ */
 void kvm_mmu_destroy(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -967,6 +1033,11 @@ void kvm_mmu_destroy(struct kvm_vcpu *vcpu)
 	free_page((unsigned long)mmu->pae_root);
 }
 
+/**
+ * kvm_mmu_module_init - the caches of all VMs
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int kvm_mmu_module_init(void)
 {
 	header_kmem = kmem_cache_create("kvm_mmu_page", sizeof(struct kvm_mmu_page), 0,
@@ -981,6 +1052,9 @@ int kvm_mmu_module_init(void)
 	return 0;
 }
 
+/**
+ * kvm_mmu_module_exit - no VM is left
+ */
 void kvm_mmu_module_exit(void)
 {
 	kmem_cache_destroy(rmap_kmem);

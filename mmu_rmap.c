@@ -270,6 +270,10 @@ static void forbid_large_pages(struct kvm_memory_slot *slot, int level, unsigned
 		disallow[i]++;
 }
 
+/**
+ * kvm_mmu_slot_free - the tables of a slot that goes, or never came
+ * @slot: no leaf maps its frames any more
+ */
 void kvm_mmu_slot_free(struct kvm_memory_slot *slot)
 {
 	int i;
@@ -281,6 +285,14 @@ void kvm_mmu_slot_free(struct kvm_memory_slot *slot)
 	memset(&slot->arch, 0, sizeof(slot->arch));
 }
 
+/**
+ * kvm_mmu_slot_alloc - tables for a slot that is not published yet
+ * @slot: base_gfn, npages and userspace_addr are set
+ *
+ * May sleep.
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int kvm_mmu_slot_alloc(struct kvm_memory_slot *slot)
 {
 	int level;
@@ -325,7 +337,13 @@ static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
 	spin_unlock(&kvm->mmu_lock);
 }
 
-/** kvm_mmu_zap_slot - a slot goes: its sptes, and the shadows of tables in it */
+/**
+ * kvm_mmu_zap_slot - a slot goes: its leaves, and the shadows of tables in it
+ * @kvm: the VM; slots_lock held
+ * @slot: still published; no fault maps anything of it (see memslot.c's freeze())
+ *
+ * Takes mmu_lock, and lets go of it now and then.  All TLBs are flushed on return.
+ */
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	for_slot_chunks(kvm, slot, kvm_mmu_unmap_range);
@@ -337,7 +355,13 @@ static bool protect_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t s
 	return for_each_head(kvm, slot, start, end, write_protect_head, true);
 }
 
-/** kvm_mmu_slot_write_protect - logging began: the next write of each page is seen */
+/**
+ * kvm_mmu_slot_write_protect - logging began: the next write to each page is seen
+ * @kvm: the VM; slots_lock held
+ * @slot: published, and nobody uses a version that is not logged
+ *
+ * Takes mmu_lock, and lets go of it now and then.  All TLBs are flushed on return.
+ */
 void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	for_slot_chunks(kvm, slot, protect_chunk);
@@ -357,7 +381,13 @@ static bool merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t sta
 	return kvm_mmu_unmap_range(kvm, slot, start, end);
 }
 
-/** kvm_mmu_slot_merge - logging ended: where the host has large pages, map them so again */
+/**
+ * kvm_mmu_slot_merge - logging ended: where the host has large pages, map them so again
+ * @kvm: the VM; slots_lock held
+ * @slot: published, and nobody uses a version that is logged
+ *
+ * Takes mmu_lock, and lets go of it now and then.
+ */
 void kvm_mmu_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	for_slot_chunks(kvm, slot, merge_chunk);

@@ -102,7 +102,14 @@ void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
 		rmap_write_protect(kvm, slot, sp->gfn, false);
 }
 
-/** kvm_mmu_zap_shadows - the shadows of guest page tables in these frames */
+/**
+ * kvm_mmu_zap_shadows - zap the shadows of guest page tables in some frames
+ * @kvm: the VM; srcu or slots_lock held
+ * @base: the first frame
+ * @npages: how many
+ *
+ * Takes mmu_lock, and lets go of it now and then.
+ */
 void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages)
 {
 	struct kvm_mmu_page *sp;
@@ -197,10 +204,11 @@ static void track_page(struct kvm *kvm, struct kvm_mmu_page *sp, gpa_t gpa, int 
  * kvm_mmu_track_write - guest memory was written other than by the guest itself
  * @vcpu: the vcpu, srcu held
  * @gpa: where, not an alias, within one page
- * @new: what
  * @bytes: how much
+ *
+ * Takes mmu_lock if anything is shadowed; does not sleep.
  */
-void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *new, int bytes)
+void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes)
 {
 	struct kvm *kvm = vcpu->kvm;
 	struct kvm_mmu_page *sp;
@@ -490,7 +498,12 @@ void shadow_sync_roots(struct kvm_vcpu *vcpu)
 	}
 }
 
-/** kvm_mmu_sync_roots - what the guest wrote to its tables unseen counts from now on */
+/**
+ * kvm_mmu_sync_roots - what the guest wrote to its tables unseen counts from now on
+ * @vcpu: the vcpu, loaded, srcu held
+ *
+ * KVM_REQ_MMU_SYNC's.  Takes mmu_lock, and lets go of it now and then.
+ */
 void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->mmu.direct || vcpu->mmu.root_hpa == INVALID_PAGE)
@@ -526,8 +539,10 @@ static void sync_gva(struct kvm_vcpu *vcpu, u64 gva)
 
 /**
  * kvm_mmu_invlpg - the guest flushes one address
- * @vcpu: the vcpu, loaded
+ * @vcpu: the vcpu, loaded, srcu held
  * @gva: the address
+ *
+ * May sleep.  Takes mmu_lock.
  */
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 {
@@ -649,11 +664,14 @@ static bool walk_guest(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva, u64
 
 /**
  * kvm_mmu_gva_to_gpa - the guest's translation of an address
- * @vcpu: the vcpu, in its VMM's context
+ * @vcpu: the vcpu, loaded, in its VMM's context, srcu held
  * @gva: the address, canonical
- * @access: PFERR_WRITE, USER, FETCH, IMPLICIT_ACCESS
- * @ex: the page fault that the guest would get
- * Returns INVALID_GPA with @ex filled in, or the gpa.  Sets accessed and dirty bits.
+ * @access: PFERR_WRITE_MASK, USER_MASK, FETCH_MASK; PFERR_IMPLICIT_ACCESS
+ * @ex: out: the page fault that the guest would get
+ *
+ * Sets accessed and dirty bits.  May sleep.
+ *
+ * Return: the gpa, or INVALID_GPA and @ex is filled in.
  */
 gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex)
 {
@@ -674,11 +692,14 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kv
 
 /**
  * kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate
- * @vcpu: the vcpu, in its VMM's context
+ * @vcpu: the vcpu, loaded, in its VMM's context, srcu held
  * @gva: an address that it has just used, and for what:
  * @access: as for kvm_mmu_gva_to_gpa()
- * @trace: the entries, from the leaf up, where and what they are, and the gpa
- * Returns how many, 0 if there is no translation or other paging.
+ * @trace: out: the entries, from the leaf up, where and what they are, and the gpa
+ *
+ * May sleep.
+ *
+ * Return: how many entries; 0: there is no translation, or other paging.
  */
 int kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace)
 {
@@ -937,7 +958,13 @@ static union mmu_role shadow_role(const struct kvm_mmu *mmu)
 	return role;
 }
 
-/** kvm_mmu_reset_context - the guest's paging mode may have changed, or its CPUID */
+/**
+ * kvm_mmu_reset_context - the guest's paging mode may have changed, or its CPUID
+ * @vcpu: the vcpu, loaded
+ *
+ * That is CR0.PG and WP, CR4, EFER, MAXPHYADDR and what else decides on reserved
+ * bits.  Takes mmu_lock.
+ */
 void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -955,7 +982,13 @@ void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 	mmu->shadow_root_level = mmu->long_mode ? 4 : 3;
 }
 
-/** kvm_mmu_set_pdptrs - as kvm_mmu_load_pdptrs(), from where userspace has them */
+/**
+ * kvm_mmu_set_pdptrs - as kvm_mmu_load_pdptrs(), from where userspace has them
+ * @vcpu: the vcpu
+ * @pdptrs: four of them
+ *
+ * Return: false, and nothing is loaded, if reserved bits are set.
+ */
 bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
 {
 	u64 rsvd = rsvd_range(63, vcpu->maxphyaddr ?: 36) | 0x1e6;
@@ -979,10 +1012,13 @@ bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
 
 /**
  * kvm_mmu_load_pdptrs - load the PDPTEs of a PAE guest
- * @vcpu: the vcpu
+ * @vcpu: the vcpu, in its VMM's context, srcu held
  * @cr3: where they are
- * Returns false, and loads nothing, if reserved bits are set.
- * Source: APM 2 "PAE Paging"; SDM 3A "PDPTE Registers".
+ *
+ * APM 2 "PAE Paging"; SDM 3A "PDPTE Registers".  May sleep.
+ *
+ * Return: false, and nothing is loaded, if reserved bits are set or there is no
+ * memory.
  */
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 {

@@ -8,7 +8,7 @@
 #include "kvm_host.h"
 
 int  kvm_slots_init(struct kvm *kvm);
-void kvm_slots_stop(struct kvm *kvm);	/* no mmu notifier calls any more */
+void kvm_slots_stop(struct kvm *kvm);
 void kvm_slots_destroy(struct kvm *kvm);
 int  kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem);
 int  kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *mem);
