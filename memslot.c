@@ -859,10 +859,23 @@ void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa)
 EXPORT_SYMBOL_GPL(kvm_mark_gpa_dirty);
 
 /*
- * Take the log and protect what it names, word by word: a bit that is set
- * after the exchange belongs to the next log, and its page faults again once
- * the TLBs are flushed.
+ * Take those bits of mask that are set, from page i on, and protect their pages: a
+ * bit that is set after the exchange belongs to the next log, and its page
+ * faults again once the TLBs are flushed.
  */
+static unsigned long take_dirty_word(struct kvm *kvm, struct kvm_memory_slot *slot,
+				     unsigned long i, unsigned long mask)
+{
+	atomic_long_t *word = (atomic_long_t *)&slot->dirty_bitmap[i / BITS_PER_LONG];
+
+	if (i + BITS_PER_LONG > slot->npages)
+		mask &= BIT(slot->npages - i) - 1;
+	mask &= mask ? atomic_long_fetch_andnot(mask, word) : 0;
+	if (mask)
+		kvm_mmu_write_protect_masked(kvm, slot, i, mask);
+	return mask;
+}
+
 static void take_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, unsigned long *log)
 {
 	unsigned long i, n = dirty_bytes(slot) / sizeof(long);
@@ -872,9 +885,8 @@ static void take_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, unsign
 	for (i = 0; i < n; i++) {
 		if (!slot->dirty_bitmap[i])
 			continue;
-		log[i] = xchg(&slot->dirty_bitmap[i], 0);
-		kvm_mmu_write_protect_masked(kvm, slot, i * BITS_PER_LONG, log[i]);
-		any = true;
+		log[i] = take_dirty_word(kvm, slot, i * BITS_PER_LONG, ~0UL);
+		any |= log[i];
 		cond_resched_lock(&kvm->mmu_lock);
 	}
 	kvm_mmu_flush(kvm, any);
@@ -930,20 +942,6 @@ int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 	return r;
 }
 
-/* Clear those bits of mask that are set, from page i on, and protect their pages. */
-static bool clear_dirty_word(struct kvm *kvm, struct kvm_memory_slot *slot, unsigned long i,
-			     unsigned long mask)
-{
-	atomic_long_t *word = (atomic_long_t *)&slot->dirty_bitmap[i / BITS_PER_LONG];
-
-	if (i + BITS_PER_LONG > slot->npages)
-		mask &= BIT(slot->npages - i) - 1;
-	mask &= mask ? atomic_long_fetch_andnot(mask, word) : 0;
-	if (mask)
-		kvm_mmu_write_protect_masked(kvm, slot, i, mask);
-	return mask;
-}
-
 static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
 			   const struct kvm_clear_dirty_log *log)
 {
@@ -959,7 +957,7 @@ static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
 	}
 	spin_lock(&kvm->mmu_lock);
 	for (i = 0; i < n; i++) {
-		any |= clear_dirty_word(kvm, slot, log->first_page + i * BITS_PER_LONG, bits[i]);
+		any |= take_dirty_word(kvm, slot, log->first_page + i * BITS_PER_LONG, bits[i]);
 		cond_resched_lock(&kvm->mmu_lock);
 	}
 	kvm_mmu_flush(kvm, any);

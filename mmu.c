@@ -403,26 +403,25 @@ void kvm_mmu_unload(struct kvm_vcpu *vcpu)
 	if (mmu->root_hpa == INVALID_PAGE)
 		return;
 	spin_lock(&kvm->mmu_lock);
-	if (!three_level(mmu))
-		put_root(kvm, &mmu->root_hpa, &dead);
 	for (i = 0; i < KVM_MMU_ROOTS; i++)
-		put_root(kvm, &mmu->pae_sub_root[i], &dead);
+		put_root(kvm, &mmu->roots[i], &dead);
 	mmu->root_hpa = INVALID_PAGE;
 	mmu_free_dead(kvm, &dead);
 	spin_unlock(&kvm->mmu_lock);
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_unload);
 
-/* The page under entry i of a three-level root: one of a guest table, or 1:1. */
-static struct kvm_mmu_page *get_pae_sub_root(struct kvm_vcpu *vcpu, int i)
+/* The i-th root page: the shadow of one of the guest's tables, or 1:1. */
+static struct kvm_mmu_page *get_root(struct kvm_vcpu *vcpu, int i)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	union mmu_role role = { .word = mmu->role_word };
+	int level = three_level(mmu) ? PG_LEVEL_2M : mmu->shadow_root_level;
 	gfn_t gfn = cr3_gfn(vcpu);
 
 	if (mmu->direct)
-		return mmu_get_direct(vcpu, (gfn_t)i << 18, PG_LEVEL_2M, ACC_ALL);
-	role.level = PG_LEVEL_2M;
+		return mmu_get_direct(vcpu, (gfn_t)i << 18, level, ACC_ALL);
+	role.level = level;
 	role.access = ACC_ALL;
 	if (mmu->root_level == 3) {
 		if (!(mmu->pdptrs[i] & SPTE_P))
@@ -434,35 +433,20 @@ static struct kvm_mmu_page *get_pae_sub_root(struct kvm_vcpu *vcpu, int i)
 	return mmu_get_page(vcpu, kvm_unalias_gfn(vcpu->kvm, gfn), role);
 }
 
-static void alloc_pae_roots(struct kvm_vcpu *vcpu)
+static void alloc_roots(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
-	int i;
+	int i, n = three_level(mmu) ? KVM_MMU_ROOTS : 1;
 
-	for (i = 0; i < KVM_MMU_ROOTS; i++) {
-		struct kvm_mmu_page *sp = get_pae_sub_root(vcpu, i);
+	for (i = 0; i < n; i++) {
+		struct kvm_mmu_page *sp = get_root(vcpu, i);
 
+		mmu->roots[i] = sp ? hold_root(sp) : INVALID_PAGE;
 		/* Only P: the rights' bits are reserved here (APM 2 "PAE Paging"). */
-		mmu->pae_root[i] = sp ? __pa(sp->spt) | SPTE_P : 0;
-		mmu->pae_sub_root[i] = sp ? hold_root(sp) : INVALID_PAGE;
+		if (three_level(mmu))
+			mmu->pae_root[i] = sp ? __pa(sp->spt) | SPTE_P : 0;
 	}
-	mmu->root_hpa = __pa(mmu->pae_root);
-}
-
-static void alloc_root(struct kvm_vcpu *vcpu)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	union mmu_role role = { .word = mmu->role_word };
-	struct kvm_mmu_page *sp;
-
-	if (mmu->direct) {
-		sp = mmu_get_direct(vcpu, 0, mmu->shadow_root_level, ACC_ALL);
-	} else {
-		role.level = mmu->shadow_root_level;
-		role.access = ACC_ALL;
-		sp = mmu_get_page(vcpu, kvm_unalias_gfn(vcpu->kvm, cr3_gfn(vcpu)), role);
-	}
-	mmu->root_hpa = hold_root(sp);
+	mmu->root_hpa = three_level(mmu) ? __pa(mmu->pae_root) : mmu->roots[0];
 }
 
 /**
@@ -484,10 +468,7 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 	spin_lock(&kvm->mmu_lock);
 	mmu_make_room(kvm);
 	mmu->root_pgd = mmu->direct ? 0 : kvm_read_cr3(vcpu);
-	if (three_level(mmu))
-		alloc_pae_roots(vcpu);
-	else
-		alloc_root(vcpu);
+	alloc_roots(vcpu);
 	if (!mmu->direct)
 		shadow_sync_roots(vcpu);
 	spin_unlock(&kvm->mmu_lock);
@@ -580,26 +561,25 @@ bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
 	return kvm->notifier_seq != m->seq || root_lost(vcpu, m->addr);
 }
 
-/* The largest page that the host's mapping, the slot and its shadowed tables allow. */
-int mmu_mapping_level(struct kvm_vcpu *vcpu, const struct mapping *m, int max)
+/*
+ * Map the largest page that the host's mapping, the slot and its shadowed tables
+ * allow, of max at most: m becomes that page.  Returns its level.
+ */
+int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max)
 {
 	int level = min(max, m->host_level);
+	gfn_t mask;
 
 	/* An alias may begin or end anywhere. */
 	if (m->slot->dirty_bitmap || kvm_has_aliases(vcpu->kvm))
-		return PG_LEVEL_4K;
+		level = PG_LEVEL_4K;
 	while (level > PG_LEVEL_4K &&
 	       m->slot->arch.disallow_lpage[level - 2][level_index(m->slot, m->gfn, level)])
 		level--;
+	mask = KVM_PAGES_PER_LEVEL(level) - 1;
+	m->gfn &= ~mask;
+	m->pfn &= ~mask;
 	return level;
-}
-
-void mmu_use_level(struct mapping *m, int level)
-{
-	unsigned long mask = KVM_PAGES_PER_LEVEL(level) - 1;
-
-	m->gfn &= ~(gfn_t)mask;
-	m->pfn &= ~(kvm_pfn_t)mask;
 }
 
 /* *table: the frame is a guest page table that must not be written. */
@@ -711,20 +691,21 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 	}
 }
 
-static int max_direct_level(void)
+/* The entry of level to for gpa, where all is direct. */
+static u64 *direct_sptep(struct kvm_vcpu *vcpu, gpa_t gpa, int to)
 {
-	return kvm_ops.nested_paging ? kvm_ops.max_nested_page_level : PG_LEVEL_2M;
+	int level;
+	u64 *table = root_table(vcpu, gpa, &level);
+
+	return mmu_descend_direct(vcpu, table, level, to, gpa, gpa_to_gfn(gpa), ACC_ALL);
 }
 
 static int map_direct(struct kvm_vcpu *vcpu, struct mapping *m)
 {
-	int level = mmu_mapping_level(vcpu, m, max_direct_level()), root_level, r;
-	u64 *table = root_table(vcpu, m->addr, &root_level), *sptep;
-	gfn_t gpa_gfn = gpa_to_gfn(m->addr);
+	int max = kvm_ops.nested_paging ? kvm_ops.max_nested_page_level : PG_LEVEL_2M;
+	int level = mmu_use_level(vcpu, m, max);
+	int r = mmu_set_leaf(vcpu, direct_sptep(vcpu, m->addr, level), m);
 
-	mmu_use_level(m, level);
-	sptep = mmu_descend_direct(vcpu, table, root_level, level, m->addr, gpa_gfn, ACC_ALL);
-	r = mmu_set_leaf(vcpu, sptep, m);
 	/* Nobody but us knows that another page may be in the TLBs. */
 	if (kvm_ops.nested_paging)
 		kvm_mmu_flush(vcpu->kvm, false);
@@ -771,15 +752,12 @@ static bool quick_fix_direct(struct kvm_vcpu *vcpu, u64 addr, gfn_t gfn, bool wr
 static void mark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	struct kvm *kvm = vcpu->kvm;
-	u64 *table, *sptep;
-	int level;
+	u64 *sptep;
 
 	spin_lock(&kvm->mmu_lock);
 	if (!root_lost(vcpu, gpa)) {
 		mmu_make_room(kvm);
-		table = root_table(vcpu, gpa, &level);
-		sptep = mmu_descend_direct(vcpu, table, level, PG_LEVEL_4K, gpa, gpa_to_gfn(gpa),
-					   ACC_ALL);
+		sptep = direct_sptep(vcpu, gpa, PG_LEVEL_4K);
 		if (!spte_present(*sptep))
 			spte_write(sptep, kvm_ops.nested_mmio_entry);
 	}
@@ -826,13 +804,11 @@ static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
 	struct kvm *kvm = vcpu->kvm;
-	u64 *table, *sptep;
 	LIST_HEAD(dead);
-	int level;
+	u64 *sptep;
 
 	mmu_make_room(kvm);
-	table = root_table(vcpu, gpa, &level);
-	sptep = mmu_descend_direct(vcpu, table, level, PG_LEVEL_4K, gpa, gpa_to_gfn(gpa), ACC_ALL);
+	sptep = direct_sptep(vcpu, gpa, PG_LEVEL_4K);
 	mmu_drop_spte(kvm, sptep_to_sp(sptep), sptep, &dead);
 	spte_write(sptep, ((u64)page_to_pfn(page) << PAGE_SHIFT) | SPTE_P | SPTE_W | SPTE_NO_RMAP |
 		   access_bits(ACC_ALL) | leaf_bits() | spte_accessed_mask() | spte_dirty_mask());
@@ -1007,7 +983,7 @@ int kvm_mmu_create(struct kvm_vcpu *vcpu)
 
 	mmu->root_hpa = INVALID_PAGE;
 	for (i = 0; i < KVM_MMU_ROOTS; i++)
-		mmu->pae_sub_root[i] = INVALID_PAGE;
+		mmu->roots[i] = INVALID_PAGE;
 	mmu->header_cache.kmem = header_kmem;
 	mmu->desc_cache.kmem = rmap_kmem;
 	mmu->role_word = ~0U;

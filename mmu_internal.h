@@ -158,24 +158,23 @@ struct mapping {
 	unsigned long seq;		/* kvm->notifier_seq, before the host was asked */
 };
 
+/* The root page on the way to addr. */
+static inline hpa_t root_of(const struct kvm_mmu *mmu, u64 addr)
+{
+	return mmu->roots[three_level(mmu) ? (addr >> 30) & 3 : 0];
+}
+
 static inline bool root_lost(struct kvm_vcpu *vcpu, u64 addr)
 {
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	hpa_t hpa = three_level(mmu) ? mmu->pae_sub_root[(addr >> 30) & 3] : mmu->root_hpa;
+	hpa_t hpa = root_of(&vcpu->mmu, addr);
 
 	return hpa == INVALID_PAGE || root_sp(hpa)->invalid;
 }
 
 static inline u64 *root_table(struct kvm_vcpu *vcpu, u64 addr, int *level)
 {
-	struct kvm_mmu *mmu = &vcpu->mmu;
-
-	if (three_level(mmu)) {
-		*level = PG_LEVEL_2M;
-		return __va(mmu->pae_sub_root[(addr >> 30) & 3]);
-	}
-	*level = mmu->shadow_root_level;
-	return __va(mmu->root_hpa);
+	*level = three_level(&vcpu->mmu) ? PG_LEVEL_2M : vcpu->mmu.shadow_root_level;
+	return __va(root_of(&vcpu->mmu, addr));
 }
 
 /*
@@ -196,8 +195,7 @@ bool mmu_zap_resched(struct kvm *kvm, struct list_head *dead);
 void mmu_make_room(struct kvm *kvm);
 int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping *m);
 bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m);
-int mmu_mapping_level(struct kvm_vcpu *vcpu, const struct mapping *m, int max);
-void mmu_use_level(struct mapping *m, int level);
+int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max);
 int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m);
 u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level);
 void mmu_clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level);

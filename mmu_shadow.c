@@ -485,17 +485,11 @@ static void sync_below(struct kvm_vcpu *vcpu, struct kvm_mmu_page *root)
 
 void shadow_sync_roots(struct kvm_vcpu *vcpu)
 {
-	struct kvm_mmu *mmu = &vcpu->mmu;
 	int i;
 
-	if (!three_level(mmu)) {
-		sync_below(vcpu, root_sp(mmu->root_hpa));
-		return;
-	}
-	for (i = 0; i < KVM_MMU_ROOTS; i++) {
-		if (mmu->pae_sub_root[i] != INVALID_PAGE)
-			sync_below(vcpu, root_sp(mmu->pae_sub_root[i]));
-	}
+	for (i = 0; i < KVM_MMU_ROOTS; i++)
+		if (vcpu->mmu.roots[i] != INVALID_PAGE)
+			sync_below(vcpu, root_sp(vcpu->mmu.roots[i]));
 }
 
 /**
@@ -790,12 +784,11 @@ static u64 *descend_shadow(struct kvm_vcpu *vcpu, const struct guest_walk *w, u6
 
 static int map_walked(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct mapping *m)
 {
-	int level = mmu_mapping_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M)), r;
+	int level = mmu_use_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M)), r;
 	u64 *table = descend_shadow(vcpu, w, m->addr), *sptep;
 
 	if (!table || gpte_changed(vcpu, w, w->level))
 		return PF_RETRY;
-	mmu_use_level(m, level);
 	sptep = mmu_descend_direct(vcpu, table, w->level, level, m->addr, w->gfn, m->access);
 	r = mmu_set_leaf(vcpu, sptep, m);
 	prefetch_around(vcpu, sptep);

@@ -300,9 +300,9 @@ struct kvm_mmu {
 	u64 guest_rsvd_mask[2][5];	/* [PS bit][level - 1] */
 	u32 role_word;			/* union mmu_role, what all its pages have in common */
 	u64 pdptrs[4];
-	/* Three-level shadows: the table that CR3 points to, below 4 GiB, and its pages. */
+	/* Three-level shadows: the table that CR3 points to, below 4 GiB. */
 	u64 *pae_root;
-	hpa_t pae_sub_root[KVM_MMU_ROOTS];
+	hpa_t roots[KVM_MMU_ROOTS];	/* shadow pages: pae_root's, or only the first */
 	struct kvm_mmu_memory_cache page_cache;		/* spt pages */
 	struct kvm_mmu_memory_cache header_cache;	/* struct kvm_mmu_page */
 	struct kvm_mmu_memory_cache desc_cache;		/* rmap list nodes */
