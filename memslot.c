@@ -60,7 +60,7 @@ struct kvm_memory_slot *kvm_gfn_to_slot(struct kvm *kvm, gfn_t gfn)
 	return i < 0 ? NULL : slots->slot[i];
 }
 
-/* kvm_vcpu_gfn_to_slot()'s, where the hint is not the one. */
+/* For kvm_vcpu_gfn_to_slot(), where it is not the slot found last. */
 struct kvm_memory_slot *kvm_find_vcpu_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	struct kvm_memslots *slots = kvm_memslots(vcpu->kvm);
@@ -72,7 +72,7 @@ struct kvm_memory_slot *kvm_find_vcpu_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
 	return slots->slot[i];
 }
 
-/* kvm_unalias_gfn()'s, where there are aliases. */
+/* For kvm_unalias_gfn(), where the VM has aliases. */
 gfn_t kvm_find_alias(const struct kvm_memslots *slots, gfn_t gfn)
 {
 	int i;
@@ -102,12 +102,12 @@ static void begin_invalidation(struct kvm *kvm, hva_t start, hva_t end)
 		kvm->notifier_end = end;
 		return;
 	}
-	/* Of several at once only the hull is kept: too many retry, never too few. */
+	/* One range that covers all that are under way: some faults retry without need. */
 	kvm->notifier_start = min(kvm->notifier_start, start);
 	kvm->notifier_end = max(kvm->notifier_end, end);
 }
 
-/* While frozen no fault maps anything that is there: they retry. */
+/* Until thaw() all faults on these host addresses retry. */
 static void freeze(struct kvm *kvm, hva_t start, hva_t end)
 {
 	spin_lock(&kvm->mmu_lock);
@@ -345,7 +345,7 @@ static void free_slots_rcu(struct rcu_head *rcu)
 	kvfree(container_of(rcu, struct kvm_memslots, rcu));
 }
 
-/* Nothing is lost between the two: whoever uses the old one goes on with it. */
+/* Nothing was taken away, so whoever uses the old array may go on with it. */
 static void publish_addition(struct kvm *kvm, struct kvm_memslots *new)
 {
 	call_srcu(&kvm->srcu, &publish(kvm, new)->rcu, free_slots_rcu);
@@ -424,18 +424,18 @@ static bool overlaps(struct kvm *kvm, const struct kvm_memory_slot *new,
 	return false;
 }
 
-/* A slot has come: what was found to be no memory may be. */
+/* A slot was added: drop what was made because there was none. */
 static void zap_new_slot(struct kvm *kvm, const struct kvm_memory_slot *new)
 {
 	gpa_t apic_page = READ_ONCE(kvm->apic_page);
 
-	/* Shadows of page tables that were nowhere until now. */
+	/* Shadows of page tables outside any slot are empty. */
 	kvm_mmu_zap_shadows(kvm, new->base_gfn, new->npages);
 	if (apic_page && gpa_to_gfn(apic_page) - new->base_gfn < new->npages)
 		kvm_mmu_unmap_page(kvm, apic_page);
 }
 
-/* All that may fail: what new needs of its own, and the array with it in old's place. */
+/* Whatever may fail: tables and log of new, and the array that has it in place of old. */
 static int prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
 			struct kvm_memory_slot *new, struct kvm_memslots **slots)
 {
@@ -527,7 +527,7 @@ static int change_flags(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm
 		return -ENOMEM;
 	}
 	publish_and_wait(kvm, slots);
-	/* From the grace period on every fault sees the log; now those before it. */
+	/* Faults see the log since the grace period; write-protect what was mapped before. */
 	if (log)
 		kvm_mmu_slot_write_protect(kvm, new);
 	else
@@ -562,7 +562,7 @@ static struct kvm_memory_slot *slot_by_id(struct kvm *kvm, u16 id)
 	return NULL;
 }
 
-/* Everything of a region that can be judged by itself. */
+/* The checks that need no look at other slots. */
 static bool region_valid(const struct kvm_userspace_memory_region *mem)
 {
 	u64 gfn = mem->guest_phys_addr >> PAGE_SHIFT, npages = mem->memory_size >> PAGE_SHIFT;
@@ -596,8 +596,8 @@ static struct kvm_memory_slot *make_slot(const struct kvm_userspace_memory_regio
  * ---- memory that the kernel provides ----
  *
  * A file of its own in memory for each slot, mapped into the VMM's address
- * space: from there on the slot is as any other.  Whoever unmaps it there has
- * taken it from the guest.
+ * space: from there on the slot is as any other.  If the VMM unmaps it there the
+ * guest has lost it.
  */
 
 static int alloc_memory(struct kvm_memory_slot *new)
@@ -633,7 +633,7 @@ static int create_region(struct kvm *kvm, struct kvm_memory_slot *new)
  * ---- regions ----
  */
 
-/* own: the memory is the kernel's. */
+/* own: the kernel provides the memory. */
 static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem, bool own)
 {
 	struct kvm_memory_slot *old = slot_by_id(kvm, mem->slot), *new;
@@ -641,7 +641,7 @@ static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region 
 
 	if (!mem->memory_size)
 		return old ? delete_slot(kvm, old) : -EINVAL;
-	/* Memory of userspace's stays userspace's. */
+	/* A slot of userspace's memory does not become one of the kernel's. */
 	if (own && old && !old->memory)
 		return -EINVAL;
 	new = make_slot(mem);
@@ -785,7 +785,7 @@ static int set_alias(struct kvm *kvm, unsigned int i, const struct kvm_alias *al
 	freeze(kvm, 0, ~0UL);
 	kvm_mmu_zap_all(kvm);
 	publish_and_wait(kvm, slots);
-	/* Shadows made meanwhile are of the old order. */
+	/* Shadows made meanwhile were made by the old aliases. */
 	kvm_mmu_zap_all(kvm);
 	thaw(kvm);
 	unmap_mapping_range(&kvm->mapping, 0, 0, 1);
@@ -901,10 +901,10 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 
 	if (!slot || !slot->dirty_bitmap)
 		return -ENOENT;
-	/* What the processors have noted comes to us when they leave the guest. */
+	/* Processors' page-modification logs are read when they leave the guest. */
 	if (kvm_ops.nested_dirty_log)
 		kvm_make_all_vcpus_request(kvm, KVM_REQ_OUTSIDE_GUEST);
-	/* Only told: KVM_CLEAR_DIRTY_LOG takes. */
+	/* KVM_CLEAR_DIRTY_LOG clears and protects. */
 	if (READ_ONCE(kvm->dirty_log_manual))
 		return copy_to_user(user, slot->dirty_bitmap, dirty_bytes(slot)) ? -EFAULT : 0;
 	log = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT);
@@ -912,7 +912,7 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 		return -ENOMEM;
 	take_dirty_log(kvm, slot, log);
 	if (copy_to_user(user, log, dirty_bytes(slot))) {
-		/* Userspace did not get it: whatever was dirty still is. */
+		/* Userspace did not get the log: put its bits back. */
 		add_to_dirty_log(slot, log);
 		r = -EFAULT;
 	}

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shadow and nested page tables: one builder for both.  Documentation/mmu.rst
- * tells how it works; the guest's walk and what depends on the size of its
- * entries is in paging_tmpl.h.
- *
- * Everything here that touches an spte, a shadow page or a reverse map holds
- * kvm->mmu_lock.
+ * What nested page tables and shadows of the guest's have in common: shadow pages,
+ * zapping, limits, roots, mappings; and faults under nested paging.
+ * Documentation/mmu.rst tells how it works.
  */
 #define pr_fmt(fmt) "kvm: " fmt
 
@@ -24,7 +21,7 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
-/* Shadow pages that one fault or one root can need: they are made available first. */
+/* A fault, or the making of a root, needs no more shadow pages than this. */
 #define PAGES_PER_FAULT		8
 #define MIN_SHADOW_PAGES	1024UL
 
@@ -56,7 +53,7 @@ static int cache_topup(struct kvm_mmu_memory_cache *c, int min, int want)
 	return 0;
 }
 
-/* A fault uses a shadow page a level, with its gfns, and an rmap entry for each spte. */
+/* Enough for one fault: a page for each level, with its gfns, and a node for each spte. */
 int mmu_topup(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -104,7 +101,7 @@ void kvm_mmu_flush(struct kvm *kvm, bool needed)
  * ---- broken invariants ----
  */
 
-/* MMU_BUG_ON()'s.  Only the first is told: the others follow from it. */
+/* For MMU_BUG_ON().  Only the first is logged, as others may follow from it. */
 void __cold mmu_bug(struct kvm *kvm, const char *what)
 {
 	if (READ_ONCE(kvm->vm_bugged))
@@ -160,7 +157,7 @@ static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu
 	return sp;
 }
 
-/* The shadow page of gfn in this role, made if there is none; caches are topped up. */
+/* The shadow page of gfn in this role.  If there is none it is made, from the vcpu's caches. */
 struct kvm_mmu_page *mmu_get_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role)
 {
 	struct kvm_mmu_page *sp;
@@ -190,7 +187,10 @@ struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
  * flush: until then a processor may still walk it.
  */
 
-/* Take out whatever is at sptep of sp.  With dead, tables that only it led to go along. */
+/*
+ * Clear the entry at sptep of sp.  With dead, direct pages that nothing else links to are
+ * zapped, too.
+ */
 void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead)
 {
 	struct kvm_mmu_page *child;
@@ -204,7 +204,7 @@ void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct 
 	}
 	child = spte_to_child(spte);
 	mmu_drop_link(kvm, child, sptep);
-	/* Shadows of tables are worth keeping for their next use; these are not. */
+	/* A shadow of a guest table is worth keeping for its next use; a direct page is not. */
 	if (dead && child->role.direct && !child->parents.val && !child->root_count)
 		mmu_zap_page(kvm, child, dead);
 }
@@ -232,7 +232,7 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *de
 		shadow_account(kvm, sp, -1);
 	}
 	if (sp->root_count)
-		/* Freed when the last vcpu lets go of it. */
+		/* put_root() frees it, by the last vcpu that uses it. */
 		kvm_make_all_vcpus_request(kvm, KVM_REQ_MMU_RELOAD);
 	else
 		list_add(&sp->link, dead);
@@ -254,7 +254,7 @@ void mmu_free_dead(struct kvm *kvm, struct list_head *dead)
 	INIT_LIST_HEAD(dead);
 }
 
-/* Let others at the lock in a long loop.  True: it was dropped, begin anew. */
+/* In a long loop: let others have the lock.  True if they had: begin again. */
 bool mmu_zap_resched(struct kvm *kvm, struct list_head *dead)
 {
 	if (!need_resched() && !spin_needbreak(&kvm->mmu_lock))
@@ -284,7 +284,7 @@ again:
 			continue;
 		mmu_zap_page(kvm, sp, &dead);
 		mmu_zap_resched(kvm, &dead);
-		/* Others may have gone along with it. */
+		/* Other pages may have been zapped with it. */
 		goto again;
 	}
 	mmu_free_dead(kvm, &dead);
@@ -293,7 +293,7 @@ again:
 }
 
 /*
- * Before a fault: room for what it may need.  The oldest pages go, but roots.
+ * Before a fault adds shadow pages, zap the oldest beyond the limit, but no roots.
  * The limit is soft, so that a few pages too many never stop a guest.
  */
 void mmu_make_room(struct kvm *kvm)
@@ -411,7 +411,7 @@ void kvm_mmu_unload(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_unload);
 
-/* The i-th root page: the shadow of one of the guest's tables, or 1:1. */
+/* The i-th root page; NULL if the guest's PDPTE is not present. */
 static struct kvm_mmu_page *get_root(struct kvm_vcpu *vcpu, int i)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -489,7 +489,7 @@ void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu)
 
 	if (mmu->direct)
 		return;
-	forget_mmio(vcpu);
+	clear_mmio_cache(vcpu);
 	if (mmu->root_pgd == kvm_read_cr3(vcpu)) {
 		kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
@@ -506,7 +506,7 @@ void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu)
  */
 void kvm_mmu_guest_tlb_flush(struct kvm_vcpu *vcpu)
 {
-	forget_mmio(vcpu);
+	clear_mmio_cache(vcpu);
 	if (!vcpu->mmu.direct)
 		kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
 	kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
@@ -534,7 +534,7 @@ static int pfn_error(struct kvm_fault *fault, const struct mapping *m)
 	}
 }
 
-/* The slot and the host's frame of m->gfn.  Returns 0, or what the fault ends in. */
+/* Find the slot and the host's frame of m->gfn.  Returns 0, or what the fault ends in. */
 int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping *m)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -550,7 +550,7 @@ int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping 
 	return is_error_pfn(m->pfn) ? pfn_error(fault, m) : 0;
 }
 
-/* Has what was found without the lock been overtaken? */
+/* Has an invalidation, or a zapped root, overtaken what was found without the lock? */
 bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -582,7 +582,7 @@ int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max)
 	return level;
 }
 
-/* *table: the frame is a guest page table that must not be written. */
+/* *table: the frame holds a guest page table that must stay write-protected. */
 static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, bool *table)
 {
 	u64 spte = (m->pfn << PAGE_SHIFT) | SPTE_P | spte_accessed_mask() |
@@ -620,7 +620,7 @@ int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 	bool table;
 	u64 spte = make_leaf(vcpu, m, level, &table), old = *sptep;
 
-	/* Another frame, or a table where there is a large page now. */
+	/* It maps another frame, or links to a table where a large page fits now. */
 	if (spte_present(old) &&
 	    (!spte_leaf(old, level) || spte_pfn(old) != m->pfn ||
 	     (sp->gfns && sp->gfns[spte_index(sptep)] != m->gfn))) {
@@ -644,7 +644,7 @@ int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
  * ---- direct: nested paging, and shadows of an unpaged guest ----
  */
 
-/* The leaf that maps addr, or the entry where the way ends. */
+/* The leaf that maps addr, or the entry that is not present on the way there. */
 u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level)
 {
 	u64 *table = root_table(vcpu, addr, level), *sptep;
@@ -657,14 +657,14 @@ u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level)
 	}
 }
 
-/* Make way for a link at sptep: a large page gives way to smaller ones. */
+/* Before a link is made at sptep: a large page there is replaced by smaller ones. */
 void mmu_clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level)
 {
 	if (spte_present(*sptep) && spte_leaf(*sptep, level))
 		rmap_drop_leaf(vcpu->kvm, sptep);
 }
 
-/* Down from table to the leaf of level to, through direct pages from gfn's region on. */
+/* From table down to the entry of level to for addr, by direct pages that map gfn's region. */
 u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u64 addr,
 			gfn_t gfn, unsigned int access)
 {
@@ -691,7 +691,7 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 	}
 }
 
-/* The entry of level to for gpa, where all is direct. */
+/* The same from a direct root on. */
 static u64 *direct_sptep(struct kvm_vcpu *vcpu, gpa_t gpa, int to)
 {
 	int level;
@@ -706,14 +706,14 @@ static int map_direct(struct kvm_vcpu *vcpu, struct mapping *m)
 	int level = mmu_use_level(vcpu, m, max);
 	int r = mmu_set_leaf(vcpu, direct_sptep(vcpu, m->addr, level), m);
 
-	/* Nobody but us knows that another page may be in the TLBs. */
+	/* The guest does not know of it, and so would not flush an old translation. */
 	if (kvm_ops.nested_paging)
 		kvm_mmu_flush(vcpu->kvm, false);
 	vcpu->stat.pf_fixed++;
 	return r;
 }
 
-/* May the fault be a thing of the past?  Else, does only the dirty log keep it from writing? */
+/* Does the spte allow the access by now?  If only the dirty log forbids it, make it so. */
 static bool spte_allows(struct kvm_vcpu *vcpu, u64 *sptep, int level, gfn_t gfn, bool write)
 {
 	struct kvm_memory_slot *slot;
@@ -748,7 +748,7 @@ static bool quick_fix_direct(struct kvm_vcpu *vcpu, u64 addr, gfn_t gfn, bool wr
 	return fixed;
 }
 
-/* No memory there: from now on the vendor's exit says so, and nothing is looked up. */
+/* No slot is there: from now on an access is a misconfiguration exit, which needs no lookup. */
 static void mark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -776,7 +776,7 @@ static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	int r;
 
 	fault->gfn = m.gfn;
-	/* Beyond what the tables can hold there is no memory. */
+	/* An address that the tables cannot map is in no slot. */
 	if (gpa_to_gfn(fault->addr) >> (9 * vcpu->mmu.shadow_root_level))
 		return PF_EMULATE;
 	if ((fault->error_code & PFERR_PRESENT_MASK) &&
@@ -800,7 +800,7 @@ static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	return r;
 }
 
-/* A page of the vendor's, under the lock; in no reverse map, whatever slot is there. */
+/* Map a page of the vendor's, in no reverse map even if a slot is there.  mmu_lock held. */
 static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -859,7 +859,7 @@ bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 	if (mmu_topup(vcpu))
 		return false;
 	spin_lock(&kvm->mmu_lock);
-	/* Who changes one of these unmaps afterwards, with the lock. */
+	/* Whoever changes one of these calls kvm_mmu_unmap_page() afterwards. */
 	if (kvm->apic_page && gfn == gpa_to_gfn(kvm->apic_page) &&
 	    !kvm_gfn_to_slot(kvm, kvm_unalias_gfn(kvm, gfn)) && !root_lost(vcpu, gpa)) {
 		map_page(vcpu, gpa, page);

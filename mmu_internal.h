@@ -14,12 +14,12 @@
 
 #include <linux/hash.h>
 
-/* Neighbours that are mapped along with the entry that faulted. */
+/* So many leaves, aligned, are mapped by one fault if the host has their pages ready. */
 #define PREFETCH		8
 
 /*
- * An invariant (Documentation/mmu.rst) does not hold: what the tables map is not
- * to be trusted any more, so the VM dies, and the host goes on.  Its value is the
+ * For the invariants of Documentation/mmu.rst: where one is broken nobody knows what
+ * the tables map, so the VM dies, and the host goes on.  The value is the
  * condition's.  Does not sleep; interrupts are on.
  */
 #define MMU_BUG_ON(cond, kvm)				\
@@ -36,6 +36,7 @@ static inline void *cache_take(struct kvm_mmu_memory_cache *c)
 	return c->objects[--c->nobjs];
 }
 
+/* A node of a chain of sptes: see mmu_rmap.c. */
 struct rmap_list {
 	struct rmap_list *next;	/* full, as all but the first */
 	unsigned int nr;
@@ -78,6 +79,7 @@ static inline u64 *rmap_begin(const struct kvm_rmap_head *head, struct rmap_iter
 #define for_each_rmap(head, it, sptep) \
 	for (sptep = rmap_begin(head, it); sptep; sptep = rmap_next(it))
 
+/* The index of gfn in a slot's tables for pages of level. */
 static inline unsigned long level_index(const struct kvm_memory_slot *slot, gfn_t gfn, int level)
 {
 	int shift = (level - 1) * 9;
@@ -96,6 +98,7 @@ static inline void unset_unsync_child(struct kvm_mmu_page *parent, unsigned int 
 		parent->unsync_nr--;
 }
 
+/* Shadow pages are in a hash by gfn. */
 static inline struct hlist_head *hash_bucket(struct kvm *kvm, gfn_t gfn)
 {
 	return &kvm->page_hash[hash_64(gfn, KVM_MMU_HASH_BITS)];
@@ -127,6 +130,7 @@ static inline struct kvm_mmu_page *root_sp(hpa_t hpa)
 	return table_to_sp(__va(hpa));
 }
 
+/* Shadows of guests outside long mode: CR3 points to four PDPTEs. */
 static inline bool three_level(const struct kvm_mmu *mmu)
 {
 	return mmu->shadow_root_level == 3;
@@ -141,12 +145,13 @@ static inline gfn_t cr3_gfn(struct kvm_vcpu *vcpu)
 	return (cr3 & SPTE_ADDR_MASK) >> PAGE_SHIFT;
 }
 
-static inline void forget_mmio(struct kvm_vcpu *vcpu)
+/* The guest flushed: the last page of MMIO may be another. */
+static inline void clear_mmio_cache(struct kvm_vcpu *vcpu)
 {
 	vcpu->mmu.mmio_generation = 0;
 }
 
-/* A fault on its way: what is to be mapped, and what came of it. */
+/* What a fault is to map. */
 struct mapping {
 	u64 addr;			/* gpa or gva, the address that faulted */
 	gfn_t gfn;			/* not an alias */

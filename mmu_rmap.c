@@ -35,7 +35,7 @@ void rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep)
 	head->val = (unsigned long)new | 1;
 }
 
-/* The first node fills the gap, so that only it is ever not full. */
+/* From the first node, so that all the others stay full. */
 static void rmap_fill_gap(struct kvm_rmap_head *head, u64 **gap)
 {
 	struct rmap_list *first = rmap_chain(head);
@@ -47,7 +47,7 @@ static void rmap_fill_gap(struct kvm_rmap_head *head, u64 **gap)
 	kmem_cache_free(rmap_kmem, first);
 }
 
-/* False: it was not there. */
+/* False: sptep was not in the list. */
 bool rmap_remove(struct kvm_rmap_head *head, const u64 *sptep)
 {
 	struct rmap_list *list = rmap_chain(head);
@@ -82,7 +82,7 @@ static gfn_t leaf_gfn(struct kvm *kvm, const struct kvm_mmu_page *sp, unsigned i
 	return kvm_unalias_gfn(kvm, sp->gfn + index * KVM_PAGES_PER_LEVEL(sp->role.level));
 }
 
-/* Of a leaf, from head, its frame's; or NULL: it is in none. */
+/* head: its frame's reverse map, or NULL if it is in none. */
 static void drop_leaf(struct kvm *kvm, u64 *sptep, struct kvm_rmap_head *head)
 {
 	spte_write(sptep, 0);
@@ -92,7 +92,7 @@ static void drop_leaf(struct kvm *kvm, u64 *sptep, struct kvm_rmap_head *head)
 	MMU_BUG_ON(head && !rmap_remove(head, sptep), kvm);
 }
 
-/* Take a leaf out.  The caller flushes, or leaves it to who must. */
+/* Drop a leaf.  The caller flushes, or leaves it to tlbs_dirty. */
 void rmap_drop_leaf(struct kvm *kvm, u64 *sptep)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
@@ -103,21 +103,21 @@ void rmap_drop_leaf(struct kvm *kvm, u64 *sptep)
 	if (!(*sptep & SPTE_NO_RMAP)) {
 		gfn = leaf_gfn(kvm, sp, spte_index(sptep));
 		slot = kvm_gfn_to_slot(kvm, gfn);
-		/* A slot's sptes go before it does. */
+		/* A slot's leaves are dropped before it goes. */
 		if (!MMU_BUG_ON(!slot, kvm))
 			head = slot_rmap(slot, gfn, sp->role.level);
 	}
 	drop_leaf(kvm, sptep, head);
 }
 
-/* keep_mmu: only for the dirty log, so that a write fault may simply undo it. */
+/* keep_mmu: it is for the dirty log, so a write fault may make it writable at once. */
 static void write_protect(struct kvm *kvm, u64 *sptep, bool keep_mmu)
 {
 	u64 old = *sptep, new = old & ~SPTE_W;
 
 	if (!keep_mmu)
 		new &= ~SPTE_MMU_WRITABLE;
-	/* A processor that logs the dirty bit's setting needs no fault; but no large page. */
+	/* With PML the dirty bit's setting is logged, so no fault is needed; for 4k pages. */
 	else if (kvm_ops.nested_dirty_log && sptep_to_sp(sptep)->role.level == PG_LEVEL_4K)
 		new = old & ~spte_dirty_mask();
 	if (new == old)
@@ -133,7 +133,7 @@ static void write_protect(struct kvm *kvm, u64 *sptep, bool keep_mmu)
 
 typedef bool (*head_fn)(struct kvm *kvm, struct kvm_rmap_head *head, bool arg);
 
-/* fn for the mapped ones of slot's frames [start, end), in each page size: did any say true? */
+/* Call fn for the non-empty reverse maps of frames [start, end).  True if one said so. */
 static bool for_each_head(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
 			  head_fn fn, bool arg)
 {
@@ -177,7 +177,7 @@ static bool age_head(struct kvm *kvm, struct kvm_rmap_head *head, bool clear)
 	bool young = false;
 	u64 *sptep;
 
-	/* Without accessed bits what is mapped is in use; next time the fault will tell. */
+	/* Without accessed bits what is mapped counts as used, and is unmapped to see the next use. */
 	if (!accessed)
 		return clear ? unmap_head(kvm, head, false) : true;
 	for_each_rmap(head, &it, sptep) {
@@ -190,7 +190,7 @@ static bool age_head(struct kvm *kvm, struct kvm_rmap_head *head, bool clear)
 	return young;
 }
 
-/* No leaf lets the guest write to the frame any more; keep_mmu: as for write_protect(). */
+/* Write-protect a frame in all leaves that map it; keep_mmu: as for write_protect(). */
 void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu)
 {
 	for_each_head(kvm, slot, gfn, gfn + 1, write_protect_head, keep_mmu);
@@ -248,7 +248,7 @@ void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot,
 
 static void *alloc_table(unsigned long n, size_t size)
 {
-	/* kvcalloc() says aloud what it cannot do. */
+	/* kvcalloc() warns of sizes beyond this. */
 	if (n * size > INT_MAX)
 		return __vcalloc(n, size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	return kvcalloc(n, size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
@@ -317,7 +317,7 @@ out_free:
 	return -ENOMEM;
 }
 
-/* fn for each 2M of slot, with the lock let go between. */
+/* Call fn for each 2M of slot; others may have the lock between. */
 static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
 			    bool (*fn)(struct kvm *kvm, struct kvm_memory_slot *slot,
 				       gfn_t start, gfn_t end))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shadows of the guest's page tables: which are write-protected or unsync, how
- * they follow what the guest writes, and the walk of the guest's own tables
- * (paging_tmpl.h), by which nested paging, too, translates for the emulator.
+ * Shadows of the guest's page tables: write tracking, unsync pages and their
+ * synchronization, faults; and the walk of the guest's own tables (paging_tmpl.h),
+ * which translates for the emulator under nested paging, too.
  */
 #include "mmu_internal.h"
 #include "kvm_guest_mem.h"
@@ -11,7 +11,7 @@
 
 #include <linux/uaccess.h>
 
-/* So many writes to a table without a use of it between: it is a table no more. */
+/* After so many writes without a use between, a frame is no page table any more. */
 #define FLOOD			4
 
 /*
@@ -82,7 +82,7 @@ static bool read_gptes(struct kvm_vcpu *vcpu, const struct kvm_mmu_page *sp, uns
  * ---- write tracking ----
  */
 
-/* Guest tables are never under a large page, which could be written unseen. */
+/* Large pages are disallowed over a guest table: a write to one would not be tracked. */
 void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
 {
 	struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, sp->gfn);
@@ -152,7 +152,7 @@ again:
 	spin_unlock(&kvm->mmu_lock);
 }
 
-/* The entries of the guest's table that a write touches: none, if it is no table's write. */
+/* The gptes that a write touches.  False: no guest writes to a page table like that. */
 static bool written_gptes(const struct kvm_mmu_page *sp, gpa_t gpa, int bytes, unsigned int *first,
 			  unsigned int *last)
 {
@@ -163,7 +163,7 @@ static bool written_gptes(const struct kvm_mmu_page *sp, gpa_t gpa, int bytes, u
 	return bytes <= 8 && *last - *first < 8 / size;
 }
 
-/* The sptes of guest entry i. */
+/* Drop the sptes that were made of gpte i. */
 static void drop_gpte(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i,
 		      struct list_head *dead)
 {
@@ -225,7 +225,7 @@ again:
 		if (sp->gfn != gpa_to_gfn(gpa) || sp->role.direct)
 			continue;
 		track_page(kvm, sp, gpa, bytes, &dead);
-		/* Zapping may have taken the next one along. */
+		/* The next one may have been zapped with it. */
 		if (sp->invalid)
 			goto again;
 	}
@@ -237,7 +237,7 @@ again:
  * ---- prefetch ----
  */
 
-/* Map gfn at entry i of a last-level page, if the host has it ready.  No invalidation runs. */
+/* Map gfn at entry i of a last-level page, if the host has it mapped.  No invalidation runs. */
 static void prefetch_leaf(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
 			  gfn_t gfn, unsigned int access)
 {
@@ -251,14 +251,14 @@ static void prefetch_leaf(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsign
 	mmu_set_leaf(vcpu, &sp->spt[i], &m);
 }
 
-/* Map what a guest's entry says at entry i of its shadow, of the last level. */
+/* Map what gpte says at entry i of its shadow, of the last level. */
 static void prefetch_gpte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i, u64 gpte)
 {
 	if (gpte_usable(&vcpu->mmu, gpte))
 		prefetch_leaf(vcpu, sp, i, gpte_gfn(gpte), leaf_access(&vcpu->mmu, sp, gpte));
 }
 
-/* The neighbours of a leaf just mapped: the guest is likely to want them next. */
+/* Map the neighbours of a leaf just mapped: the guest is likely to use them next. */
 static void prefetch_around(struct kvm_vcpu *vcpu, u64 *sptep)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
@@ -280,13 +280,13 @@ static void prefetch_around(struct kvm_vcpu *vcpu, u64 *sptep)
 }
 
 /*
- * ---- out of sync ----
+ * ---- unsync pages ----
  *
- * The guest may write a last-level table that is shadowed, unseen, until it
- * flushes its TLB: as on a processor, whose TLB would not notice either.
+ * The guest may write to a last-level table without a fault, and its shadow need
+ * not follow until the guest flushes its TLB: a processor's TLB would not either.
  */
 
-/* All tables on the way from any root to sp have its bit set. */
+/* Set the bits that lead to sp in all pages above it. */
 void shadow_mark_unsync(struct kvm_mmu_page *sp)
 {
 	struct rmap_iter it;
@@ -327,7 +327,7 @@ bool shadow_make_unsync(struct kvm *kvm, gfn_t gfn, bool write)
 	return true;
 }
 
-/* The mode alone, as in mmu.role_word. */
+/* The bits of a role that mmu.role_word has, too. */
 static u32 role_mode(union mmu_role role)
 {
 	role.level = 0;
@@ -349,7 +349,7 @@ static void sync_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned i
 	access = leaf_access(&vcpu->mmu, sp, gpte);
 	new = old & ~(SPTE_W | SPTE_MMU_WRITABLE | SPTE_U | SPTE_NX);
 	new |= access_bits(access);
-	/* What was not writable becomes so by a fault, which looks at everything. */
+	/* Only a fault makes it writable, after all checks. */
 	if (access & ACC_W)
 		new |= old & (SPTE_W | SPTE_MMU_WRITABLE);
 	if (new == old)
@@ -393,7 +393,7 @@ static void sync_page(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 		sync_chunk(vcpu, sp, i, same_mode);
 }
 
-/* The guest's frame was writable for its last-level shadows: bring them up to date. */
+/* Synchronize all unsync shadows of gfn, which is write-protected by now. */
 static void sync_gfn(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	struct kvm_mmu_page *sp;
@@ -406,7 +406,7 @@ static void sync_gfn(struct kvm_vcpu *vcpu, gfn_t gfn)
 	}
 }
 
-/* From now on writes to the guest's table are seen. */
+/* From now on writes to the guest's table are tracked. */
 void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -422,25 +422,41 @@ void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 	sync_gfn(vcpu, sp->gfn);
 }
 
+/* The page below entry i, whose bit in unsync_children is set. */
+static struct kvm_mmu_page *unsync_child(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i)
+{
+	u64 spte = sp->spt[i];
+
+	if (!MMU_BUG_ON(!spte_present(spte) || spte_leaf(spte, sp->role.level), kvm))
+		return spte_to_child(spte);
+	unset_unsync_child(sp, i);
+	return NULL;
+}
+
 /*
- * Before a page is linked again: while it was out of the tables the guest's
- * flushes did not reach it, nor what is below it.  Unsync pages become what the
- * guest has now; they may stay writable.
+ * Before a page is linked again: the guest's flushes did not reach it, nor what is
+ * below it, while nothing linked to it.  Unsync pages become what the guest has
+ * now, and stay unsync.
  */
 static void sync_subtree(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 {
+	struct kvm_mmu_page *child;
 	unsigned int i;
 
 	if (sp->unsync)
 		sync_page(vcpu, sp);
-	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE)
-		sync_subtree(vcpu, spte_to_child(sp->spt[i]));
+	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE) {
+		child = unsync_child(vcpu->kvm, sp, i);
+		if (child)
+			sync_subtree(vcpu, child);
+	}
 }
 
 #define SYNC_BATCH	16
 
 /* Collect unsync pages below sp; bits that lead to none are cleared. */
-static int gather_unsync(struct kvm_mmu_page *sp, struct kvm_mmu_page **batch, int n)
+static int gather_unsync(struct kvm *kvm, struct kvm_mmu_page *sp, struct kvm_mmu_page **batch,
+			 int n)
 {
 	unsigned int i;
 
@@ -451,30 +467,32 @@ static int gather_unsync(struct kvm_mmu_page *sp, struct kvm_mmu_page **batch, i
 
 		if (n == SYNC_BATCH)
 			break;
-		child = spte_to_child(sp->spt[i]);
+		child = unsync_child(kvm, sp, i);
+		if (!child)
+			continue;
 		if (child->unsync || child->unsync_nr)
-			n = gather_unsync(child, batch, n);
+			n = gather_unsync(kvm, child, batch, n);
 		if (!child->unsync && !child->unsync_nr)
 			unset_unsync_child(sp, i);
 	}
 	return n;
 }
 
-/* All below a root; writes to what was unsync fault again afterwards. */
+/* Synchronize all pages below a root; the guest's next write to each faults again. */
 static void sync_below(struct kvm_vcpu *vcpu, struct kvm_mmu_page *root)
 {
 	struct kvm_mmu_page *batch[SYNC_BATCH];
 	struct kvm *kvm = vcpu->kvm;
 	int i, n;
 
-	while ((n = gather_unsync(root, batch, 0))) {
+	while ((n = gather_unsync(kvm, root, batch, 0))) {
 		for (i = 0; i < n; i++) {
 			struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, batch[i]->gfn);
 
 			if (slot)
 				rmap_write_protect(kvm, slot, batch[i]->gfn, false);
 		}
-		/* Before the tables are read: nobody writes them any more. */
+		/* No TLB may let the guest write to the tables while they are read. */
 		kvm_mmu_flush(kvm, false);
 		for (i = 0; i < n; i++)
 			sync_gfn(vcpu, batch[i]->gfn);
@@ -507,7 +525,7 @@ void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
 	spin_unlock(&vcpu->kvm->mmu_lock);
 }
 
-/* Entry of gva in an unsync table: what the guest has there now is mapped at once. */
+/* If the table of gva is unsync, map what the guest has there now. */
 static void sync_gva(struct kvm_vcpu *vcpu, u64 gva)
 {
 	struct kvm_mmu_page *sp;
@@ -550,7 +568,7 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 	}
 	if (!mmu->long_mode)
 		gva = (u32)gva;
-	forget_mmio(vcpu);
+	clear_mmio_cache(vcpu);
 	if (!mmu->direct && !is_noncanonical(gva, 48) && !mmu_topup(vcpu)) {
 		spin_lock(&kvm->mmu_lock);
 		if (!root_lost(vcpu, gva))
@@ -621,7 +639,7 @@ static u64 read_pdpte(struct kvm_vcpu *vcpu, int i)
 	return pdpte;
 }
 
-static bool is_known_mmio(struct kvm_vcpu *vcpu, u64 gva, u64 access)
+static bool in_mmio_cache(struct kvm_vcpu *vcpu, u64 gva, u64 access)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 
@@ -630,7 +648,7 @@ static bool is_known_mmio(struct kvm_vcpu *vcpu, u64 gva, u64 access)
 	       !access_denied(vcpu, mmu->mmio_access, access);
 }
 
-static void remember_mmio(struct kvm_vcpu *vcpu, u64 gva, gfn_t gfn, unsigned int access)
+static void fill_mmio_cache(struct kvm_vcpu *vcpu, u64 gva, gfn_t gfn, unsigned int access)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 
@@ -648,7 +666,7 @@ static void remember_mmio(struct kvm_vcpu *vcpu, u64 gva, gfn_t gfn, unsigned in
 #include "paging_tmpl.h"
 #undef PT_BITS
 
-/* Down the guest's tables.  False: w->ex. */
+/* Walk the guest's tables.  False: w->ex. */
 static bool walk_guest(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva, u64 access)
 {
 	if (vcpu->mmu.root_level == 2)
@@ -676,7 +694,7 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kv
 		gva = (u32)gva;
 	if (!mmu->root_level)
 		return gva;
-	if (is_known_mmio(vcpu, gva, access))
+	if (in_mmio_cache(vcpu, gva, access))
 		return gfn_to_gpa(mmu->mmio_gfn) | offset_in_page(gva);
 	w.ex = ex;
 	if (!walk_guest(vcpu, &w, gva, access))
@@ -751,8 +769,8 @@ static struct kvm_mmu_page *get_child(struct kvm_vcpu *vcpu, const struct guest_
 }
 
 /*
- * Down our tables beside the guest's, to the entry of the guest's leaf; NULL:
- * the guest's tables are not as they were walked.
+ * Down our tables beside the guest's, to the table of the guest's leaf; NULL: the
+ * guest's tables have changed since they were walked.
  */
 static u64 *descend_shadow(struct kvm_vcpu *vcpu, const struct guest_walk *w, u64 gva)
 {
@@ -775,7 +793,7 @@ static u64 *descend_shadow(struct kvm_vcpu *vcpu, const struct guest_walk *w, u6
 			mmu_drop_link(vcpu->kvm, sp, sptep);
 		}
 		sp = get_child(vcpu, w, gva, level - 1);
-		/* Our table's shadow is write-protected: what is read now holds. */
+		/* The guest's table is write-protected: what is read now stays so. */
 		if (gpte_changed(vcpu, w, level))
 			return NULL;
 		mmu_set_link(vcpu, sptep, sp);
@@ -799,8 +817,8 @@ static int map_walked(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct 
 /*
  * What the mapping may allow.  With CR0.WP clear a supervisor's write to a
  * read-only page is mapped for supervisors alone: a user's access faults then
- * and maps it the other way round.  As a supervisor's page it must not become
- * executable by SMEP's lights.
+ * and maps it the other way round.  SMEP would not forbid to execute from a
+ * supervisor's page, so that is mapped non-executable.
  */
 static unsigned int map_access(const struct kvm_mmu *mmu, const struct guest_walk *w, bool write)
 {
@@ -833,10 +851,10 @@ static int map_gva(struct kvm_vcpu *vcpu, struct kvm_fault *fault, u64 gva, u64 
 	r = mmu_find_pfn(vcpu, fault, &m);
 	if (r) {
 		if (!m.slot)
-			remember_mmio(vcpu, gva, m.gfn, w.access);
+			fill_mmio_cache(vcpu, gva, m.gfn, w.access);
 		return r;
 	}
-	/* A supervisor's page would hide it from SMAP. */
+	/* Mapped as a supervisor's page it would not be protected by SMAP. */
 	if (mmu->smap && !(w.access & ACC_W) && m.write && (w.access & ACC_U))
 		return PF_EMULATE;
 	r = PF_RETRY;
@@ -859,7 +877,7 @@ int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	/* The processor reads its own tables (GDT, TSS) with supervisor rights at any CPL. */
 	if (mmu->smap && !(access & PFERR_USER_MASK) && kvm_ops.get_cpl(vcpu) == 3)
 		access |= PFERR_IMPLICIT_ACCESS;
-	if (is_known_mmio(vcpu, gva, access))
+	if (in_mmio_cache(vcpu, gva, access))
 		return PF_EMULATE;
 	return map_gva(vcpu, fault, gva, access);
 }
@@ -932,7 +950,7 @@ static void set_guest_mode(struct kvm_vcpu *vcpu)
 		set_rsvd_64(vcpu, maxphyaddr);
 }
 
-/* Everything that makes a shadow different for the same guest tables. */
+/* All of the guest's mode that makes other sptes of the same gptes. */
 static union mmu_role shadow_role(const struct kvm_mmu *mmu)
 {
 	union mmu_role role = {};
@@ -964,7 +982,7 @@ void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 	union mmu_role role;
 
 	set_guest_mode(vcpu);
-	forget_mmio(vcpu);
+	clear_mmio_cache(vcpu);
 	if (kvm_ops.nested_paging)
 		return;
 	role = shadow_role(mmu);
@@ -992,7 +1010,7 @@ bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
 		if ((pdptrs[i] & SPTE_P) && (pdptrs[i] & rsvd))
 			return false;
 	}
-	/* What the hardware has may be another, if it loads them itself. */
+	/* Hardware that loads PDPTEs itself may have others. */
 	vcpu->regs_avail |= BIT(VCPU_EXREG_PDPTR);
 	vcpu->regs_dirty |= BIT(VCPU_EXREG_PDPTR);
 	if (memcmp(pdptrs, mmu->pdptrs, sizeof(mmu->pdptrs))) {
