@@ -6,20 +6,12 @@
  */
 #define pr_fmt(fmt) "kvm: " fmt
 
-#include "kvm_host.h"
-#include "kvm_guest_mem.h"
-#include "kvm_memslot.h"
-#include "kvm_mmu.h"
-#include "kvm_regs.h"
-#include "kvm_request.h"
 #include "mmu_internal.h"
+#include "kvm_guest_mem.h"
+#include "kvm_request.h"
 
-#include <linux/hash.h>
 #include <linux/module.h>
-#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/uaccess.h>
-#include <linux/vmalloc.h>
 
 /* A fault, or the making of a root, needs no more shadow pages than this. */
 #define PAGES_PER_FAULT		8
@@ -254,15 +246,14 @@ void mmu_free_dead(struct kvm *kvm, struct list_head *dead)
 	INIT_LIST_HEAD(dead);
 }
 
-/* In a long loop: let others have the lock.  True if they had: begin again. */
-bool mmu_zap_resched(struct kvm *kvm, struct list_head *dead)
+/* In a long loop: let others have the lock. */
+void mmu_zap_resched(struct kvm *kvm, struct list_head *dead)
 {
 	if (!need_resched() && !spin_needbreak(&kvm->mmu_lock))
-		return false;
+		return;
 	mmu_free_dead(kvm, dead);
 	kvm_mmu_flush(kvm, false);
 	cond_resched_lock(&kvm->mmu_lock);
-	return true;
 }
 
 /**

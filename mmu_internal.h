@@ -7,7 +7,6 @@
 #ifndef MMU_INTERNAL_H
 #define MMU_INTERNAL_H
 
-#include "kvm_host.h"
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 #include "spte.h"
@@ -196,7 +195,7 @@ struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead);
 void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead);
 void mmu_free_dead(struct kvm *kvm, struct list_head *dead);
-bool mmu_zap_resched(struct kvm *kvm, struct list_head *dead);
+void mmu_zap_resched(struct kvm *kvm, struct list_head *dead);
 void mmu_make_room(struct kvm *kvm);
 int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping *m);
 bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m);

@@ -6,9 +6,9 @@
  */
 #include "mmu_internal.h"
 #include "kvm_guest_mem.h"
-#include "kvm_regs.h"
 #include "kvm_request.h"
 
+#include <linux/module.h>
 #include <linux/uaccess.h>
 
 /* After so many writes without a use between, a frame is no page table any more. */
