@@ -187,7 +187,7 @@ struct kvm_vm_stat { KVM_VM_STATS(KVM_STAT_FIELD) };
  * ---- memory slots (memslot.c) ----
  */
 struct kvm_rmap_head {
-	unsigned long val;	/* 0, one spte pointer, or a list | 1: mmu.c's */
+	unsigned long val;	/* 0, one spte pointer, or a list | 1: see mmu_rmap.c */
 };
 
 struct kvm_memory_slot {
