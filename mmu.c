@@ -481,12 +481,10 @@ void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu)
 	if (mmu->direct)
 		return;
 	clear_mmio_cache(vcpu);
-	if (mmu->root_pgd == kvm_read_cr3(vcpu)) {
-		kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
-		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
-	} else {
+	if (mmu->root_pgd == kvm_read_cr3(vcpu))
+		kvm_mmu_guest_tlb_flush(vcpu);
+	else
 		kvm_mmu_unload(vcpu);
-	}
 }
 
 /**
