@@ -177,23 +177,14 @@ static bool enabled(const struct kvm_vcpu *vcpu)
 	return vcpu->apf && (vcpu->pv.apf_en & EN_WANTED) == EN_WANTED;
 }
 
-/**
- * kvm_async_pf_wanted - has the guest enabled asynchronous page faults?
- * @vcpu: the vcpu
- *
- * A quick check; kvm_async_pf_start() finds out whether it can take one now.
- */
-bool kvm_async_pf_wanted(struct kvm_vcpu *vcpu)
-{
-	return enabled(vcpu) && vcpu->lapic;
-}
-
 /* The guest must be able to switch tasks, and to take the #PF at once, as the next event. */
 static bool guest_can_take(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_events *ev = &vcpu->events;
 	u32 flags;
 
+	if (!enabled(vcpu) || !vcpu->lapic)
+		return false;
 	if (ev->exception.pending || ev->exception.injected || ev->nmi_injected || ev->irq.injected)
 		return false;
 	if (!(vcpu->pv.apf_en & KVM_ASYNC_PF_SEND_ALWAYS) && !kvm_ops.get_cpl(vcpu))
@@ -219,7 +210,7 @@ static bool tell_not_present(struct kvm_vcpu *vcpu, u32 token)
 
 /**
  * kvm_async_pf_start - fetch a page in the background
- * @vcpu: the vcpu, loaded, for which kvm_async_pf_wanted() is true
+ * @vcpu: the vcpu, loaded; it has vcpu->apf
  * @gfn: the frame
  * @hva: its address in userspace
  * @write: the guest's access is a write
