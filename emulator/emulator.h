@@ -40,6 +40,10 @@
 #define EFER_SCE_BIT (1u << 0)
 #define EFER_LMA_BIT (1u << 10)
 
+#define FLAGS_ALL (X86_FLAGS_STATUS | X86_FLAG_TF | X86_FLAG_IF | X86_FLAG_DF | \
+		   X86_FLAG_IOPL | X86_FLAG_NT | X86_FLAG_RF | X86_FLAG_VM | \
+		   X86_FLAG_AC | X86_FLAG_VIF | X86_FLAG_VIP | X86_FLAG_ID)
+
 #define OP0 (ctxt->d.op[0])
 #define OP1 (ctxt->d.op[1])
 #define OP2 (ctxt->d.op[2])
@@ -144,6 +148,14 @@ static inline unsigned int data_seg(const struct x86_decode *d)
 static inline u64 msb(unsigned int bytes)
 {
 	return 1ull << (bytes * 8 - 1);
+}
+
+/* Stores of a selector (or MSW): 16 bits to memory, the size in force to a register. */
+static inline void store_16(struct x86_emulate_ctxt *ctxt, u64 val)
+{
+	if (OP0.kind == OPK_MEM)
+		OP0.bytes = 2;
+	OP0.val = val;
 }
 
 int x86em_long_mode(struct x86_emulate_ctxt *ctxt, bool *active);

@@ -1,0 +1,627 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The emulator's system registers and tables, and other system instructions.
+ */
+#include "segment.h"
+
+static int load_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable which)
+{
+	struct x86_dtable val = { 0, 0 };
+	unsigned int bytes = mode64(ctxt) ? 8 : 4;
+	int rc;
+
+	rc = x86em_read_ea(ctxt, 0, &val.limit, 2);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_read_ea(ctxt, 2, &val.base, bytes);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (!mode64(ctxt) && ctxt->d.op_bytes == 2)
+		val.base &= 0xffffff;
+	if (!x86_canonical(ctxt, val.base))
+		return fault_gp(ctxt, 0);
+	ctxt->ops->set_dtable(ctxt, which, &val);
+	return X86EMUL_CONTINUE;
+}
+
+/* CR4.UMIP keeps user code from what these tell about the kernel. */
+static int check_umip(struct x86_emulate_ctxt *ctxt)
+{
+	if (cpl(ctxt) && (ctxt->ops->get_cr(ctxt, 4) & CR4_UMIP))
+		return fault_gp(ctxt, 0);
+	return X86EMUL_CONTINUE;
+}
+
+static int store_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable which)
+{
+	unsigned int bytes = mode64(ctxt) ? 8 : 4;
+	struct x86_dtable val;
+	u8 image[10];
+	int rc;
+
+	rc = check_umip(ctxt);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	ctxt->ops->get_dtable(ctxt, which, &val);
+	memcpy(image, &val.limit, 2);
+	memcpy(image + 2, &val.base, 8);
+	return x86em_write_seg(ctxt, ctxt->d.seg, ctxt->d.ea, image, 2 + bytes);
+}
+
+int em_lgdt(struct x86_emulate_ctxt *ctxt)
+{
+	return load_dtable(ctxt, X86EMUL_GDT);
+}
+
+int em_lidt(struct x86_emulate_ctxt *ctxt)
+{
+	return load_dtable(ctxt, X86EMUL_IDT);
+}
+
+int em_sgdt(struct x86_emulate_ctxt *ctxt)
+{
+	return store_dtable(ctxt, X86EMUL_GDT);
+}
+
+int em_sidt(struct x86_emulate_ctxt *ctxt)
+{
+	return store_dtable(ctxt, X86EMUL_IDT);
+}
+
+/* An LDT's or a TSS's descriptor; in IA-32e mode it has 16 bytes. */
+static int load_system_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg,
+			       u16 selector)
+{
+	bool tss = seg == X86_SEG_TR, lm, found;
+	struct descriptor desc;
+	struct x86_seg s;
+	u64 upper = 0;
+	int rc;
+
+	rc = x86em_long_mode(ctxt, &lm);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (!(selector & 0xfffc)) {
+		if (tss)
+			return fault_gp(ctxt, 0);
+		x86em_load_null_segment(ctxt, seg, selector, 0);
+		return X86EMUL_CONTINUE;
+	}
+	x86em_find_descriptor(ctxt, selector, lm ? 16 : 8, &desc.addr, &found);
+	if ((selector & 4) || !found)
+		return fault_gp(ctxt, selector & 0xfffc);
+	rc = x86em_mem_read(ctxt, desc.addr, &desc.raw, 8, X86EMUL_ACC_SYSTEM);
+	if (rc == X86EMUL_CONTINUE && lm)
+		rc = x86em_mem_read(ctxt, desc.addr + 8, &upper, 8, X86EMUL_ACC_SYSTEM);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	x86em_desc_to_seg(&desc, selector, &s);
+	if (s.s || (tss ? s.type != 9 && (lm || s.type != 1) : s.type != 2))
+		return fault_gp(ctxt, selector & 0xfffc);
+	if (!s.present)
+		return x86_emulate_fault_code(ctxt, EXC_NP, selector & 0xfffc);
+	if (lm) {
+		s.base |= upper << 32;
+		if (!x86_canonical(ctxt, s.base) || (upper >> 40 & 0x1f))
+			return fault_gp(ctxt, selector & 0xfffc);
+	}
+	if (tss) {
+		rc = x86em_write_desc_type(ctxt, &desc, 2);
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+		s.type |= 2;
+	}
+	ctxt->ops->set_segment(ctxt, seg, &s);
+	return X86EMUL_CONTINUE;
+}
+
+int em_lldt(struct x86_emulate_ctxt *ctxt)
+{
+	return load_system_segment(ctxt, X86_SEG_LDTR, OP0.val);
+}
+
+int em_ltr(struct x86_emulate_ctxt *ctxt)
+{
+	return load_system_segment(ctxt, X86_SEG_TR, OP0.val);
+}
+
+static int store_selector(struct x86_emulate_ctxt *ctxt, unsigned int seg)
+{
+	struct x86_seg s;
+	int rc;
+
+	rc = check_umip(ctxt);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	ctxt->ops->get_segment(ctxt, seg, &s);
+	store_16(ctxt, s.selector);
+	return X86EMUL_CONTINUE;
+}
+
+int em_sldt(struct x86_emulate_ctxt *ctxt)
+{
+	return store_selector(ctxt, X86_SEG_LDTR);
+}
+
+int em_str(struct x86_emulate_ctxt *ctxt)
+{
+	return store_selector(ctxt, X86_SEG_TR);
+}
+
+int em_smsw(struct x86_emulate_ctxt *ctxt)
+{
+	int rc;
+
+	rc = check_umip(ctxt);
+	if (rc == X86EMUL_CONTINUE)
+		store_16(ctxt, ctxt->ops->get_cr(ctxt, 0));
+	return rc;
+}
+
+/* It sets PE but does not clear it. */
+int em_lmsw(struct x86_emulate_ctxt *ctxt)
+{
+	u64 cr0 = ctxt->ops->get_cr(ctxt, 0);
+
+	return ctxt->ops->set_cr(ctxt, 0, (cr0 & ~0xeull) | (OP0.val & 0xf));
+}
+
+int em_clts(struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->ops->set_cr(ctxt, 0, ctxt->ops->get_cr(ctxt, 0) & ~(u64)CR0_TS);
+}
+
+/* Neither limit nor canonical form is checked: SDM 2A "INVLPG". */
+int em_invlpg(struct x86_emulate_ctxt *ctxt)
+{
+	u64 linear = ctxt->d.ea + x86em_segment_base(ctxt, ctxt->d.seg);
+
+	if (!mode64(ctxt))
+		linear = (u32)linear;
+	if (x86_canonical(ctxt, linear))
+		ctxt->ops->invlpg(ctxt, linear);
+	return X86EMUL_CONTINUE;
+}
+
+/* SDM 2A "INVPCID": of its descriptor, the PCID and the address. */
+int em_invpcid(struct x86_emulate_ctxt *ctxt)
+{
+	bool pcide = ctxt->ops->get_cr(ctxt, 4) & CR4_PCIDE;
+	u64 type = get_reg(ctxt, OP0.reg, OP0.bytes), desc[2];
+	int rc;
+
+	if (cpl(ctxt) || type > 3)
+		return fault_gp(ctxt, 0);
+	if (!ctxt->ops->flush_tlb)
+		return X86EMUL_UNHANDLEABLE;
+	rc = x86em_read_ea(ctxt, 0, desc, 16);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (desc[0] >> 12 || (type < 2 && desc[0] && !pcide) ||
+	    (type == 0 && !x86_canonical(ctxt, desc[1])))
+		return fault_gp(ctxt, 0);
+	ctxt->ops->flush_tlb(ctxt);
+	return X86EMUL_CONTINUE;
+}
+
+int em_wbinvd(struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->ops->wbinvd ? ctxt->ops->wbinvd(ctxt) : X86EMUL_UNHANDLEABLE;
+}
+
+/*
+ * LAR, LSL, VERR and VERW only ask: *ok is whether the selector's descriptor is
+ * there and visible at CPL and RPL.  System types in types (a bit each) count.
+ */
+static int ask_descriptor(struct x86_emulate_ctxt *ctxt, u16 selector, u32 types,
+			  struct descriptor *desc, bool *ok)
+{
+	unsigned int level = cpl(ctxt);
+	int rc;
+
+	*ok = false;
+	if (!(selector & 0xfffc))
+		return X86EMUL_CONTINUE;
+	x86em_find_descriptor(ctxt, selector, 8, &desc->addr, ok);
+	if (!*ok)
+		return X86EMUL_CONTINUE;
+	rc = x86em_mem_read(ctxt, desc->addr, &desc->raw, 8, X86EMUL_ACC_SYSTEM);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (!desc_s(desc) && !(types >> desc_type(desc) & 1))
+		*ok = false;
+	/* Conforming code is visible to all. */
+	if (!(desc_s(desc) && (desc_type(desc) & 0xc) == 0xc) &&
+	    (desc_dpl(desc) < level || desc_dpl(desc) < (selector & 3u)))
+		*ok = false;
+	return X86EMUL_CONTINUE;
+}
+
+static void set_zf(struct x86_emulate_ctxt *ctxt, bool zf)
+{
+	set_flags(ctxt, X86_FLAG_ZF, zf ? X86_FLAG_ZF : 0);
+	if (!zf)
+		ctxt->skip_write = true;
+}
+
+/* SDM 2A "LAR", "LSL": the valid system types, as a mask; fewer in IA-32e mode */
+static int ask_system(struct x86_emulate_ctxt *ctxt, u32 legacy, u32 ia32e,
+		      struct descriptor *desc, bool *ok)
+{
+	bool lm;
+	int rc;
+
+	rc = x86em_long_mode(ctxt, &lm);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	return ask_descriptor(ctxt, OP1.val, lm ? ia32e : legacy, desc, ok);
+}
+
+int em_lar(struct x86_emulate_ctxt *ctxt)
+{
+	struct descriptor desc;
+	bool ok;
+	int rc;
+
+	rc = ask_system(ctxt, 0x1a3e, 0x1a04, &desc, &ok);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	set_zf(ctxt, ok);
+	if (ok)
+		OP0.val = desc.raw >> 32 & 0xffff00;
+	return X86EMUL_CONTINUE;
+}
+
+int em_lsl(struct x86_emulate_ctxt *ctxt)
+{
+	struct descriptor desc;
+	struct x86_seg s;
+	bool ok;
+	int rc;
+
+	rc = ask_system(ctxt, 0x0a0e, 0x0a04, &desc, &ok);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	set_zf(ctxt, ok);
+	if (ok) {
+		x86em_desc_to_seg(&desc, 0, &s);
+		OP0.val = s.limit;
+	}
+	return X86EMUL_CONTINUE;
+}
+
+int em_verr(struct x86_emulate_ctxt *ctxt)
+{
+	struct descriptor desc;
+	bool ok;
+	int rc;
+
+	rc = ask_descriptor(ctxt, OP0.val, 0, &desc, &ok);
+	if (rc == X86EMUL_CONTINUE)
+		set_zf(ctxt, ok && (desc_type(&desc) & 0xa) != 8);
+	return rc;
+}
+
+int em_verw(struct x86_emulate_ctxt *ctxt)
+{
+	struct descriptor desc;
+	bool ok;
+	int rc;
+
+	rc = ask_descriptor(ctxt, OP0.val, 0, &desc, &ok);
+	if (rc == X86EMUL_CONTINUE)
+		set_zf(ctxt, ok && (desc_type(&desc) & 0xa) == 2);
+	return rc;
+}
+
+/* Its operand is loaded as one only read, and stored if it changes. */
+int em_arpl(struct x86_emulate_ctxt *ctxt)
+{
+	unsigned int rpl = OP1.val & 3;
+	int rc;
+
+	rc = x86em_load_operand(ctxt, &OP0, false);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	set_zf(ctxt, (OP0.val & 3) < rpl);
+	OP0.val = (OP0.val & ~3ull) | rpl;
+	return X86EMUL_CONTINUE;
+}
+
+/* CR0, 2, 3, 4 and, in 64-bit mode, 8; a wrong one is #UD at any CPL. */
+static int check_cr(struct x86_emulate_ctxt *ctxt, unsigned int nr)
+{
+	if (nr > 8 || !(1u << nr & 0x11d) || (nr == 8 && !mode64(ctxt) && !ctxt->d.lock))
+		return fault_ud(ctxt);
+	return cpl(ctxt) ? fault_gp(ctxt, 0) : X86EMUL_CONTINUE;
+}
+
+int em_mov_from_cr(struct x86_emulate_ctxt *ctxt)
+{
+	int rc;
+
+	rc = check_cr(ctxt, OP1.reg);
+	if (rc == X86EMUL_CONTINUE)
+		OP0.val = ctxt->ops->get_cr(ctxt, OP1.reg);
+	return rc;
+}
+
+int em_mov_to_cr(struct x86_emulate_ctxt *ctxt)
+{
+	int rc;
+
+	rc = check_cr(ctxt, OP0.reg);
+	return rc == X86EMUL_CONTINUE ? ctxt->ops->set_cr(ctxt, OP0.reg, OP1.val) : rc;
+}
+
+/* DR4 and DR5 are DR6 and DR7, unless debug extensions are on. */
+static int check_dr(struct x86_emulate_ctxt *ctxt, unsigned int nr)
+{
+	if (nr > 7)
+		return fault_ud(ctxt);
+	if ((nr & 6) == 4 && (ctxt->ops->get_cr(ctxt, 4) & CR4_DE))
+		return fault_ud(ctxt);
+	return cpl(ctxt) ? fault_gp(ctxt, 0) : X86EMUL_CONTINUE;
+}
+
+int em_mov_from_dr(struct x86_emulate_ctxt *ctxt)
+{
+	int rc;
+
+	rc = check_dr(ctxt, OP1.reg);
+	return rc == X86EMUL_CONTINUE ? ctxt->ops->get_dr(ctxt, OP1.reg, &OP0.val) : rc;
+}
+
+int em_mov_to_dr(struct x86_emulate_ctxt *ctxt)
+{
+	int rc;
+
+	rc = check_dr(ctxt, OP0.reg);
+	return rc == X86EMUL_CONTINUE ? ctxt->ops->set_dr(ctxt, OP0.reg, OP1.val) : rc;
+}
+
+static void put_edx_eax(struct x86_emulate_ctxt *ctxt, u64 val)
+{
+	put_reg(ctxt, X86_RAX, val, 4);
+	put_reg(ctxt, X86_RDX, val >> 32, 4);
+}
+
+int em_rdmsr(struct x86_emulate_ctxt *ctxt)
+{
+	u64 val;
+	int rc;
+
+	rc = ctxt->ops->get_msr(ctxt, ctxt->regs[X86_RCX], &val);
+	if (rc == X86EMUL_CONTINUE)
+		put_edx_eax(ctxt, val);
+	return rc;
+}
+
+int em_wrmsr(struct x86_emulate_ctxt *ctxt)
+{
+	u64 val = get_reg(ctxt, X86_RDX, 4) << 32 | get_reg(ctxt, X86_RAX, 4);
+
+	return ctxt->ops->set_msr(ctxt, ctxt->regs[X86_RCX], val);
+}
+
+int em_rdtsc(struct x86_emulate_ctxt *ctxt)
+{
+	u64 val;
+	int rc;
+
+	if (cpl(ctxt) && (ctxt->ops->get_cr(ctxt, 4) & CR4_TSD))
+		return fault_gp(ctxt, 0);
+	rc = ctxt->ops->rdtsc(ctxt, &val);
+	if (rc == X86EMUL_CONTINUE)
+		put_edx_eax(ctxt, val);
+	return rc;
+}
+
+int em_rdtscp(struct x86_emulate_ctxt *ctxt)
+{
+	u64 aux;
+	int rc;
+
+	rc = em_rdtsc(ctxt);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->get_msr(ctxt, MSR_TSC_AUX_NR, &aux);
+	if (rc == X86EMUL_CONTINUE)
+		put_reg(ctxt, X86_RCX, aux, 4);
+	return rc;
+}
+
+int em_rdpid(struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->ops->get_msr(ctxt, MSR_TSC_AUX_NR, &OP0.val);
+}
+
+int em_rdpmc(struct x86_emulate_ctxt *ctxt)
+{
+	u64 val;
+	int rc;
+
+	if (cpl(ctxt) && !(ctxt->ops->get_cr(ctxt, 4) & CR4_PCE))
+		return fault_gp(ctxt, 0);
+	rc = ctxt->ops->rdpmc(ctxt, ctxt->regs[X86_RCX], &val);
+	if (rc == X86EMUL_CONTINUE)
+		put_edx_eax(ctxt, val);
+	return rc;
+}
+
+int em_cpuid(struct x86_emulate_ctxt *ctxt)
+{
+	u32 a = ctxt->regs[X86_RAX], b = 0, c = ctxt->regs[X86_RCX], d = 0;
+	int rc;
+
+	rc = ctxt->ops->cpuid(ctxt, &a, &b, &c, &d);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	put_reg(ctxt, X86_RAX, a, 4);
+	put_reg(ctxt, X86_RBX, b, 4);
+	put_reg(ctxt, X86_RCX, c, 4);
+	put_reg(ctxt, X86_RDX, d, 4);
+	return X86EMUL_CONTINUE;
+}
+
+/* What is monitored is looked at as by a load, without one. */
+int em_monitor(struct x86_emulate_ctxt *ctxt)
+{
+	u64 linear;
+	int rc;
+
+	if (cpl(ctxt))
+		return fault_ud(ctxt);
+	if (get_reg(ctxt, X86_RCX, mode64(ctxt) ? 8 : 4))
+		return fault_gp(ctxt, 0);
+	rc = x86em_linearize(ctxt, data_seg(&ctxt->d),
+			     get_reg(ctxt, X86_RAX, ctxt->d.ad_bytes), 1, false, &linear);
+	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
+		return rc;
+	rc = ctxt->ops->probe(ctxt, linear, 1, 0);
+	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
+}
+
+/* The store that it waits for may have come already.  ECX bit 0: interrupts wake it too */
+int em_mwait(struct x86_emulate_ctxt *ctxt)
+{
+	if (cpl(ctxt))
+		return fault_ud(ctxt);
+	return get_reg(ctxt, X86_RCX, mode64(ctxt) ? 8 : 4) > 1 ? fault_gp(ctxt, 0) :
+								  X86EMUL_CONTINUE;
+}
+
+/* The cache line, of 64 bytes, that has the byte at rAX */
+int em_clzero(struct x86_emulate_ctxt *ctxt)
+{
+	u64 linear;
+	int rc;
+
+	rc = x86em_linearize(ctxt, data_seg(&ctxt->d),
+			     get_reg(ctxt, X86_RAX, ctxt->d.ad_bytes), 1, true, &linear);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	memset(ctxt->vec, 0, 64);
+	return x86em_mem_write(ctxt, linear & ~63ull, ctxt->vec, 64, 0);
+}
+
+/*
+ * A transaction may abort at once, without a reason: EAX 0.  So there is never one
+ * for XEND, XTEST and XABORT.
+ */
+int em_xbegin(struct x86_emulate_ctxt *ctxt)
+{
+	/* The immediate's size; RIP is cut to it outside of 64-bit mode only. */
+	if (mode64(ctxt))
+		ctxt->d.op_bytes = 8;
+	put_reg(ctxt, X86_RAX, 0, 4);
+	return em_jmp_rel(ctxt);
+}
+
+int em_xend(struct x86_emulate_ctxt *ctxt)
+{
+	return fault_gp(ctxt, 0);
+}
+
+int em_xtest(struct x86_emulate_ctxt *ctxt)
+{
+	set_flags(ctxt, X86_FLAGS_STATUS, X86_FLAG_ZF);
+	return X86EMUL_CONTINUE;
+}
+
+static int check_xcr(struct x86_emulate_ctxt *ctxt)
+{
+	if (!ctxt->ops->get_xcr || !ctxt->ops->set_xcr)
+		return X86EMUL_UNHANDLEABLE;
+	if (!(ctxt->ops->get_cr(ctxt, 4) & CR4_OSXSAVE))
+		return fault_ud(ctxt);
+	return X86EMUL_CONTINUE;
+}
+
+int em_xgetbv(struct x86_emulate_ctxt *ctxt)
+{
+	u64 val;
+	int rc;
+
+	rc = check_xcr(ctxt);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->get_xcr(ctxt, ctxt->regs[X86_RCX], &val);
+	if (rc == X86EMUL_CONTINUE)
+		put_edx_eax(ctxt, val);
+	return rc;
+}
+
+int em_xsetbv(struct x86_emulate_ctxt *ctxt)
+{
+	u64 val = get_reg(ctxt, X86_RDX, 4) << 32 | get_reg(ctxt, X86_RAX, 4);
+	int rc;
+
+	rc = check_xcr(ctxt);
+	if (rc == X86EMUL_CONTINUE && cpl(ctxt))
+		rc = fault_gp(ctxt, 0);
+	return rc == X86EMUL_CONTINUE ? ctxt->ops->set_xcr(ctxt, ctxt->regs[X86_RCX], val) : rc;
+}
+
+int em_swapgs(struct x86_emulate_ctxt *ctxt)
+{
+	u64 gs, kernel_gs;
+	int rc;
+
+	if (!mode64(ctxt))
+		return fault_ud(ctxt);
+	if (cpl(ctxt))
+		return fault_gp(ctxt, 0);
+	rc = ctxt->ops->get_msr(ctxt, MSR_GS_BASE_NR, &gs);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->get_msr(ctxt, MSR_KERNEL_GS_BASE_NR, &kernel_gs);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->set_msr(ctxt, MSR_KERNEL_GS_BASE_NR, gs);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->set_msr(ctxt, MSR_GS_BASE_NR, kernel_gs);
+	return rc;
+}
+
+static int check_fsgsbase(struct x86_emulate_ctxt *ctxt)
+{
+	if (!mode64(ctxt) || !(ctxt->ops->get_cr(ctxt, 4) & CR4_FSGSBASE))
+		return fault_ud(ctxt);
+	return X86EMUL_CONTINUE;
+}
+
+static int read_base(struct x86_emulate_ctxt *ctxt, u32 msr)
+{
+	int rc;
+
+	rc = check_fsgsbase(ctxt);
+	return rc == X86EMUL_CONTINUE ? ctxt->ops->get_msr(ctxt, msr, &OP0.val) : rc;
+}
+
+static int write_base(struct x86_emulate_ctxt *ctxt, u32 msr)
+{
+	int rc;
+
+	rc = check_fsgsbase(ctxt);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (!x86_canonical(ctxt, OP0.val))
+		return fault_gp(ctxt, 0);
+	return ctxt->ops->set_msr(ctxt, msr, OP0.val);
+}
+
+int em_rdfsbase(struct x86_emulate_ctxt *ctxt)
+{
+	return read_base(ctxt, MSR_FS_BASE_NR);
+}
+
+int em_rdgsbase(struct x86_emulate_ctxt *ctxt)
+{
+	return read_base(ctxt, MSR_GS_BASE_NR);
+}
+
+int em_wrfsbase(struct x86_emulate_ctxt *ctxt)
+{
+	return write_base(ctxt, MSR_FS_BASE_NR);
+}
+
+int em_wrgsbase(struct x86_emulate_ctxt *ctxt)
+{
+	return write_base(ctxt, MSR_GS_BASE_NR);
+}
