@@ -5,12 +5,12 @@
  *
  * The emulator leaves the delivery of exceptions to the hardware; here, they take
  * the way of INT1, which no gate's DPL keeps out, and the error code is pushed
- * behind.  That is why emulator/exec.c is included.
+ * behind.  That is why emulator/control.c is included.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../emulator/exec.c"
+#include "../../emulator/control.c"
 #include "machine.h"
 
 #define MEM_SIZE 0x200000
