@@ -184,11 +184,63 @@ int x86em_pop(struct x86_emulate_ctxt *ctxt, u64 *val, unsigned int bytes);
 bool x86em_condition(const struct x86_emulate_ctxt *ctxt, unsigned int cc);
 int x86em_load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
 		       bool modify);
+int x86em_store_op0(struct x86_emulate_ctxt *ctxt, u64 linear, u64 old, bool locked);
+void x86em_flags_sub(struct x86_emulate_ctxt *ctxt, u64 a, u64 b, u64 res, unsigned int bytes,
+		     u32 mask);
 int x86em_check_vm86_iopl(struct x86_emulate_ctxt *ctxt);
 u32 x86em_popf_mask(struct x86_emulate_ctxt *ctxt, unsigned int bytes);
 int x86em_check_io(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size);
 int x86em_check_media(struct x86_emulate_ctxt *ctxt, u32 flags);
 void x86em_begin(struct x86_emulate_ctxt *ctxt);
 int x86em_end(struct x86_emulate_ctxt *ctxt, int rc);
+
+/*
+ * The linear address of bytes at seg:ea.  seg is SS for references by rSP and
+ * rBP, whose faults are #SS in 64-bit mode too, where limits are not checked:
+ * SDM 1 "Canonical Addressing".
+ */
+static x86_inline int linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
+				unsigned int bytes, bool write, u64 *linear)
+{
+	u64 last = ea + bytes - 1;
+
+	/* Low addresses, of the segments without a base: the common case. */
+	if (mode64(ctxt) && seg < X86_SEG_FS && !((ea | last) >> 47)) {
+		*linear = ea;
+		return X86EMUL_CONTINUE;
+	}
+	return x86em_linearize(ctxt, seg, ea, bytes, write, linear);
+}
+
+/* Up to 8 bytes, zero-extended; the first read of an instruction, as a rule. */
+static x86_inline int read_small(struct x86_emulate_ctxt *ctxt, u64 linear, u64 *val,
+				 unsigned int bytes, unsigned int access)
+{
+	struct x86_read_cache *rc = &ctxt->rc;
+	int ret;
+
+	*val = 0;
+	if (rc->end)
+		return x86em_mem_read(ctxt, linear, val, bytes, access);
+	ret = ctxt->ops->read(ctxt, linear, val, bytes, access);
+	if (ret == X86EMUL_CONTINUE) {
+		memcpy(rc->data, val, 8);
+		rc->pos = rc->end = bytes;
+	} else if (ret == X86EMUL_IO_NEEDED) {
+		rc->pending = bytes;
+		rc->pending_addr = linear;
+	}
+	return ret;
+}
+
+static x86_inline void put_operand(struct x86_emulate_ctxt *ctxt,
+				   const struct x86_operand *op, u64 val)
+{
+	if (op->high)
+		set_reg(ctxt, op->reg, (ctxt->regs[op->reg] & ~0xff00ull) |
+			(val & 0xff) << 8);
+	else
+		put_reg(ctxt, op->reg, val, op->bytes);
+}
 
 #endif

@@ -625,3 +625,40 @@ int em_wrgsbase(struct x86_emulate_ctxt *ctxt)
 {
 	return write_base(ctxt, MSR_GS_BASE_NR);
 }
+
+/* ---- caches, hints and calls of the hypervisor ---- */
+
+int em_nop(struct x86_emulate_ctxt *ctxt)
+{
+	(void)ctxt;
+	return X86EMUL_CONTINUE;
+}
+
+/* Of a register, it is Intel's NOP and AMD's #UD. */
+int em_prefetchw(struct x86_emulate_ctxt *ctxt)
+{
+	return OP0.kind == OPK_REG && ctxt->amd ? fault_ud(ctxt) : X86EMUL_CONTINUE;
+}
+
+/* Nothing is cached here, but the address is checked as a load's. */
+int em_clflush(struct x86_emulate_ctxt *ctxt)
+{
+	u64 linear;
+	int rc;
+
+	rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, 1, false, &linear);
+	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
+		return rc;
+	rc = ctxt->ops->probe(ctxt, linear, 1, 0);
+	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
+}
+
+int em_hlt(struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->ops->halt ? ctxt->ops->halt(ctxt) : X86EMUL_UNHANDLEABLE;
+}
+
+int em_hypercall(struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->ops->hypercall ? ctxt->ops->hypercall(ctxt) : X86EMUL_UNHANDLEABLE;
+}

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The emulator's port and string instructions.
+ */
+#include "emulator.h"
+
+/* ---- ports ---- */
+
+/* Not replayed: a restart within a REP INS or OUTS reads the map anew. */
+static int read_tss(struct x86_emulate_ctxt *ctxt, u64 linear, u16 *val)
+{
+	int rc;
+
+	rc = ctxt->ops->read(ctxt, linear, val, 2, X86EMUL_ACC_SYSTEM);
+	return rc == X86EMUL_IO_NEEDED ? X86EMUL_UNHANDLEABLE : rc;
+}
+
+/*
+ * SDM 1 "I/O Permission Bit Map".  Two bytes are read wherever one would do, as
+ * the processor does, so the map needs a byte more than its last port's.
+ */
+static int check_io_bitmap(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size)
+{
+	struct x86_seg tr;
+	u16 base, bits;
+	u32 offset;
+	int rc;
+
+	ctxt->ops->get_segment(ctxt, X86_SEG_TR, &tr);
+	/* Only a 32-bit (or 64-bit) TSS has a map. */
+	if (tr.unusable || !(tr.type & 8) || tr.limit < 103)
+		return fault_gp(ctxt, 0);
+	rc = read_tss(ctxt, tr.base + 102, &base);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	offset = (u32)base + port / 8;
+	if (offset + 1 > tr.limit)
+		return fault_gp(ctxt, 0);
+	rc = read_tss(ctxt, tr.base + offset, &bits);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (bits >> (port & 7) & ((1u << size) - 1))
+		return fault_gp(ctxt, 0);
+	return X86EMUL_CONTINUE;
+}
+
+int x86em_check_io(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size)
+{
+	if (ctxt->mode == X86EMUL_MODE_REAL)
+		return X86EMUL_CONTINUE;
+	if (ctxt->mode != X86EMUL_MODE_VM86 && cpl(ctxt) <= iopl(ctxt))
+		return X86EMUL_CONTINUE;
+	return check_io_bitmap(ctxt, port, size);
+}
+
+int em_in(struct x86_emulate_ctxt *ctxt)
+{
+	u16 port = OP1.val;
+	int rc;
+
+	rc = x86em_check_io(ctxt, port, OP0.bytes);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	OP0.val = 0;
+	return ctxt->ops->pio_in(ctxt, OP0.bytes, port, &OP0.val, 1);
+}
+
+int em_out(struct x86_emulate_ctxt *ctxt)
+{
+	u16 port = OP0.val;
+	int rc;
+
+	rc = x86em_check_io(ctxt, port, OP1.bytes);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	return ctxt->ops->pio_out(ctxt, OP1.bytes, port, &OP1.val, 1);
+}
+
+/* ---- strings ---- */
+
+static unsigned int string_bytes(const struct x86_decode *d)
+{
+	return d->opcode & 1 ? d->op_bytes : 1;
+}
+
+static u64 string_ea(const struct x86_emulate_ctxt *ctxt, unsigned int nr)
+{
+	return get_reg(ctxt, nr, ctxt->d.ad_bytes);
+}
+
+/* On to the next element, or count elements further. */
+static void string_advance(struct x86_emulate_ctxt *ctxt, unsigned int nr,
+			   u64 bytes)
+{
+	add_reg(ctxt, nr, flag(ctxt, X86_FLAG_DF) ? 0 - bytes : bytes,
+		ctxt->d.ad_bytes);
+}
+
+/* What has been done stays done: the next fault or restart begins here. */
+static void commit_iteration(struct x86_emulate_ctxt *ctxt)
+{
+	ctxt->undo = 0;
+	/* SDM 2A "REP": a fault brings back the flags of the start; not with AMD. */
+	if (ctxt->amd)
+		ctxt->old_rflags = ctxt->rflags;
+	ctxt->rc.pos = 0;
+	ctxt->rc.end = 0;
+	ctxt->ins_count = 0;
+}
+
+/*
+ * The REP loop.  step does up to *units elements, and says how many it did;
+ * while_zf: CMPS and SCAS, which ZF may end too.
+ */
+static int rep_string(struct x86_emulate_ctxt *ctxt,
+		      int (*step)(struct x86_emulate_ctxt *ctxt, unsigned int *units),
+		      bool while_zf)
+{
+	unsigned int bytes = ctxt->d.ad_bytes, units = 1, done = 0;
+	u64 left;
+	int rc;
+
+	if (!ctxt->d.rep)
+		return step(ctxt, &units);
+
+	for (;;) {
+		left = get_reg(ctxt, X86_RCX, bytes);
+		if (!left)
+			return X86EMUL_CONTINUE;
+		if (done >= X86EMUL_BATCH_ITERS || ctxt->posted)
+			break;
+		units = left < X86EMUL_BATCH_BYTES ? left : X86EMUL_BATCH_BYTES;
+		rc = step(ctxt, &units);
+		/* Of what is done before, nothing may be reported as undone. */
+		if (done && (rc == X86EMUL_UNHANDLEABLE || rc == X86EMUL_RETRY_INSTR))
+			break;
+		if (rc != X86EMUL_CONTINUE)
+			return rc;
+		add_reg(ctxt, X86_RCX, 0 - (u64)units, bytes);
+		commit_iteration(ctxt);
+		done += units;
+		if (while_zf && flag(ctxt, X86_FLAG_ZF) != (ctxt->d.rep == 0xf3))
+			return X86EMUL_CONTINUE;
+	}
+	ctxt->more = true;
+	ctxt->next_rip = ctxt->rip;
+	return X86EMUL_CONTINUE;
+}
+
+static int movs_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
+{
+	unsigned int bytes = string_bytes(&ctxt->d);
+	u64 val;
+	int rc;
+
+	*units = 1;
+	rc = x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &val, bytes);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_write_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &val, bytes);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	string_advance(ctxt, X86_RSI, bytes);
+	string_advance(ctxt, X86_RDI, bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static int stos_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
+{
+	unsigned int bytes = string_bytes(&ctxt->d);
+	int rc;
+
+	*units = 1;
+	rc = x86em_write_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI),
+			     &ctxt->regs[X86_RAX], bytes);
+	if (rc == X86EMUL_CONTINUE)
+		string_advance(ctxt, X86_RDI, bytes);
+	return rc;
+}
+
+static int lods_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
+{
+	unsigned int bytes = string_bytes(&ctxt->d);
+	u64 val = 0;
+	int rc;
+
+	*units = 1;
+	rc = x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &val, bytes);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	put_reg(ctxt, X86_RAX, val, bytes);
+	string_advance(ctxt, X86_RSI, bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static int scas_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
+{
+	unsigned int bytes = string_bytes(&ctxt->d);
+	u64 a = get_reg(ctxt, X86_RAX, bytes), b = 0;
+	int rc;
+
+	*units = 1;
+	rc = x86em_read_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &b, bytes);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	x86em_flags_sub(ctxt, a, b, a - b, bytes, X86_FLAGS_STATUS);
+	string_advance(ctxt, X86_RDI, bytes);
+	return X86EMUL_CONTINUE;
+}
+
+static int cmps_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
+{
+	unsigned int bytes = string_bytes(&ctxt->d);
+	u64 a = 0, b = 0;
+	int rc;
+
+	*units = 1;
+	rc = x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &a, bytes);
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_read_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &b, bytes);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	x86em_flags_sub(ctxt, a, b, a - b, bytes, X86_FLAGS_STATUS);
+	string_advance(ctxt, X86_RSI, bytes);
+	string_advance(ctxt, X86_RDI, bytes);
+	return X86EMUL_CONTINUE;
+}
+
+int em_movs(struct x86_emulate_ctxt *ctxt)
+{
+	return rep_string(ctxt, movs_step, false);
+}
+
+int em_stos(struct x86_emulate_ctxt *ctxt)
+{
+	return rep_string(ctxt, stos_step, false);
+}
+
+int em_lods(struct x86_emulate_ctxt *ctxt)
+{
+	return rep_string(ctxt, lods_step, false);
+}
+
+int em_scas(struct x86_emulate_ctxt *ctxt)
+{
+	return rep_string(ctxt, scas_step, true);
+}
+
+int em_cmps(struct x86_emulate_ctxt *ctxt)
+{
+	return rep_string(ctxt, cmps_step, true);
+}
+
+static unsigned int io_string_bytes(const struct x86_decode *d)
+{
+	unsigned int bytes = string_bytes(d);
+
+	return bytes == 8 ? 4 : bytes;
+}
+
+/*
+ * How many of units elements from seg:ea go in one batch: those up to the end of
+ * the page, of ordinary memory, upwards, that all pass the segment's checks.
+ * At least one, which may be a device, cross a page, or fault.
+ */
+static int io_batch(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
+		    unsigned int size, unsigned int access, unsigned int *units,
+		    u64 *linear)
+{
+	bool write = access & X86EMUL_ACC_WRITE;
+	unsigned int n = *units, room;
+	u64 end;
+	int rc;
+
+	*units = 1;
+	rc = x86em_linearize(ctxt, seg, ea, size, write, linear);
+	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
+		return rc;
+	room = (4096 - (unsigned int)(*linear & 4095)) / size;
+	if (n > room)
+		n = room;
+	/* An address that wraps ends the batch too. */
+	if (n > 1 && !flag(ctxt, X86_FLAG_DF) && ea +
+	    (u64)n * size - 1 <= x86_mask(ctxt->d.ad_bytes) && x86em_linearize(ctxt, seg, ea,
+									       n * size, write, &end) == X86EMUL_CONTINUE) {
+		rc = ctxt->ops->probe(ctxt, *linear, n * size, access);
+		if (rc == X86EMUL_CONTINUE) {
+			*units = n;
+			return X86EMUL_CONTINUE;
+		}
+	}
+	ctxt->exception.valid = false;
+	rc = ctxt->ops->probe(ctxt, *linear, size, access);
+	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
+}
+
+/*
+ * What a device has given cannot be given back, so memory is probed before.  A
+ * restart takes the units that were asked for.
+ */
+static int ins_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
+{
+	unsigned int size = io_string_bytes(&ctxt->d);
+	u64 ea = string_ea(ctxt, X86_RDI), linear;
+	int rc;
+
+	if (ctxt->ins_count) {
+		/* Userspace may have lowered RCX in between. */
+		if (*units > ctxt->ins_count)
+			*units = ctxt->ins_count;
+		rc = x86em_linearize(ctxt, X86_SEG_ES, ea, size, true, &linear);
+	} else {
+		rc = io_batch(ctxt, X86_SEG_ES, ea, size, X86EMUL_ACC_WRITE, units,
+			      &linear);
+	}
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	rc = ctxt->ops->pio_in(ctxt, size, ctxt->regs[X86_RDX], ctxt->batch, *units);
+	if (rc == X86EMUL_IO_NEEDED)
+		ctxt->ins_count = *units;
+	if (rc == X86EMUL_CONTINUE)
+		rc = x86em_mem_write(ctxt, linear, ctxt->batch, size * *units, 0);
+	if (rc == X86EMUL_CONTINUE)
+		string_advance(ctxt, X86_RDI, size * *units);
+	return rc;
+}
+
+static int outs_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
+{
+	unsigned int size = io_string_bytes(&ctxt->d);
+	u64 linear;
+	int rc;
+
+	rc = io_batch(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), size, 0,
+		      units, &linear);
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	if (*units == 1)
+		rc = x86em_mem_read(ctxt, linear, ctxt->batch, size, 0);
+	else
+		rc = ctxt->ops->read(ctxt, linear, ctxt->batch, size * *units, 0);
+	if (rc == X86EMUL_CONTINUE)
+		rc = ctxt->ops->pio_out(ctxt, size, ctxt->regs[X86_RDX], ctxt->batch,
+					*units);
+	if (rc == X86EMUL_CONTINUE)
+		string_advance(ctxt, X86_RSI, size * *units);
+	return rc;
+}
+
+static int io_string(struct x86_emulate_ctxt *ctxt,
+		     int (*step)(struct x86_emulate_ctxt *ctxt, unsigned int *units))
+{
+	int rc;
+
+	rc = x86em_check_io(ctxt, ctxt->regs[X86_RDX], io_string_bytes(&ctxt->d));
+	if (rc != X86EMUL_CONTINUE)
+		return rc;
+	return rep_string(ctxt, step, false);
+}
+
+int em_ins(struct x86_emulate_ctxt *ctxt)
+{
+	return io_string(ctxt, ins_step);
+}
+
+int em_outs(struct x86_emulate_ctxt *ctxt)
+{
+	return io_string(ctxt, outs_step);
+}
