@@ -49,17 +49,14 @@ static x86_inline int load_memory(struct x86_emulate_ctxt *ctxt, struct x86_oper
 				  bool modify)
 {
 	u64 linear;
-	int rc;
 
-	rc = linearize(ctxt, ctxt->d.seg, ctxt->d.ea, op->bytes, modify, &linear);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	rc = read_small(ctxt, linear, &op->val, op->bytes, modify ? X86EMUL_ACC_WRITE : 0);
+	TRY(linearize(ctxt, ctxt->d.seg, ctxt->d.ea, op->bytes, modify, &linear));
+	TRY(read_small(ctxt, linear, &op->val, op->bytes, modify ? X86EMUL_ACC_WRITE : 0));
 	if (modify) {
 		ctxt->op0_linear = linear;
 		ctxt->op0_old = op->val;
 	}
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 static x86_inline int load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
@@ -113,17 +110,12 @@ static int check_privilege(struct x86_emulate_ctxt *ctxt, u32 flags)
 static x86_inline int load_operands(struct x86_emulate_ctxt *ctxt, u32 flags)
 {
 	struct x86_decode *d = &ctxt->d;
-	int rc;
 
 	if (!(flags & F_N1)) {
 		if (d->op[2].kind != OPK_NONE) {
-			rc = x86em_load_operand(ctxt, &d->op[2], false);
-			if (rc != X86EMUL_CONTINUE)
-				return rc;
+			TRY(x86em_load_operand(ctxt, &d->op[2], false));
 		}
-		rc = load_operand(ctxt, &d->op[1], false);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(load_operand(ctxt, &d->op[1], false));
 	}
 	if (flags & F_W0)
 		return X86EMUL_CONTINUE;
@@ -154,9 +146,7 @@ static x86_inline int load_quick(struct x86_emulate_ctxt *ctxt)
 	u64 linear, val = 0;
 	int rc;
 
-	rc = linearize(ctxt, ctxt->d.seg, ctxt->d.ea, OP1.bytes, false, &linear);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(linearize(ctxt, ctxt->d.seg, ctxt->d.ea, OP1.bytes, false, &linear));
 	if (cache->end)
 		rc = x86em_mem_read(ctxt, linear, &val, OP1.bytes, 0);
 	else
@@ -165,8 +155,7 @@ static x86_inline int load_quick(struct x86_emulate_ctxt *ctxt)
 		cache->pending = OP1.bytes;
 		cache->pending_addr = linear;
 	}
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(rc);
 	if (OP0.bytes < 4) {
 		put_operand(ctxt, &OP0, val);
 	} else {
@@ -180,14 +169,11 @@ static x86_inline int load_quick(struct x86_emulate_ctxt *ctxt)
 static x86_inline int execute_quick(struct x86_emulate_ctxt *ctxt)
 {
 	u64 linear;
-	int rc;
 
 	if (OP0.kind == OPK_REG)
 		return load_quick(ctxt);
 	OP0.val = ctxt->regs[OP1.reg] >> (OP1.high * 8);
-	rc = linearize(ctxt, ctxt->d.seg, ctxt->d.ea, OP0.bytes, true, &linear);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(linearize(ctxt, ctxt->d.seg, ctxt->d.ea, OP0.bytes, true, &linear));
 	return ctxt->ops->write(ctxt, linear, &OP0.val, OP0.bytes, 0);
 }
 
@@ -195,19 +181,14 @@ static __attribute__((__noinline__)) int execute(struct x86_emulate_ctxt *ctxt)
 {
 	const struct x86_opcode *row = ctxt->d.row;
 	u32 flags = row->flags;
-	int rc;
 
 	if (flags & (F_PROT | F_CPL0 | F_SSE | F_MMX | F_AVX | FEATURES)) {
-		rc = check_privilege(ctxt, flags);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(check_privilege(ctxt, flags));
 	}
-	rc = load_operands(ctxt, flags);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	rc = row->exec(ctxt);
-	if (rc != X86EMUL_CONTINUE || (flags & F_R0) || ctxt->skip_write)
-		return rc;
+	TRY(load_operands(ctxt, flags));
+	TRY(row->exec(ctxt));
+	if ((flags & F_R0) || ctxt->skip_write)
+		return X86EMUL_CONTINUE;
 	if (OP0.kind != OPK_REG)
 		return store_memory(ctxt, flags);
 	put_operand(ctxt, &OP0, OP0.val);

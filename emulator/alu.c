@@ -600,7 +600,6 @@ static int bit_op(struct x86_emulate_ctxt *ctxt, enum bit_action action)
 	unsigned int bytes = OP0.bytes;
 	u64 linear, ea, old = 0;
 	s64 offset;
-	int rc;
 
 	if (OP1.kind == OPK_IMM || OP0.kind == OPK_REG) {
 		if (OP1.kind != OPK_IMM)
@@ -615,13 +614,9 @@ static int bit_op(struct x86_emulate_ctxt *ctxt, enum bit_action action)
 	offset = (s64)x86_sext(OP1.val, bytes);
 	ea = ctxt->d.ea + ((u64)(offset >> 3) & ~(u64)(bytes - 1));
 	ea &= x86_mask(ctxt->d.ad_bytes);
-	rc = x86em_linearize(ctxt, ctxt->d.seg, ea, bytes, action != BIT_TEST, &linear);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	rc = x86em_mem_read(ctxt, linear, &old, bytes,
-			    action == BIT_TEST ? 0 : X86EMUL_ACC_WRITE);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_linearize(ctxt, ctxt->d.seg, ea, bytes, action != BIT_TEST, &linear));
+	TRY(x86em_mem_read(ctxt, linear, &old, bytes,
+			   action == BIT_TEST ? 0 : X86EMUL_ACC_WRITE));
 	OP0.val = bit_apply(ctxt, old, offset & (bytes * 8 - 1), action);
 	if (action == BIT_TEST)
 		return X86EMUL_CONTINUE;
@@ -803,21 +798,14 @@ int em_cmpxchg8b(struct x86_emulate_ctxt *ctxt)
 	unsigned int half = ctxt->d.op_bytes == 8 ? 8 : 4;
 	u8 old[16], new[16];
 	u64 linear, lo = 0, hi = 0;
-	int rc;
 
 	if (half == 8 && !has_feature(ctxt, X86EMUL_FEAT_CX16))
 		return fault_ud(ctxt);
 	if (half == 8) {
-		rc = x86em_check_aligned(ctxt, 16);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(x86em_check_aligned(ctxt, 16));
 	}
-	rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, 2 * half, true, &linear);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	rc = x86em_mem_read(ctxt, linear, old, 2 * half, X86EMUL_ACC_WRITE);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, 2 * half, true, &linear));
+	TRY(x86em_mem_read(ctxt, linear, old, 2 * half, X86EMUL_ACC_WRITE));
 	memcpy(&lo, old, half);
 	memcpy(&hi, old + half, half);
 	if (lo != get_reg(ctxt, X86_RAX, half) || hi != get_reg(ctxt, X86_RDX, half)) {
@@ -862,16 +850,12 @@ int em_movbe(struct x86_emulate_ctxt *ctxt)
 int em_movdir64b(struct x86_emulate_ctxt *ctxt)
 {
 	u64 to = get_reg(ctxt, OP0.reg, ctxt->d.ad_bytes), linear;
-	int rc;
 
-	rc = x86em_read_ea(ctxt, 0, ctxt->vec, 64);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_linearize(ctxt, X86_SEG_ES, to, 64, true, &linear);
-	if (rc == X86EMUL_CONTINUE && (linear & 63))
-		rc = fault_gp(ctxt, 0);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_mem_write(ctxt, linear, ctxt->vec, 64, 0);
-	return rc;
+	TRY(x86em_read_ea(ctxt, 0, ctxt->vec, 64));
+	TRY(x86em_linearize(ctxt, X86_SEG_ES, to, 64, true, &linear));
+	if (linear & 63)
+		return fault_gp(ctxt, 0);
+	return x86em_mem_write(ctxt, linear, ctxt->vec, 64, 0);
 }
 
 /* SDM 2A "CRC32": the polynomial 11EDC6F41, reflected */
@@ -1034,15 +1018,11 @@ int em_cmpccxadd(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = OP0.bytes;
 	u64 linear, old = 0, new;
-	int rc;
 
 	if (!mode64(ctxt))
 		return fault_ud(ctxt);
-	rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, true, &linear);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_mem_read(ctxt, linear, &old, bytes, X86EMUL_ACC_WRITE);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, true, &linear));
+	TRY(x86em_mem_read(ctxt, linear, &old, bytes, X86EMUL_ACC_WRITE));
 	x86em_flags_sub(ctxt, old, OP1.val, old - OP1.val, bytes, X86_FLAGS_STATUS);
 	new = x86em_condition(ctxt, ctxt->d.opcode) ? old + OP2.val : old;
 	put_operand(ctxt, &OP1, old);
@@ -1077,12 +1057,10 @@ int em_xlat(struct x86_emulate_ctxt *ctxt)
 	u64 ea = (ctxt->regs[X86_RBX] + (ctxt->regs[X86_RAX] & 0xff)) &
 		 x86_mask(ctxt->d.ad_bytes);
 	u8 val;
-	int rc;
 
-	rc = x86em_read_seg(ctxt, seg, ea, &val, 1);
-	if (rc == X86EMUL_CONTINUE)
-		put_reg(ctxt, X86_RAX, val, 1);
-	return rc;
+	TRY(x86em_read_seg(ctxt, seg, ea, &val, 1));
+	put_reg(ctxt, X86_RAX, val, 1);
+	return X86EMUL_CONTINUE;
 }
 
 int em_bound(struct x86_emulate_ctxt *ctxt)
@@ -1090,13 +1068,9 @@ int em_bound(struct x86_emulate_ctxt *ctxt)
 	unsigned int bytes = OP0.bytes;
 	s64 index = (s64)x86_sext(OP0.val, bytes);
 	u64 lower = 0, upper = 0;
-	int rc;
 
-	rc = x86em_read_ea(ctxt, 0, &lower, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_read_ea(ctxt, bytes, &upper, bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_ea(ctxt, 0, &lower, bytes));
+	TRY(x86em_read_ea(ctxt, bytes, &upper, bytes));
 	if (index < (s64)x86_sext(lower, bytes) || index > (s64)x86_sext(upper, bytes))
 		return x86_emulate_fault(ctxt, EXC_BR);
 	return X86EMUL_CONTINUE;
@@ -1232,21 +1206,14 @@ static int check_if_access(struct x86_emulate_ctxt *ctxt)
 
 int em_cli(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = check_if_access(ctxt);
-	if (rc == X86EMUL_CONTINUE)
-		set_flags(ctxt, X86_FLAG_IF, 0);
-	return rc;
+	TRY(check_if_access(ctxt));
+	set_flags(ctxt, X86_FLAG_IF, 0);
+	return X86EMUL_CONTINUE;
 }
 
 int em_sti(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = check_if_access(ctxt);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_if_access(ctxt));
 	if (!flag(ctxt, X86_FLAG_IF))
 		ctxt->interruptibility = X86EMUL_SHADOW_STI;
 	set_flags(ctxt, X86_FLAG_IF, X86_FLAG_IF);

@@ -72,25 +72,20 @@ static int probe_push(struct x86_emulate_ctxt *ctxt, unsigned int bytes)
 {
 	u64 sp = (ctxt->regs[X86_RSP] - bytes) & x86_mask(x86em_stack_bytes(ctxt));
 	u64 linear;
-	int rc;
 
-	rc = x86em_linearize(ctxt, X86_SEG_SS, sp, bytes, true, &linear);
-	return rc == X86EMUL_CONTINUE ? x86em_probe_write(ctxt, linear, bytes) : rc;
+	TRY(x86em_linearize(ctxt, X86_SEG_SS, sp, bytes, true, &linear));
+	return x86em_probe(ctxt, linear, bytes, X86EMUL_ACC_WRITE);
 }
 
 /* Where both the stack and the target are bad, AMD faults on the stack. */
 static int call_to(struct x86_emulate_ctxt *ctxt, u64 target)
 {
 	u64 back = ctxt->next_rip;
-	int rc = X86EMUL_CONTINUE;
 
 	if (ctxt->amd)
-		rc = probe_push(ctxt, ctxt->d.op_bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = jump_to(ctxt, target);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_push(ctxt, back, ctxt->d.op_bytes);
-	return rc;
+		TRY(probe_push(ctxt, ctxt->d.op_bytes));
+	TRY(jump_to(ctxt, target));
+	return x86em_push(ctxt, back, ctxt->d.op_bytes);
 }
 
 int em_call_rel(struct x86_emulate_ctxt *ctxt)
@@ -106,14 +101,12 @@ int em_call_abs(struct x86_emulate_ctxt *ctxt)
 int em_ret(struct x86_emulate_ctxt *ctxt)
 {
 	u64 target;
-	int rc;
 
-	rc = x86em_pop(ctxt, &target, ctxt->d.op_bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = jump_to(ctxt, target);
-	if (rc == X86EMUL_CONTINUE && OP0.kind == OPK_IMM)
+	TRY(x86em_pop(ctxt, &target, ctxt->d.op_bytes));
+	TRY(jump_to(ctxt, target));
+	if (OP0.kind == OPK_IMM)
 		x86em_add_rsp(ctxt, OP0.val);
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 /* ---- far control transfers ---- */
@@ -134,11 +127,8 @@ static int check_cs_common(struct x86_emulate_ctxt *ctxt, struct descriptor *des
 			   u16 selector, u64 offset, struct x86_seg *cs)
 {
 	bool lm;
-	int rc;
 
-	rc = x86em_long_mode(ctxt, &lm);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_long_mode(ctxt, &lm));
 	x86em_desc_to_seg(desc, selector, cs);
 	if (!lm)
 		cs->l = 0;
@@ -154,13 +144,10 @@ static int check_cs_common(struct x86_emulate_ctxt *ctxt, struct descriptor *des
 static int push_cs_ip(struct x86_emulate_ctxt *ctxt, unsigned int bytes)
 {
 	struct x86_seg cs;
-	int rc;
 
 	ctxt->ops->get_segment(ctxt, X86_SEG_CS, &cs);
-	rc = x86em_push(ctxt, cs.selector, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_push(ctxt, ctxt->next_rip, bytes);
-	return rc;
+	TRY(x86em_push(ctxt, cs.selector, bytes));
+	return x86em_push(ctxt, ctxt->next_rip, bytes);
 }
 
 static int far_system(struct x86_emulate_ctxt *ctxt, u16 selector,
@@ -173,15 +160,12 @@ static int far_transfer(struct x86_emulate_ctxt *ctxt, u16 selector, u64 offset,
 	struct descriptor desc;
 	struct x86_seg cs;
 	unsigned int level;
-	int rc;
 
 	offset &= x86_mask(bytes);
 	if (!prot_mode(ctxt)) {
-		rc = check_cs_real(ctxt, offset);
-		if (rc == X86EMUL_CONTINUE && call)
-			rc = push_cs_ip(ctxt, bytes);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(check_cs_real(ctxt, offset));
+		if (call)
+			TRY(push_cs_ip(ctxt, bytes));
 		x86em_load_segment_real(ctxt, X86_SEG_CS, selector);
 		ctxt->next_rip = offset;
 		return X86EMUL_CONTINUE;
@@ -189,9 +173,7 @@ static int far_transfer(struct x86_emulate_ctxt *ctxt, u16 selector, u64 offset,
 
 	if (!(selector & 0xfffc))
 		return fault_gp(ctxt, 0);
-	rc = x86em_read_descriptor(ctxt, selector, EXC_GP, &desc);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_descriptor(ctxt, selector, EXC_GP, &desc));
 	if (!desc_s(&desc))
 		return far_system(ctxt, selector, &desc, call);
 	level = cpl(ctxt);
@@ -200,13 +182,10 @@ static int far_transfer(struct x86_emulate_ctxt *ctxt, u16 selector, u64 offset,
 	if (desc_type(&desc) & 4 ? desc_dpl(&desc) > level :
 	    (selector & 3) > level || desc_dpl(&desc) != level)
 		return fault_gp(ctxt, selector & 0xfffc);
-	rc = check_cs_common(ctxt, &desc, (selector & ~3u) | level, offset, &cs);
-	if (rc == X86EMUL_CONTINUE && call)
-		rc = push_cs_ip(ctxt, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_write_desc_type(ctxt, &desc, 1);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_cs_common(ctxt, &desc, (selector & ~3u) | level, offset, &cs));
+	if (call)
+		TRY(push_cs_ip(ctxt, bytes));
+	TRY(x86em_write_desc_type(ctxt, &desc, 1));
 	cs.type |= 1;
 	ctxt->ops->set_segment(ctxt, X86_SEG_CS, &cs);
 	ctxt->next_rip = offset;
@@ -228,16 +207,12 @@ static int far_mem(struct x86_emulate_ctxt *ctxt, bool call)
 	unsigned int bytes = ctxt->d.op_bytes;
 	u64 offset = 0;
 	u16 selector;
-	int rc;
 
 	/* m16:64 is Intel's alone; AMD reads m16:32. */
 	if (bytes == 8 && ctxt->amd)
 		bytes = 4;
-	rc = x86em_read_ea(ctxt, 0, &offset, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_read_ea(ctxt, bytes, &selector, 2);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_ea(ctxt, 0, &offset, bytes));
+	TRY(x86em_read_ea(ctxt, bytes, &selector, 2));
 	return far_transfer(ctxt, selector, offset, bytes, call);
 }
 
@@ -256,13 +231,10 @@ static int check_return_cs(struct x86_emulate_ctxt *ctxt, u16 selector, u64 offs
 			   struct descriptor *desc, struct x86_seg *cs)
 {
 	unsigned int rpl = selector & 3;
-	int rc;
 
 	if (!(selector & 0xfffc))
 		return fault_gp(ctxt, 0);
-	rc = x86em_read_descriptor(ctxt, selector, EXC_GP, desc);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_descriptor(ctxt, selector, EXC_GP, desc));
 	if (!desc_s(desc) || !(desc_type(desc) & 8) || rpl < cpl(ctxt))
 		return fault_gp(ctxt, selector & 0xfffc);
 	if (desc_type(desc) & 4 ? desc_dpl(desc) > rpl : desc_dpl(desc) != rpl)
@@ -273,11 +245,7 @@ static int check_return_cs(struct x86_emulate_ctxt *ctxt, u16 selector, u64 offs
 static int load_return_cs(struct x86_emulate_ctxt *ctxt, struct descriptor *desc,
 			  struct x86_seg *cs)
 {
-	int rc;
-
-	rc = x86em_write_desc_type(ctxt, desc, 1);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_write_desc_type(ctxt, desc, 1));
 	cs->type |= 1;
 	ctxt->ops->set_segment(ctxt, X86_SEG_CS, cs);
 	return X86EMUL_CONTINUE;
@@ -307,13 +275,9 @@ static int return_with_stack(struct x86_emulate_ctxt *ctxt, struct descriptor *d
 {
 	unsigned int level = cs->selector & 3;
 	struct x86_seg ss;
-	int rc;
 
-	rc = x86em_check_ss(ctxt, ss_selector, level, cs->l, EXC_GP, &ss);
-	if (rc == X86EMUL_CONTINUE)
-		rc = load_return_cs(ctxt, desc, cs);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_check_ss(ctxt, ss_selector, level, cs->l, EXC_GP, &ss));
+	TRY(load_return_cs(ctxt, desc, cs));
 	ctxt->ops->set_segment(ctxt, X86_SEG_SS, &ss);
 	if (cs->l)
 		set_reg(ctxt, X86_RSP, sp);
@@ -330,38 +294,24 @@ int em_ret_far(struct x86_emulate_ctxt *ctxt)
 	u64 offset, selector, sp, ss, extra = OP0.kind == OPK_IMM ? OP0.val : 0;
 	struct descriptor desc;
 	struct x86_seg cs;
-	int rc;
 
-	rc = x86em_pop(ctxt, &offset, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_pop(ctxt, &selector, bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_pop(ctxt, &offset, bytes));
+	TRY(x86em_pop(ctxt, &selector, bytes));
 	x86em_add_rsp(ctxt, extra);
 	if (!prot_mode(ctxt)) {
-		rc = check_cs_real(ctxt, offset);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(check_cs_real(ctxt, offset));
 		x86em_load_segment_real(ctxt, X86_SEG_CS, selector);
 		ctxt->next_rip = offset;
 		return X86EMUL_CONTINUE;
 	}
 	level = cpl(ctxt);
-	rc = check_return_cs(ctxt, selector, offset, &desc, &cs);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_return_cs(ctxt, selector, offset, &desc, &cs));
 	if ((selector & 3) > level) {
-		rc = x86em_pop(ctxt, &sp, bytes);
-		if (rc == X86EMUL_CONTINUE)
-			rc = x86em_pop(ctxt, &ss, bytes);
-		if (rc == X86EMUL_CONTINUE)
-			rc = return_with_stack(ctxt, &desc, &cs, ss, sp + extra, level);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(x86em_pop(ctxt, &sp, bytes));
+		TRY(x86em_pop(ctxt, &ss, bytes));
+		TRY(return_with_stack(ctxt, &desc, &cs, ss, sp + extra, level));
 	} else {
-		rc = load_return_cs(ctxt, &desc, &cs);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(load_return_cs(ctxt, &desc, &cs));
 	}
 	ctxt->next_rip = offset;
 	return X86EMUL_CONTINUE;
@@ -433,7 +383,6 @@ static int inner_stack(struct x86_emulate_ctxt *ctxt, unsigned int level, bool l
 	struct x86_seg tr;
 	unsigned int offset, bytes;
 	u16 selector = level;
-	int rc;
 
 	ctxt->ops->get_segment(ctxt, X86_SEG_TR, &tr);
 	if (lm)
@@ -446,19 +395,17 @@ static int inner_stack(struct x86_emulate_ctxt *ctxt, unsigned int level, bool l
 	if (tr.unusable || offset + (lm ? 8 : bytes + 2) - 1 > tr.limit)
 		return x86_emulate_fault_code(ctxt, EXC_TS, tr.selector & 0xfffc);
 	st->sp = 0;
-	rc = x86em_mem_read(ctxt, tr.base + offset, &st->sp, bytes, X86EMUL_ACC_SYSTEM);
-	if (rc == X86EMUL_CONTINUE && !lm)
-		rc = x86em_mem_read(ctxt, tr.base + offset + bytes, &selector, 2,
-				    X86EMUL_ACC_SYSTEM);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	rc = x86em_check_ss(ctxt, selector, level, lm, EXC_TS, &st->ss);
+	TRY(x86em_mem_read(ctxt, tr.base + offset, &st->sp, bytes, X86EMUL_ACC_SYSTEM));
+	if (!lm)
+		TRY(x86em_mem_read(ctxt, tr.base + offset + bytes, &selector, 2,
+				   X86EMUL_ACC_SYSTEM));
+	TRY(x86em_check_ss(ctxt, selector, level, lm, EXC_TS, &st->ss));
 	st->width = lm ? 8 : st->ss.db ? 4 : 2;
 	st->access = X86EMUL_ACC_SYSTEM;
 	st->error_code = selector & 0xfffc;
-	if (rc == X86EMUL_CONTINUE && lm && !x86_canonical(ctxt, st->sp))
+	if (lm && !x86_canonical(ctxt, st->sp))
 		return x86_emulate_fault_code(ctxt, EXC_SS, 0);
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 static void use_stack(struct x86_emulate_ctxt *ctxt, const struct stack *st)
@@ -471,23 +418,20 @@ static int push_old_stack(struct x86_emulate_ctxt *ctxt, struct stack *st,
 			  unsigned int bytes)
 {
 	struct x86_seg ss;
-	int rc;
 
 	ctxt->ops->get_segment(ctxt, X86_SEG_SS, &ss);
-	rc = stack_push(ctxt, st, ss.selector, bytes);
-	return rc == X86EMUL_CONTINUE ?
-	       stack_push(ctxt, st, ctxt->regs[X86_RSP], bytes) : rc;
+	TRY(stack_push(ctxt, st, ss.selector, bytes));
+	return stack_push(ctxt, st, ctxt->regs[X86_RSP], bytes);
 }
 
 static int push_return(struct x86_emulate_ctxt *ctxt, struct stack *st,
 		       unsigned int bytes)
 {
 	struct x86_seg cs;
-	int rc;
 
 	ctxt->ops->get_segment(ctxt, X86_SEG_CS, &cs);
-	rc = stack_push(ctxt, st, cs.selector, bytes);
-	return rc == X86EMUL_CONTINUE ? stack_push(ctxt, st, ctxt->next_rip, bytes) : rc;
+	TRY(stack_push(ctxt, st, cs.selector, bytes));
+	return stack_push(ctxt, st, ctxt->next_rip, bytes);
 }
 
 /* The code segment that a gate names, for entry at *level, lowered if need be. */
@@ -496,13 +440,10 @@ static int check_gate_cs(struct x86_emulate_ctxt *ctxt, const struct gate *gate,
 {
 	struct descriptor desc;
 	bool conforming;
-	int rc;
 
 	if (!(gate->selector & 0xfffc))
 		return fault_gp(ctxt, 0);
-	rc = x86em_read_descriptor(ctxt, gate->selector, EXC_GP, &desc);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_descriptor(ctxt, gate->selector, EXC_GP, &desc));
 	conforming = desc_type(&desc) & 4;
 	if (!desc_s(&desc) || !(desc_type(&desc) & 8) || desc_dpl(&desc) > *level ||
 	    (jmp && !conforming && desc_dpl(&desc) != *level))
@@ -512,11 +453,9 @@ static int check_gate_cs(struct x86_emulate_ctxt *ctxt, const struct gate *gate,
 		return fault_gp(ctxt, gate->selector & 0xfffc);
 	if (!conforming)
 		*level = desc_dpl(&desc);
-	rc = check_cs_common(ctxt, &desc, (gate->selector & ~3u) | *level, gate->offset, cs);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_write_desc_type(ctxt, &desc, 1);
+	TRY(check_cs_common(ctxt, &desc, (gate->selector & ~3u) | *level, gate->offset, cs));
 	cs->type |= 1;
-	return rc;
+	return x86em_write_desc_type(ctxt, &desc, 1);
 }
 
 /* Parameters go from the old stack to the new one, the last first. */
@@ -525,17 +464,12 @@ static int copy_parameters(struct x86_emulate_ctxt *ctxt, struct stack *st,
 {
 	u64 mask = x86_mask(x86em_stack_bytes(ctxt)), val;
 	unsigned int i;
-	int rc;
 
 	for (i = gate->count; i--; ) {
 		val = 0;
-		rc = x86em_read_seg(ctxt, X86_SEG_SS,
-				    (ctxt->regs[X86_RSP] + i * gate->bytes) & mask, &val,
-				    gate->bytes);
-		if (rc == X86EMUL_CONTINUE)
-			rc = stack_push(ctxt, st, val, gate->bytes);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(x86em_read_seg(ctxt, X86_SEG_SS, (ctxt->regs[X86_RSP] + i * gate->bytes) & mask,
+				   &val, gate->bytes));
+		TRY(stack_push(ctxt, st, val, gate->bytes));
 	}
 	return X86EMUL_CONTINUE;
 }
@@ -547,26 +481,18 @@ static int call_gate(struct x86_emulate_ctxt *ctxt, const struct gate *gate, boo
 	unsigned int level = cpl(ctxt), from = level;
 	struct x86_seg cs;
 	struct stack st;
-	int rc;
 
-	rc = check_gate_cs(ctxt, gate, lm, !call, &level, &cs);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_gate_cs(ctxt, gate, lm, !call, &level, &cs));
 	if (call) {
 		if (level < from) {
-			rc = inner_stack(ctxt, level, lm, 0, &st);
-			if (rc == X86EMUL_CONTINUE)
-				rc = push_old_stack(ctxt, &st, gate->bytes);
-			if (rc == X86EMUL_CONTINUE && !lm)
-				rc = copy_parameters(ctxt, &st, gate);
-			if (rc != X86EMUL_CONTINUE)
-				return rc;
+			TRY(inner_stack(ctxt, level, lm, 0, &st));
+			TRY(push_old_stack(ctxt, &st, gate->bytes));
+			if (!lm)
+				TRY(copy_parameters(ctxt, &st, gate));
 		} else {
 			current_stack(ctxt, lm, &st);
 		}
-		rc = push_return(ctxt, &st, gate->bytes);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(push_return(ctxt, &st, gate->bytes));
 		use_stack(ctxt, &st);
 	}
 	ctxt->ops->set_segment(ctxt, X86_SEG_CS, &cs);
@@ -583,11 +509,8 @@ static int far_system(struct x86_emulate_ctxt *ctxt, u16 selector,
 	struct gate gate;
 	u64 upper = 0;
 	bool lm;
-	int rc;
 
-	rc = x86em_long_mode(ctxt, &lm);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_long_mode(ctxt, &lm));
 	if (lm ? type != SYS_CALL32 : !(1u << type & (1u << SYS_TSS16 | 1u << SYS_TSS32 |
 	    1u << SYS_CALL16 | 1u << SYS_CALL32 | 1u << SYS_TASK_GATE)))
 		return fault_gp(ctxt, selector & 0xfffc);
@@ -596,9 +519,7 @@ static int far_system(struct x86_emulate_ctxt *ctxt, u16 selector,
 	if (!desc_present(desc))
 		return x86_emulate_fault_code(ctxt, EXC_NP, selector & 0xfffc);
 	if (lm) {
-		rc = x86em_mem_read(ctxt, desc->addr + 8, &upper, 8, X86EMUL_ACC_SYSTEM);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(x86em_mem_read(ctxt, desc->addr + 8, &upper, 8, X86EMUL_ACC_SYSTEM));
 		if (upper >> 40 & 0x1f)
 			return fault_gp(ctxt, selector & 0xfffc);
 	}
@@ -618,23 +539,16 @@ static int int_real(struct x86_emulate_ctxt *ctxt, unsigned int vector)
 	struct x86_dtable ivt;
 	struct x86_seg cs;
 	u16 entry[2];
-	int rc;
 
 	ctxt->ops->get_dtable(ctxt, X86EMUL_IDT, &ivt);
 	if (vector * 4 + 3 > ivt.limit)
 		return fault_gp(ctxt, vector * 8 + 2);
-	rc = x86em_mem_read(ctxt, (u32)(ivt.base + vector * 4), entry, 4,
-			    X86EMUL_ACC_SYSTEM);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_mem_read(ctxt, (u32)(ivt.base + vector * 4), entry, 4, X86EMUL_ACC_SYSTEM));
 	ctxt->ops->get_segment(ctxt, X86_SEG_CS, &cs);
 	if (entry[0] > cs.limit)
 		return fault_gp(ctxt, 0);
-	rc = x86em_push(ctxt, ctxt->rflags, 2);
-	if (rc == X86EMUL_CONTINUE)
-		rc = push_cs_ip(ctxt, 2);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_push(ctxt, ctxt->rflags, 2));
+	TRY(push_cs_ip(ctxt, 2));
 	set_flags(ctxt, X86_FLAG_IF | X86_FLAG_TF | X86_FLAG_AC | X86_FLAG_RF, 0);
 	x86em_load_segment_real(ctxt, X86_SEG_CS, entry[1]);
 	ctxt->next_rip = entry[0];
@@ -648,13 +562,12 @@ static int push_vm86_segments(struct x86_emulate_ctxt *ctxt, struct stack *st,
 	static const u8 order[] = { X86_SEG_GS, X86_SEG_FS, X86_SEG_DS, X86_SEG_ES };
 	struct x86_seg s;
 	unsigned int i;
-	int rc = X86EMUL_CONTINUE;
 
-	for (i = 0; i < sizeof(order) && rc == X86EMUL_CONTINUE; i++) {
+	for (i = 0; i < sizeof(order); i++) {
 		ctxt->ops->get_segment(ctxt, order[i], &s);
-		rc = stack_push(ctxt, st, s.selector, bytes);
+		TRY(stack_push(ctxt, st, s.selector, bytes));
 	}
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 static void drop_vm86_segments(struct x86_emulate_ctxt *ctxt)
@@ -673,29 +586,22 @@ static int enter_handler(struct x86_emulate_ctxt *ctxt, const struct gate *gate,
 	unsigned int level = cpl(ctxt), from = level;
 	struct x86_seg cs;
 	struct stack st;
-	int rc;
 
-	rc = check_gate_cs(ctxt, gate, lm, false, &level, &cs);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_gate_cs(ctxt, gate, lm, false, &level, &cs));
 	if (vm86 && level)
 		return fault_gp(ctxt, gate->selector & 0xfffc);
 	if (level < from || (lm && gate->count))
-		rc = inner_stack(ctxt, level, lm, lm ? gate->count : 0, &st);
+		TRY(inner_stack(ctxt, level, lm, lm ? gate->count : 0, &st));
 	else
 		current_stack(ctxt, lm, &st);
 	if (lm)
 		st.sp &= ~15ull;
-	if (rc == X86EMUL_CONTINUE && vm86)
-		rc = push_vm86_segments(ctxt, &st, gate->bytes);
-	if (rc == X86EMUL_CONTINUE && (level < from || lm))
-		rc = push_old_stack(ctxt, &st, gate->bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = stack_push(ctxt, &st, ctxt->rflags & ~(u64)X86_FLAG_RF, gate->bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = push_return(ctxt, &st, gate->bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	if (vm86)
+		TRY(push_vm86_segments(ctxt, &st, gate->bytes));
+	if (level < from || lm)
+		TRY(push_old_stack(ctxt, &st, gate->bytes));
+	TRY(stack_push(ctxt, &st, ctxt->rflags & ~(u64)X86_FLAG_RF, gate->bytes));
+	TRY(push_return(ctxt, &st, gate->bytes));
 	set_flags(ctxt, X86_FLAG_TF | X86_FLAG_NT | X86_FLAG_RF | X86_FLAG_VM |
 		  (keep_if ? 0 : X86_FLAG_IF), 0);
 	if (vm86)
@@ -715,21 +621,16 @@ static int int_prot(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool ice
 	unsigned int bytes, type;
 	u64 raw, upper = 0;
 	bool lm;
-	int rc;
 
-	rc = x86em_long_mode(ctxt, &lm);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_long_mode(ctxt, &lm));
 	bytes = lm ? 16 : 8;
 	ctxt->ops->get_dtable(ctxt, X86EMUL_IDT, &idt);
 	if ((vector + 1) * bytes - 1 > idt.limit)
 		return fault_gp(ctxt, code);
-	rc = x86em_mem_read(ctxt, idt.base + vector * bytes, &raw, 8, X86EMUL_ACC_SYSTEM);
-	if (rc == X86EMUL_CONTINUE && lm)
-		rc = x86em_mem_read(ctxt, idt.base + vector * bytes + 8, &upper, 8,
-				    X86EMUL_ACC_SYSTEM);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_mem_read(ctxt, idt.base + vector * bytes, &raw, 8, X86EMUL_ACC_SYSTEM));
+	if (lm)
+		TRY(x86em_mem_read(ctxt, idt.base + vector * bytes + 8, &upper, 8,
+				   X86EMUL_ACC_SYSTEM));
 	/* With the S bit: 6, 7, E, F, and the task gate, 5. */
 	type = raw >> 40 & 31;
 	if ((type & ~1u) != 14 && (lm || ((type & ~1u) != 6 && type != SYS_TASK_GATE)))
@@ -753,11 +654,7 @@ static int software_int(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool
 
 int em_int(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = x86em_check_vm86_iopl(ctxt);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_check_vm86_iopl(ctxt));
 	return software_int(ctxt, OP0.val, false);
 }
 
@@ -782,29 +679,20 @@ static int pop_ip_cs_flags(struct x86_emulate_ctxt *ctxt, u64 *ip, u64 *cs,
 			   u64 *flags)
 {
 	unsigned int bytes = ctxt->d.op_bytes;
-	int rc;
 
-	rc = x86em_pop(ctxt, ip, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_pop(ctxt, cs, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_pop(ctxt, flags, bytes);
-	return rc;
+	TRY(x86em_pop(ctxt, ip, bytes));
+	TRY(x86em_pop(ctxt, cs, bytes));
+	return x86em_pop(ctxt, flags, bytes);
 }
 
 static int iret_real(struct x86_emulate_ctxt *ctxt)
 {
 	u64 ip, cs, flags;
 	u32 mask;
-	int rc;
 
-	rc = x86em_check_vm86_iopl(ctxt);
-	if (rc == X86EMUL_CONTINUE)
-		rc = pop_ip_cs_flags(ctxt, &ip, &cs, &flags);
-	if (rc == X86EMUL_CONTINUE)
-		rc = check_cs_real(ctxt, ip);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_check_vm86_iopl(ctxt));
+	TRY(pop_ip_cs_flags(ctxt, &ip, &cs, &flags));
+	TRY(check_cs_real(ctxt, ip));
 	mask = x86em_popf_mask(ctxt, ctxt->d.op_bytes);
 	if (ctxt->d.op_bytes > 2)
 		mask |= X86_FLAG_RF;
@@ -820,15 +708,12 @@ static int iret_to_vm86(struct x86_emulate_ctxt *ctxt, u64 ip, u16 cs, u32 flags
 	static const u8 order[] = { X86_SEG_SS, X86_SEG_ES, X86_SEG_DS, X86_SEG_FS, X86_SEG_GS };
 	u64 sp, selectors[sizeof(order)];
 	unsigned int i;
-	int rc;
 
-	rc = x86em_pop(ctxt, &sp, 4);
-	for (i = 0; i < sizeof(order) && rc == X86EMUL_CONTINUE; i++)
-		rc = x86em_pop(ctxt, &selectors[i], 4);
-	if (rc == X86EMUL_CONTINUE && ip > 0xffff)
-		rc = fault_gp(ctxt, 0);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_pop(ctxt, &sp, 4));
+	for (i = 0; i < sizeof(order); i++)
+		TRY(x86em_pop(ctxt, &selectors[i], 4));
+	if (ip > 0xffff)
+		return fault_gp(ctxt, 0);
 	set_flags(ctxt, ~X86_FLAG_FIXED, flags & FLAGS_ALL);
 	ctxt->mode = X86EMUL_MODE_VM86;
 	x86em_load_segment_real(ctxt, X86_SEG_CS, cs);
@@ -848,21 +733,14 @@ static int iret_prot(struct x86_emulate_ctxt *ctxt)
 	struct x86_seg cs;
 	u32 mask;
 	bool lm;
-	int rc;
 
-	rc = x86em_long_mode(ctxt, &lm);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_long_mode(ctxt, &lm));
 	if (flag(ctxt, X86_FLAG_NT))
 		return lm ? fault_gp(ctxt, 0) : x86em_iret_task(ctxt);
-	rc = pop_ip_cs_flags(ctxt, &ip, &cs_selector, &flags);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(pop_ip_cs_flags(ctxt, &ip, &cs_selector, &flags));
 	if (!lm && bytes > 2 && (flags & X86_FLAG_VM) && level == 0)
 		return iret_to_vm86(ctxt, ip, cs_selector, flags);
-	rc = check_return_cs(ctxt, cs_selector, ip, &desc, &cs);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_return_cs(ctxt, cs_selector, ip, &desc, &cs));
 	mask = x86em_popf_mask(ctxt, bytes);
 	if (bytes > 2)
 		mask |= X86_FLAG_RF;
@@ -870,17 +748,11 @@ static int iret_prot(struct x86_emulate_ctxt *ctxt)
 		mask |= X86_FLAG_VIF | X86_FLAG_VIP;
 	/* In 64-bit mode SS:RSP is always there. */
 	if (mode64(ctxt) || (cs_selector & 3) > level) {
-		rc = x86em_pop(ctxt, &sp, bytes);
-		if (rc == X86EMUL_CONTINUE)
-			rc = x86em_pop(ctxt, &ss, bytes);
-		if (rc == X86EMUL_CONTINUE)
-			rc = return_with_stack(ctxt, &desc, &cs, ss, sp, level);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(x86em_pop(ctxt, &sp, bytes));
+		TRY(x86em_pop(ctxt, &ss, bytes));
+		TRY(return_with_stack(ctxt, &desc, &cs, ss, sp, level));
 	} else {
-		rc = load_return_cs(ctxt, &desc, &cs);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(load_return_cs(ctxt, &desc, &cs));
 	}
 	set_flags(ctxt, mask, flags);
 	ctxt->next_rip = ip;
@@ -889,12 +761,10 @@ static int iret_prot(struct x86_emulate_ctxt *ctxt)
 
 int em_iret(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = prot_mode(ctxt) ? iret_prot(ctxt) : iret_real(ctxt);
-	if (rc == X86EMUL_CONTINUE && ctxt->ops->unblock_nmi)
+	TRY(prot_mode(ctxt) ? iret_prot(ctxt) : iret_real(ctxt));
+	if (ctxt->ops->unblock_nmi)
 		ctxt->ops->unblock_nmi(ctxt);
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 /* ---- system calls ---- */
@@ -921,37 +791,28 @@ static void set_flat(struct x86_emulate_ctxt *ctxt, unsigned int seg, u16 select
 /* EFER.SCE, and Intel's limit to 64-bit mode; *efer for what follows. */
 static int check_syscall(struct x86_emulate_ctxt *ctxt, u64 *efer)
 {
-	int rc;
-
 	if (!prot_mode(ctxt) || !has_feature(ctxt, X86EMUL_FEAT_SYSCALL))
 		return fault_ud(ctxt);
 	if (!ctxt->amd && !mode64(ctxt))
 		return fault_ud(ctxt);
-	rc = get_efer(ctxt, efer);
-	if (rc == X86EMUL_CONTINUE && !(*efer & EFER_SCE_BIT))
+	TRY(get_efer(ctxt, efer));
+	if (!(*efer & EFER_SCE_BIT))
 		return fault_ud(ctxt);
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 int em_syscall(struct x86_emulate_ctxt *ctxt)
 {
 	u64 efer, star, target, mask;
 	u16 selector;
-	int rc;
 
-	rc = check_syscall(ctxt, &efer);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->get_msr(ctxt, MSR_STAR_NR, &star);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_syscall(ctxt, &efer));
+	TRY(ctxt->ops->get_msr(ctxt, MSR_STAR_NR, &star));
 	selector = star >> 32 & 0xfffc;
 	if (efer & EFER_LMA_BIT) {
-		rc = ctxt->ops->get_msr(ctxt, mode64(ctxt) ? MSR_LSTAR_NR : MSR_CSTAR_NR,
-					&target);
-		if (rc == X86EMUL_CONTINUE)
-			rc = ctxt->ops->get_msr(ctxt, MSR_SFMASK_NR, &mask);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(ctxt->ops->get_msr(ctxt, mode64(ctxt) ? MSR_LSTAR_NR : MSR_CSTAR_NR,
+				       &target));
+		TRY(ctxt->ops->get_msr(ctxt, MSR_SFMASK_NR, &mask));
 		set_reg(ctxt, X86_RCX, ctxt->next_rip);
 		set_reg(ctxt, X86_R11, ctxt->rflags & ~(u64)X86_FLAG_RF);
 		ctxt->rflags &= ~(mask | X86_FLAG_RF);
@@ -987,17 +848,12 @@ int em_sysret(struct x86_emulate_ctxt *ctxt)
 	bool to64 = ctxt->d.op_bytes == 8;
 	u64 efer, star, target;
 	u16 selector;
-	int rc;
 
-	rc = check_syscall(ctxt, &efer);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_syscall(ctxt, &efer));
 	target = get_reg(ctxt, X86_RCX, to64 ? 8 : 4);
 	if (cpl(ctxt) || (to64 && !ctxt->amd && !x86_canonical(ctxt, target)))
 		return fault_gp(ctxt, 0);
-	rc = ctxt->ops->get_msr(ctxt, MSR_STAR_NR, &star);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(ctxt->ops->get_msr(ctxt, MSR_STAR_NR, &star));
 	selector = star >> 48;
 	if (efer & EFER_LMA_BIT)
 		ctxt->rflags = (ctxt->regs[X86_R11] & 0x3c7fd7) | X86_FLAG_FIXED;
@@ -1012,37 +868,28 @@ int em_sysret(struct x86_emulate_ctxt *ctxt)
 /* AMD has SYSENTER and SYSEXIT in legacy mode only. */
 static int check_sysenter(struct x86_emulate_ctxt *ctxt, bool *lm, u64 *selector)
 {
-	int rc;
-
 	if (!has_feature(ctxt, X86EMUL_FEAT_SYSENTER))
 		return fault_ud(ctxt);
-	rc = x86em_long_mode(ctxt, lm);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_long_mode(ctxt, lm));
 	if (*lm && ctxt->amd)
 		return fault_ud(ctxt);
 	if (ctxt->mode == X86EMUL_MODE_REAL)
 		return fault_gp(ctxt, 0);
-	rc = ctxt->ops->get_msr(ctxt, MSR_SYSENTER_CS, selector);
+	TRY(ctxt->ops->get_msr(ctxt, MSR_SYSENTER_CS, selector));
 	*selector &= 0xfffc;
-	if (rc == X86EMUL_CONTINUE && !*selector)
+	if (!*selector)
 		return fault_gp(ctxt, 0);
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 int em_sysenter(struct x86_emulate_ctxt *ctxt)
 {
 	u64 selector = 0, rip, rsp;
 	bool lm;
-	int rc;
 
-	rc = check_sysenter(ctxt, &lm, &selector);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->get_msr(ctxt, MSR_SYSENTER_EIP, &rip);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->get_msr(ctxt, MSR_SYSENTER_ESP, &rsp);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_sysenter(ctxt, &lm, &selector));
+	TRY(ctxt->ops->get_msr(ctxt, MSR_SYSENTER_EIP, &rip));
+	TRY(ctxt->ops->get_msr(ctxt, MSR_SYSENTER_ESP, &rsp));
 	set_flags(ctxt, X86_FLAG_VM | X86_FLAG_IF | X86_FLAG_RF, 0);
 	set_flat(ctxt, X86_SEG_SS, selector + 8, 0, false);
 	set_flat(ctxt, X86_SEG_CS, selector, 0, lm);
@@ -1056,11 +903,8 @@ int em_sysexit(struct x86_emulate_ctxt *ctxt)
 	bool to64 = ctxt->d.op_bytes == 8, lm;
 	unsigned int bytes = to64 ? 8 : 4;
 	u64 selector = 0, rip, rsp;
-	int rc;
 
-	rc = check_sysenter(ctxt, &lm, &selector);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_sysenter(ctxt, &lm, &selector));
 	rip = get_reg(ctxt, X86_RDX, bytes);
 	rsp = get_reg(ctxt, X86_RCX, bytes);
 	if (cpl(ctxt) || (to64 && !(x86_canonical(ctxt, rip) && x86_canonical(ctxt, rsp))))

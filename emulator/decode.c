@@ -35,7 +35,6 @@ static int fetch_more(struct x86_emulate_ctxt *ctxt)
 	u64 linear = ctxt->rip + ctxt->fetch_len;
 	unsigned int page_left;
 	struct x86_seg cs;
-	int rc;
 
 	if (!n)
 		return x86_emulate_fault_code(ctxt, EXC_GP, 0);
@@ -54,20 +53,15 @@ static int fetch_more(struct x86_emulate_ctxt *ctxt)
 	if (n > page_left)
 		n = page_left;
 
-	rc = ctxt->ops->fetch(ctxt, linear, ctxt->fetch + ctxt->fetch_len, n);
-	if (rc == X86EMUL_CONTINUE)
-		ctxt->fetch_len += n;
-	return rc;
+	TRY(ctxt->ops->fetch(ctxt, linear, ctxt->fetch + ctxt->fetch_len, n));
+	ctxt->fetch_len += n;
+	return X86EMUL_CONTINUE;
 }
 
 static x86_inline int need(struct x86_emulate_ctxt *ctxt, unsigned int n)
 {
-	int rc;
-
 	while (ctxt->fetch_pos + n > ctxt->fetch_len) {
-		rc = fetch_more(ctxt);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(fetch_more(ctxt));
 	}
 	return X86EMUL_CONTINUE;
 }
@@ -77,11 +71,8 @@ static int take(struct x86_emulate_ctxt *ctxt, unsigned int n, u64 *val)
 {
 	const u8 *p;
 	u32 low;
-	int rc;
 
-	rc = need(ctxt, n);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(need(ctxt, n));
 	p = ctxt->fetch + ctxt->fetch_pos;
 	ctxt->fetch_pos += n;
 	switch (n) {
@@ -282,11 +273,8 @@ static int decode_sib(struct x86_emulate_ctxt *ctxt, unsigned int mod, u64 *ea,
 	struct x86_decode *d = &ctxt->d;
 	unsigned int base, index;
 	u64 sib;
-	int rc;
 
-	rc = take(ctxt, 1, &sib);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(take(ctxt, 1, &sib));
 	base = sib & 7;
 	index = (sib >> 3 & 7) | (d->rex & 2) << 2;
 	if (base == 5 && mod == 0) {
@@ -319,9 +307,7 @@ static x86_inline int decode_mem32(struct x86_emulate_ctxt *ctxt, unsigned int p
 
 	d->seg = X86_SEG_DS;
 	if (rm == 4) {
-		rc = decode_sib(ctxt, mod, &ea, &disp32, pop_bytes);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(decode_sib(ctxt, mod, &ea, &disp32, pop_bytes));
 	} else if (rm == 5 && mod == 0) {
 		disp32 = true;
 		*rip_relative = ctxt->mode == X86EMUL_MODE_PROT64;
@@ -526,7 +512,6 @@ static int decode_vex(struct x86_emulate_ctxt *ctxt, const struct x86_opcode **p
 	unsigned int first = ctxt->fetch_pos - 1, n = ctxt->fetch[first] == 0xc5 ? 2 : 3;
 	bool bad = d->lock || d->opsize || d->rep;
 	const struct x86_opcode *map;
-	int rc;
 
 	*prow = NULL;
 	/* With REX right before it, the processor at hand looks no further. */
@@ -534,9 +519,7 @@ static int decode_vex(struct x86_emulate_ctxt *ctxt, const struct x86_opcode **p
 		return x86_emulate_fault(ctxt, EXC_UD);
 
 	/* Its other bytes, and the opcode. */
-	rc = need(ctxt, n);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(need(ctxt, n));
 	take_vex(d, ctxt->fetch + first, ctxt->mode == X86EMUL_MODE_PROT64);
 	ctxt->fetch_pos += n;
 	map = vex_maps(d->map);
@@ -571,36 +554,27 @@ static x86_inline int decode_opcode(struct x86_emulate_ctxt *ctxt,
 	struct x86_decode *d = &ctxt->d;
 	bool long_mode = ctxt->mode == X86EMUL_MODE_PROT64;
 	const struct x86_opcode *row;
-	int rc;
 	u8 b;
 
 	do {
-		rc = need(ctxt, 1);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(need(ctxt, 1));
 		b = ctxt->fetch[ctxt->fetch_pos++];
 	} while (take_prefix(d, b, long_mode));
 
 	row = &x86_map0[b];
 	if ((b & 0xfe) == 0xc4) {
-		rc = need(ctxt, 1);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(need(ctxt, 1));
 		if (is_vex(ctxt->mode, ctxt->fetch[ctxt->fetch_pos]))
 			return decode_vex(ctxt, prow);
 	}
 	if (b == 0x0f) {
-		rc = need(ctxt, 1);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(need(ctxt, 1));
 		b = ctxt->fetch[ctxt->fetch_pos++];
 		row = &x86_map1[b];
 		d->map = 1;
 		if (b == 0x38 || b == 0x3a) {
 			d->map = b == 0x38 ? 2 : 3;
-			rc = need(ctxt, 1);
-			if (rc != X86EMUL_CONTINUE)
-				return rc;
+			TRY(need(ctxt, 1));
 			b = ctxt->fetch[ctxt->fetch_pos++];
 			row = d->map == 2 ? escape38_row(b) : &x86_row_0f3a;
 		}
@@ -634,9 +608,7 @@ static x86_inline int decode_operands(struct x86_emulate_ctxt *ctxt,
 	for (i = 0; i < 3; i++)
 		d->op[i].kind = OPK_NONE;
 	for (i = 0; i < 3 && opnds->op[i]; i++) {
-		rc = decode_operand(ctxt, &d->op[i], opnds->op[i]);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(decode_operand(ctxt, &d->op[i], opnds->op[i]));
 	}
 	if (rip_relative)
 		d->ea += ctxt->rip + ctxt->fetch_pos;
@@ -727,7 +699,6 @@ int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
 		    unsigned int len)
 {
 	struct x86_decode *d = &ctxt->d;
-	int rc;
 
 	memset(d, 0, offsetof(struct x86_decode, op_bytes));
 	ctxt->exception.valid = false;
@@ -742,9 +713,7 @@ int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
 		ctxt->fetch_len = len;
 		if (len)
 			memcpy(ctxt->fetch, insn, len);
-		rc = need(ctxt, 1);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(need(ctxt, 1));
 	}
 	return decode_quick(ctxt) ? X86EMUL_CONTINUE : decode_long(ctxt);
 }
@@ -754,15 +723,10 @@ static __attribute__((__noinline__)) int decode_long(struct x86_emulate_ctxt *ct
 	struct x86_decode *d = &ctxt->d;
 	const struct x86_opcode *first, *row, *opnds;
 	bool undefined = false;
-	int rc;
 
-	rc = decode_opcode(ctxt, &first);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(decode_opcode(ctxt, &first));
 	if (first->form & FM_MODRM) {
-		rc = need(ctxt, 1);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(need(ctxt, 1));
 		d->modrm = ctxt->fetch[ctxt->fetch_pos++];
 	}
 	row = resolve(first, d->modrm, d->rep, d->opsize, &opnds);
@@ -789,9 +753,7 @@ static __attribute__((__noinline__)) int decode_long(struct x86_emulate_ctxt *ct
 
 	d->op_bytes = operand_size(ctxt, row->flags);
 	d->ad_bytes = mode_ad_bytes[ctxt->mode][d->adsize];
-	rc = decode_operands(ctxt, opnds);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(decode_operands(ctxt, opnds));
 	if (undefined || (d->lock && !lock_allowed(ctxt)))
 		return x86_emulate_fault(ctxt, EXC_UD);
 	d->len = ctxt->fetch_pos;

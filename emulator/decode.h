@@ -13,6 +13,14 @@
 /* On the way of each instruction: the compiler shall not weigh size against it. */
 #define x86_inline inline __attribute__((__always_inline__))
 
+/* Return what call did, unless it is done. */
+#define TRY(call) \
+	do { \
+		int rc_ = (call); \
+		if (rc_ != X86EMUL_CONTINUE) \
+			return rc_; \
+	} while (0)
+
 enum operand_class {
 	C_NONE,		/* with a size: see O_CL and following */
 	C_E,		/* ModRM.rm: general register or memory */

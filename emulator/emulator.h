@@ -175,8 +175,8 @@ int x86em_read_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
 		   void *val, unsigned int bytes);
 int x86em_read_ea(struct x86_emulate_ctxt *ctxt, unsigned int offset, void *val,
 		  unsigned int bytes);
-int x86em_probe_write(struct x86_emulate_ctxt *ctxt, u64 linear,
-		      unsigned int bytes);
+int x86em_probe(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned int bytes,
+		unsigned int access);
 unsigned int x86em_stack_bytes(struct x86_emulate_ctxt *ctxt);
 void x86em_add_rsp(struct x86_emulate_ctxt *ctxt, u64 delta);
 int x86em_push(struct x86_emulate_ctxt *ctxt, u64 val, unsigned int bytes);

@@ -8,14 +8,13 @@
 int x86em_long_mode(struct x86_emulate_ctxt *ctxt, bool *active)
 {
 	u64 efer = 0;
-	int rc = X86EMUL_CONTINUE;
 
 	*active = mode64(ctxt);
 	if (ctxt->mode == X86EMUL_MODE_PROT16 || ctxt->mode == X86EMUL_MODE_PROT32) {
-		rc = get_efer(ctxt, &efer);
+		TRY(get_efer(ctxt, &efer));
 		*active = efer & EFER_LMA_BIT;
 	}
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 static int seg_fault(struct x86_emulate_ctxt *ctxt, unsigned int seg)
@@ -153,11 +152,8 @@ int x86em_read_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
 		   void *val, unsigned int bytes)
 {
 	u64 linear;
-	int rc;
 
-	rc = linearize(ctxt, seg, ea, bytes, false, &linear);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(linearize(ctxt, seg, ea, bytes, false, &linear));
 	return x86em_mem_read(ctxt, linear, val, bytes, 0);
 }
 
@@ -165,11 +161,8 @@ int x86em_write_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
 		    const void *val, unsigned int bytes)
 {
 	u64 linear;
-	int rc;
 
-	rc = linearize(ctxt, seg, ea, bytes, true, &linear);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(linearize(ctxt, seg, ea, bytes, true, &linear));
 	return x86em_mem_write(ctxt, linear, val, bytes, 0);
 }
 
@@ -182,14 +175,14 @@ int x86em_read_ea(struct x86_emulate_ctxt *ctxt, unsigned int offset, void *val,
 	return x86em_read_seg(ctxt, ctxt->d.seg, ea, val, bytes);
 }
 
-/* Is this store's destination good?  Where the store itself comes too late. */
-int x86em_probe_write(struct x86_emulate_ctxt *ctxt, u64 linear,
-		      unsigned int bytes)
+/* Would this access succeed?  Where the access itself comes too late, or never. */
+int x86em_probe(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned int bytes,
+		unsigned int access)
 {
 	int rc;
 
 	if (!ctxt->ops->probe)
 		return X86EMUL_CONTINUE;
-	rc = ctxt->ops->probe(ctxt, linear, bytes, X86EMUL_ACC_WRITE);
+	rc = ctxt->ops->probe(ctxt, linear, bytes, access);
 	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
 }

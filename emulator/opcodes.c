@@ -779,20 +779,23 @@ const struct x86_opcode x86_vex_map1[256] = {
 };
 
 const struct x86_opcode x86_vex_map2[256] = {
-	[0x18] = P66_ONLY(I2(em_vbroadcast, Vx, Wd, V_MOVE | F_VW0)),	/* VBROADCASTSS */
-	[0x19] = P66_ONLY(I2(em_vbroadcast, Vx, Wq, V_MOVE | F_VW0 | F_L1)),	/* VBROADCASTSD */
-	[0x1a] = P66_ONLY(I2(em_vbroadcast, Vx, Mdq, V_MOVE | F_VW0 | F_L1)),	/* VBROADCASTF128 */
-	[0x2a] = P66_ONLY(MEM_ONLY(I2(em_movv, Vx, Wx, V_MOVE | F_ALIGN))),	/* VMOVNTDQA */
+	/* VBROADCASTSS, VBROADCASTSD, VBROADCASTF128 */
+	[0x18] = P66_ONLY(I2(em_vbroadcast, Vx, Wd, V_MOVE | F_VW0)),
+	[0x19] = P66_ONLY(I2(em_vbroadcast, Vx, Wq, V_MOVE | F_VW0 | F_L1)),
+	[0x1a] = P66_ONLY(I2(em_vbroadcast, Vx, Mdq, V_MOVE | F_VW0 | F_L1)),
+	/* VMOVNTDQA */
+	[0x2a] = P66_ONLY(MEM_ONLY(I2(em_movv, Vx, Wx, V_MOVE | F_ALIGN))),
 	/* VMASKMOVPS, VMASKMOVPD */
 	[0x2c ... 0x2d] = P66_ONLY(I(em_vmaskmov, Vx, Hx, Mx, V_MOVE | F_VW0)),
 	[0x2e ... 0x2f] = P66_ONLY(I(em_vmaskmov, Mx, Hx, Vx, V_MOVE | F_VW0)),
-	[0x58] = P66_ONLY(I2(em_vbroadcast, Vx, Wd, V_MOVE | F_VW0 | F_AVX2)),	/* VPBROADCASTD */
-	[0x59] = P66_ONLY(I2(em_vbroadcast, Vx, Wq, V_MOVE | F_VW0 | F_AVX2)),	/* VPBROADCASTQ */
-	/* VBROADCASTI128 */
+	/* VPBROADCASTD, VPBROADCASTQ, VBROADCASTI128, VPBROADCASTB, VPBROADCASTW */
+	[0x58] = P66_ONLY(I2(em_vbroadcast, Vx, Wd, V_MOVE | F_VW0 | F_AVX2)),
+	[0x59] = P66_ONLY(I2(em_vbroadcast, Vx, Wq, V_MOVE | F_VW0 | F_AVX2)),
 	[0x5a] = P66_ONLY(I2(em_vbroadcast, Vx, Mdq, V_MOVE | F_VW0 | F_AVX2 | F_L1)),
-	[0x78] = P66_ONLY(I2(em_vbroadcast, Vx, Wb, V_MOVE | F_VW0 | F_AVX2)),	/* VPBROADCASTB */
-	[0x79] = P66_ONLY(I2(em_vbroadcast, Vx, Ww, V_MOVE | F_VW0 | F_AVX2)),	/* VPBROADCASTW */
-	[0x8c] = P66_ONLY(I(em_vmaskmov, Vx, Hx, Mx, V_MOVE | F_AVX2)),	/* VPMASKMOVD, VPMASKMOVQ */
+	[0x78] = P66_ONLY(I2(em_vbroadcast, Vx, Wb, V_MOVE | F_VW0 | F_AVX2)),
+	[0x79] = P66_ONLY(I2(em_vbroadcast, Vx, Ww, V_MOVE | F_VW0 | F_AVX2)),
+	/* VPMASKMOVD, VPMASKMOVQ */
+	[0x8c] = P66_ONLY(I(em_vmaskmov, Vx, Hx, Mx, V_MOVE | F_AVX2)),
 	[0x8e] = P66_ONLY(I(em_vmaskmov, Mx, Hx, Vx, V_MOVE | F_AVX2)),
 	[0xe0 ... 0xef] = P66_ONLY(I(em_cmpccxadd, My, Gy, By, F_N0 | F_L0 | FEATURE(CMPCCXADD))),
 	[0xf2] = NP_ONLY(I(em_andn, Gy, By, Ey, F_W0 | F_L0 | FEATURE(BMI1))),

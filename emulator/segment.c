@@ -112,7 +112,6 @@ int x86em_check_ss(struct x86_emulate_ctxt *ctxt, u16 selector, unsigned int lev
 {
 	unsigned int rpl = selector & 3;
 	struct descriptor desc;
-	int rc;
 
 	if (!(selector & 0xfffc)) {
 		if (!to64 || level == 3 || rpl != level)
@@ -120,30 +119,25 @@ int x86em_check_ss(struct x86_emulate_ctxt *ctxt, u16 selector, unsigned int lev
 		null_segment(s, selector, level);
 		return X86EMUL_CONTINUE;
 	}
-	rc = x86em_read_descriptor(ctxt, selector, vector, &desc);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_descriptor(ctxt, selector, vector, &desc));
 	if (rpl != level || !desc_s(&desc) || (desc_type(&desc) & 0xa) != 2 ||
 	    desc_dpl(&desc) != level)
 		return x86_emulate_fault_code(ctxt, vector, selector & 0xfffc);
 	if (!desc_present(&desc))
 		return x86_emulate_fault_code(ctxt, EXC_SS, selector & 0xfffc);
-	rc = x86em_write_desc_type(ctxt, &desc, 1);
-	if (rc == X86EMUL_CONTINUE)
-		x86em_desc_to_seg(&desc, selector, s);
-	return rc;
+	TRY(x86em_write_desc_type(ctxt, &desc, 1));
+	x86em_desc_to_seg(&desc, selector, s);
+	return X86EMUL_CONTINUE;
 }
 
 int x86em_load_ss(struct x86_emulate_ctxt *ctxt, u16 selector, unsigned int level, bool to64,
 		  u8 vector)
 {
 	struct x86_seg s;
-	int rc;
 
-	rc = x86em_check_ss(ctxt, selector, level, to64, vector, &s);
-	if (rc == X86EMUL_CONTINUE)
-		ctxt->ops->set_segment(ctxt, X86_SEG_SS, &s);
-	return rc;
+	TRY(x86em_check_ss(ctxt, selector, level, to64, vector, &s));
+	ctxt->ops->set_segment(ctxt, X86_SEG_SS, &s);
+	return X86EMUL_CONTINUE;
 }
 
 /* DS, ES, FS, GS */
@@ -153,15 +147,12 @@ int x86em_load_data_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg, u16
 	unsigned int level = cpl(ctxt), rpl = selector & 3, type;
 	struct descriptor desc;
 	struct x86_seg s;
-	int rc;
 
 	if (!(selector & 0xfffc)) {
 		x86em_load_null_segment(ctxt, seg, selector, 0);
 		return X86EMUL_CONTINUE;
 	}
-	rc = x86em_read_descriptor(ctxt, selector, vector, &desc);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_descriptor(ctxt, selector, vector, &desc));
 	type = desc_type(&desc);
 	if (!desc_s(&desc) || (type & 0xa) == 8)
 		return x86_emulate_fault_code(ctxt, vector, selector & 0xfffc);
@@ -171,9 +162,7 @@ int x86em_load_data_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg, u16
 		return x86_emulate_fault_code(ctxt, vector, selector & 0xfffc);
 	if (!desc_present(&desc))
 		return x86_emulate_fault_code(ctxt, EXC_NP, selector & 0xfffc);
-	rc = x86em_write_desc_type(ctxt, &desc, 1);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_write_desc_type(ctxt, &desc, 1));
 	x86em_desc_to_seg(&desc, selector, &s);
 	ctxt->ops->set_segment(ctxt, seg, &s);
 	return X86EMUL_CONTINUE;
@@ -211,14 +200,12 @@ int em_pop_seg(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int seg = opcode_segment(&ctxt->d);
 	u64 val;
-	int rc;
 
-	rc = x86em_pop(ctxt, &val, ctxt->d.op_bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = load_segment(ctxt, seg, val);
-	if (rc == X86EMUL_CONTINUE && seg == X86_SEG_SS)
+	TRY(x86em_pop(ctxt, &val, ctxt->d.op_bytes));
+	TRY(load_segment(ctxt, seg, val));
+	if (seg == X86_SEG_SS)
 		ctxt->interruptibility = X86EMUL_SHADOW_MOV_SS;
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 int em_mov_from_seg(struct x86_emulate_ctxt *ctxt)
@@ -234,14 +221,12 @@ int em_mov_from_seg(struct x86_emulate_ctxt *ctxt)
 
 int em_mov_to_seg(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
 	if (OP0.reg > X86_SEG_GS || OP0.reg == X86_SEG_CS)
 		return fault_ud(ctxt);
-	rc = load_segment(ctxt, OP0.reg, OP1.val);
-	if (rc == X86EMUL_CONTINUE && OP0.reg == X86_SEG_SS)
+	TRY(load_segment(ctxt, OP0.reg, OP1.val));
+	if (OP0.reg == X86_SEG_SS)
 		ctxt->interruptibility = X86EMUL_SHADOW_MOV_SS;
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 /* LES, LDS, LSS, LFS, LGS */
@@ -251,18 +236,14 @@ int em_load_far(struct x86_emulate_ctxt *ctxt)
 	unsigned int bytes = ctxt->d.op_bytes, seg;
 	u64 offset = 0;
 	u16 selector;
-	int rc;
 
 	if (ctxt->d.map)
 		seg = segs[ctxt->d.opcode & 7];
 	else
 		seg = ctxt->d.opcode == 0xc4 ? X86_SEG_ES : X86_SEG_DS;
-	rc = x86em_read_ea(ctxt, 0, &offset, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_read_ea(ctxt, bytes, &selector, 2);
-	if (rc == X86EMUL_CONTINUE)
-		rc = load_segment(ctxt, seg, selector);
-	if (rc == X86EMUL_CONTINUE)
-		put_reg(ctxt, OP0.reg, offset, bytes);
-	return rc;
+	TRY(x86em_read_ea(ctxt, 0, &offset, bytes));
+	TRY(x86em_read_ea(ctxt, bytes, &selector, 2));
+	TRY(load_segment(ctxt, seg, selector));
+	put_reg(ctxt, OP0.reg, offset, bytes);
+	return X86EMUL_CONTINUE;
 }

@@ -23,25 +23,21 @@ int x86em_push(struct x86_emulate_ctxt *ctxt, u64 val, unsigned int bytes)
 {
 	unsigned int width = x86em_stack_bytes(ctxt);
 	u64 sp = (ctxt->regs[X86_RSP] - bytes) & x86_mask(width);
-	int rc;
 
-	rc = x86em_write_seg(ctxt, X86_SEG_SS, sp, &val, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		put_reg(ctxt, X86_RSP, sp, width);
-	return rc;
+	TRY(x86em_write_seg(ctxt, X86_SEG_SS, sp, &val, bytes));
+	put_reg(ctxt, X86_RSP, sp, width);
+	return X86EMUL_CONTINUE;
 }
 
 int x86em_pop(struct x86_emulate_ctxt *ctxt, u64 *val, unsigned int bytes)
 {
 	unsigned int width = x86em_stack_bytes(ctxt);
 	u64 sp = get_reg(ctxt, X86_RSP, width);
-	int rc;
 
 	*val = 0;
-	rc = x86em_read_seg(ctxt, X86_SEG_SS, sp, val, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		put_reg(ctxt, X86_RSP, sp + bytes, width);
-	return rc;
+	TRY(x86em_read_seg(ctxt, X86_SEG_SS, sp, val, bytes));
+	put_reg(ctxt, X86_RSP, sp + bytes, width);
+	return X86EMUL_CONTINUE;
 }
 
 int em_push(struct x86_emulate_ctxt *ctxt)
@@ -58,12 +54,9 @@ int em_pusha(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.op_bytes, nr;
 	u64 sp = ctxt->regs[X86_RSP];
-	int rc;
 
 	for (nr = X86_RAX; nr <= X86_RDI; nr++) {
-		rc = x86em_push(ctxt, nr == X86_RSP ? sp : ctxt->regs[nr], bytes);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(x86em_push(ctxt, nr == X86_RSP ? sp : ctxt->regs[nr], bytes));
 	}
 	return X86EMUL_CONTINUE;
 }
@@ -72,12 +65,10 @@ int em_popa(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.op_bytes;
 	u64 val;
-	int nr, rc;
+	int nr;
 
 	for (nr = X86_RDI; nr >= X86_RAX; nr--) {
-		rc = x86em_pop(ctxt, &val, bytes);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(x86em_pop(ctxt, &val, bytes));
 		if (nr != X86_RSP)
 			put_reg(ctxt, nr, val, bytes);
 	}
@@ -99,11 +90,7 @@ int x86em_check_vm86_iopl(struct x86_emulate_ctxt *ctxt)
 
 int em_pushf(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = x86em_check_vm86_iopl(ctxt);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_check_vm86_iopl(ctxt));
 	return x86em_push(ctxt, ctxt->rflags & ~(u64)(X86_FLAG_VM | X86_FLAG_RF),
 			  ctxt->d.op_bytes);
 }
@@ -127,13 +114,9 @@ int em_popf(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.op_bytes;
 	u64 val;
-	int rc;
 
-	rc = x86em_check_vm86_iopl(ctxt);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_pop(ctxt, &val, bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_check_vm86_iopl(ctxt));
+	TRY(x86em_pop(ctxt, &val, bytes));
 	set_flags(ctxt, x86em_popf_mask(ctxt, bytes), val);
 	if (bytes > 2)
 		set_flags(ctxt, X86_FLAG_RF, 0);
@@ -145,34 +128,23 @@ int em_enter(struct x86_emulate_ctxt *ctxt)
 	unsigned int bytes = ctxt->d.op_bytes, level = OP1.val & 31, i;
 	unsigned int width = x86em_stack_bytes(ctxt);
 	u64 frame, linear, val, bp = ctxt->regs[X86_RBP];
-	int rc;
 
-	rc = x86em_push(ctxt, bp, bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_push(ctxt, bp, bytes));
 	frame = ctxt->regs[X86_RSP];
 	for (i = 1; i < level; i++) {
 		bp -= bytes;
 		val = 0;
-		rc = x86em_read_seg(ctxt, X86_SEG_SS, bp & x86_mask(width), &val, bytes);
-		if (rc == X86EMUL_CONTINUE)
-			rc = x86em_push(ctxt, val, bytes);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(x86em_read_seg(ctxt, X86_SEG_SS, bp & x86_mask(width), &val, bytes));
+		TRY(x86em_push(ctxt, val, bytes));
 	}
 	if (level) {
-		rc = x86em_push(ctxt, frame, bytes);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(x86em_push(ctxt, frame, bytes));
 	}
 	x86em_add_rsp(ctxt, 0 - OP0.val);
 	/* The new top of stack must be writable, though nothing is written. */
-	rc = x86em_linearize(ctxt, X86_SEG_SS, get_reg(ctxt, X86_RSP, width), bytes, true,
-			     &linear);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_probe_write(ctxt, linear, bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_linearize(ctxt, X86_SEG_SS, get_reg(ctxt, X86_RSP, width), bytes, true,
+			    &linear));
+	TRY(x86em_probe(ctxt, linear, bytes, X86EMUL_ACC_WRITE));
 	put_reg(ctxt, X86_RBP, frame, bytes);
 	return X86EMUL_CONTINUE;
 }
@@ -181,11 +153,9 @@ int em_leave(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.op_bytes;
 	u64 val;
-	int rc;
 
 	put_reg(ctxt, X86_RSP, ctxt->regs[X86_RBP], x86em_stack_bytes(ctxt));
-	rc = x86em_pop(ctxt, &val, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		put_reg(ctxt, X86_RBP, val, bytes);
-	return rc;
+	TRY(x86em_pop(ctxt, &val, bytes));
+	put_reg(ctxt, X86_RBP, val, bytes);
+	return X86EMUL_CONTINUE;
 }

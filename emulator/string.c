@@ -24,21 +24,16 @@ static int check_io_bitmap(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int
 	struct x86_seg tr;
 	u16 base, bits;
 	u32 offset;
-	int rc;
 
 	ctxt->ops->get_segment(ctxt, X86_SEG_TR, &tr);
 	/* Only a 32-bit (or 64-bit) TSS has a map. */
 	if (tr.unusable || !(tr.type & 8) || tr.limit < 103)
 		return fault_gp(ctxt, 0);
-	rc = read_tss(ctxt, tr.base + 102, &base);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(read_tss(ctxt, tr.base + 102, &base));
 	offset = (u32)base + port / 8;
 	if (offset + 1 > tr.limit)
 		return fault_gp(ctxt, 0);
-	rc = read_tss(ctxt, tr.base + offset, &bits);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(read_tss(ctxt, tr.base + offset, &bits));
 	if (bits >> (port & 7) & ((1u << size) - 1))
 		return fault_gp(ctxt, 0);
 	return X86EMUL_CONTINUE;
@@ -56,11 +51,8 @@ int x86em_check_io(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size)
 int em_in(struct x86_emulate_ctxt *ctxt)
 {
 	u16 port = OP1.val;
-	int rc;
 
-	rc = x86em_check_io(ctxt, port, OP0.bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_check_io(ctxt, port, OP0.bytes));
 	OP0.val = 0;
 	return ctxt->ops->pio_in(ctxt, OP0.bytes, port, &OP0.val, 1);
 }
@@ -68,11 +60,8 @@ int em_in(struct x86_emulate_ctxt *ctxt)
 int em_out(struct x86_emulate_ctxt *ctxt)
 {
 	u16 port = OP0.val;
-	int rc;
 
-	rc = x86em_check_io(ctxt, port, OP1.bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_check_io(ctxt, port, OP1.bytes));
 	return ctxt->ops->pio_out(ctxt, OP1.bytes, port, &OP1.val, 1);
 }
 
@@ -134,8 +123,7 @@ static int rep_string(struct x86_emulate_ctxt *ctxt,
 		/* Of what is done before, nothing may be reported as undone. */
 		if (done && (rc == X86EMUL_UNHANDLEABLE || rc == X86EMUL_RETRY_INSTR))
 			break;
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(rc);
 		add_reg(ctxt, X86_RCX, 0 - (u64)units, bytes);
 		commit_iteration(ctxt);
 		done += units;
@@ -151,14 +139,10 @@ static int movs_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 {
 	unsigned int bytes = string_bytes(&ctxt->d);
 	u64 val;
-	int rc;
 
 	*units = 1;
-	rc = x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &val, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_write_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &val, bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &val, bytes));
+	TRY(x86em_write_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &val, bytes));
 	string_advance(ctxt, X86_RSI, bytes);
 	string_advance(ctxt, X86_RDI, bytes);
 	return X86EMUL_CONTINUE;
@@ -167,26 +151,21 @@ static int movs_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 static int stos_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 {
 	unsigned int bytes = string_bytes(&ctxt->d);
-	int rc;
 
 	*units = 1;
-	rc = x86em_write_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI),
-			     &ctxt->regs[X86_RAX], bytes);
-	if (rc == X86EMUL_CONTINUE)
-		string_advance(ctxt, X86_RDI, bytes);
-	return rc;
+	TRY(x86em_write_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &ctxt->regs[X86_RAX],
+			    bytes));
+	string_advance(ctxt, X86_RDI, bytes);
+	return X86EMUL_CONTINUE;
 }
 
 static int lods_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 {
 	unsigned int bytes = string_bytes(&ctxt->d);
 	u64 val = 0;
-	int rc;
 
 	*units = 1;
-	rc = x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &val, bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &val, bytes));
 	put_reg(ctxt, X86_RAX, val, bytes);
 	string_advance(ctxt, X86_RSI, bytes);
 	return X86EMUL_CONTINUE;
@@ -196,12 +175,9 @@ static int scas_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 {
 	unsigned int bytes = string_bytes(&ctxt->d);
 	u64 a = get_reg(ctxt, X86_RAX, bytes), b = 0;
-	int rc;
 
 	*units = 1;
-	rc = x86em_read_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &b, bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &b, bytes));
 	x86em_flags_sub(ctxt, a, b, a - b, bytes, X86_FLAGS_STATUS);
 	string_advance(ctxt, X86_RDI, bytes);
 	return X86EMUL_CONTINUE;
@@ -211,14 +187,10 @@ static int cmps_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 {
 	unsigned int bytes = string_bytes(&ctxt->d);
 	u64 a = 0, b = 0;
-	int rc;
 
 	*units = 1;
-	rc = x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &a, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_read_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &b, bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_seg(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), &a, bytes));
+	TRY(x86em_read_seg(ctxt, X86_SEG_ES, string_ea(ctxt, X86_RDI), &b, bytes));
 	x86em_flags_sub(ctxt, a, b, a - b, bytes, X86_FLAGS_STATUS);
 	string_advance(ctxt, X86_RSI, bytes);
 	string_advance(ctxt, X86_RDI, bytes);
@@ -269,28 +241,24 @@ static int io_batch(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
 	bool write = access & X86EMUL_ACC_WRITE;
 	unsigned int n = *units, room;
 	u64 end;
-	int rc;
 
 	*units = 1;
-	rc = x86em_linearize(ctxt, seg, ea, size, write, linear);
-	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
-		return rc;
+	TRY(x86em_linearize(ctxt, seg, ea, size, write, linear));
+	if (!ctxt->ops->probe)
+		return X86EMUL_CONTINUE;
 	room = (4096 - (unsigned int)(*linear & 4095)) / size;
 	if (n > room)
 		n = room;
 	/* An address that wraps ends the batch too. */
-	if (n > 1 && !flag(ctxt, X86_FLAG_DF) && ea +
-	    (u64)n * size - 1 <= x86_mask(ctxt->d.ad_bytes) && x86em_linearize(ctxt, seg, ea,
-									       n * size, write, &end) == X86EMUL_CONTINUE) {
-		rc = ctxt->ops->probe(ctxt, *linear, n * size, access);
-		if (rc == X86EMUL_CONTINUE) {
-			*units = n;
-			return X86EMUL_CONTINUE;
-		}
+	if (n > 1 && !flag(ctxt, X86_FLAG_DF) &&
+	    ea + (u64)n * size - 1 <= x86_mask(ctxt->d.ad_bytes) &&
+	    x86em_linearize(ctxt, seg, ea, n * size, write, &end) == X86EMUL_CONTINUE &&
+	    ctxt->ops->probe(ctxt, *linear, n * size, access) == X86EMUL_CONTINUE) {
+		*units = n;
+		return X86EMUL_CONTINUE;
 	}
 	ctxt->exception.valid = false;
-	rc = ctxt->ops->probe(ctxt, *linear, size, access);
-	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
+	return x86em_probe(ctxt, *linear, size, access);
 }
 
 /*
@@ -307,53 +275,39 @@ static int ins_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 		/* Userspace may have lowered RCX in between. */
 		if (*units > ctxt->ins_count)
 			*units = ctxt->ins_count;
-		rc = x86em_linearize(ctxt, X86_SEG_ES, ea, size, true, &linear);
+		TRY(x86em_linearize(ctxt, X86_SEG_ES, ea, size, true, &linear));
 	} else {
-		rc = io_batch(ctxt, X86_SEG_ES, ea, size, X86EMUL_ACC_WRITE, units,
-			      &linear);
+		TRY(io_batch(ctxt, X86_SEG_ES, ea, size, X86EMUL_ACC_WRITE, units, &linear));
 	}
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
 	rc = ctxt->ops->pio_in(ctxt, size, ctxt->regs[X86_RDX], ctxt->batch, *units);
 	if (rc == X86EMUL_IO_NEEDED)
 		ctxt->ins_count = *units;
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_mem_write(ctxt, linear, ctxt->batch, size * *units, 0);
-	if (rc == X86EMUL_CONTINUE)
-		string_advance(ctxt, X86_RDI, size * *units);
-	return rc;
+	TRY(rc);
+	TRY(x86em_mem_write(ctxt, linear, ctxt->batch, size * *units, 0));
+	string_advance(ctxt, X86_RDI, size * *units);
+	return X86EMUL_CONTINUE;
 }
 
 static int outs_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 {
 	unsigned int size = io_string_bytes(&ctxt->d);
 	u64 linear;
-	int rc;
 
-	rc = io_batch(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), size, 0,
-		      units, &linear);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(io_batch(ctxt, data_seg(&ctxt->d), string_ea(ctxt, X86_RSI), size, 0, units,
+		     &linear));
 	if (*units == 1)
-		rc = x86em_mem_read(ctxt, linear, ctxt->batch, size, 0);
+		TRY(x86em_mem_read(ctxt, linear, ctxt->batch, size, 0));
 	else
-		rc = ctxt->ops->read(ctxt, linear, ctxt->batch, size * *units, 0);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->pio_out(ctxt, size, ctxt->regs[X86_RDX], ctxt->batch,
-					*units);
-	if (rc == X86EMUL_CONTINUE)
-		string_advance(ctxt, X86_RSI, size * *units);
-	return rc;
+		TRY(ctxt->ops->read(ctxt, linear, ctxt->batch, size * *units, 0));
+	TRY(ctxt->ops->pio_out(ctxt, size, ctxt->regs[X86_RDX], ctxt->batch, *units));
+	string_advance(ctxt, X86_RSI, size * *units);
+	return X86EMUL_CONTINUE;
 }
 
 static int io_string(struct x86_emulate_ctxt *ctxt,
 		     int (*step)(struct x86_emulate_ctxt *ctxt, unsigned int *units))
 {
-	int rc;
-
-	rc = x86em_check_io(ctxt, ctxt->regs[X86_RDX], io_string_bytes(&ctxt->d));
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_check_io(ctxt, ctxt->regs[X86_RDX], io_string_bytes(&ctxt->d)));
 	return rep_string(ctxt, step, false);
 }
 

@@ -8,13 +8,9 @@ static int load_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable which)
 {
 	struct x86_dtable val = { 0, 0 };
 	unsigned int bytes = mode64(ctxt) ? 8 : 4;
-	int rc;
 
-	rc = x86em_read_ea(ctxt, 0, &val.limit, 2);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_read_ea(ctxt, 2, &val.base, bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_ea(ctxt, 0, &val.limit, 2));
+	TRY(x86em_read_ea(ctxt, 2, &val.base, bytes));
 	if (!mode64(ctxt) && ctxt->d.op_bytes == 2)
 		val.base &= 0xffffff;
 	if (!x86_canonical(ctxt, val.base))
@@ -36,11 +32,8 @@ static int store_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable which
 	unsigned int bytes = mode64(ctxt) ? 8 : 4;
 	struct x86_dtable val;
 	u8 image[10];
-	int rc;
 
-	rc = check_umip(ctxt);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_umip(ctxt));
 	ctxt->ops->get_dtable(ctxt, which, &val);
 	memcpy(image, &val.limit, 2);
 	memcpy(image + 2, &val.base, 8);
@@ -75,11 +68,8 @@ static int load_system_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg,
 	struct descriptor desc;
 	struct x86_seg s;
 	u64 upper = 0;
-	int rc;
 
-	rc = x86em_long_mode(ctxt, &lm);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_long_mode(ctxt, &lm));
 	if (!(selector & 0xfffc)) {
 		if (tss)
 			return fault_gp(ctxt, 0);
@@ -89,11 +79,9 @@ static int load_system_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg,
 	x86em_find_descriptor(ctxt, selector, lm ? 16 : 8, &desc.addr, &found);
 	if ((selector & 4) || !found)
 		return fault_gp(ctxt, selector & 0xfffc);
-	rc = x86em_mem_read(ctxt, desc.addr, &desc.raw, 8, X86EMUL_ACC_SYSTEM);
-	if (rc == X86EMUL_CONTINUE && lm)
-		rc = x86em_mem_read(ctxt, desc.addr + 8, &upper, 8, X86EMUL_ACC_SYSTEM);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_mem_read(ctxt, desc.addr, &desc.raw, 8, X86EMUL_ACC_SYSTEM));
+	if (lm)
+		TRY(x86em_mem_read(ctxt, desc.addr + 8, &upper, 8, X86EMUL_ACC_SYSTEM));
 	x86em_desc_to_seg(&desc, selector, &s);
 	if (s.s || (tss ? s.type != 9 && (lm || s.type != 1) : s.type != 2))
 		return fault_gp(ctxt, selector & 0xfffc);
@@ -105,9 +93,7 @@ static int load_system_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg,
 			return fault_gp(ctxt, selector & 0xfffc);
 	}
 	if (tss) {
-		rc = x86em_write_desc_type(ctxt, &desc, 2);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(x86em_write_desc_type(ctxt, &desc, 2));
 		s.type |= 2;
 	}
 	ctxt->ops->set_segment(ctxt, seg, &s);
@@ -127,11 +113,8 @@ int em_ltr(struct x86_emulate_ctxt *ctxt)
 static int store_selector(struct x86_emulate_ctxt *ctxt, unsigned int seg)
 {
 	struct x86_seg s;
-	int rc;
 
-	rc = check_umip(ctxt);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_umip(ctxt));
 	ctxt->ops->get_segment(ctxt, seg, &s);
 	store_16(ctxt, s.selector);
 	return X86EMUL_CONTINUE;
@@ -149,12 +132,9 @@ int em_str(struct x86_emulate_ctxt *ctxt)
 
 int em_smsw(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = check_umip(ctxt);
-	if (rc == X86EMUL_CONTINUE)
-		store_16(ctxt, ctxt->ops->get_cr(ctxt, 0));
-	return rc;
+	TRY(check_umip(ctxt));
+	store_16(ctxt, ctxt->ops->get_cr(ctxt, 0));
+	return X86EMUL_CONTINUE;
 }
 
 /* It sets PE but does not clear it. */
@@ -187,15 +167,12 @@ int em_invpcid(struct x86_emulate_ctxt *ctxt)
 {
 	bool pcide = ctxt->ops->get_cr(ctxt, 4) & CR4_PCIDE;
 	u64 type = get_reg(ctxt, OP0.reg, OP0.bytes), desc[2];
-	int rc;
 
 	if (cpl(ctxt) || type > 3)
 		return fault_gp(ctxt, 0);
 	if (!ctxt->ops->flush_tlb)
 		return X86EMUL_UNHANDLEABLE;
-	rc = x86em_read_ea(ctxt, 0, desc, 16);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_ea(ctxt, 0, desc, 16));
 	if (desc[0] >> 12 || (type < 2 && desc[0] && !pcide) ||
 	    (type == 0 && !x86_canonical(ctxt, desc[1])))
 		return fault_gp(ctxt, 0);
@@ -216,7 +193,6 @@ static int ask_descriptor(struct x86_emulate_ctxt *ctxt, u16 selector, u32 types
 			  struct descriptor *desc, bool *ok)
 {
 	unsigned int level = cpl(ctxt);
-	int rc;
 
 	*ok = false;
 	if (!(selector & 0xfffc))
@@ -224,9 +200,7 @@ static int ask_descriptor(struct x86_emulate_ctxt *ctxt, u16 selector, u32 types
 	x86em_find_descriptor(ctxt, selector, 8, &desc->addr, ok);
 	if (!*ok)
 		return X86EMUL_CONTINUE;
-	rc = x86em_mem_read(ctxt, desc->addr, &desc->raw, 8, X86EMUL_ACC_SYSTEM);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_mem_read(ctxt, desc->addr, &desc->raw, 8, X86EMUL_ACC_SYSTEM));
 	if (!desc_s(desc) && !(types >> desc_type(desc) & 1))
 		*ok = false;
 	/* Conforming code is visible to all. */
@@ -248,11 +222,8 @@ static int ask_system(struct x86_emulate_ctxt *ctxt, u32 legacy, u32 ia32e,
 		      struct descriptor *desc, bool *ok)
 {
 	bool lm;
-	int rc;
 
-	rc = x86em_long_mode(ctxt, &lm);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_long_mode(ctxt, &lm));
 	return ask_descriptor(ctxt, OP1.val, lm ? ia32e : legacy, desc, ok);
 }
 
@@ -260,11 +231,8 @@ int em_lar(struct x86_emulate_ctxt *ctxt)
 {
 	struct descriptor desc;
 	bool ok;
-	int rc;
 
-	rc = ask_system(ctxt, 0x1a3e, 0x1a04, &desc, &ok);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(ask_system(ctxt, 0x1a3e, 0x1a04, &desc, &ok));
 	set_zf(ctxt, ok);
 	if (ok)
 		OP0.val = desc.raw >> 32 & 0xffff00;
@@ -276,11 +244,8 @@ int em_lsl(struct x86_emulate_ctxt *ctxt)
 	struct descriptor desc;
 	struct x86_seg s;
 	bool ok;
-	int rc;
 
-	rc = ask_system(ctxt, 0x0a0e, 0x0a04, &desc, &ok);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(ask_system(ctxt, 0x0a0e, 0x0a04, &desc, &ok));
 	set_zf(ctxt, ok);
 	if (ok) {
 		x86em_desc_to_seg(&desc, 0, &s);
@@ -293,35 +258,28 @@ int em_verr(struct x86_emulate_ctxt *ctxt)
 {
 	struct descriptor desc;
 	bool ok;
-	int rc;
 
-	rc = ask_descriptor(ctxt, OP0.val, 0, &desc, &ok);
-	if (rc == X86EMUL_CONTINUE)
-		set_zf(ctxt, ok && (desc_type(&desc) & 0xa) != 8);
-	return rc;
+	TRY(ask_descriptor(ctxt, OP0.val, 0, &desc, &ok));
+	set_zf(ctxt, ok && (desc_type(&desc) & 0xa) != 8);
+	return X86EMUL_CONTINUE;
 }
 
 int em_verw(struct x86_emulate_ctxt *ctxt)
 {
 	struct descriptor desc;
 	bool ok;
-	int rc;
 
-	rc = ask_descriptor(ctxt, OP0.val, 0, &desc, &ok);
-	if (rc == X86EMUL_CONTINUE)
-		set_zf(ctxt, ok && (desc_type(&desc) & 0xa) == 2);
-	return rc;
+	TRY(ask_descriptor(ctxt, OP0.val, 0, &desc, &ok));
+	set_zf(ctxt, ok && (desc_type(&desc) & 0xa) == 2);
+	return X86EMUL_CONTINUE;
 }
 
 /* Its operand is loaded as one only read, and stored if it changes. */
 int em_arpl(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int rpl = OP1.val & 3;
-	int rc;
 
-	rc = x86em_load_operand(ctxt, &OP0, false);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_load_operand(ctxt, &OP0, false));
 	set_zf(ctxt, (OP0.val & 3) < rpl);
 	OP0.val = (OP0.val & ~3ull) | rpl;
 	return X86EMUL_CONTINUE;
@@ -337,20 +295,15 @@ static int check_cr(struct x86_emulate_ctxt *ctxt, unsigned int nr)
 
 int em_mov_from_cr(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = check_cr(ctxt, OP1.reg);
-	if (rc == X86EMUL_CONTINUE)
-		OP0.val = ctxt->ops->get_cr(ctxt, OP1.reg);
-	return rc;
+	TRY(check_cr(ctxt, OP1.reg));
+	OP0.val = ctxt->ops->get_cr(ctxt, OP1.reg);
+	return X86EMUL_CONTINUE;
 }
 
 int em_mov_to_cr(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = check_cr(ctxt, OP0.reg);
-	return rc == X86EMUL_CONTINUE ? ctxt->ops->set_cr(ctxt, OP0.reg, OP1.val) : rc;
+	TRY(check_cr(ctxt, OP0.reg));
+	return ctxt->ops->set_cr(ctxt, OP0.reg, OP1.val);
 }
 
 /* DR4 and DR5 are DR6 and DR7, unless debug extensions are on. */
@@ -365,18 +318,14 @@ static int check_dr(struct x86_emulate_ctxt *ctxt, unsigned int nr)
 
 int em_mov_from_dr(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = check_dr(ctxt, OP1.reg);
-	return rc == X86EMUL_CONTINUE ? ctxt->ops->get_dr(ctxt, OP1.reg, &OP0.val) : rc;
+	TRY(check_dr(ctxt, OP1.reg));
+	return ctxt->ops->get_dr(ctxt, OP1.reg, &OP0.val);
 }
 
 int em_mov_to_dr(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = check_dr(ctxt, OP0.reg);
-	return rc == X86EMUL_CONTINUE ? ctxt->ops->set_dr(ctxt, OP0.reg, OP1.val) : rc;
+	TRY(check_dr(ctxt, OP0.reg));
+	return ctxt->ops->set_dr(ctxt, OP0.reg, OP1.val);
 }
 
 static void put_edx_eax(struct x86_emulate_ctxt *ctxt, u64 val)
@@ -388,12 +337,10 @@ static void put_edx_eax(struct x86_emulate_ctxt *ctxt, u64 val)
 int em_rdmsr(struct x86_emulate_ctxt *ctxt)
 {
 	u64 val;
-	int rc;
 
-	rc = ctxt->ops->get_msr(ctxt, ctxt->regs[X86_RCX], &val);
-	if (rc == X86EMUL_CONTINUE)
-		put_edx_eax(ctxt, val);
-	return rc;
+	TRY(ctxt->ops->get_msr(ctxt, ctxt->regs[X86_RCX], &val));
+	put_edx_eax(ctxt, val);
+	return X86EMUL_CONTINUE;
 }
 
 int em_wrmsr(struct x86_emulate_ctxt *ctxt)
@@ -406,27 +353,22 @@ int em_wrmsr(struct x86_emulate_ctxt *ctxt)
 int em_rdtsc(struct x86_emulate_ctxt *ctxt)
 {
 	u64 val;
-	int rc;
 
 	if (cpl(ctxt) && (ctxt->ops->get_cr(ctxt, 4) & CR4_TSD))
 		return fault_gp(ctxt, 0);
-	rc = ctxt->ops->rdtsc(ctxt, &val);
-	if (rc == X86EMUL_CONTINUE)
-		put_edx_eax(ctxt, val);
-	return rc;
+	TRY(ctxt->ops->rdtsc(ctxt, &val));
+	put_edx_eax(ctxt, val);
+	return X86EMUL_CONTINUE;
 }
 
 int em_rdtscp(struct x86_emulate_ctxt *ctxt)
 {
 	u64 aux;
-	int rc;
 
-	rc = em_rdtsc(ctxt);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->get_msr(ctxt, MSR_TSC_AUX_NR, &aux);
-	if (rc == X86EMUL_CONTINUE)
-		put_reg(ctxt, X86_RCX, aux, 4);
-	return rc;
+	TRY(em_rdtsc(ctxt));
+	TRY(ctxt->ops->get_msr(ctxt, MSR_TSC_AUX_NR, &aux));
+	put_reg(ctxt, X86_RCX, aux, 4);
+	return X86EMUL_CONTINUE;
 }
 
 int em_rdpid(struct x86_emulate_ctxt *ctxt)
@@ -437,24 +379,19 @@ int em_rdpid(struct x86_emulate_ctxt *ctxt)
 int em_rdpmc(struct x86_emulate_ctxt *ctxt)
 {
 	u64 val;
-	int rc;
 
 	if (cpl(ctxt) && !(ctxt->ops->get_cr(ctxt, 4) & CR4_PCE))
 		return fault_gp(ctxt, 0);
-	rc = ctxt->ops->rdpmc(ctxt, ctxt->regs[X86_RCX], &val);
-	if (rc == X86EMUL_CONTINUE)
-		put_edx_eax(ctxt, val);
-	return rc;
+	TRY(ctxt->ops->rdpmc(ctxt, ctxt->regs[X86_RCX], &val));
+	put_edx_eax(ctxt, val);
+	return X86EMUL_CONTINUE;
 }
 
 int em_cpuid(struct x86_emulate_ctxt *ctxt)
 {
 	u32 a = ctxt->regs[X86_RAX], b = 0, c = ctxt->regs[X86_RCX], d = 0;
-	int rc;
 
-	rc = ctxt->ops->cpuid(ctxt, &a, &b, &c, &d);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(ctxt->ops->cpuid(ctxt, &a, &b, &c, &d));
 	put_reg(ctxt, X86_RAX, a, 4);
 	put_reg(ctxt, X86_RBX, b, 4);
 	put_reg(ctxt, X86_RCX, c, 4);
@@ -466,39 +403,33 @@ int em_cpuid(struct x86_emulate_ctxt *ctxt)
 int em_monitor(struct x86_emulate_ctxt *ctxt)
 {
 	u64 linear;
-	int rc;
 
 	if (cpl(ctxt))
 		return fault_ud(ctxt);
 	if (get_reg(ctxt, X86_RCX, mode64(ctxt) ? 8 : 4))
 		return fault_gp(ctxt, 0);
-	rc = x86em_linearize(ctxt, data_seg(&ctxt->d),
-			     get_reg(ctxt, X86_RAX, ctxt->d.ad_bytes), 1, false, &linear);
-	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
-		return rc;
-	rc = ctxt->ops->probe(ctxt, linear, 1, 0);
-	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
+	TRY(x86em_linearize(ctxt, data_seg(&ctxt->d), get_reg(ctxt, X86_RAX, ctxt->d.ad_bytes),
+			    1, false, &linear));
+	return x86em_probe(ctxt, linear, 1, 0);
 }
 
-/* The store that it waits for may have come already.  ECX bit 0: interrupts wake it too */
+/* The store that it waits for may have come already.  Bit 0 of ECX: interrupts wake it too. */
 int em_mwait(struct x86_emulate_ctxt *ctxt)
 {
 	if (cpl(ctxt))
 		return fault_ud(ctxt);
-	return get_reg(ctxt, X86_RCX, mode64(ctxt) ? 8 : 4) > 1 ? fault_gp(ctxt, 0) :
-								  X86EMUL_CONTINUE;
+	if (get_reg(ctxt, X86_RCX, mode64(ctxt) ? 8 : 4) > 1)
+		return fault_gp(ctxt, 0);
+	return X86EMUL_CONTINUE;
 }
 
 /* The cache line, of 64 bytes, that has the byte at rAX */
 int em_clzero(struct x86_emulate_ctxt *ctxt)
 {
 	u64 linear;
-	int rc;
 
-	rc = x86em_linearize(ctxt, data_seg(&ctxt->d),
-			     get_reg(ctxt, X86_RAX, ctxt->d.ad_bytes), 1, true, &linear);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_linearize(ctxt, data_seg(&ctxt->d), get_reg(ctxt, X86_RAX, ctxt->d.ad_bytes),
+			    1, true, &linear));
 	memset(ctxt->vec, 0, 64);
 	return x86em_mem_write(ctxt, linear & ~63ull, ctxt->vec, 64, 0);
 }
@@ -539,44 +470,35 @@ static int check_xcr(struct x86_emulate_ctxt *ctxt)
 int em_xgetbv(struct x86_emulate_ctxt *ctxt)
 {
 	u64 val;
-	int rc;
 
-	rc = check_xcr(ctxt);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->get_xcr(ctxt, ctxt->regs[X86_RCX], &val);
-	if (rc == X86EMUL_CONTINUE)
-		put_edx_eax(ctxt, val);
-	return rc;
+	TRY(check_xcr(ctxt));
+	TRY(ctxt->ops->get_xcr(ctxt, ctxt->regs[X86_RCX], &val));
+	put_edx_eax(ctxt, val);
+	return X86EMUL_CONTINUE;
 }
 
 int em_xsetbv(struct x86_emulate_ctxt *ctxt)
 {
 	u64 val = get_reg(ctxt, X86_RDX, 4) << 32 | get_reg(ctxt, X86_RAX, 4);
-	int rc;
 
-	rc = check_xcr(ctxt);
-	if (rc == X86EMUL_CONTINUE && cpl(ctxt))
-		rc = fault_gp(ctxt, 0);
-	return rc == X86EMUL_CONTINUE ? ctxt->ops->set_xcr(ctxt, ctxt->regs[X86_RCX], val) : rc;
+	TRY(check_xcr(ctxt));
+	if (cpl(ctxt))
+		return fault_gp(ctxt, 0);
+	return ctxt->ops->set_xcr(ctxt, ctxt->regs[X86_RCX], val);
 }
 
 int em_swapgs(struct x86_emulate_ctxt *ctxt)
 {
 	u64 gs, kernel_gs;
-	int rc;
 
 	if (!mode64(ctxt))
 		return fault_ud(ctxt);
 	if (cpl(ctxt))
 		return fault_gp(ctxt, 0);
-	rc = ctxt->ops->get_msr(ctxt, MSR_GS_BASE_NR, &gs);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->get_msr(ctxt, MSR_KERNEL_GS_BASE_NR, &kernel_gs);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->set_msr(ctxt, MSR_KERNEL_GS_BASE_NR, gs);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->set_msr(ctxt, MSR_GS_BASE_NR, kernel_gs);
-	return rc;
+	TRY(ctxt->ops->get_msr(ctxt, MSR_GS_BASE_NR, &gs));
+	TRY(ctxt->ops->get_msr(ctxt, MSR_KERNEL_GS_BASE_NR, &kernel_gs));
+	TRY(ctxt->ops->set_msr(ctxt, MSR_KERNEL_GS_BASE_NR, gs));
+	return ctxt->ops->set_msr(ctxt, MSR_GS_BASE_NR, kernel_gs);
 }
 
 static int check_fsgsbase(struct x86_emulate_ctxt *ctxt)
@@ -588,19 +510,13 @@ static int check_fsgsbase(struct x86_emulate_ctxt *ctxt)
 
 static int read_base(struct x86_emulate_ctxt *ctxt, u32 msr)
 {
-	int rc;
-
-	rc = check_fsgsbase(ctxt);
-	return rc == X86EMUL_CONTINUE ? ctxt->ops->get_msr(ctxt, msr, &OP0.val) : rc;
+	TRY(check_fsgsbase(ctxt));
+	return ctxt->ops->get_msr(ctxt, msr, &OP0.val);
 }
 
 static int write_base(struct x86_emulate_ctxt *ctxt, u32 msr)
 {
-	int rc;
-
-	rc = check_fsgsbase(ctxt);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_fsgsbase(ctxt));
 	if (!x86_canonical(ctxt, OP0.val))
 		return fault_gp(ctxt, 0);
 	return ctxt->ops->set_msr(ctxt, msr, OP0.val);
@@ -644,13 +560,9 @@ int em_prefetchw(struct x86_emulate_ctxt *ctxt)
 int em_clflush(struct x86_emulate_ctxt *ctxt)
 {
 	u64 linear;
-	int rc;
 
-	rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, 1, false, &linear);
-	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
-		return rc;
-	rc = ctxt->ops->probe(ctxt, linear, 1, 0);
-	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
+	TRY(x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, 1, false, &linear));
+	return x86em_probe(ctxt, linear, 1, 0);
 }
 
 int em_hlt(struct x86_emulate_ctxt *ctxt)

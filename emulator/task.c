@@ -32,7 +32,6 @@ static int save_task(struct x86_emulate_ctxt *ctxt, const struct x86_seg *tr, u3
 	u8 image[40];
 	struct x86_seg s;
 	unsigned int i;
-	int rc;
 
 	if (tr->limit < lay->limit)
 		return x86_emulate_fault_code(ctxt, EXC_TS, tr->selector & 0xfffc);
@@ -40,26 +39,23 @@ static int save_task(struct x86_emulate_ctxt *ctxt, const struct x86_seg *tr, u3
 	memcpy(image + lay->bytes, &flags, lay->bytes);
 	for (i = 0; i < 8; i++)
 		memcpy(image + (2 + i) * lay->bytes, &ctxt->regs[i], lay->bytes);
-	rc = x86em_mem_write(ctxt, tr->base + lay->ip, image, 10 * lay->bytes,
-			     X86EMUL_ACC_SYSTEM);
-	for (i = 0; i < lay->nr_segs && rc == X86EMUL_CONTINUE; i++) {
+	TRY(x86em_mem_write(ctxt, tr->base + lay->ip, image, 10 * lay->bytes,
+			    X86EMUL_ACC_SYSTEM));
+	for (i = 0; i < lay->nr_segs; i++) {
 		ctxt->ops->get_segment(ctxt, i, &s);
-		rc = x86em_mem_write(ctxt, tr->base + lay->segs + i * lay->bytes,
-				     &s.selector, 2, X86EMUL_ACC_SYSTEM);
+		TRY(x86em_mem_write(ctxt, tr->base + lay->segs + i * lay->bytes, &s.selector, 2,
+				    X86EMUL_ACC_SYSTEM));
 	}
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 /* The busy bit of a TSS in its descriptor. */
 static int set_busy(struct x86_emulate_ctxt *ctxt, u16 selector, bool busy)
 {
 	struct descriptor desc;
-	int rc;
 	u8 byte;
 
-	rc = x86em_read_descriptor(ctxt, selector, EXC_TS, &desc);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_descriptor(ctxt, selector, EXC_TS, &desc));
 	byte = desc.raw >> 40;
 	byte = busy ? byte | SYS_BUSY : byte & ~SYS_BUSY;
 	return x86em_mem_write(ctxt, desc.addr + 5, &byte, 1, X86EMUL_ACC_SYSTEM);
@@ -77,16 +73,13 @@ static int load_task_ldt(struct x86_emulate_ctxt *ctxt, u16 selector)
 {
 	struct descriptor desc;
 	struct x86_seg s;
-	int rc;
 
 	x86em_load_null_segment(ctxt, X86_SEG_LDTR, selector, 0);
 	if (!(selector & 0xfffc))
 		return X86EMUL_CONTINUE;
 	if (selector & 4)
 		return x86_emulate_fault_code(ctxt, EXC_TS, selector & 0xfffc);
-	rc = x86em_read_descriptor(ctxt, selector, EXC_TS, &desc);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_descriptor(ctxt, selector, EXC_TS, &desc));
 	if (desc_s(&desc) || desc_type(&desc) != SYS_LDT || !desc_present(&desc))
 		return x86_emulate_fault_code(ctxt, EXC_TS, selector & 0xfffc);
 	x86em_desc_to_seg(&desc, selector, &s);
@@ -99,21 +92,16 @@ static int load_task_cs(struct x86_emulate_ctxt *ctxt, u16 selector)
 	unsigned int rpl = selector & 3;
 	struct descriptor desc;
 	struct x86_seg cs;
-	int rc;
 
 	if (!(selector & 0xfffc))
 		return x86_emulate_fault_code(ctxt, EXC_TS, 0);
-	rc = x86em_read_descriptor(ctxt, selector, EXC_TS, &desc);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_descriptor(ctxt, selector, EXC_TS, &desc));
 	if (!desc_s(&desc) || !(desc_type(&desc) & 8) ||
 	    (desc_type(&desc) & 4 ? desc_dpl(&desc) > rpl : desc_dpl(&desc) != rpl))
 		return x86_emulate_fault_code(ctxt, EXC_TS, selector & 0xfffc);
 	if (!desc_present(&desc))
 		return x86_emulate_fault_code(ctxt, EXC_NP, selector & 0xfffc);
-	rc = x86em_write_desc_type(ctxt, &desc, 1);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_write_desc_type(ctxt, &desc, 1));
 	x86em_desc_to_seg(&desc, selector, &cs);
 	cs.l = 0;
 	ctxt->ops->set_segment(ctxt, X86_SEG_CS, &cs);
@@ -129,7 +117,6 @@ static int load_task_segments(struct x86_emulate_ctxt *ctxt, const u8 *image,
 	static const u8 data[] = { X86_SEG_ES, X86_SEG_DS, X86_SEG_FS, X86_SEG_GS };
 	u16 sel[6] = { 0 };
 	unsigned int i;
-	int rc;
 
 	for (i = 0; i < lay->nr_segs; i++)
 		sel[i] = tss_field(image, lay->segs + i * lay->bytes, 2);
@@ -143,14 +130,12 @@ static int load_task_segments(struct x86_emulate_ctxt *ctxt, const u8 *image,
 	for (i = 0; i < sizeof(data); i++)
 		x86em_load_null_segment(ctxt, data[i], sel[data[i]], 0);
 	ctxt->mode = X86EMUL_MODE_PROT32;
-	rc = load_task_ldt(ctxt, tss_field(image, lay->ldt, 2));
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_load_ss(ctxt, sel[X86_SEG_SS], sel[X86_SEG_CS] & 3, false, EXC_TS);
-	if (rc == X86EMUL_CONTINUE)
-		rc = load_task_cs(ctxt, sel[X86_SEG_CS]);
-	for (i = 0; i < sizeof(data) && rc == X86EMUL_CONTINUE; i++)
-		rc = x86em_load_data_segment(ctxt, data[i], sel[data[i]], EXC_TS);
-	return rc;
+	TRY(load_task_ldt(ctxt, tss_field(image, lay->ldt, 2)));
+	TRY(x86em_load_ss(ctxt, sel[X86_SEG_SS], sel[X86_SEG_CS] & 3, false, EXC_TS));
+	TRY(load_task_cs(ctxt, sel[X86_SEG_CS]));
+	for (i = 0; i < sizeof(data); i++)
+		TRY(x86em_load_data_segment(ctxt, data[i], sel[data[i]], EXC_TS));
+	return X86EMUL_CONTINUE;
 }
 
 /* The new task's TSS: is it one, and in the state that why wants? */
@@ -160,16 +145,11 @@ static int check_task(struct x86_emulate_ctxt *ctxt, u16 selector, enum x86emul_
 	u8 vector = why == X86EMUL_TASK_IRET ? EXC_TS : EXC_GP;
 	struct descriptor desc;
 	bool lm;
-	int rc;
 
-	rc = x86em_long_mode(ctxt, &lm);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_long_mode(ctxt, &lm));
 	if (lm || (selector & 4) || !(selector & 0xfffc))
 		return x86_emulate_fault_code(ctxt, vector, selector & 0xfffc);
-	rc = x86em_read_descriptor(ctxt, selector, vector, &desc);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_descriptor(ctxt, selector, vector, &desc));
 	x86em_desc_to_seg(&desc, selector, tr);
 	if (tr->s || ((tr->type & ~SYS_BUSY) != SYS_TSS32 && (tr->type & ~SYS_BUSY) != SYS_TSS16) ||
 	    !(tr->type & SYS_BUSY) != (why != X86EMUL_TASK_IRET))
@@ -188,18 +168,17 @@ static int leave_task(struct x86_emulate_ctxt *ctxt, const struct x86_seg *old,
 {
 	bool nested = why == X86EMUL_TASK_CALL || why == X86EMUL_TASK_GATE;
 	u32 flags = ctxt->rflags;
-	int rc;
 
 	if (why == X86EMUL_TASK_IRET)
 		flags &= ~X86_FLAG_NT;
-	rc = save_task(ctxt, old, flags);
-	if (rc == X86EMUL_CONTINUE && !nested)
-		rc = set_busy(ctxt, old->selector, false);
-	if (rc == X86EMUL_CONTINUE && nested)
-		rc = x86em_mem_write(ctxt, new->base, &old->selector, 2, X86EMUL_ACC_SYSTEM);
-	if (rc == X86EMUL_CONTINUE && why != X86EMUL_TASK_IRET)
-		rc = set_busy(ctxt, new->selector, true);
-	return rc;
+	TRY(save_task(ctxt, old, flags));
+	if (!nested)
+		TRY(set_busy(ctxt, old->selector, false));
+	if (nested)
+		TRY(x86em_mem_write(ctxt, new->base, &old->selector, 2, X86EMUL_ACC_SYSTEM));
+	if (why != X86EMUL_TASK_IRET)
+		TRY(set_busy(ctxt, new->selector, true));
+	return X86EMUL_CONTINUE;
 }
 
 /* From here on there is no way back: what fails, fails in the new task. */
@@ -208,13 +187,10 @@ static int enter_task(struct x86_emulate_ctxt *ctxt, const struct x86_seg *tr,
 {
 	const struct tss_layout *lay = tr->type & 8 ? &tss32 : &tss16;
 	unsigned int i, n = lay->bytes;
-	int rc = X86EMUL_CONTINUE;
 
 	ctxt->ops->set_segment(ctxt, X86_SEG_TR, tr);
 	if (lay == &tss32 && (ctxt->ops->get_cr(ctxt, 0) & CR0_PG))
-		rc = ctxt->ops->set_cr(ctxt, 3, tss_field(image, TSS_CR3, 4));
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+		TRY(ctxt->ops->set_cr(ctxt, 3, tss_field(image, TSS_CR3, 4)));
 	ctxt->ops->set_cr(ctxt, 0, ctxt->ops->get_cr(ctxt, 0) | CR0_TS);
 	ctxt->rflags = (tss_field(image, lay->flags, n) & FLAGS_ALL) | X86_FLAG_FIXED;
 	if (nested)
@@ -241,17 +217,12 @@ int x86em_task_switch(struct x86_emulate_ctxt *ctxt, u16 selector, enum x86emul_
 	ctxt->ops->get_segment(ctxt, X86_SEG_TR, &old);
 	if (old.unusable)
 		return x86_emulate_fault_code(ctxt, EXC_TS, old.selector & 0xfffc);
-	rc = check_task(ctxt, selector, why, &new);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_task(ctxt, selector, why, &new));
 	bytes = new.type & 8 ? 64 : tss16.limit + 1;
-	rc = x86em_mem_read(ctxt, new.base, image, bytes, X86EMUL_ACC_SYSTEM);
-	if (rc == X86EMUL_CONTINUE && bytes == 64)
-		rc = x86em_mem_read(ctxt, new.base + 64, image + 64, 40, X86EMUL_ACC_SYSTEM);
-	if (rc == X86EMUL_CONTINUE)
-		rc = leave_task(ctxt, &old, &new, why);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_mem_read(ctxt, new.base, image, bytes, X86EMUL_ACC_SYSTEM));
+	if (bytes == 64)
+		TRY(x86em_mem_read(ctxt, new.base + 64, image + 64, 40, X86EMUL_ACC_SYSTEM));
+	TRY(leave_task(ctxt, &old, &new, why));
 	rc = enter_task(ctxt, &new, image, nested);
 	/* Nobody can answer for a device where descriptors should be. */
 	return rc == X86EMUL_IO_NEEDED || rc == X86EMUL_RETRY_INSTR ?
@@ -263,11 +234,10 @@ int x86em_iret_task(struct x86_emulate_ctxt *ctxt)
 {
 	struct x86_seg tr;
 	u16 link;
-	int rc;
 
 	ctxt->ops->get_segment(ctxt, X86_SEG_TR, &tr);
-	rc = x86em_mem_read(ctxt, tr.base, &link, 2, X86EMUL_ACC_SYSTEM);
-	return rc == X86EMUL_CONTINUE ? x86em_task_switch(ctxt, link, X86EMUL_TASK_IRET) : rc;
+	TRY(x86em_mem_read(ctxt, tr.base, &link, 2, X86EMUL_ACC_SYSTEM));
+	return x86em_task_switch(ctxt, link, X86EMUL_TASK_IRET);
 }
 
 int x86_emulate_task_switch(struct x86_emulate_ctxt *ctxt, u16 selector,
