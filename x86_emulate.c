@@ -126,11 +126,14 @@ static int store_memory(struct x86_emulate_ctxt *ctxt, u32 flags)
 {
 	const struct x86_decode *d = &ctxt->d;
 	const struct x86_operand *op = &d->op[0];
+	u64 linear;
 
 	if (op->kind != OPK_MEM)
 		return X86EMUL_CONTINUE;
-	if (flags & F_W0)
-		return x86em_write_seg(ctxt, d->seg, d->ea, &op->val, op->bytes);
+	if (flags & F_W0) {
+		TRY(linearize(ctxt, d->seg, d->ea, op->bytes, true, &linear));
+		return ctxt->ops->write(ctxt, linear, &op->val, op->bytes, 0);
+	}
 	/* XCHG with memory is locked with and without the prefix. */
 	return x86em_store_op0(ctxt, ctxt->op0_linear, ctxt->op0_old, d->lock ||
 			       d->row->exec == em_xchg);

@@ -106,6 +106,7 @@ enum {
 	K_PREFIX,
 	K_ESCAPE,
 	K_MODE,			/* table by mode: others, 64-bit */
+	/* From here on resolve() chooses. */
 	K_REG,			/* table by ModRM.reg */
 	K_RM,			/* table by ModRM.rm */
 	K_MOD,			/* table by ModRM.mod: memory, register */

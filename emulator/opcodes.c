@@ -754,6 +754,7 @@ const struct x86_opcode x86_vex_map1[256] = {
 		I2(em_movv, Vx, Wx, V_MOVE | F_ALIGN),
 		I2(em_movv, Vx, Wx, V_MOVE),
 		UD),
+	[0x70 ... 0x73] = NI_MB,
 	[0x77] = BY_PFX_BARE(
 		[0] = I0(em_vzeroupper, F_AVX),		/* and VZEROALL */
 		[1 ... 3] = UD),
@@ -772,6 +773,8 @@ const struct x86_opcode x86_vex_map1[256] = {
 		[2] = NP_ONLY(I1(em_ldmxcsr, Md, F_N0 | F_AVX | F_L0)),
 		[3] = NP_ONLY(I1(em_stmxcsr, Md, F_N0 | F_AVX | F_L0)),
 		[4 ... 7] = UD),
+	[0xc2] = NI_MB,
+	[0xc4 ... 0xc6] = NI_MB,
 	[0xd6] = P66_ONLY(I2(em_movv_low, Wq, Vq, V_MOVE | F_L0)),	/* VMOVQ */
 	[0xe7] = P66_ONLY(MEM_ONLY(I2(em_movv, Wx, Vx, V_MOVE | F_ALIGN))),	/* VMOVNTDQ */
 	[0xf0] = F2_ONLY(MEM_ONLY(I2(em_movv, Vx, Wx, V_MOVE))),	/* VLDDQU */

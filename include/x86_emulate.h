@@ -317,7 +317,10 @@ struct x86_decode {
 	u8 seg;			/* of the memory operand */
 	u8 len;
 	u64 ea;			/* offset of the memory operand, in ad_bytes */
+	u8 disp_at;		/* where in the instruction the byte behind ModRM is, and */
+	u8 imm_at;		/* where the next immediate is */
 	const struct x86_opcode *row;
+	const struct x86_opcode *opnds;	/* the row whose operands hold */
 	struct x86_operand op[3];
 };
 
@@ -367,7 +370,6 @@ struct x86_emulate_ctxt {
 	u64 old_rflags;
 	u64 old_regs[X86_NR_GPR];	/* of those in undo */
 	u8 fetch_len;		/* bytes in fetch[] */
-	u8 fetch_pos;
 	u8 fetch[X86_MAX_INSN_LEN + 1];
 	struct x86_decode d;
 	struct x86_read_cache rc;
