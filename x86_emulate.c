@@ -95,7 +95,7 @@ void x86_emulate_init(struct x86_emulate_ctxt *ctxt)
 
 static int check_privilege(struct x86_emulate_ctxt *ctxt, u32 flags)
 {
-	if ((flags & FEATURES) && !has_feature(ctxt, flags >> FEATURE_SHIFT))
+	if ((flags & FEATURES) && !has_feature(ctxt, (flags & FEATURES) >> FEATURE_SHIFT))
 		return fault_ud(ctxt);
 	if ((flags & F_PROT) && !prot_mode(ctxt))
 		return fault_ud(ctxt);

@@ -208,9 +208,10 @@ int em_neg(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-/* Also 0F 38 F6 with 66 and F3, which touch one flag each. */
-static int add_with(struct x86_emulate_ctxt *ctxt, u32 flag_bit)
+/* ADCX and, with F3, ADOX: they touch one flag each. */
+int em_adx(struct x86_emulate_ctxt *ctxt)
 {
+	u32 flag_bit = ctxt->d.rep ? X86_FLAG_OF : X86_FLAG_CF;
 	unsigned int carry = flag(ctxt, flag_bit);
 	u64 a = OP0.val, b = OP1.val, res = a + b + carry;
 	u64 out = (a & b) | ((a | b) & ~res);
@@ -218,16 +219,6 @@ static int add_with(struct x86_emulate_ctxt *ctxt, u32 flag_bit)
 	OP0.val = res;
 	set_flags(ctxt, flag_bit, out & msb(OP0.bytes) ? flag_bit : 0);
 	return X86EMUL_CONTINUE;
-}
-
-int em_adcx(struct x86_emulate_ctxt *ctxt)
-{
-	return add_with(ctxt, X86_FLAG_CF);
-}
-
-int em_adox(struct x86_emulate_ctxt *ctxt)
-{
-	return add_with(ctxt, X86_FLAG_OF);
 }
 
 /* Full product of two 64-bit numbers, without help of a 128-bit type. */
@@ -570,10 +561,8 @@ int em_shrd(struct x86_emulate_ctxt *ctxt)
 
 /* ---- bits and bytes ---- */
 
-enum bit_action { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
-
 static u64 bit_apply(struct x86_emulate_ctxt *ctxt, u64 val, unsigned int bit,
-		     enum bit_action action)
+		     unsigned int action)
 {
 	u64 mask = 1ull << bit;
 
@@ -590,14 +579,13 @@ static u64 bit_apply(struct x86_emulate_ctxt *ctxt, u64 val, unsigned int bit,
 	}
 }
 
-
 /*
- * With the bit number in a register, a memory operand is a bit string: the
- * number is signed and may reach 2^63 bits away (SDM 2A "Bit(BitBase, BitOffset)").
+ * BT, BTS, BTR, BTC.  With the bit number in a register, a memory operand is a bit string:
+ * the number is signed and may reach 2^63 bits away (SDM 2A "Bit(BitBase, BitOffset)").
  */
-static int bit_op(struct x86_emulate_ctxt *ctxt, enum bit_action action)
+int em_bit(struct x86_emulate_ctxt *ctxt)
 {
-	unsigned int bytes = OP0.bytes;
+	unsigned int bytes = OP0.bytes, action = row_arg(ctxt);
 	u64 linear, ea, old = 0;
 	s64 offset;
 
@@ -621,26 +609,6 @@ static int bit_op(struct x86_emulate_ctxt *ctxt, enum bit_action action)
 	if (action == BIT_TEST)
 		return X86EMUL_CONTINUE;
 	return x86em_store_op0(ctxt, linear, old, ctxt->d.lock);
-}
-
-int em_bt(struct x86_emulate_ctxt *ctxt)
-{
-	return bit_op(ctxt, BIT_TEST);
-}
-
-int em_bts(struct x86_emulate_ctxt *ctxt)
-{
-	return bit_op(ctxt, BIT_SET);
-}
-
-int em_btr(struct x86_emulate_ctxt *ctxt)
-{
-	return bit_op(ctxt, BIT_RESET);
-}
-
-int em_btc(struct x86_emulate_ctxt *ctxt)
-{
-	return bit_op(ctxt, BIT_COMPLEMENT);
 }
 
 static unsigned int lowest_bit(u64 val)
@@ -870,27 +838,18 @@ int em_crc32(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-static int random_number(struct x86_emulate_ctxt *ctxt, bool seed)
+/* RDRAND and, with ARG(1), RDSEED */
+int em_random(struct x86_emulate_ctxt *ctxt)
 {
 	u64 val = 0;
 	bool good;
 
 	if (!ctxt->ops->random)
 		return X86EMUL_UNHANDLEABLE;
-	good = ctxt->ops->random(ctxt, seed, &val);
+	good = ctxt->ops->random(ctxt, row_arg(ctxt), &val);
 	OP0.val = good ? val : 0;
 	set_flags(ctxt, X86_FLAGS_STATUS, good ? X86_FLAG_CF : 0);
 	return X86EMUL_CONTINUE;
-}
-
-int em_rdrand(struct x86_emulate_ctxt *ctxt)
-{
-	return random_number(ctxt, false);
-}
-
-int em_rdseed(struct x86_emulate_ctxt *ctxt)
-{
-	return random_number(ctxt, true);
 }
 
 /* ---- BMI1 and BMI2, CMPccXADD: operands by VEX ---- */
@@ -1078,32 +1037,24 @@ int em_bound(struct x86_emulate_ctxt *ctxt)
 
 /* ---- decimal arithmetic ---- */
 
-static void adjust_ascii(struct x86_emulate_ctxt *ctxt, u64 delta)
+/* AAA (37), AAS (3F) */
+int em_aaa(struct x86_emulate_ctxt *ctxt)
 {
 	u64 ax = ctxt->regs[X86_RAX];
 	bool adjust = (ax & 15) > 9 || flag(ctxt, X86_FLAG_AF);
 
 	if (adjust)
-		ax += delta;
+		ax += ctxt->d.opcode & 8 ? -0x106 : 0x106;
 	put_reg(ctxt, X86_RAX, ax & 0xff0f, 2);
 	set_flags(ctxt, X86_FLAGS_STATUS, flags_zsp(ax & 15, 1) |
 		  (adjust ? X86_FLAG_AF | X86_FLAG_CF : 0));
-}
-
-int em_aaa(struct x86_emulate_ctxt *ctxt)
-{
-	adjust_ascii(ctxt, 0x106);
 	return X86EMUL_CONTINUE;
 }
 
-int em_aas(struct x86_emulate_ctxt *ctxt)
+/* DAA (27), DAS (2F) */
+int em_daa(struct x86_emulate_ctxt *ctxt)
 {
-	adjust_ascii(ctxt, (u64)-0x106);
-	return X86EMUL_CONTINUE;
-}
-
-static void adjust_decimal(struct x86_emulate_ctxt *ctxt, bool subtract)
-{
+	bool subtract = ctxt->d.opcode & 8;
 	u64 al = ctxt->regs[X86_RAX] & 0xff, res = al;
 	bool low = (al & 15) > 9 || flag(ctxt, X86_FLAG_AF);
 	bool high = al > 0x99 || flag(ctxt, X86_FLAG_CF);
@@ -1117,17 +1068,6 @@ static void adjust_decimal(struct x86_emulate_ctxt *ctxt, bool subtract)
 	put_reg(ctxt, X86_RAX, res, 1);
 	set_flags(ctxt, X86_FLAGS_STATUS, flags_zsp(res, 1) |
 		  (low ? X86_FLAG_AF : 0) | (cf ? X86_FLAG_CF : 0));
-}
-
-int em_daa(struct x86_emulate_ctxt *ctxt)
-{
-	adjust_decimal(ctxt, false);
-	return X86EMUL_CONTINUE;
-}
-
-int em_das(struct x86_emulate_ctxt *ctxt)
-{
-	adjust_decimal(ctxt, true);
 	return X86EMUL_CONTINUE;
 }
 
@@ -1160,33 +1100,18 @@ int em_salc(struct x86_emulate_ctxt *ctxt)
 
 /* ---- flags and their instructions ---- */
 
-int em_clc(struct x86_emulate_ctxt *ctxt)
+/* CLC (F8), STC (F9), CLD (FC), STD (FD) */
+int em_set_flag(struct x86_emulate_ctxt *ctxt)
 {
-	set_flags(ctxt, X86_FLAG_CF, 0);
-	return X86EMUL_CONTINUE;
-}
+	u32 bit = ctxt->d.opcode & 4 ? X86_FLAG_DF : X86_FLAG_CF;
 
-int em_stc(struct x86_emulate_ctxt *ctxt)
-{
-	set_flags(ctxt, X86_FLAG_CF, X86_FLAG_CF);
+	set_flags(ctxt, bit, ctxt->d.opcode & 1 ? bit : 0);
 	return X86EMUL_CONTINUE;
 }
 
 int em_cmc(struct x86_emulate_ctxt *ctxt)
 {
 	ctxt->rflags ^= X86_FLAG_CF;
-	return X86EMUL_CONTINUE;
-}
-
-int em_cld(struct x86_emulate_ctxt *ctxt)
-{
-	set_flags(ctxt, X86_FLAG_DF, 0);
-	return X86EMUL_CONTINUE;
-}
-
-int em_std(struct x86_emulate_ctxt *ctxt)
-{
-	set_flags(ctxt, X86_FLAG_DF, X86_FLAG_DF);
 	return X86EMUL_CONTINUE;
 }
 
@@ -1243,18 +1168,11 @@ int em_sahf(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-int em_clac(struct x86_emulate_ctxt *ctxt)
+/* CLAC (0F 01 CA), STAC (CB) */
+int em_set_ac(struct x86_emulate_ctxt *ctxt)
 {
 	if (cpl(ctxt))
 		return fault_ud(ctxt);
-	set_flags(ctxt, X86_FLAG_AC, 0);
-	return X86EMUL_CONTINUE;
-}
-
-int em_stac(struct x86_emulate_ctxt *ctxt)
-{
-	if (cpl(ctxt))
-		return fault_ud(ctxt);
-	set_flags(ctxt, X86_FLAG_AC, X86_FLAG_AC);
+	set_flags(ctxt, X86_FLAG_AC, ctxt->d.modrm & 1 ? X86_FLAG_AC : 0);
 	return X86EMUL_CONTINUE;
 }

@@ -192,17 +192,14 @@ static int far_transfer(struct x86_emulate_ctxt *ctxt, u16 selector, u64 offset,
 	return X86EMUL_CONTINUE;
 }
 
-int em_call_far(struct x86_emulate_ctxt *ctxt)
+/* CALL and JMP, by ARG(FAR_CALL) or not, with the pointer in the instruction */
+int em_far(struct x86_emulate_ctxt *ctxt)
 {
-	return far_transfer(ctxt, OP0.val >> 32, (u32)OP0.val, ctxt->d.op_bytes, true);
+	return far_transfer(ctxt, OP0.val >> 32, (u32)OP0.val, ctxt->d.op_bytes, row_arg(ctxt));
 }
 
-int em_jmp_far(struct x86_emulate_ctxt *ctxt)
-{
-	return far_transfer(ctxt, OP0.val >> 32, (u32)OP0.val, ctxt->d.op_bytes, false);
-}
-
-static int far_mem(struct x86_emulate_ctxt *ctxt, bool call)
+/* ... and with the pointer in memory */
+int em_far_mem(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.op_bytes;
 	u64 offset = 0;
@@ -213,17 +210,7 @@ static int far_mem(struct x86_emulate_ctxt *ctxt, bool call)
 		bytes = 4;
 	TRY(x86em_read_ea(ctxt, 0, &offset, bytes));
 	TRY(x86em_read_ea(ctxt, bytes, &selector, 2));
-	return far_transfer(ctxt, selector, offset, bytes, call);
-}
-
-int em_call_far_mem(struct x86_emulate_ctxt *ctxt)
-{
-	return far_mem(ctxt, true);
-}
-
-int em_jmp_far_mem(struct x86_emulate_ctxt *ctxt)
-{
-	return far_mem(ctxt, false);
+	return far_transfer(ctxt, selector, offset, bytes, row_arg(ctxt));
 }
 
 /* The code segment of a far return or IRET, checked, not yet marked or loaded. */

@@ -379,7 +379,7 @@ static x86_inline int walk(struct x86_decode *d, enum x86emul_mode mode, bool am
 	row = resolve(first, modrm, d->rep, d->opsize, &opnds);
 	if ((row->flags & (K_MASK | F_NO64)) != K_INSN || d->vex) {
 		rc = check_row(d, row->flags, opnds, row != first, mode == X86EMUL_MODE_PROT64);
-		if (rc)
+		if (rc < 0)
 			return rc;
 	}
 

@@ -139,7 +139,15 @@ enum {
 /* Behind the flags: what the guest's CPUID must have, lest it be #UD. */
 #define FEATURE_SHIFT 24
 #define FEATURE(name) ((u32)X86EMUL_FEAT_##name << FEATURE_SHIFT)
-#define FEATURES (~0u << FEATURE_SHIFT)
+#define FEATURES (31u << FEATURE_SHIFT)
+
+/* Behind that: an argument for an executor of several instructions, see row_arg(). */
+#define ARG_SHIFT 29
+#define ARG(n) ((u32)(n) << ARG_SHIFT)
+
+enum { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
+enum { STRING_MOVS, STRING_CMPS, STRING_STOS, STRING_LODS, STRING_SCAS, STRING_INS, STRING_OUTS };
+enum { FAR_CALL = 1 };
 
 struct x86_opcode {
 	union {
@@ -208,31 +216,31 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(mov) X(add) X(or) X(adc) X(sbb) X(and) X(sub) X(xor) X(cmp) X(test) \
 	X(inc) X(dec) X(not) X(neg) X(mul) X(imul) X(imul_2) X(imul_3) X(div) X(idiv) \
 	X(rol) X(ror) X(rcl) X(rcr) X(shl) X(shr) X(sar) X(shld) X(shrd) \
-	X(bt) X(bts) X(btr) X(btc) X(bsf) X(bsr) X(tzcnt) X(lzcnt) X(popcnt) \
+	X(bit) X(bsf) X(bsr) X(tzcnt) X(lzcnt) X(popcnt) \
 	X(movsx) X(movsxd) X(cbw) X(cwd) X(xchg) X(xchg_acc) X(xadd) X(cmpxchg) \
-	X(cmpxchg8b) X(bswap) X(movbe) X(crc32) X(rdrand) X(rdseed) \
-	X(setcc) X(cmovcc) X(lea) X(adcx) X(adox) \
-	X(aaa) X(aas) X(daa) X(das) X(aam) X(aad) \
+	X(cmpxchg8b) X(bswap) X(movbe) X(crc32) X(random) \
+	X(setcc) X(cmovcc) X(lea) X(adx) \
+	X(aaa) X(daa) X(aam) X(aad) \
 	X(push) X(pop) X(pusha) X(popa) X(pushf) X(popf) X(enter) X(leave) \
 	X(push_seg) X(pop_seg) X(mov_from_seg) X(mov_to_seg) X(load_far) \
 	X(jmp_rel) X(jcc) X(loop) X(jcxz) X(jmp_abs) X(call_rel) X(call_abs) \
-	X(ret) X(call_far) X(jmp_far) X(call_far_mem) X(jmp_far_mem) \
+	X(ret) X(far) X(far_mem) \
 	X(ret_far) X(int) X(int1) X(int3) X(into) X(iret) \
 	X(sysenter) X(sysexit) X(syscall) X(sysret) \
-	X(clc) X(stc) X(cmc) X(cld) X(std) X(cli) X(sti) X(lahf) X(sahf) X(salc) \
+	X(set_flag) X(cmc) X(cli) X(sti) X(lahf) X(sahf) X(salc) \
 	X(hlt) X(nop) X(prefetchw) X(clflush) X(bound) X(xlat) X(wait) \
-	X(in) X(out) X(ins) X(outs) X(movs) X(cmps) X(stos) X(lods) X(scas) \
-	X(lgdt) X(lidt) X(sgdt) X(sidt) X(lldt) X(ltr) X(sldt) X(str) \
+	X(in) X(out) X(string) \
+	X(load_dtable) X(store_dtable) X(load_system_segment) X(store_selector) \
 	X(lmsw) X(smsw) X(clts) X(invlpg) X(invpcid) X(wbinvd) X(verr) X(verw) X(lar) X(lsl) \
 	X(arpl) X(mov_from_cr) X(mov_to_cr) X(mov_from_dr) X(mov_to_dr) \
 	X(rdmsr) X(wrmsr) X(rdtsc) X(rdtscp) X(rdpid) X(rdpmc) X(cpuid) \
-	X(monitor) X(mwait) X(clzero) X(hypercall) X(swapgs) X(clac) X(stac) \
-	X(rdfsbase) X(rdgsbase) X(wrfsbase) X(wrgsbase) \
+	X(monitor) X(mwait) X(clzero) X(hypercall) X(swapgs) X(set_ac) \
+	X(rdbase) X(wrbase) \
 	X(xgetbv) X(xsetbv) X(xbegin) X(xend) X(xtest) X(movdir64b) \
 	X(andn) X(bextr) X(blsr) X(blsmsk) X(blsi) X(bzhi) X(mulx) X(pdep) X(pext) \
 	X(rorx) X(sarx) X(shlx) X(shrx) X(cmpccxadd) \
-	X(fld) X(fst) X(farith) X(freg) X(fldcw) X(fninit) X(fnstcw) X(fnstsw) \
-	X(fnstenv) X(fldenv) X(fnsave) X(frstor) \
+	X(fload) X(fst) X(freg) X(fninit) X(fnstword) \
+	X(fnstenv) X(fldenv) \
 	X(emms) X(fxsave) X(fxrstor) X(ldmxcsr) X(stmxcsr) \
 	X(movv) X(movv_low) X(movv_high) X(movhl) X(movd_to) X(movd_from) \
 	X(movddup) X(movsldup) X(movshdup) \

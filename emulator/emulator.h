@@ -48,6 +48,12 @@
 #define OP1 (ctxt->d.op[1])
 #define OP2 (ctxt->d.op[2])
 
+/* What the row says by ARG() */
+static inline unsigned int row_arg(const struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->d.row->flags >> ARG_SHIFT;
+}
+
 static inline int fault_ud(struct x86_emulate_ctxt *ctxt)
 {
 	return x86_emulate_fault(ctxt, EXC_UD);

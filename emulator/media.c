@@ -51,28 +51,13 @@ int em_wait(struct x86_emulate_ctxt *ctxt)
 }
 
 /* FLD, FILD, FBLD, FLDCW and arithmetic with memory */
-static int x87_load(struct x86_emulate_ctxt *ctxt)
+int em_fload(struct x86_emulate_ctxt *ctxt)
 {
 	u8 val[16];
 
 	TRY(check_x87(ctxt, true));
 	TRY(x86em_read_ea(ctxt, 0, val, OP0.bytes));
 	return ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, val);
-}
-
-int em_fld(struct x86_emulate_ctxt *ctxt)
-{
-	return x87_load(ctxt);
-}
-
-int em_farith(struct x86_emulate_ctxt *ctxt)
-{
-	return x87_load(ctxt);
-}
-
-int em_fldcw(struct x86_emulate_ctxt *ctxt)
-{
-	return x87_load(ctxt);
 }
 
 /*
@@ -109,24 +94,15 @@ int em_fninit(struct x86_emulate_ctxt *ctxt)
 	return ctxt->ops->x87(ctxt, 0xdb, 0xe3, NULL);
 }
 
-static int store_word(struct x86_emulate_ctxt *ctxt, u8 opcode)
+/* FNSTCW (D9), FNSTSW */
+int em_fnstword(struct x86_emulate_ctxt *ctxt)
 {
 	u16 val = 0;
 
 	TRY(check_x87(ctxt, false));
-	TRY(x87_word(ctxt, opcode, &val));
+	TRY(x87_word(ctxt, ctxt->d.opcode == 0xd9 ? 0xd9 : 0xdd, &val));
 	OP0.val = val;
 	return X86EMUL_CONTINUE;
-}
-
-int em_fnstcw(struct x86_emulate_ctxt *ctxt)
-{
-	return store_word(ctxt, 0xd9);
-}
-
-int em_fnstsw(struct x86_emulate_ctxt *ctxt)
-{
-	return store_word(ctxt, 0xdd);
 }
 
 /* ---- FXSAVE's image ---- */
@@ -324,8 +300,10 @@ static int begin_env(struct x86_emulate_ctxt *ctxt, unsigned int bytes, bool wri
 	return x86em_probe(ctxt, *linear + bytes - 1, 1, access);
 }
 
-static int store_env(struct x86_emulate_ctxt *ctxt, unsigned int registers)
+/* FNSTENV (D9), FNSAVE (DD) */
+int em_fnstenv(struct x86_emulate_ctxt *ctxt)
 {
+	unsigned int registers = ctxt->d.opcode == 0xdd ? ENV_REGISTERS : 0;
 	unsigned int size = env_field_bytes(ctxt), bytes = ENV_FIELDS * size, i;
 	struct x87_env env;
 	u64 linear;
@@ -340,18 +318,10 @@ static int store_env(struct x86_emulate_ctxt *ctxt, unsigned int registers)
 	return write_all(ctxt, linear, ctxt->batch, bytes + registers);
 }
 
-int em_fnstenv(struct x86_emulate_ctxt *ctxt)
+/* FLDENV (D9), FRSTOR (DD) */
+int em_fldenv(struct x86_emulate_ctxt *ctxt)
 {
-	return store_env(ctxt, 0);
-}
-
-int em_fnsave(struct x86_emulate_ctxt *ctxt)
-{
-	return store_env(ctxt, ENV_REGISTERS);
-}
-
-static int load_env(struct x86_emulate_ctxt *ctxt, unsigned int registers)
-{
+	unsigned int registers = ctxt->d.opcode == 0xdd ? ENV_REGISTERS : 0;
 	unsigned int size = env_field_bytes(ctxt), bytes = ENV_FIELDS * size, i;
 	struct x87_env env = { .field = { 0 } };
 	u64 linear;
@@ -364,16 +334,6 @@ static int load_env(struct x86_emulate_ctxt *ctxt, unsigned int registers)
 	if (!prot_mode(ctxt))
 		env_from_real(env.field);
 	return ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, &env);
-}
-
-int em_fldenv(struct x86_emulate_ctxt *ctxt)
-{
-	return load_env(ctxt, 0);
-}
-
-int em_frstor(struct x86_emulate_ctxt *ctxt)
-{
-	return load_env(ctxt, ENV_REGISTERS);
 }
 
 /* ---- media operands ---- */

@@ -132,13 +132,13 @@ const struct x86_opcode x86_map0[256] = {
 	[0x27] = I0(em_daa, F_NO64),
 	ARITH(0x28, em_sub, F_LOCKABLE, 0),
 	[0x2e] = PREFIX,
-	[0x2f] = I0(em_das, F_NO64),
+	[0x2f] = I0(em_daa, F_NO64),
 	ARITH(0x30, em_xor, F_LOCKABLE, 0),
 	[0x36] = PREFIX,
 	[0x37] = I0(em_aaa, F_NO64),
 	ARITH(0x38, em_cmp, F_R0, F_R0),
 	[0x3e] = PREFIX,
-	[0x3f] = I0(em_aas, F_NO64),
+	[0x3f] = I0(em_aaa, F_NO64),
 	/* In 64-bit mode, 40 to 4F are REX */
 	[0x40 ... 0x47] = I1(em_inc, Zv, 0),
 	[0x48 ... 0x4f] = I1(em_dec, Zv, 0),
@@ -157,8 +157,8 @@ const struct x86_opcode x86_map0[256] = {
 	[0x69] = I(em_imul_3, Gv, Ev, Iz, F_W0),
 	[0x6a] = I1(em_push, Sb, F_R0 | F_D64),
 	[0x6b] = I(em_imul_3, Gv, Ev, Sb, F_W0),
-	[0x6c ... 0x6d] = I0(em_ins, 0),
-	[0x6e ... 0x6f] = I0(em_outs, 0),
+	[0x6c ... 0x6d] = I0(em_string, ARG(STRING_INS)),
+	[0x6e ... 0x6f] = I0(em_string, ARG(STRING_OUTS)),
 	[0x70 ... 0x7f] = I1(em_jcc, Jb, F_F64),
 	[0x80] = BY_GROUP(group1, Eb, Ib),
 	[0x81] = BY_GROUP(group1, Ev, Iz),
@@ -181,7 +181,7 @@ const struct x86_opcode x86_map0[256] = {
 	[0x90 ... 0x97] = I2(em_xchg_acc, Zv, rAX, 0),
 	[0x98] = I0(em_cbw, 0),
 	[0x99] = I0(em_cwd, 0),
-	[0x9a] = I1(em_call_far, Ap, F_N0 | F_NO64),
+	[0x9a] = I1(em_far, Ap, F_N0 | F_NO64 | ARG(FAR_CALL)),
 	[0x9b] = I0(em_wait, 0),
 	[0x9c] = I0(em_pushf, F_D64),
 	[0x9d] = I0(em_popf, F_D64),
@@ -191,13 +191,13 @@ const struct x86_opcode x86_map0[256] = {
 	[0xa1] = I2(em_mov, rAX, Ov, F_W0),
 	[0xa2] = I2(em_mov, Ob, AL, F_W0),
 	[0xa3] = I2(em_mov, Ov, rAX, F_W0),
-	[0xa4 ... 0xa5] = I0(em_movs, 0),
-	[0xa6 ... 0xa7] = I0(em_cmps, 0),
+	[0xa4 ... 0xa5] = I0(em_string, ARG(STRING_MOVS)),
+	[0xa6 ... 0xa7] = I0(em_string, ARG(STRING_CMPS)),
 	[0xa8] = I2(em_test, AL, Ib, F_R0),
 	[0xa9] = I2(em_test, rAX, Iz, F_R0),
-	[0xaa ... 0xab] = I0(em_stos, 0),
-	[0xac ... 0xad] = I0(em_lods, 0),
-	[0xae ... 0xaf] = I0(em_scas, 0),
+	[0xaa ... 0xab] = I0(em_string, ARG(STRING_STOS)),
+	[0xac ... 0xad] = I0(em_string, ARG(STRING_LODS)),
+	[0xae ... 0xaf] = I0(em_string, ARG(STRING_SCAS)),
 	[0xb0 ... 0xb7] = I2(em_mov, Zb, Ib, F_W0),
 	[0xb8 ... 0xbf] = I2(em_mov, Zv, Iv, F_W0),
 	[0xc0] = BY_GROUP(group2, Eb, Ib),
@@ -238,17 +238,17 @@ const struct x86_opcode x86_map0[256] = {
 	 * executed as they are, and not each processor may have them.
 	 */
 	[0xd8] = BY_MOD(
-		BY_REG([0 ... 7] = I1(em_farith, Md, F_N0)),
+		BY_REG([0 ... 7] = I1(em_fload, Md, F_N0)),
 		BY_REG([0 ... 7] = I0(em_freg, 0))),
 	[0xd9] = BY_MOD(
 		BY_REG(
-			[0] = I1(em_fld, Md, F_N0),
+			[0] = I1(em_fload, Md, F_N0),
 			[1] = UD,
 			[2 ... 3] = I1(em_fst, Md, F_N0),	/* FST, FSTP */
 			[4] = I1(em_fldenv, M, F_N0),
-			[5] = I1(em_fldcw, Mw, F_N0),
+			[5] = I1(em_fload, Mw, F_N0),
 			[6] = I1(em_fnstenv, M, F_N0),
-			[7] = I1(em_fnstcw, Mw, F_W0)),
+			[7] = I1(em_fnstword, Mw, F_W0)),
 		BY_REG(
 			[0 ... 1] = I0(em_freg, 0),		/* FLD, FXCH */
 			[2] = BY_RM([0] = I0(em_freg, 0), [1 ... 7] = UD),	/* FNOP */
@@ -261,7 +261,7 @@ const struct x86_opcode x86_map0[256] = {
 			[5] = BY_RM([0 ... 6] = I0(em_freg, 0), [7] = UD),	/* FLD1 to FLDZ */
 			[6 ... 7] = I0(em_freg, 0))),		/* F2XM1 to FCOS */
 	[0xda] = BY_MOD(
-		BY_REG([0 ... 7] = I1(em_farith, Md, F_N0)),
+		BY_REG([0 ... 7] = I1(em_fload, Md, F_N0)),
 		BY_REG(
 			[0 ... 3] = I0(em_freg, 0),		/* FCMOVB to FCMOVU */
 			[4] = UD,
@@ -270,10 +270,10 @@ const struct x86_opcode x86_map0[256] = {
 			[6 ... 7] = UD)),
 	[0xdb] = BY_MOD(
 		BY_REG(
-			[0] = I1(em_fld, Md, F_N0),		/* FILD */
+			[0] = I1(em_fload, Md, F_N0),		/* FILD */
 			[1 ... 3] = I1(em_fst, Md, F_N0),	/* FISTTP, FIST, FISTP */
 			[4] = UD,
-			[5] = I1(em_fld, Mt, F_N0),
+			[5] = I1(em_fload, Mt, F_N0),
 			[6] = UD,
 			[7] = I1(em_fst, Mt, F_N0)),		/* FSTP */
 		BY_REG(
@@ -287,26 +287,26 @@ const struct x86_opcode x86_map0[256] = {
 			[5 ... 6] = I0(em_freg, 0),		/* FUCOMI, FCOMI */
 			[7] = UD)),
 	[0xdc] = BY_MOD(
-		BY_REG([0 ... 7] = I1(em_farith, Mq, F_N0)),
+		BY_REG([0 ... 7] = I1(em_fload, Mq, F_N0)),
 		BY_REG(
 			[0 ... 1] = I0(em_freg, 0),		/* FADD, FMUL */
 			[2 ... 3] = NI_M,			/* FCOM, FCOMP: aliases */
 			[4 ... 7] = I0(em_freg, 0))),		/* FSUBR to FDIV */
 	[0xdd] = BY_MOD(
 		BY_REG(
-			[0] = I1(em_fld, Mq, F_N0),
+			[0] = I1(em_fload, Mq, F_N0),
 			[1 ... 3] = I1(em_fst, Mq, F_N0),	/* FISTTP, FST, FSTP */
-			[4] = I1(em_frstor, M, F_N0),
+			[4] = I1(em_fldenv, M, F_N0),
 			[5] = UD,
-			[6] = I1(em_fnsave, M, F_N0),
-			[7] = I1(em_fnstsw, Mw, F_W0)),
+			[6] = I1(em_fnstenv, M, F_N0),
+			[7] = I1(em_fnstword, Mw, F_W0)),
 		BY_REG(
 			[0] = I0(em_freg, 0),			/* FFREE */
 			[1] = NI_M,				/* FXCH, an alias */
 			[2 ... 5] = I0(em_freg, 0),		/* FST to FUCOMP */
 			[6 ... 7] = UD)),
 	[0xde] = BY_MOD(
-		BY_REG([0 ... 7] = I1(em_farith, Mw, F_N0)),
+		BY_REG([0 ... 7] = I1(em_fload, Mw, F_N0)),
 		BY_REG(
 			[0 ... 1] = I0(em_freg, 0),		/* FADDP, FMULP */
 			[2] = NI_M,				/* FCOMP, an alias */
@@ -314,15 +314,15 @@ const struct x86_opcode x86_map0[256] = {
 			[4 ... 7] = I0(em_freg, 0))),		/* FSUBRP to FDIVP */
 	[0xdf] = BY_MOD(
 		BY_REG(
-			[0] = I1(em_fld, Mw, F_N0),		/* FILD */
+			[0] = I1(em_fload, Mw, F_N0),		/* FILD */
 			[1 ... 3] = I1(em_fst, Mw, F_N0),	/* FISTTP, FIST, FISTP */
-			[4] = I1(em_fld, Mt, F_N0),		/* FBLD */
-			[5] = I1(em_fld, Mq, F_N0),		/* FILD */
+			[4] = I1(em_fload, Mt, F_N0),		/* FBLD */
+			[5] = I1(em_fload, Mq, F_N0),		/* FILD */
 			[6] = I1(em_fst, Mt, F_N0),		/* FBSTP */
 			[7] = I1(em_fst, Mq, F_N0)),		/* FISTP */
 		BY_REG(
 			[0 ... 3] = NI_M,			/* FFREEP, FXCH, FSTP: aliases */
-			[4] = BY_RM([0] = I1(em_fnstsw, AX, F_W0), [1 ... 7] = UD),
+			[4] = BY_RM([0] = I1(em_fnstword, AX, F_W0), [1 ... 7] = UD),
 			[5 ... 6] = I0(em_freg, 0),		/* FUCOMIP, FCOMIP */
 			[7] = UD)),
 	[0xe0 ... 0xe2] = I1(em_loop, Jb, F_F64),
@@ -333,7 +333,7 @@ const struct x86_opcode x86_map0[256] = {
 	[0xe7] = I2(em_out, Ib, eAX, F_R0),
 	[0xe8] = I1(em_call_rel, Jz, F_F64),
 	[0xe9] = I1(em_jmp_rel, Jz, F_F64),
-	[0xea] = I1(em_jmp_far, Ap, F_N0 | F_NO64),
+	[0xea] = I1(em_far, Ap, F_N0 | F_NO64),
 	[0xeb] = I1(em_jmp_rel, Jb, F_F64),
 	[0xec] = I2(em_in, AL, DX, F_W0),
 	[0xed] = I2(em_in, eAX, DX, F_W0),
@@ -347,12 +347,12 @@ const struct x86_opcode x86_map0[256] = {
 	/* Group 3 */
 	[0xf6] = GROUP3(Eb, Ib),
 	[0xf7] = GROUP3(Ev, Iz),
-	[0xf8] = I0(em_clc, 0),
-	[0xf9] = I0(em_stc, 0),
+	[0xf8] = I0(em_set_flag, 0),
+	[0xf9] = I0(em_set_flag, 0),
 	[0xfa] = I0(em_cli, 0),
 	[0xfb] = I0(em_sti, 0),
-	[0xfc] = I0(em_cld, 0),
-	[0xfd] = I0(em_std, 0),
+	[0xfc] = I0(em_set_flag, 0),
+	[0xfd] = I0(em_set_flag, 0),
 	/* Groups 4 and 5 */
 	[0xfe] = BY_REG(
 		[0] = I1(em_inc, Eb, F_LOCKABLE),
@@ -362,9 +362,9 @@ const struct x86_opcode x86_map0[256] = {
 		[0] = I1(em_inc, Ev, F_LOCKABLE),
 		[1] = I1(em_dec, Ev, F_LOCKABLE),
 		[2] = I1(em_call_abs, Ev, F_R0 | F_F64),
-		[3] = I1(em_call_far_mem, M, F_N0),
+		[3] = I1(em_far_mem, M, F_N0 | ARG(FAR_CALL)),
 		[4] = I1(em_jmp_abs, Ev, F_R0 | F_F64),
-		[5] = I1(em_jmp_far_mem, M, F_N0),
+		[5] = I1(em_far_mem, M, F_N0),
 		[6] = I1(em_push, Ev, F_R0 | F_D64),
 		[7] = UD),
 };
@@ -388,20 +388,20 @@ static const struct x86_opcode pfx_0f13[4] = {
 const struct x86_opcode x86_map1[256] = {
 	/* Group 6 */
 	[0x00] = BY_REG(
-		[0] = I1(em_sldt, Ev, F_W0 | F_PROT),
-		[1] = I1(em_str, Ev, F_W0 | F_PROT),
-		[2] = I1(em_lldt, Ew, F_R0 | F_PROT | F_CPL0),
-		[3] = I1(em_ltr, Ew, F_R0 | F_PROT | F_CPL0),
+		[0] = I1(em_store_selector, Ev, F_W0 | F_PROT | ARG(X86_SEG_LDTR)),
+		[1] = I1(em_store_selector, Ev, F_W0 | F_PROT | ARG(X86_SEG_TR)),
+		[2] = I1(em_load_system_segment, Ew, F_R0 | F_PROT | F_CPL0 | ARG(X86_SEG_LDTR)),
+		[3] = I1(em_load_system_segment, Ew, F_R0 | F_PROT | F_CPL0 | ARG(X86_SEG_TR)),
 		[4] = I1(em_verr, Ew, F_R0 | F_PROT),
 		[5] = I1(em_verw, Ew, F_R0 | F_PROT),
 		[6 ... 7] = UD),
 	/* Group 7 */
 	[0x01] = BY_MOD(
 		BY_REG(
-			[0] = I1(em_sgdt, M, F_N0),
-			[1] = I1(em_sidt, M, F_N0),
-			[2] = I1(em_lgdt, M, F_N0 | F_CPL0),
-			[3] = I1(em_lidt, M, F_N0 | F_CPL0),
+			[0] = I1(em_store_dtable, M, F_N0 | ARG(X86EMUL_GDT)),
+			[1] = I1(em_store_dtable, M, F_N0 | ARG(X86EMUL_IDT)),
+			[2] = I1(em_load_dtable, M, F_N0 | F_CPL0 | ARG(X86EMUL_GDT)),
+			[3] = I1(em_load_dtable, M, F_N0 | F_CPL0 | ARG(X86EMUL_IDT)),
 			[4] = I1(em_smsw, Ev, F_W0),
 			[5] = UD,			/* RSTORSSP */
 			[6] = I1(em_lmsw, Ew, F_R0 | F_CPL0),
@@ -416,8 +416,8 @@ const struct x86_opcode x86_map1[256] = {
 			[1] = BY_RM(
 				[0] = I0(em_monitor, FEATURE(MWAIT)),
 				[1] = I0(em_mwait, FEATURE(MWAIT)),
-				[2] = I0(em_clac, 0),
-				[3] = I0(em_stac, 0),
+				[2] = I0(em_set_ac, 0),
+				[3] = I0(em_set_ac, 0),
 				[4 ... 7] = UD),	/* TDCALL, SEAMRET, SEAMOPS; ENCLS */
 			[2] = BY_RM(
 				[0] = NP_ONLY(I0(em_xgetbv, 0)),
@@ -553,14 +553,14 @@ const struct x86_opcode x86_map1[256] = {
 	[0xa0] = I0(em_push_seg, F_D64),
 	[0xa1] = I0(em_pop_seg, F_D64),
 	[0xa2] = I0(em_cpuid, 0),
-	[0xa3] = I2(em_bt, Ev, Gv, F_N0),
+	[0xa3] = I2(em_bit, Ev, Gv, F_N0 | ARG(BIT_TEST)),
 	[0xa4] = I(em_shld, Ev, Gv, Ib, 0),
 	[0xa5] = I(em_shld, Ev, Gv, CL, 0),
 	[0xa6 ... 0xa7] = UD,
 	[0xa8] = I0(em_push_seg, F_D64),
 	[0xa9] = I0(em_pop_seg, F_D64),
 	[0xaa] = UD,					/* RSM */
-	[0xab] = I2(em_bts, Ev, Gv, F_N0 | F_LOCKABLE),
+	[0xab] = I2(em_bit, Ev, Gv, F_N0 | F_LOCKABLE | ARG(BIT_SET)),
 	[0xac] = I(em_shrd, Ev, Gv, Ib, 0),
 	[0xad] = I(em_shrd, Ev, Gv, CL, 0),
 	/* Group 15 */
@@ -585,10 +585,10 @@ const struct x86_opcode x86_map1[256] = {
 				[1] = I1(em_clflush, M, F_N0 | FEATURE(CLFLUSHOPT)),
 				[2 ... 3] = UD)),
 		BY_REG(
-			[0] = F3_ONLY(I1(em_rdfsbase, Ey, F_W0 | FEATURE(FSGSBASE))),
-			[1] = F3_ONLY(I1(em_rdgsbase, Ey, F_W0 | FEATURE(FSGSBASE))),
-			[2] = F3_ONLY(I1(em_wrfsbase, Ey, F_R0 | FEATURE(FSGSBASE))),
-			[3] = F3_ONLY(I1(em_wrgsbase, Ey, F_R0 | FEATURE(FSGSBASE))),
+			[0] = F3_ONLY(I1(em_rdbase, Ey, F_W0 | FEATURE(FSGSBASE))),
+			[1] = F3_ONLY(I1(em_rdbase, Ey, F_W0 | FEATURE(FSGSBASE) | ARG(1))),
+			[2] = F3_ONLY(I1(em_wrbase, Ey, F_R0 | FEATURE(FSGSBASE))),
+			[3] = F3_ONLY(I1(em_wrbase, Ey, F_R0 | FEATURE(FSGSBASE) | ARG(1))),
 			[4] = F3_ONLY(NI_M),
 			[5] = BY_PFX_OF(fence),		/* LFENCE */
 			[6] = BY_PFX(
@@ -599,7 +599,7 @@ const struct x86_opcode x86_map1[256] = {
 	[0xb0] = I2(em_cmpxchg, Eb, Gb, F_LOCKABLE),
 	[0xb1] = I2(em_cmpxchg, Ev, Gv, F_LOCKABLE),
 	[0xb2] = I2(em_load_far, Gv, M, F_N0 | F_N1),
-	[0xb3] = I2(em_btr, Ev, Gv, F_N0 | F_LOCKABLE),
+	[0xb3] = I2(em_bit, Ev, Gv, F_N0 | F_LOCKABLE | ARG(BIT_RESET)),
 	[0xb4 ... 0xb5] = I2(em_load_far, Gv, M, F_N0 | F_N1),
 	[0xb6] = I2(em_mov, Gv, Eb, F_W0),		/* MOVZX */
 	[0xb7] = I2(em_mov, Gv, Ew, F_W0),
@@ -608,11 +608,11 @@ const struct x86_opcode x86_map1[256] = {
 	/* Group 8 */
 	[0xba] = BY_REG2(Ev, Ib,
 		[0 ... 3] = UD,
-		[4] = I0(em_bt, F_R0),
-		[5] = I0(em_bts, F_LOCKABLE),
-		[6] = I0(em_btr, F_LOCKABLE),
-		[7] = I0(em_btc, F_LOCKABLE)),
-	[0xbb] = I2(em_btc, Ev, Gv, F_N0 | F_LOCKABLE),
+		[4] = I0(em_bit, F_R0 | ARG(BIT_TEST)),
+		[5] = I0(em_bit, F_LOCKABLE | ARG(BIT_SET)),
+		[6] = I0(em_bit, F_LOCKABLE | ARG(BIT_RESET)),
+		[7] = I0(em_bit, F_LOCKABLE | ARG(BIT_COMPLEMENT))),
+	[0xbb] = I2(em_bit, Ev, Gv, F_N0 | F_LOCKABLE | ARG(BIT_COMPLEMENT)),
 	[0xbc] = BY_PFX(
 		[0 ... 1] = I2(em_bsf, Gv, Ev, 0),
 		[2] = I2(em_tzcnt, Gv, Ev, 0),
@@ -639,10 +639,10 @@ const struct x86_opcode x86_map1[256] = {
 		BY_REG(
 			[0 ... 5] = UD,
 			[6] = BY_PFX(
-				[0 ... 1] = I1(em_rdrand, Ev, F_W0 | FEATURE(RDRAND)),
+				[0 ... 1] = I1(em_random, Ev, F_W0 | FEATURE(RDRAND)),
 				[2 ... 3] = UD),	/* SENDUIPI */
 			[7] = BY_PFX(
-				[0 ... 1] = I1(em_rdseed, Ev, F_W0 | FEATURE(RDSEED)),
+				[0 ... 1] = I1(em_random, Ev, F_W0 | FEATURE(RDSEED) | ARG(1)),
 				[2] = I1(em_rdpid, En, F_W0 | FEATURE(RDPID)),
 				[3] = UD))),
 	[0xc8 ... 0xcf] = I1(em_bswap, Zv, 0),
@@ -684,8 +684,8 @@ const struct x86_opcode x86_map2[256] = {
 	[0xf5] = BY_PFX([0 ... 3] = UD),		/* WRUSS */
 	[0xf6] = BY_PFX(
 		UD,					/* WRSS */
-		I2(em_adcx, Gy, Ey, FEATURE(ADX)),
-		I2(em_adox, Gy, Ey, FEATURE(ADX)),
+		I2(em_adx, Gy, Ey, FEATURE(ADX)),
+		I2(em_adx, Gy, Ey, FEATURE(ADX)),
 		UD),
 	[0xf8] = BY_PFX(
 		[0] = UD,

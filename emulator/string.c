@@ -197,31 +197,6 @@ static int cmps_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 	return X86EMUL_CONTINUE;
 }
 
-int em_movs(struct x86_emulate_ctxt *ctxt)
-{
-	return rep_string(ctxt, movs_step, false);
-}
-
-int em_stos(struct x86_emulate_ctxt *ctxt)
-{
-	return rep_string(ctxt, stos_step, false);
-}
-
-int em_lods(struct x86_emulate_ctxt *ctxt)
-{
-	return rep_string(ctxt, lods_step, false);
-}
-
-int em_scas(struct x86_emulate_ctxt *ctxt)
-{
-	return rep_string(ctxt, scas_step, true);
-}
-
-int em_cmps(struct x86_emulate_ctxt *ctxt)
-{
-	return rep_string(ctxt, cmps_step, true);
-}
-
 static unsigned int io_string_bytes(const struct x86_decode *d)
 {
 	unsigned int bytes = string_bytes(d);
@@ -304,19 +279,17 @@ static int outs_step(struct x86_emulate_ctxt *ctxt, unsigned int *units)
 	return X86EMUL_CONTINUE;
 }
 
-static int io_string(struct x86_emulate_ctxt *ctxt,
-		     int (*step)(struct x86_emulate_ctxt *ctxt, unsigned int *units))
+/* SDM 2B "MOVS" and so on, with REP or without */
+int em_string(struct x86_emulate_ctxt *ctxt)
 {
-	TRY(x86em_check_io(ctxt, ctxt->regs[X86_RDX], io_string_bytes(&ctxt->d)));
-	return rep_string(ctxt, step, false);
-}
+	static int (*const steps[])(struct x86_emulate_ctxt *ctxt, unsigned int *units) = {
+		[STRING_MOVS] = movs_step, [STRING_CMPS] = cmps_step, [STRING_STOS] = stos_step,
+		[STRING_LODS] = lods_step, [STRING_SCAS] = scas_step, [STRING_INS] = ins_step,
+		[STRING_OUTS] = outs_step,
+	};
+	unsigned int which = row_arg(ctxt);
 
-int em_ins(struct x86_emulate_ctxt *ctxt)
-{
-	return io_string(ctxt, ins_step);
-}
-
-int em_outs(struct x86_emulate_ctxt *ctxt)
-{
-	return io_string(ctxt, outs_step);
+	if (which == STRING_INS || which == STRING_OUTS)
+		TRY(x86em_check_io(ctxt, ctxt->regs[X86_RDX], io_string_bytes(&ctxt->d)));
+	return rep_string(ctxt, steps[which], which == STRING_CMPS || which == STRING_SCAS);
 }

@@ -4,7 +4,8 @@
  */
 #include "segment.h"
 
-static int load_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable which)
+/* LGDT, LIDT */
+int em_load_dtable(struct x86_emulate_ctxt *ctxt)
 {
 	struct x86_dtable val = { 0, 0 };
 	unsigned int bytes = mode64(ctxt) ? 8 : 4;
@@ -15,7 +16,7 @@ static int load_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable which)
 		val.base &= 0xffffff;
 	if (!x86_canonical(ctxt, val.base))
 		return fault_gp(ctxt, 0);
-	ctxt->ops->set_dtable(ctxt, which, &val);
+	ctxt->ops->set_dtable(ctxt, row_arg(ctxt), &val);
 	return X86EMUL_CONTINUE;
 }
 
@@ -27,44 +28,26 @@ static int check_umip(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-static int store_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable which)
+/* SGDT, SIDT */
+int em_store_dtable(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = mode64(ctxt) ? 8 : 4;
 	struct x86_dtable val;
 	u8 image[10];
 
 	TRY(check_umip(ctxt));
-	ctxt->ops->get_dtable(ctxt, which, &val);
+	ctxt->ops->get_dtable(ctxt, row_arg(ctxt), &val);
 	memcpy(image, &val.limit, 2);
 	memcpy(image + 2, &val.base, 8);
 	return x86em_write_seg(ctxt, ctxt->d.seg, ctxt->d.ea, image, 2 + bytes);
 }
 
-int em_lgdt(struct x86_emulate_ctxt *ctxt)
+/* LLDT, LTR: in IA-32e mode the descriptor has 16 bytes. */
+int em_load_system_segment(struct x86_emulate_ctxt *ctxt)
 {
-	return load_dtable(ctxt, X86EMUL_GDT);
-}
-
-int em_lidt(struct x86_emulate_ctxt *ctxt)
-{
-	return load_dtable(ctxt, X86EMUL_IDT);
-}
-
-int em_sgdt(struct x86_emulate_ctxt *ctxt)
-{
-	return store_dtable(ctxt, X86EMUL_GDT);
-}
-
-int em_sidt(struct x86_emulate_ctxt *ctxt)
-{
-	return store_dtable(ctxt, X86EMUL_IDT);
-}
-
-/* An LDT's or a TSS's descriptor; in IA-32e mode it has 16 bytes. */
-static int load_system_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg,
-			       u16 selector)
-{
+	unsigned int seg = row_arg(ctxt);
 	bool tss = seg == X86_SEG_TR, lm, found;
+	u16 selector = OP0.val;
 	struct descriptor desc;
 	struct x86_seg s;
 	u64 upper = 0;
@@ -100,34 +83,15 @@ static int load_system_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg,
 	return X86EMUL_CONTINUE;
 }
 
-int em_lldt(struct x86_emulate_ctxt *ctxt)
-{
-	return load_system_segment(ctxt, X86_SEG_LDTR, OP0.val);
-}
-
-int em_ltr(struct x86_emulate_ctxt *ctxt)
-{
-	return load_system_segment(ctxt, X86_SEG_TR, OP0.val);
-}
-
-static int store_selector(struct x86_emulate_ctxt *ctxt, unsigned int seg)
+/* SLDT, STR */
+int em_store_selector(struct x86_emulate_ctxt *ctxt)
 {
 	struct x86_seg s;
 
 	TRY(check_umip(ctxt));
-	ctxt->ops->get_segment(ctxt, seg, &s);
+	ctxt->ops->get_segment(ctxt, row_arg(ctxt), &s);
 	store_16(ctxt, s.selector);
 	return X86EMUL_CONTINUE;
-}
-
-int em_sldt(struct x86_emulate_ctxt *ctxt)
-{
-	return store_selector(ctxt, X86_SEG_LDTR);
-}
-
-int em_str(struct x86_emulate_ctxt *ctxt)
-{
-	return store_selector(ctxt, X86_SEG_TR);
 }
 
 int em_smsw(struct x86_emulate_ctxt *ctxt)
@@ -508,38 +472,19 @@ static int check_fsgsbase(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-static int read_base(struct x86_emulate_ctxt *ctxt, u32 msr)
+/* RDFSBASE and, with ARG(1), RDGSBASE; the MSRs follow each other. */
+int em_rdbase(struct x86_emulate_ctxt *ctxt)
 {
 	TRY(check_fsgsbase(ctxt));
-	return ctxt->ops->get_msr(ctxt, msr, &OP0.val);
+	return ctxt->ops->get_msr(ctxt, MSR_FS_BASE_NR + row_arg(ctxt), &OP0.val);
 }
 
-static int write_base(struct x86_emulate_ctxt *ctxt, u32 msr)
+int em_wrbase(struct x86_emulate_ctxt *ctxt)
 {
 	TRY(check_fsgsbase(ctxt));
 	if (!x86_canonical(ctxt, OP0.val))
 		return fault_gp(ctxt, 0);
-	return ctxt->ops->set_msr(ctxt, msr, OP0.val);
-}
-
-int em_rdfsbase(struct x86_emulate_ctxt *ctxt)
-{
-	return read_base(ctxt, MSR_FS_BASE_NR);
-}
-
-int em_rdgsbase(struct x86_emulate_ctxt *ctxt)
-{
-	return read_base(ctxt, MSR_GS_BASE_NR);
-}
-
-int em_wrfsbase(struct x86_emulate_ctxt *ctxt)
-{
-	return write_base(ctxt, MSR_FS_BASE_NR);
-}
-
-int em_wrgsbase(struct x86_emulate_ctxt *ctxt)
-{
-	return write_base(ctxt, MSR_GS_BASE_NR);
+	return ctxt->ops->set_msr(ctxt, MSR_FS_BASE_NR + row_arg(ctxt), OP0.val);
 }
 
 /* ---- caches, hints and calls of the hypervisor ---- */
