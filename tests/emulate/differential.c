@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #include "tap.h"
-#include "x86_decode.h"
+#include "decode.h"
 #include "x87_insns.h"
 
 #define CODE 0x11000000ul

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "tap.h"
-#include "x86_decode.h"
+#include "decode.h"
 
 static u64 seed;
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "tap.h"
-#include "x86_decode.h"
+#include "decode.h"
 
 static struct x86_emulate_ctxt ctxt;
 static u64 device = 0x1122334455667788;
