@@ -6,8 +6,8 @@
  */
 #include <stdlib.h>
 
-#include "tap.h"
-#include "machine.h"
+#include "../tap.h"
+#include "../machine.h"
 
 #define MEM_SIZE 0x200000
 #define MMIO 0xd0000
