@@ -20,6 +20,7 @@
 #include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <sys/mman.h>
@@ -1663,8 +1664,8 @@ int main(int argc, char **argv)
 	tap_ok(!broken, "%ld processes, %u of them broken", workers, broken);
 	for (i = 0; i < MODES; i++) {
 		if (shared->modes[i].why_not[0])
-			printf("ok %u - %s # SKIP %s; Bochs and QEMU stand in for it (tests/emulate/system)\n",
-			       ++tap_count, machines[i].name, shared->modes[i].why_not);
+			tap_skip(machines[i].name, "%s; Bochs and QEMU stand in for it (tests/emulate/system)",
+				 shared->modes[i].why_not);
 		else
 			print_results(&machines[i], shared->stats[i], workers, cases);
 	}
