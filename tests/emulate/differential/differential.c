@@ -36,7 +36,7 @@
 #include <unistd.h>
 
 #include "batch.h"
-#include "tap.h"
+#include "../tap.h"
 #include "decode.h"
 #include "x87_insns.h"
 
