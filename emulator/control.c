@@ -632,7 +632,7 @@ static int int_prot(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool ice
 	return enter_handler(ctxt, &gate, lm, type & 1);
 }
 
-static int software_int(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool icebp)
+int x86em_software_int(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool icebp)
 {
 	if (ctxt->mode == X86EMUL_MODE_REAL)
 		return int_real(ctxt, vector);
@@ -642,24 +642,24 @@ static int software_int(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool
 int em_int(struct x86_emulate_ctxt *ctxt)
 {
 	TRY(x86em_check_vm86_iopl(ctxt));
-	return software_int(ctxt, OP0.val, false);
+	return x86em_software_int(ctxt, OP0.val, false);
 }
 
 int em_int1(struct x86_emulate_ctxt *ctxt)
 {
-	return software_int(ctxt, EXC_DB, true);
+	return x86em_software_int(ctxt, EXC_DB, true);
 }
 
 int em_int3(struct x86_emulate_ctxt *ctxt)
 {
-	return software_int(ctxt, EXC_BP, false);
+	return x86em_software_int(ctxt, EXC_BP, false);
 }
 
 int em_into(struct x86_emulate_ctxt *ctxt)
 {
 	if (!flag(ctxt, X86_FLAG_OF))
 		return X86EMUL_CONTINUE;
-	return software_int(ctxt, EXC_OF, false);
+	return x86em_software_int(ctxt, EXC_OF, false);
 }
 
 static int pop_ip_cs_flags(struct x86_emulate_ctxt *ctxt, u64 *ip, u64 *cs,

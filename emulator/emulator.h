@@ -193,6 +193,7 @@ int x86em_load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
 int x86em_store_op0(struct x86_emulate_ctxt *ctxt, u64 linear, u64 old, bool locked);
 void x86em_flags_sub(struct x86_emulate_ctxt *ctxt, u64 a, u64 b, u64 res, unsigned int bytes,
 		     u32 mask);
+int x86em_software_int(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool icebp);
 int x86em_check_vm86_iopl(struct x86_emulate_ctxt *ctxt);
 u32 x86em_popf_mask(struct x86_emulate_ctxt *ctxt, unsigned int bytes);
 int x86em_check_io(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size);

@@ -8,6 +8,7 @@
  * With -DLIBFUZZER, the bytes that all chance comes from are libFuzzer's to
  * choose, by coverage; a promise broken is then a crash.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "tap.h"

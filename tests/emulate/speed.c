@@ -5,6 +5,7 @@
  * next to nothing here, and what they cost is counted with the rest.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
