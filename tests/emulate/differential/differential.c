@@ -1214,8 +1214,8 @@ static bool bochs_differs(void)
 	/* ARPL's read is one for writing. */
 	if (IS(arpl) && cpu.trap == 14 && emu.trap == 14 && cpu.error == (emu.error | 2))
 		return true;
-	/* Flags are not put back when a repeated comparison faults. */
-	if ((IS(scas) || IS(cmps)) && d->rep && cpu.trap == emu.trap && emu.trap != 3)
+	/* Flags are not put back when a repeated comparison, CMPS or SCAS, faults. */
+	if (IS(string) && (d->opcode & 0xf6) == 0xa6 && d->rep && cpu.trap == emu.trap && emu.trap != 3)
 		return true;
 	/* A near call pushes before it looks at CS's limit. */
 	if ((IS(call_rel) || IS(call_abs)) && emu.trap == 13 && (cpu.trap == 12 || cpu.trap == 13))
@@ -1232,7 +1232,7 @@ static bool bochs_differs(void)
 	    cpu.trap == 14 && emu.trap == 14 && cpu.cr2 - emu.cr2 + 32 < 64)
 		return true;
 	/* ADOX's carry is taken for an overflow. */
-	if (IS(adox) && !((cpu.s.rflags ^ emu.s.rflags) & ~(u64)(X86_FLAG_OF | X86_FLAG_RF)))
+	if (IS(adx) && d->rep && !((cpu.s.rflags ^ emu.s.rflags) & ~(u64)(X86_FLAG_OF | X86_FLAG_RF)))
 		return true;
 	return bochs_differs_in_x87();
 }
