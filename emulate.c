@@ -12,7 +12,6 @@
 #include "kvm_debug.h"
 #include "kvm_emulate.h"
 #include "kvm_events.h"
-#include "kvm_fpu.h"
 #include "kvm_guest_mem.h"
 #include "kvm_handlers.h"
 #include "kvm_io.h"
@@ -23,12 +22,9 @@
 #include "kvm_regs.h"
 #include "trace.h"
 #include "x86_emulate.h"
-#include "emulator/x87_insns.h"
 
 #include <linux/module.h>
 #include <asm/archrandom.h>
-#include <asm/fpu/api.h>
-#include <asm/fpu/xcr.h>
 
 /*
  * An instruction that exits does so again and again.  What its length was found
@@ -50,7 +46,6 @@ struct insn_memo {
 
 struct kvm_emulate {
 	struct x86_emulate_ctxt ctxt;
-	struct kvm_vcpu *vcpu;
 	bool halted;
 	bool tpr_lowered;	/* CR8 went down: userspace's APIC must hear of it */
 	bool no_error;
@@ -71,12 +66,11 @@ struct kvm_emulate {
 	/* An MSR that userspace answers for: at its turn, or answered. */
 	bool msr_asked, msr_done;
 	struct insn_memo memo[INSN_MEMOS];
-	struct fxregs_state fx;		/* scratch, under the FPU's lock; aligned by its type */
 };
 
 static struct kvm_vcpu *to_vcpu(struct x86_emulate_ctxt *ctxt)
 {
-	return container_of(ctxt, struct kvm_emulate, ctxt)->vcpu;
+	return ctxt->priv;
 }
 
 static struct kvm_emulate *to_emul(struct x86_emulate_ctxt *ctxt)
@@ -165,6 +159,7 @@ static int read_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len)
 /* Fill rd.data from rd.have on; IO_NEEDED at each piece that userspace has. */
 static int read_span(struct kvm_emulate *e, const struct span *s)
 {
+	struct kvm_vcpu *vcpu = to_vcpu(&e->ctxt);
 	unsigned int base = 0, i;
 
 	for (i = 0; i < 2; base += s->len[i], i++) {
@@ -175,9 +170,9 @@ static int read_span(struct kvm_emulate *e, const struct span *s)
 		off = e->rd.have - base;
 		left = s->len[i] - off;
 		/* A piece begun at userspace is finished there. */
-		if (off || (kvm_read_guest(e->vcpu, s->gpa[i], e->rd.data + base, left) &&
-			    !kernel_mmio_read(e->vcpu, s->gpa[i], left, e->rd.data + base)))
-			return read_mmio(e->vcpu, s->gpa[i] + off, left);
+		if (off || (kvm_read_guest(vcpu, s->gpa[i], e->rd.data + base, left) &&
+			    !kernel_mmio_read(vcpu, s->gpa[i], left, e->rd.data + base)))
+			return read_mmio(vcpu, s->gpa[i] + off, left);
 		e->rd.have += left;
 	}
 	return X86EMUL_CONTINUE;
@@ -187,16 +182,17 @@ static int emul_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val,
 		     unsigned int bytes, unsigned int access)
 {
 	struct kvm_emulate *e = to_emul(ctxt);
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
 	struct span s;
-	int r = translate_span(ctxt, linear, bytes, walk_access(e->vcpu, access), &s);
+	int r = translate_span(ctxt, linear, bytes, walk_access(vcpu, access), &s);
 
 	if (r != X86EMUL_CONTINUE)
 		return r;
 	/* What faulted is no memory, as a rule: do not look for any. */
-	if (e->gpa_known && !s.len[1] && kernel_mmio_read(e->vcpu, s.gpa[0], bytes, val))
+	if (e->gpa_known && !s.len[1] && kernel_mmio_read(vcpu, s.gpa[0], bytes, val))
 		return X86EMUL_CONTINUE;
 	/* Ordinary memory, the whole of it: straight, up to a page. */
-	if (!s.len[1] && !kvm_read_guest(e->vcpu, s.gpa[0], val, bytes))
+	if (!s.len[1] && !kvm_read_guest(vcpu, s.gpa[0], val, bytes))
 		return X86EMUL_CONTINUE;
 	if (bytes > sizeof(e->rd.data))
 		return X86EMUL_UNHANDLEABLE;
@@ -324,7 +320,7 @@ static int emul_pio_in(struct x86_emulate_ctxt *ctxt, unsigned int size, u16 por
 		       void *buf, unsigned int count)
 {
 	struct kvm_emulate *e = to_emul(ctxt);
-	struct kvm_vcpu *vcpu = e->vcpu;
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
 
 	if (e->pio_in_done && vcpu->pio.req.port == port && vcpu->pio.req.size == size &&
 	    vcpu->pio.count >= count) {
@@ -343,7 +339,7 @@ static int emul_pio_out(struct x86_emulate_ctxt *ctxt, unsigned int size, u16 po
 			const void *buf, unsigned int count)
 {
 	struct kvm_emulate *e = to_emul(ctxt);
-	struct kvm_vcpu *vcpu = e->vcpu;
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
 	unsigned int done = kvm_pio_write_units(vcpu, port, size, buf, count);
 
 	ctxt->posted = true;
@@ -480,14 +476,15 @@ static int emul_set_dr(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
 static int msr_refused(struct x86_emulate_ctxt *ctxt, struct msr_data *msr, bool write, int error)
 {
 	struct kvm_emulate *e = to_emul(ctxt);
-	struct kvm_run *run = e->vcpu->run;
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
+	struct kvm_run *run = vcpu->run;
 
 	if (e->msr_done) {
 		e->msr_done = false;
 		msr->data = READ_ONCE(run->msr.data);
 		if (!READ_ONCE(run->msr.error))
 			return X86EMUL_CONTINUE;
-	} else if (kvm_msr_to_userspace(e->vcpu, msr, write, error)) {
+	} else if (kvm_msr_to_userspace(vcpu, msr, write, error)) {
 		e->msr_asked = true;
 		return X86EMUL_IO_NEEDED;
 	}
@@ -614,270 +611,6 @@ static void emul_unblock_nmi(struct x86_emulate_ctxt *ctxt)
 	kvm_ops.set_nmi_mask(to_vcpu(ctxt), false);
 }
 
-/*
- * Media registers.  The guest's are in the CPU while its vcpu runs; a context
- * switch may have put them away, so load them under the FPU's own lock.
- */
-#define VEC_CASES(insn)							\
-	case 0: insn(0); break; case 1: insn(1); break;			\
-	case 2: insn(2); break; case 3: insn(3); break;			\
-	case 4: insn(4); break; case 5: insn(5); break;			\
-	case 6: insn(6); break; case 7: insn(7); break;
-#define VEC_CASES_HIGH(insn)						\
-	case 8: insn(8); break; case 9: insn(9); break;			\
-	case 10: insn(10); break; case 11: insn(11); break;		\
-	case 12: insn(12); break; case 13: insn(13); break;		\
-	case 14: insn(14); break; case 15: insn(15); break;
-#ifdef CONFIG_X86_64
-#define FX_INSN(name)	name "64"
-#else
-#undef VEC_CASES_HIGH
-#define VEC_CASES_HIGH(insn)
-#define FX_INSN(name)	name
-#endif
-
-static void guest_fpu_get(void)
-{
-	fpregs_lock();
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
-}
-
-#define READ_XMM(n)	asm volatile("movdqu %%xmm" #n ", %0" : "=m"(*buf))
-#define WRITE_XMM(n)	asm volatile("movdqu %0, %%xmm" #n : : "m"(*buf))
-#define READ_YMM(n)	asm volatile("vmovdqu %%ymm" #n ", %0" : "=m"(*buf))
-#define WRITE_YMM(n)	asm volatile("vmovdqu %0, %%ymm" #n : : "m"(*buf))
-#define READ_MMX(n)	asm volatile("movq %%mm" #n ", %0" : "=m"(*val))
-#define WRITE_MMX(n)	asm volatile("movq %0, %%mm" #n : : "m"(val))
-
-typedef struct { u8 b[16]; } vec128;
-typedef struct { u8 b[32]; } vec256;
-
-static void read_xmm(unsigned int nr, vec128 *buf)
-{
-	switch (nr) {
-	VEC_CASES(READ_XMM)
-	VEC_CASES_HIGH(READ_XMM)
-	}
-}
-
-static void read_ymm(unsigned int nr, vec256 *buf)
-{
-	switch (nr) {
-	VEC_CASES(READ_YMM)
-	VEC_CASES_HIGH(READ_YMM)
-	}
-}
-
-static void write_xmm(unsigned int nr, const vec128 *buf)
-{
-	switch (nr) {
-	VEC_CASES(WRITE_XMM)
-	VEC_CASES_HIGH(WRITE_XMM)
-	}
-}
-
-static void write_ymm(unsigned int nr, const vec256 *buf)
-{
-	switch (nr) {
-	VEC_CASES(WRITE_YMM)
-	VEC_CASES_HIGH(WRITE_YMM)
-	}
-}
-
-/* 32 bytes only where the guest has AVX, and so the host. */
-static int emul_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *val,
-			unsigned int bytes)
-{
-	guest_fpu_get();
-	if (bytes == sizeof(vec128))
-		read_xmm(nr, val);
-	else
-		read_ymm(nr, val);
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_put_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, const void *val,
-			unsigned int bytes)
-{
-	guest_fpu_get();
-	if (bytes == sizeof(vec128))
-		write_xmm(nr, val);
-	else
-		write_ymm(nr, val);
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_get_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 *val)
-{
-	guest_fpu_get();
-	switch (nr) {
-	VEC_CASES(READ_MMX)
-	}
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_put_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
-{
-	guest_fpu_get();
-	switch (nr) {
-	VEC_CASES(WRITE_MMX)
-	}
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-#define X87_ERROR_SUMMARY 0x80
-
-/* SDM 1 "Protected Mode x87 FPU State Image in Memory" */
-struct x87_pointers {
-	u32 cw, sw, tags;
-	u32 ip;
-	u16 cs, opcode;
-	u32 dp, ds;
-};
-
-static void guest_x87_pointers(struct x86_emulate_ctxt *ctxt, struct x87_pointers *p)
-{
-	struct x86_seg cs, ds;
-
-	p->ip = ctxt->rip;
-	p->dp = ctxt->d.ea;
-	p->opcode = (ctxt->d.opcode & 7) << 8 | ctxt->d.modrm;
-	emul_get_segment(ctxt, X86_SEG_CS, &cs);
-	p->cs = cs.selector;
-	if (!ctxt->d.has_mem)
-		return;
-	emul_get_segment(ctxt, ctxt->d.seg, &ds);
-	p->ds = ds.selector;
-}
-
-/*
- * The guest shall find its own pointers there, and nothing of ours.  AMD's FXRSTOR
- * may leave them as they are, FLDENV does not; but it has no more than 32 bits.
- */
-static void set_x87_pointers(struct x86_emulate_ctxt *ctxt, const struct x87_pointers *p)
-{
-	struct kvm_emulate *e = to_emul(ctxt);
-	struct x87_pointers now;
-	bool data;
-
-	asm volatile("fnstenv %0" : "=m"(now));
-	now.ip = p->ip;
-	now.cs = p->cs;
-	now.opcode = p->opcode;
-	/*
-	 * What has no memory operand leaves that of the one before; on newer processors
-	 * so does what raises no exception.
-	 */
-	data = ctxt->d.has_mem &&
-	       (now.sw & X87_ERROR_SUMMARY || !boot_cpu_has(X86_FEATURE_FDP_EXCPTN_ONLY));
-	if (data) {
-		now.dp = p->dp;
-		now.ds = p->ds;
-	}
-	asm volatile("fldenv %0" : : "m"(now));
-	if (ctxt->mode != X86EMUL_MODE_PROT64)
-		return;
-	asm volatile(FX_INSN("fxsave") " %0" : "=m"(e->fx));
-	e->fx.rip = ctxt->rip;
-	if (data)
-		e->fx.rdp = ctxt->d.ea;
-	asm volatile(FX_INSN("fxrstor") " %0" : : "m"(e->fx));
-}
-
-/*
- * FLDENV to FNSTCW, FRSTOR to FNSTSW, FNCLEX and FNINIT: who control leave the
- * pointers alone.
- */
-static bool x87_controls(u8 opcode, u8 modrm, bool mem)
-{
-	if (!mem)
-		return opcode == 0xdb && (modrm & 0xf8) == 0xe0;
-	return (opcode == 0xd9 || opcode == 0xdd) && (modrm >> 3 & 7) >= 4;
-}
-
-/*
- * No exception is waiting when an instruction comes here that would look for it,
- * and what it raises itself waits for the guest's next.
- */
-static int emul_x87(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem)
-{
-	bool computes = !x87_controls(opcode, modrm, mem);
-	struct x87_pointers p;
-	unsigned int flags = 0;
-
-	/* The first processors with virtualization have no LAHF for 64-bit code. */
-	if (IS_ENABLED(CONFIG_X86_64) && computes && !mem && !boot_cpu_has(X86_FEATURE_LAHF_LM))
-		return X86EMUL_UNHANDLEABLE;
-	if (computes)
-		guest_x87_pointers(ctxt, &p);
-	guest_fpu_get();
-	if (mem)
-		x87_with_memory(opcode, modrm, mem);
-	else
-		flags = x87_with_registers(opcode, modrm, ctxt->rflags);
-	if (computes)
-		set_x87_pointers(ctxt, &p);
-	fpregs_unlock();
-	if (!mem)
-		ctxt->rflags = (ctxt->rflags & ~(u64)X87_STATUS_FLAGS) | flags;
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_fxsave(struct x86_emulate_ctxt *ctxt, void *image, bool rex_w)
-{
-	struct fxregs_state *fx = image;
-
-	guest_fpu_get();
-	if (rex_w)
-		asm volatile(FX_INSN("fxsave") " %0" : "=m"(*fx));
-	else
-		asm volatile("fxsave %0" : "=m"(*fx));
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-/* MXCSR is one that the CPU takes. */
-static int emul_fxrstor(struct x86_emulate_ctxt *ctxt, const void *image, bool rex_w)
-{
-	const struct fxregs_state *fx = image;
-
-	guest_fpu_get();
-	if (rex_w)
-		asm volatile(FX_INSN("fxrstor") " %0" : : "m"(*fx));
-	else
-		asm volatile("fxrstor %0" : : "m"(*fx));
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_get_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 *val)
-{
-	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
-
-	if (nr > 1 || (nr && !kvm_guest_has(vcpu, X86_FEATURE_XGETBV1)))
-		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
-	*val = vcpu->xcr0;
-	/* SDM 1 "XGETBV": with ECX 1, which of them are in use */
-	if (nr && boot_cpu_has(X86_FEATURE_XGETBV1)) {
-		guest_fpu_get();
-		*val &= xgetbv(1);
-		fpregs_unlock();
-	}
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_set_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 val)
-{
-	if (kvm_set_xcr(to_vcpu(ctxt), nr, val))
-		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
-	return X86EMUL_CONTINUE;
-}
-
 static const struct x86_emulate_ops kvm_emulate_ops = {
 	.read = emul_read,
 	.write = emul_write,
@@ -907,15 +640,15 @@ static const struct x86_emulate_ops kvm_emulate_ops = {
 	.wbinvd = emul_wbinvd,
 	.halt = emul_halt,
 	.unblock_nmi = emul_unblock_nmi,
-	.get_vec = emul_get_vec,
-	.put_vec = emul_put_vec,
-	.get_mmx = emul_get_mmx,
-	.put_mmx = emul_put_mmx,
-	.x87 = emul_x87,
-	.fxsave = emul_fxsave,
-	.fxrstor = emul_fxrstor,
-	.get_xcr = emul_get_xcr,
-	.set_xcr = emul_set_xcr,
+	.get_vec = kvm_emulate_get_vec,
+	.put_vec = kvm_emulate_put_vec,
+	.get_mmx = kvm_emulate_get_mmx,
+	.put_mmx = kvm_emulate_put_mmx,
+	.x87 = kvm_emulate_x87,
+	.fxsave = kvm_emulate_fxsave,
+	.fxrstor = kvm_emulate_fxrstor,
+	.get_xcr = kvm_emulate_get_xcr,
+	.set_xcr = kvm_emulate_set_xcr,
 };
 
 /*
@@ -1387,7 +1120,7 @@ int kvm_emulate_create(struct kvm_vcpu *vcpu)
 		return -ENOMEM;
 	x86_emulate_init(&e->ctxt);
 	e->ctxt.ops = &kvm_emulate_ops;
-	e->vcpu = vcpu;
+	e->ctxt.priv = vcpu;
 	vcpu->emul = e;
 	return 0;
 }

@@ -22,4 +22,19 @@ int  kvm_emulate_real_interrupt(struct kvm_vcpu *vcpu, u8 vector, unsigned int i
 /* The length of the instruction at RIP, 1..15, or -errno; nothing changes.  code64: CS.L. */
 int  kvm_insn_length(struct kvm_vcpu *vcpu, bool code64);
 
+
+/* emulate_fpu.c: callbacks as struct x86_emulate_ops has them */
+struct x86_emulate_ctxt;
+int  kvm_emulate_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *val,
+			 unsigned int bytes);
+int  kvm_emulate_put_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, const void *val,
+			 unsigned int bytes);
+int  kvm_emulate_get_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 *val);
+int  kvm_emulate_put_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val);
+int  kvm_emulate_x87(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem);
+int  kvm_emulate_fxsave(struct x86_emulate_ctxt *ctxt, void *image, bool rex_w);
+int  kvm_emulate_fxrstor(struct x86_emulate_ctxt *ctxt, const void *image, bool rex_w);
+int  kvm_emulate_get_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 *val);
+int  kvm_emulate_set_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 val);
+
 #endif

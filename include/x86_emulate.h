@@ -375,7 +375,7 @@ struct x86_emulate_ctxt {
 	struct x86_read_cache rc;
 	u16 ins_count;		/* units the pending pio_in was asked for */
 	u8 vec[64];		/* a media operand */
-	/* REP INS and OUTS; FXSAVE's image */
+	/* REP INS and OUTS; FXSAVE's image; ops->x87 may use it */
 	u8 batch[X86EMUL_BATCH_BYTES] __attribute__((aligned(64)));
 };
 
