@@ -177,22 +177,14 @@ static bool enabled(const struct kvm_vcpu *vcpu)
 	return vcpu->apf && (vcpu->pv.apf_en & EN_WANTED) == EN_WANTED;
 }
 
-/**
- * kvm_async_pf_wanted - may a fault be told to the guest rather than waited for?
- * @vcpu: the vcpu
- * Only the first question; kvm_async_pf_start() asks the rest.
- */
-bool kvm_async_pf_wanted(struct kvm_vcpu *vcpu)
-{
-	return enabled(vcpu) && vcpu->lapic;
-}
-
 /* It must be able to switch tasks, and to take the #PF at once, as the next event. */
 static bool guest_can_take(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_events *ev = &vcpu->events;
 	u32 flags;
 
+	if (!enabled(vcpu) || !vcpu->lapic)
+		return false;
 	if (ev->exception.pending || ev->exception.injected || ev->nmi_injected || ev->irq.injected)
 		return false;
 	if (!(vcpu->pv.apf_en & KVM_ASYNC_PF_SEND_ALWAYS) && !kvm_ops.get_cpl(vcpu))
@@ -218,7 +210,7 @@ static bool tell_not_present(struct kvm_vcpu *vcpu, u32 token)
 
 /**
  * kvm_async_pf_start - a page of the guest's must be waited for: by others
- * @vcpu: the vcpu, loaded, kvm_async_pf_wanted()
+ * @vcpu: the vcpu, loaded; it has vcpu->apf
  * @gfn: the frame
  * @hva: where userspace has it
  * @write: the guest's access

@@ -1112,6 +1112,48 @@ int kvm_insn_length(struct kvm_vcpu *vcpu, bool code64)
 }
 EXPORT_SYMBOL_GPL(kvm_insn_length);
 
+#define INSN_PEEK	4
+
+/**
+ * kvm_insn_repeats - does the instruction at RIP have a REP prefix?
+ * @vcpu: the vcpu, loaded
+ * @insn: the instruction's bytes where the hardware gave them, or NULL
+ * @insn_len: how many there are
+ *
+ * Return: true if it has; false, too, when in doubt.
+ */
+bool kvm_insn_repeats(struct kvm_vcpu *vcpu, const u8 *insn, int insn_len)
+{
+	u64 linear = kvm_rip_read(vcpu);
+	u8 bytes[INSN_PEEK] = {};
+	struct kvm_exception ex;
+	struct kvm_segment cs;
+	gpa_t gpa;
+	int i, n;
+
+	if (insn_len >= INSN_PEEK) {
+		memcpy(bytes, insn, INSN_PEEK);
+	} else {
+		if (!is_64bit_code(vcpu)) {
+			kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
+			linear = (u32)(linear + cs.base);
+		}
+		gpa = kvm_mmu_gva_to_gpa(vcpu, linear, PFERR_FETCH_MASK |
+				(kvm_ops.get_cpl(vcpu) == 3 ? PFERR_USER_MASK : 0), &ex);
+		n = min_t(int, INSN_PEEK, PAGE_SIZE - offset_in_page(linear));
+		if (gpa == INVALID_GPA || kvm_read_guest(vcpu, gpa, bytes, n))
+			return false;
+	}
+	for (i = 0; i < INSN_PEEK; i++) {
+		if (bytes[i] == 0xf3 || bytes[i] == 0xf2)
+			return true;
+		/* Other prefixes that string instructions have. */
+		if (bytes[i] != 0x66 && bytes[i] != 0x67 && (bytes[i] & 0xf0) != 0x40)
+			return false;
+	}
+	return false;
+}
+
 int kvm_emulate_create(struct kvm_vcpu *vcpu)
 {
 	struct kvm_emulate *e = kvzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Guest memory: slots of the VMM's address space, from guest frame to host
- * frame, reads and writes, dirty logs, and the mmu notifier that keeps the
- * shadow and nested tables true to the host's.
+ * Memory slots: where guest memory is in the VMM's address space, dirty logs, and
+ * the mmu notifier that keeps the shadow and nested tables true to the host's.
  */
 #define pr_fmt(fmt) "kvm: " fmt
 
-#include "kvm_host.h"
-#include "kvm_guest_mem.h"
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 #include "kvm_request.h"
@@ -16,7 +13,6 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/file.h>
-#include <linux/highmem.h>
 #include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
@@ -33,19 +29,6 @@
  * ---- lookup ----
  */
 
-static struct kvm_memslots *memslots(struct kvm *kvm)
-{
-	return srcu_dereference_check(kvm->memslots, &kvm->srcu,
-				      lockdep_is_held(&kvm->slots_lock) ||
-				      lockdep_is_held(&kvm->mmu_lock) ||
-				      !refcount_read(&kvm->users));
-}
-
-static bool slot_has(const struct kvm_memory_slot *slot, gfn_t gfn)
-{
-	return gfn - slot->base_gfn < slot->npages;
-}
-
 /* The index of the slot that holds gfn, or -1. */
 static int find_slot(const struct kvm_memslots *slots, gfn_t gfn)
 {
@@ -59,46 +42,41 @@ static int find_slot(const struct kvm_memslots *slots, gfn_t gfn)
 		else
 			hi = mid;
 	}
-	return lo && slot_has(slots->slot[lo - 1], gfn) ? lo - 1 : -1;
+	return lo && kvm_slot_has(slots->slot[lo - 1], gfn) ? lo - 1 : -1;
 }
 
 /**
  * kvm_gfn_to_slot - the slot that holds a guest frame
  * @kvm: the VM; srcu, slots_lock or mmu_lock held
  * @gfn: not an alias any more: kvm_unalias_gfn()
+ *
+ * Return: the slot, for as long as the lock is held; NULL: there is no memory.
  */
 struct kvm_memory_slot *kvm_gfn_to_slot(struct kvm *kvm, gfn_t gfn)
 {
-	struct kvm_memslots *slots = memslots(kvm);
+	struct kvm_memslots *slots = kvm_memslots(kvm);
 	int i = find_slot(slots, gfn);
 
 	return i < 0 ? NULL : slots->slot[i];
 }
 
-/** kvm_vcpu_gfn_to_slot - the same, beginning with the slot found last */
-struct kvm_memory_slot *kvm_vcpu_gfn_to_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
+/* For kvm_vcpu_gfn_to_slot(), where it is not the slot found last. */
+struct kvm_memory_slot *kvm_find_vcpu_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	struct kvm_memslots *slots = memslots(vcpu->kvm);
-	int i = vcpu->last_slot;
+	struct kvm_memslots *slots = kvm_memslots(vcpu->kvm);
+	int i = find_slot(slots, gfn);
 
-	/* The hint may come from another version of the array. */
-	if (likely(i < slots->nr && slot_has(slots->slot[i], gfn)))
-		return slots->slot[i];
-	i = find_slot(slots, gfn);
 	if (i < 0)
 		return NULL;
 	vcpu->last_slot = i;
 	return slots->slot[i];
 }
 
-/** kvm_unalias_gfn - where API 12's aliases lead, or the frame itself */
-gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn)
+/* For kvm_unalias_gfn(), where the VM has aliases. */
+gfn_t kvm_find_alias(const struct kvm_memslots *slots, gfn_t gfn)
 {
-	const struct kvm_memslots *slots = memslots(kvm);
 	int i;
 
-	if (likely(!slots->has_aliases))
-		return gfn;
 	for (i = 0; i < KVM_NR_ALIASES; i++) {
 		const struct kvm_alias *a = &slots->alias[i];
 
@@ -106,503 +84,6 @@ gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn)
 			return gfn - a->base_gfn + a->target_gfn;
 	}
 	return gfn;
-}
-
-bool kvm_has_aliases(struct kvm *kvm)
-{
-	return memslots(kvm)->has_aliases;
-}
-
-/** kvm_slots_generation - changes with each update; never 0 */
-u64 kvm_slots_generation(struct kvm *kvm)
-{
-	return memslots(kvm)->generation;
-}
-
-/*
- * ---- from guest frame to host frame ----
- */
-
-/* The host's mapping of an address, as its page tables have it. */
-struct host_mapping {
-	kvm_pfn_t pfn;
-	bool writable;
-	int level;
-};
-
-#define HOST_PRESENT	(_PAGE_PRESENT | _PAGE_USER)
-
-/*
- * A leaf of @level that maps @hva.  A writable entry that is still clean does
- * not count as writable, unless it maps no ordinary page: an access through an
- * spte would not set its dirty bit, and the host would throw the data away.
- * While the entry is dirty it stays so until an invalidation, which takes our
- * spte with it.
- */
-static bool use_leaf(struct host_mapping *m, u64 flags, u64 pfn, unsigned long hva, int level)
-{
-	unsigned long in_page = (hva >> PAGE_SHIFT) & (KVM_PAGES_PER_LEVEL(level) - 1);
-
-	if ((flags & HOST_PRESENT) != HOST_PRESENT)
-		return false;
-	m->pfn = pfn + in_page;
-	m->level = level;
-	m->writable = (flags & _PAGE_RW) && (flags & (_PAGE_DIRTY | _PAGE_SPECIAL));
-	return true;
-}
-
-/*
- * Interrupts are off, which keeps the tables from being freed, as for the
- * kernel's own lockless walk.  What is found counts only if no invalidation
- * has come between: the caller checks notifier_seq, or holds mmu_lock with no
- * invalidation under way.
- */
-static bool walk_host_tables(struct mm_struct *mm, unsigned long hva, struct host_mapping *m)
-{
-	pgd_t *pgdp = pgd_offset(mm, hva), pgd = READ_ONCE(*pgdp);
-	p4d_t *p4dp, p4d;
-	pud_t *pudp, pud;
-	pmd_t *pmdp, pmd;
-	pte_t pte;
-
-	if (!pgd_present(pgd))
-		return false;
-	p4dp = p4d_offset_lockless(pgdp, pgd, hva);
-	p4d = READ_ONCE(*p4dp);
-	if (!p4d_present(p4d))
-		return false;
-	pudp = pud_offset_lockless(p4dp, p4d, hva);
-	pud = READ_ONCE(*pudp);
-	if (!pud_present(pud))
-		return false;
-	if (pud_leaf(pud))
-		return use_leaf(m, pud_flags(pud), pud_pfn(pud), hva, PG_LEVEL_1G);
-	pmdp = pmd_offset_lockless(pudp, pud, hva);
-	pmd = READ_ONCE(*pmdp);
-	if (!pmd_present(pmd))
-		return false;
-	if (pmd_leaf(pmd))
-		return use_leaf(m, pmd_flags(pmd), pmd_pfn(pmd), hva, PG_LEVEL_2M);
-	pte = READ_ONCE(*pte_offset_kernel(&pmd, hva));
-	return use_leaf(m, pte_flags(pte), pte_pfn(pte), hva, PG_LEVEL_4K);
-}
-
-static bool host_mapping(struct kvm *kvm, unsigned long hva, struct host_mapping *m)
-{
-	unsigned long flags;
-	bool found;
-
-	if (!KVM_HOST_TABLES_MAPPED)
-		return false;
-	local_irq_save(flags);
-	found = walk_host_tables(kvm->mm, hva, m);
-	local_irq_restore(flags);
-	return found;
-}
-
-/**
- * kvm_slot_gfn_to_pfn_atomic - the host frame behind gfn if it is there already
- * @kvm: the VM; mmu_lock held and no invalidation under way, or notifier_seq
- *	 is to be checked
- * @slot: gfn's slot
- * @gfn: the frame
- * @write: it must be writable
- * @pfn: out: the host frame
- * @writable: out: it may be mapped for writing
- * @level: out: PG_LEVEL_* of the host's mapping
- * Returns false if the host has it not mapped so now.
- */
-bool kvm_slot_gfn_to_pfn_atomic(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-				bool write, kvm_pfn_t *pfn, bool *writable, int *level)
-{
-	struct host_mapping m;
-
-	if (!host_mapping(kvm, kvm_slot_hva(slot, gfn), &m))
-		return false;
-	if (slot->flags & KVM_MEM_READONLY)
-		m.writable = false;
-	if (write && !m.writable)
-		return false;
-	*pfn = m.pfn;
-	*writable = m.writable;
-	*level = m.level;
-	return true;
-}
-
-/* Mappings without struct pages (PFNMAP): the device's own fault handler. */
-static int fault_in_pfnmap(struct kvm *kvm, unsigned long hva, bool write)
-{
-	struct vm_area_struct *vma;
-	bool unlocked = false;
-	int r = -EFAULT;
-
-	mmap_read_lock(kvm->mm);
-	vma = vma_lookup(kvm->mm, hva);
-	if (vma && (vma->vm_flags & (VM_IO | VM_PFNMAP)))
-		r = fixup_user_fault(kvm->mm, hva, write ? FAULT_FLAG_WRITE : 0, &unlocked);
-	mmap_read_unlock(kvm->mm);
-	return r;
-}
-
-static kvm_pfn_t fault_in_error(long r)
-{
-	switch (r) {
-	case -EHWPOISON:
-		return KVM_PFN_ERR_HWPOISON;
-	case -EINTR:
-	case -EAGAIN:
-	case -ERESTARTSYS:
-		return KVM_PFN_ERR_INTR;
-	default:
-		return KVM_PFN_ERR_FAULT;
-	}
-}
-
-/*
- * Have the host map hva, as an access from the VMM would.  This also marks the
- * page dirty for a write, whatever its table entry says afterwards.
- */
-static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write, bool nowait)
-{
-	unsigned int flags = FOLL_HWPOISON | (nowait ? FOLL_NOWAIT : KVM_FOLL_INTERRUPTIBLE) |
-			     (write ? FOLL_WRITE : 0);
-	struct page *page;
-	kvm_pfn_t pfn;
-	long r;
-
-	r = get_user_pages_unlocked(hva, 1, &page, flags);
-	if (r == 1) {
-		pfn = page_to_pfn(page);
-		put_page(page);
-		return pfn;
-	}
-	if (nowait && (!r || r == -EAGAIN || r == -EBUSY))
-		return KVM_PFN_ERR_WAIT;
-	if (r != -EFAULT)
-		return fault_in_error(r);
-	/* No page there: the caller finds the frame in the host's tables. */
-	return fault_in_pfnmap(kvm, hva, write) ? KVM_PFN_ERR_FAULT : 0;
-}
-
-/**
- * kvm_slot_gfn_to_pfn - the host frame behind gfn, faulted in
- * @kvm: the VM; its own mm is current
- * @slot: gfn's slot
- * @gfn: the frame
- * @write: for writing
- * @nowait: KVM_PFN_ERR_WAIT rather than wait for disk or for userspace
- * @writable: out: it may be mapped for writing
- * @level_host: out: PG_LEVEL_* of the host's mapping there
- *
- * The page is NOT referenced on return: check notifier_seq, read before the
- * call, under mmu_lock before an spte is installed.  A read never breaks
- * copy-on-write: a page merged or not yet written comes read-only.
- */
-kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-			      bool write, bool nowait, bool *writable, int *level_host)
-{
-	unsigned long hva = kvm_slot_hva(slot, gfn);
-	kvm_pfn_t pfn, faulted;
-
-	if (write && (slot->flags & KVM_MEM_READONLY))
-		return KVM_PFN_ERR_RO;
-	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))
-		return pfn;
-	faulted = fault_in(kvm, hva, write, nowait);
-	if (is_error_pfn(faulted))
-		return faulted;
-	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))
-		return pfn;
-	/*
-	 * Clean in the tables though just faulted in for writing (the page
-	 * itself is dirty), or not readable in place; or gone again, which
-	 * notifier_seq shows.  A frame without a page has no other source.
-	 */
-	if (!faulted)
-		return KVM_PFN_ERR_INTR;
-	*writable = write;
-	*level_host = PG_LEVEL_4K;
-	return faulted;
-}
-
-/*
- * ---- reads and writes ----
- */
-
-/**
- * kvm_mark_page_dirty - the dirty log hears of a write
- * @kvm: the VM
- * @slot: gfn's slot, the version that is current or was at the grace period
- * @gfn: the frame, not an alias
- */
-void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn)
-{
-	if (unlikely(slot->dirty_bitmap)) {
-		unsigned long i = gfn - slot->base_gfn;
-
-		if (!test_bit_le(i, slot->dirty_bitmap))
-			set_bit_le(i, slot->dirty_bitmap);
-	}
-}
-
-/**
- * kvm_mark_gpa_dirty - likewise, by the vendor: the processor has noted a write
- * @vcpu: that wrote, just out of guest mode
- * @gpa: where
- */
-void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa)
-{
-	gfn_t gfn = kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa));
-	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_slot(vcpu, gfn);
-
-	if (slot)
-		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
-}
-EXPORT_SYMBOL_GPL(kvm_mark_gpa_dirty);
-
-/* The user address of gpa, NULL if there is no memory, or it is read-only. */
-static void __user *gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa, bool write,
-				struct kvm_memory_slot **slotp, gfn_t *gfnp)
-{
-	gfn_t gfn = kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa));
-	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_slot(vcpu, gfn);
-
-	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
-		return NULL;
-	*slotp = slot;
-	*gfnp = gfn;
-	return (void __user *)(kvm_slot_hva(slot, gfn) + offset_in_page(gpa));
-}
-
-static unsigned long in_this_page(gpa_t gpa, unsigned long len)
-{
-	return min_t(unsigned long, len, PAGE_SIZE - offset_in_page(gpa));
-}
-
-/** kvm_read_guest - 0, or -EFAULT: no memory there, or userspace took it away */
-int kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
-{
-	struct kvm_memory_slot *slot;
-	gfn_t gfn;
-
-	while (len) {
-		unsigned long n = in_this_page(gpa, len);
-		void __user *user = gpa_to_user(vcpu, gpa, false, &slot, &gfn);
-
-		if (!user || copy_from_user(data, user, n))
-			return -EFAULT;
-		gpa += n;
-		data += n;
-		len -= n;
-	}
-	return 0;
-}
-
-/*
- * The same without sleeping, within one page: -EFAULT too where the page would
- * have to be faulted in.
- */
-int kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
-{
-	struct kvm_memory_slot *slot;
-	gfn_t gfn;
-	void __user *user = gpa_to_user(vcpu, gpa, false, &slot, &gfn);
-	unsigned long left;
-
-	if (!user)
-		return -EFAULT;
-	pagefault_disable();
-	left = __copy_from_user_inatomic(data, user, len);
-	pagefault_enable();
-	return left ? -EFAULT : 0;
-}
-
-/*
- * One guest page-table entry.  Sleeps, or, between pagefault_disable() and
- * _enable(), fails instead.
- */
-int kvm_read_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *gpte)
-{
-	struct kvm_memory_slot *slot;
-	gfn_t gfn;
-	void __user *user = gpa_to_user(vcpu, gpa, false, &slot, &gfn);
-	u32 gpte32;
-
-	if (!user)
-		return -EFAULT;
-	if (size == sizeof(u64))
-		return get_user(*gpte, (u64 __user *)user);
-	if (get_user(gpte32, (u32 __user *)user))
-		return -EFAULT;
-	*gpte = gpte32;
-	return 0;
-}
-
-/** kvm_write_guest - as kvm_read_guest(); logs write what was written, shadows follow */
-int kvm_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned long len)
-{
-	struct kvm_memory_slot *slot;
-	gfn_t gfn;
-
-	while (len) {
-		unsigned long n = in_this_page(gpa, len);
-		void __user *user = gpa_to_user(vcpu, gpa, true, &slot, &gfn);
-
-		if (!user || copy_to_user(user, data, n))
-			return -EFAULT;
-		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
-		kvm_mmu_track_write(vcpu, gfn_to_gpa(gfn) + offset_in_page(gpa), data, n);
-		gpa += n;
-		data += n;
-		len -= n;
-	}
-	return 0;
-}
-
-#define DEFINE_CMPXCHG_USER(type)						\
-static int cmpxchg_user_##type(void __user *user, void *old, const void *new)	\
-{										\
-	bool done;								\
-										\
-	if (!user_access_begin(user, sizeof(type)))				\
-		return -EFAULT;							\
-	done = unsafe_try_cmpxchg_user((type __user *)user, (type *)old,	\
-				       *(const type *)new, fault);		\
-	user_access_end();							\
-	return !done;								\
-fault:										\
-	user_access_end();							\
-	return -EFAULT;								\
-}
-DEFINE_CMPXCHG_USER(u8)
-DEFINE_CMPXCHG_USER(u16)
-DEFINE_CMPXCHG_USER(u32)
-DEFINE_CMPXCHG_USER(u64)
-
-#ifdef CONFIG_X86_64
-/* The kernel has no CMPXCHG16B on user addresses: on its own view of the page. */
-static int cmpxchg_user_16(void __user *user, u64 *old, const u64 *new)
-{
-	unsigned long hva = (unsigned long)user;
-	struct page *page;
-	void *map;
-	bool done;
-
-	if (get_user_pages_unlocked(hva & PAGE_MASK, 1, &page, FOLL_WRITE) != 1)
-		return -EFAULT;
-	map = kmap_local_page(page);
-	asm volatile("lock cmpxchg16b %[mem]"
-		     : "=@ccz"(done), [mem] "+m"(*(u64 (*)[2])(map + offset_in_page(hva))),
-		       "+a"(old[0]), "+d"(old[1])
-		     : "b"(new[0]), "c"(new[1]) : "memory");
-	kunmap_local(map);
-	if (done)
-		set_page_dirty_lock(page);
-	put_page(page);
-	return !done;
-}
-
-static bool have_cmpxchg16b(void)
-{
-	return boot_cpu_has(X86_FEATURE_CX16);
-}
-#else
-static int cmpxchg_user_16(void __user *user, u64 *old, const u64 *new)
-{
-	return -EFAULT;
-}
-
-static bool have_cmpxchg16b(void)
-{
-	return false;
-}
-#endif
-
-static int cmpxchg_user(void __user *user, void *old, const void *new, unsigned int bytes)
-{
-	switch (bytes) {
-	case 1:
-		return cmpxchg_user_u8(user, old, new);
-	case 2:
-		return cmpxchg_user_u16(user, old, new);
-	case 4:
-		return cmpxchg_user_u32(user, old, new);
-	case 8:
-		return cmpxchg_user_u64(user, old, new);
-	case 16:
-		return have_cmpxchg16b() ? cmpxchg_user_16(user, old, new) : -EFAULT;
-	default:
-		return -EFAULT;
-	}
-}
-
-static int cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
-			 unsigned int bytes, gpa_t *written)
-{
-	struct kvm_memory_slot *slot;
-	void __user *user;
-	gfn_t gfn;
-	int r;
-
-	if ((gpa & (L1_CACHE_BYTES - 1)) + bytes > L1_CACHE_BYTES || (bytes == 16 && (gpa & 15)))
-		return -EFAULT;
-	user = gpa_to_user(vcpu, gpa, true, &slot, &gfn);
-	if (!user)
-		return -EFAULT;
-	r = cmpxchg_user(user, old, new, bytes);
-	if (!r)
-		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
-	*written = gfn_to_gpa(gfn) + offset_in_page(gpa);
-	return r;
-}
-
-/**
- * kvm_cmpxchg_guest - compare and exchange, atomic on the guest's memory
- * @vcpu: the vcpu, in its VMM's context
- * @gpa: must not straddle a cache line: the host may forbid split locks
- * @old: what is expected; what was there, if it differed
- * @new: what is written
- * @bytes: 1, 2, 4, 8 or 16
- * Returns 0 if done, 1 if *old differed, -EFAULT if it cannot be done so.
- */
-int kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
-		      unsigned int bytes)
-{
-	gpa_t written;
-	int r = cmpxchg_guest(vcpu, gpa, old, new, bytes, &written);
-
-	if (!r)
-		kvm_mmu_track_write(vcpu, written, new, bytes);
-	return r;
-}
-
-/*
- * The walk sets accessed and dirty bits: the same, but no shadow has to follow,
- * as none is made of an entry that lacks them.
- */
-int kvm_cmpxchg_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 old, u64 new)
-{
-	gpa_t written;
-
-	return cmpxchg_guest(vcpu, gpa, &old, &new, size, &written);
-}
-
-/** kvm_gpa_to_user - where a byte is in the VMM's memory, for reading; NULL: nowhere */
-const void __user *kvm_gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa)
-{
-	struct kvm_memory_slot *slot;
-	gfn_t gfn;
-
-	return gpa_to_user(vcpu, gpa, false, &slot, &gfn);
-}
-
-/** kvm_gpa_is_ram - would an access be memory, not MMIO? */
-bool kvm_gpa_is_ram(struct kvm_vcpu *vcpu, gpa_t gpa, bool write)
-{
-	struct kvm_memory_slot *slot;
-	gfn_t gfn;
-
-	return gpa_to_user(vcpu, gpa, write, &slot, &gfn);
 }
 
 /*
@@ -621,16 +102,26 @@ static void begin_invalidation(struct kvm *kvm, hva_t start, hva_t end)
 		kvm->notifier_end = end;
 		return;
 	}
-	/* Of several at once only the hull is kept: too many retry, never too few. */
+	/* One range that covers all that are under way: some faults retry without need. */
 	kvm->notifier_start = min(kvm->notifier_start, start);
 	kvm->notifier_end = max(kvm->notifier_end, end);
 }
 
-static void end_invalidation(struct kvm *kvm)
+/* Until thaw() all faults on these host addresses retry. */
+static void freeze(struct kvm *kvm, hva_t start, hva_t end)
 {
-	lockdep_assert_held(&kvm->mmu_lock);
+	spin_lock(&kvm->mmu_lock);
+	begin_invalidation(kvm, start, end);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/* Ends what freeze(), or the notifier, began. */
+static void thaw(struct kvm *kvm)
+{
+	spin_lock(&kvm->mmu_lock);
 	kvm->notifier_seq++;
 	kvm->notifier_count--;
+	spin_unlock(&kvm->mmu_lock);
 }
 
 typedef bool (*range_fn)(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
@@ -639,7 +130,7 @@ typedef bool (*range_fn)(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t st
 /* fn for the guest frames behind [start, end) of host addresses; mmu_lock held. */
 static bool for_hva_range(struct kvm *kvm, hva_t start, hva_t end, range_fn fn, bool arg)
 {
-	struct kvm_memslots *slots = memslots(kvm);
+	struct kvm_memslots *slots = kvm_memslots(kvm);
 	bool ret = false;
 	int i;
 
@@ -684,11 +175,7 @@ static int notify_invalidate_start(struct mmu_notifier *mn, const struct mmu_not
 
 static void notify_invalidate_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
-	struct kvm *kvm = notifier_to_kvm(mn);
-
-	spin_lock(&kvm->mmu_lock);
-	end_invalidation(kvm);
-	spin_unlock(&kvm->mmu_lock);
+	thaw(notifier_to_kvm(mn));
 }
 
 static bool age(struct kvm *kvm, hva_t start, hva_t end, bool clear, bool flush)
@@ -773,7 +260,7 @@ static unsigned long total_pages(const struct kvm_memslots *slots)
 static struct kvm_memslots *edit_slots(struct kvm *kvm, const struct kvm_memory_slot *out,
 				       struct kvm_memory_slot *in)
 {
-	struct kvm_memslots *old = memslots(kvm), *new;
+	struct kvm_memslots *old = kvm_memslots(kvm), *new;
 	int i, n = 0;
 
 	new = alloc_slots(old->nr - !!out + !!in);
@@ -835,7 +322,7 @@ static void wait_for_readers(struct kvm *kvm)
 /* Make new the current array.  Returns the old one, which may still be in use. */
 static struct kvm_memslots *publish(struct kvm *kvm, struct kvm_memslots *new)
 {
-	struct kvm_memslots *old = memslots(kvm);
+	struct kvm_memslots *old = kvm_memslots(kvm);
 
 	new->generation = old->generation + 1;
 	rcu_assign_pointer(kvm->memslots, new);
@@ -858,26 +345,10 @@ static void free_slots_rcu(struct rcu_head *rcu)
 	kvfree(container_of(rcu, struct kvm_memslots, rcu));
 }
 
-/* Nothing is lost between the two: whoever uses the old one goes on with it. */
+/* Nothing was taken away, so whoever uses the old array may go on with it. */
 static void publish_addition(struct kvm *kvm, struct kvm_memslots *new)
 {
 	call_srcu(&kvm->srcu, &publish(kvm, new)->rcu, free_slots_rcu);
-}
-
-/* While frozen no fault maps anything of slot: they retry. */
-static void freeze_slot(struct kvm *kvm, const struct kvm_memory_slot *slot)
-{
-	spin_lock(&kvm->mmu_lock);
-	begin_invalidation(kvm, slot->userspace_addr,
-			   slot->userspace_addr + (slot->npages << PAGE_SHIFT));
-	spin_unlock(&kvm->mmu_lock);
-}
-
-static void thaw(struct kvm *kvm)
-{
-	spin_lock(&kvm->mmu_lock);
-	end_invalidation(kvm);
-	spin_unlock(&kvm->mmu_lock);
 }
 
 /*
@@ -940,7 +411,7 @@ static void forget_mapped(struct kvm *kvm, gfn_t gfn, unsigned long npages)
 static bool overlaps(struct kvm *kvm, const struct kvm_memory_slot *new,
 		     const struct kvm_memory_slot *except)
 {
-	struct kvm_memslots *slots = memslots(kvm);
+	struct kvm_memslots *slots = kvm_memslots(kvm);
 	int i;
 
 	for (i = 0; i < slots->nr; i++) {
@@ -953,42 +424,49 @@ static bool overlaps(struct kvm *kvm, const struct kvm_memory_slot *new,
 	return false;
 }
 
-/* A slot has come: what was found to be no memory may be. */
+/* A slot was added: drop what was made because there was none. */
 static void zap_new_slot(struct kvm *kvm, const struct kvm_memory_slot *new)
 {
 	gpa_t apic_page = READ_ONCE(kvm->apic_page);
 
-	/* Shadows of page tables that were nowhere until now. */
+	/* Shadows of page tables outside any slot are empty. */
 	kvm_mmu_zap_shadows(kvm, new->base_gfn, new->npages);
 	if (apic_page && gpa_to_gfn(apic_page) - new->base_gfn < new->npages)
 		kvm_mmu_unmap_page(kvm, apic_page);
 }
 
-static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
+/* Whatever may fail: tables and log of new, and the array that has it in place of old. */
+static int prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
+			struct kvm_memory_slot *new, struct kvm_memslots **slots)
 {
-	struct kvm_memslots *slots;
 	int r;
 
-	if (overlaps(kvm, new, NULL))
+	if (overlaps(kvm, new, old))
 		return -EEXIST;
 	r = kvm_mmu_slot_alloc(new);
 	if (r)
 		return r;
-	r = -ENOMEM;
 	if ((new->flags & KVM_MEM_LOG_DIRTY_PAGES) && alloc_dirty_bitmap(kvm, new))
 		goto out_arch;
-	slots = edit_slots(kvm, NULL, new);
-	if (!slots)
-		goto out_bitmap;
-	publish_addition(kvm, slots);
-	zap_new_slot(kvm, new);
-	return 0;
-
-out_bitmap:
+	*slots = edit_slots(kvm, old, new);
+	if (*slots)
+		return 0;
 	kvfree(new->dirty_bitmap);
 out_arch:
 	kvm_mmu_slot_free(new);
-	return r;
+	return -ENOMEM;
+}
+
+static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
+{
+	struct kvm_memslots *slots;
+	int r = prepare_slot(kvm, NULL, new, &slots);
+
+	if (r)
+		return r;
+	publish_addition(kvm, slots);
+	zap_new_slot(kvm, new);
+	return 0;
 }
 
 /*
@@ -997,7 +475,7 @@ out_arch:
  */
 static void replace_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memslots *slots)
 {
-	freeze_slot(kvm, old);
+	freeze(kvm, old->userspace_addr, old->userspace_addr + (old->npages << PAGE_SHIFT));
 	kvm_mmu_zap_slot(kvm, old);
 	publish_and_wait(kvm, slots);
 	thaw(kvm);
@@ -1019,19 +497,10 @@ static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)
 static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memory_slot *new)
 {
 	struct kvm_memslots *slots;
-	int r;
+	int r = prepare_slot(kvm, old, new, &slots);
 
-	if (overlaps(kvm, new, old))
-		return -EEXIST;
-	r = kvm_mmu_slot_alloc(new);
 	if (r)
 		return r;
-	r = -ENOMEM;
-	if ((new->flags & KVM_MEM_LOG_DIRTY_PAGES) && alloc_dirty_bitmap(kvm, new))
-		goto out_arch;
-	slots = edit_slots(kvm, old, new);
-	if (!slots)
-		goto out_bitmap;
 	replace_slot(kvm, old, slots);
 	zap_new_slot(kvm, new);
 	/* The log counts from the slot's beginning: what it had goes along. */
@@ -1041,12 +510,6 @@ static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_me
 	old->memory = NULL;
 	free_slot(kvm, old);
 	return 0;
-
-out_bitmap:
-	kvfree(new->dirty_bitmap);
-out_arch:
-	kvm_mmu_slot_free(new);
-	return r;
 }
 
 /* Dirty logging on or off: another version of the slot with the same tables. */
@@ -1064,7 +527,7 @@ static int change_flags(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm
 		return -ENOMEM;
 	}
 	publish_and_wait(kvm, slots);
-	/* From the grace period on every fault sees the log; now those before it. */
+	/* Faults see the log since the grace period; write-protect what was mapped before. */
 	if (log)
 		kvm_mmu_slot_write_protect(kvm, new);
 	else
@@ -1089,7 +552,7 @@ static int change_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_
 
 static struct kvm_memory_slot *slot_by_id(struct kvm *kvm, u16 id)
 {
-	struct kvm_memslots *slots = memslots(kvm);
+	struct kvm_memslots *slots = kvm_memslots(kvm);
 	int i;
 
 	for (i = 0; i < slots->nr; i++) {
@@ -1099,7 +562,7 @@ static struct kvm_memory_slot *slot_by_id(struct kvm *kvm, u16 id)
 	return NULL;
 }
 
-/* Everything of a region that can be judged by itself. */
+/* The checks that need no look at other slots. */
 static bool region_valid(const struct kvm_userspace_memory_region *mem)
 {
 	u64 gfn = mem->guest_phys_addr >> PAGE_SHIFT, npages = mem->memory_size >> PAGE_SHIFT;
@@ -1129,48 +592,12 @@ static struct kvm_memory_slot *make_slot(const struct kvm_userspace_memory_regio
 	return new;
 }
 
-static int set_user_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
-{
-	struct kvm_memory_slot *old = slot_by_id(kvm, mem->slot), *new;
-	int r;
-
-	if (!mem->memory_size)
-		return old ? delete_slot(kvm, old) : -EINVAL;
-	new = make_slot(mem);
-	if (!new)
-		return -ENOMEM;
-	r = old ? change_slot(kvm, old, new) : create_slot(kvm, new);
-	if (r)
-		kfree(new);
-	return r;
-}
-
-/**
- * kvm_set_user_memory_region - KVM_SET_USER_MEMORY_REGION
- * @kvm: the VM, its own mm is current
- * @mem: as in the API
- *
- * Returns 0, -EINVAL for what the API forbids (a slot that is not there to
- * delete, too), -EEXIST for an overlap, -ENOMEM.  On an error nothing changed.
- */
-int kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
-{
-	int r;
-
-	if (!region_valid(mem))
-		return -EINVAL;
-	mutex_lock(&kvm->slots_lock);
-	r = set_user_region(kvm, mem);
-	mutex_unlock(&kvm->slots_lock);
-	return r;
-}
-
 /*
  * ---- memory that the kernel provides ----
  *
  * A file of its own in memory for each slot, mapped into the VMM's address
- * space: from there on the slot is as any other.  Whoever unmaps it there has
- * taken it from the guest.
+ * space: from there on the slot is as any other.  If the VMM unmaps it there the
+ * guest has lost it.
  */
 
 static int alloc_memory(struct kvm_memory_slot *new)
@@ -1202,28 +629,56 @@ static int create_region(struct kvm *kvm, struct kvm_memory_slot *new)
 	return r;
 }
 
-static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
+/*
+ * ---- regions ----
+ */
+
+/* own: the kernel provides the memory. */
+static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem, bool own)
 {
 	struct kvm_memory_slot *old = slot_by_id(kvm, mem->slot), *new;
 	int r;
 
 	if (!mem->memory_size)
 		return old ? delete_slot(kvm, old) : -EINVAL;
-	/* Memory of userspace's stays userspace's. */
-	if (old && !old->memory)
+	/* A slot of userspace's memory does not become one of the kernel's. */
+	if (own && old && !old->memory)
 		return -EINVAL;
 	new = make_slot(mem);
 	if (!new)
 		return -ENOMEM;
-	if (old) {
+	if (own && old) {
 		new->memory = old->memory;
 		new->userspace_addr = old->userspace_addr;
-		r = change_slot(kvm, old, new);
-	} else {
-		r = create_region(kvm, new);
 	}
+	if (old)
+		r = change_slot(kvm, old, new);
+	else
+		r = own ? create_region(kvm, new) : create_slot(kvm, new);
 	if (r)
 		kfree(new);
+	return r;
+}
+
+/**
+ * kvm_set_user_memory_region - KVM_SET_USER_MEMORY_REGION
+ * @kvm: the VM, its own mm is current
+ * @mem: as in the API
+ *
+ * May sleep.  Takes slots_lock.
+ *
+ * Return: 0; -EINVAL for what the API forbids (a slot that is not there to delete,
+ * too), -EEXIST for an overlap, -ENOMEM.  On an error nothing changed.
+ */
+int kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
+{
+	int r;
+
+	if (!region_valid(mem))
+		return -EINVAL;
+	mutex_lock(&kvm->slots_lock);
+	r = set_region(kvm, mem, false);
+	mutex_unlock(&kvm->slots_lock);
 	return r;
 }
 
@@ -1233,8 +688,10 @@ static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region 
  * @region: as in the API
  *
  * The memory is zero at first, and kept when the slot moves or changes its
- * flags.  Returns as kvm_set_user_memory_region(); -EINVAL too for another
- * size, or a slot of userspace's memory.
+ * flags.  May sleep.  Takes slots_lock.
+ *
+ * Return: as kvm_set_user_memory_region(); -EINVAL too for another size, or a slot
+ * of userspace's memory.
  */
 int kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *region)
 {
@@ -1249,7 +706,7 @@ int kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *regio
 	if ((mem.flags & ~KVM_MEM_LOG_DIRTY_PAGES) || !region_valid(&mem))
 		return -EINVAL;
 	mutex_lock(&kvm->slots_lock);
-	r = set_region(kvm, &mem);
+	r = set_region(kvm, &mem, true);
 	mutex_unlock(&kvm->slots_lock);
 	return r;
 }
@@ -1294,6 +751,8 @@ static const struct vm_operations_struct vm_file_vm_ops = {
  * kvm_vm_mmap - mmap() of a VM fd: the kernel's memory, by guest physical address
  * @kvm: the VM
  * @vma: the new mapping, shared; where there is no such memory an access is SIGBUS
+ *
+ * Return: 0 or -EINVAL.
  */
 int kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma)
 {
@@ -1323,12 +782,10 @@ static int set_alias(struct kvm *kvm, unsigned int i, const struct kvm_alias *al
 		slots->has_aliases |= slots->alias[j].npages != 0;
 
 	/* Reverse maps are kept by target frame: all go before it changes. */
-	spin_lock(&kvm->mmu_lock);
-	begin_invalidation(kvm, 0, ~0UL);
-	spin_unlock(&kvm->mmu_lock);
+	freeze(kvm, 0, ~0UL);
 	kvm_mmu_zap_all(kvm);
 	publish_and_wait(kvm, slots);
-	/* Shadows made meanwhile are of the old order. */
+	/* Shadows made meanwhile were made by the old aliases. */
 	kvm_mmu_zap_all(kvm);
 	thaw(kvm);
 	unmap_mapping_range(&kvm->mapping, 0, 0, 1);
@@ -1337,8 +794,12 @@ static int set_alias(struct kvm *kvm, unsigned int i, const struct kvm_alias *al
 
 /**
  * kvm_set_memory_alias - KVM_SET_MEMORY_ALIAS: a window of gpa onto another
- * @kvm: the VM
+ * @kvm: the VM, its own mm is current
  * @mem: as in the API; size 0 takes the alias away
+ *
+ * May sleep.  Takes slots_lock.
+ *
+ * Return: 0, -EINVAL or -ENOMEM.
  */
 int kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *mem)
 {
@@ -1366,11 +827,55 @@ int kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *mem)
  * ---- dirty logs ----
  */
 
-/*
- * Take the log and protect what it names, word by word: a bit that is set
- * after the exchange belongs to the next log, and its page faults again once
- * the TLBs are flushed.
+/**
+ * kvm_mark_page_dirty - the dirty log hears of a write
+ * @kvm: the VM; srcu, slots_lock or mmu_lock held
+ * @slot: gfn's slot, the version that is current or was at the grace period
+ * @gfn: the frame, not an alias
  */
+void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	if (unlikely(slot->dirty_bitmap)) {
+		unsigned long i = gfn - slot->base_gfn;
+
+		if (!test_bit_le(i, slot->dirty_bitmap))
+			set_bit_le(i, slot->dirty_bitmap);
+	}
+}
+
+/**
+ * kvm_mark_gpa_dirty - likewise, by the vendor: the processor has noted a write
+ * @vcpu: that wrote, just out of guest mode, srcu held
+ * @gpa: where
+ */
+void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	gfn_t gfn = kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa));
+	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_slot(vcpu, gfn);
+
+	if (slot)
+		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+}
+EXPORT_SYMBOL_GPL(kvm_mark_gpa_dirty);
+
+/*
+ * Take those bits of mask that are set, from page i on, and protect their pages: a
+ * bit that is set after the exchange belongs to the next log, and its page
+ * faults again once the TLBs are flushed.
+ */
+static unsigned long take_dirty_word(struct kvm *kvm, struct kvm_memory_slot *slot,
+				     unsigned long i, unsigned long mask)
+{
+	atomic_long_t *word = (atomic_long_t *)&slot->dirty_bitmap[i / BITS_PER_LONG];
+
+	if (i + BITS_PER_LONG > slot->npages)
+		mask &= BIT(slot->npages - i) - 1;
+	mask &= mask ? atomic_long_fetch_andnot(mask, word) : 0;
+	if (mask)
+		kvm_mmu_write_protect_masked(kvm, slot, i, mask);
+	return mask;
+}
+
 static void take_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, unsigned long *log)
 {
 	unsigned long i, n = dirty_bytes(slot) / sizeof(long);
@@ -1380,9 +885,8 @@ static void take_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, unsign
 	for (i = 0; i < n; i++) {
 		if (!slot->dirty_bitmap[i])
 			continue;
-		log[i] = xchg(&slot->dirty_bitmap[i], 0);
-		kvm_mmu_write_protect_masked(kvm, slot, i * BITS_PER_LONG, log[i]);
-		any = true;
+		log[i] = take_dirty_word(kvm, slot, i * BITS_PER_LONG, ~0UL);
+		any |= log[i];
 		cond_resched_lock(&kvm->mmu_lock);
 	}
 	kvm_mmu_flush(kvm, any);
@@ -1397,21 +901,18 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 
 	if (!slot || !slot->dirty_bitmap)
 		return -ENOENT;
+	/* Processors' page-modification logs are read when they leave the guest. */
+	if (kvm_ops.nested_dirty_log)
+		kvm_make_all_vcpus_request(kvm, KVM_REQ_OUTSIDE_GUEST);
+	/* KVM_CLEAR_DIRTY_LOG clears and protects. */
+	if (READ_ONCE(kvm->dirty_log_manual))
+		return copy_to_user(user, slot->dirty_bitmap, dirty_bytes(slot)) ? -EFAULT : 0;
 	log = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT);
 	if (!log)
 		return -ENOMEM;
-	/* What the processors have noted comes to us when they leave the guest. */
-	if (kvm_ops.nested_dirty_log)
-		kvm_make_all_vcpus_request(kvm, KVM_REQ_OUTSIDE_GUEST);
-	if (READ_ONCE(kvm->dirty_log_manual)) {
-		/* Only told: KVM_CLEAR_DIRTY_LOG takes. */
-		r = copy_to_user(user, slot->dirty_bitmap, dirty_bytes(slot)) ? -EFAULT : 0;
-		kvfree(log);
-		return r;
-	}
 	take_dirty_log(kvm, slot, log);
 	if (copy_to_user(user, log, dirty_bytes(slot))) {
-		/* Userspace did not get it: whatever was dirty still is. */
+		/* Userspace did not get the log: put its bits back. */
 		add_to_dirty_log(slot, log);
 		r = -EFAULT;
 	}
@@ -1423,7 +924,11 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
  * kvm_get_dirty_log - KVM_GET_DIRTY_LOG: what was written since the last call
  * @kvm: the VM
  * @log: as in the API
- * Returns 0; -EINVAL: no such slot can be; -ENOENT: it is not there, or not logged.
+ *
+ * May sleep.  Takes slots_lock.
+ *
+ * Return: 0; -EINVAL: no such slot can be; -ENOENT: it is not there, or not
+ * logged; -ENOMEM; -EFAULT.
  */
 int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 {
@@ -1435,20 +940,6 @@ int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 	r = get_dirty_log(kvm, log->slot, log->dirty_bitmap);
 	mutex_unlock(&kvm->slots_lock);
 	return r;
-}
-
-/* Clear those bits of mask that are set, from page i on, and protect their pages. */
-static bool clear_dirty_word(struct kvm *kvm, struct kvm_memory_slot *slot, unsigned long i,
-			     unsigned long mask)
-{
-	atomic_long_t *word = (atomic_long_t *)&slot->dirty_bitmap[i / BITS_PER_LONG];
-
-	if (i + BITS_PER_LONG > slot->npages)
-		mask &= BIT(slot->npages - i) - 1;
-	mask &= mask ? atomic_long_fetch_andnot(mask, word) : 0;
-	if (mask)
-		kvm_mmu_write_protect_masked(kvm, slot, i, mask);
-	return mask;
 }
 
 static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
@@ -1466,7 +957,7 @@ static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
 	}
 	spin_lock(&kvm->mmu_lock);
 	for (i = 0; i < n; i++) {
-		any |= clear_dirty_word(kvm, slot, log->first_page + i * BITS_PER_LONG, bits[i]);
+		any |= take_dirty_word(kvm, slot, log->first_page + i * BITS_PER_LONG, bits[i]);
 		cond_resched_lock(&kvm->mmu_lock);
 	}
 	kvm_mmu_flush(kvm, any);
@@ -1479,7 +970,11 @@ static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
  * kvm_clear_dirty_log - KVM_CLEAR_DIRTY_LOG: userspace has dealt with these pages
  * @kvm: the VM
  * @log: whole words of the bitmap, but for the slot's end
- * Returns 0; -EINVAL: no such range can be; -ENOENT: no such slot, or not logged.
+ *
+ * May sleep.  Takes slots_lock.
+ *
+ * Return: 0; -EINVAL: no such range can be; -ENOENT: no such slot, or not logged;
+ * -ENOMEM; -EFAULT.
  */
 int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
 {
@@ -1506,6 +1001,12 @@ int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
  * ---- life ----
  */
 
+/**
+ * kvm_slots_init - of a new VM: no slots, and the mmu notifier
+ * @kvm: the VM, its mm is current
+ *
+ * Return: 0 or -errno.
+ */
 int kvm_slots_init(struct kvm *kvm)
 {
 	struct kvm_memslots *slots = alloc_slots(0);
@@ -1524,12 +1025,24 @@ int kvm_slots_init(struct kvm *kvm)
 	return r;
 }
 
-/* No notifier call is under way or comes any more on return; all was unmapped. */
+/**
+ * kvm_slots_stop - the mmu notifier's end
+ * @kvm: the VM; no vcpu runs any more
+ *
+ * May sleep.  On return no notifier call is under way or comes any more; all was
+ * zapped.
+ */
 void kvm_slots_stop(struct kvm *kvm)
 {
 	mmu_notifier_unregister(&kvm->notifier, kvm->mm);
 }
 
+/**
+ * kvm_slots_destroy - all slots go
+ * @kvm: the VM, of which nothing else is left
+ *
+ * May sleep.
+ */
 void kvm_slots_destroy(struct kvm *kvm)
 {
 	struct kvm_memslots *slots = rcu_dereference_protected(kvm->memslots, true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What depends on the size of the guest's page-table entries: included by
- * mmu.c with PT_BITS 64 (long mode, PAE) and 32.  APM 2 "Long-Mode Page
+ * mmu_shadow.c with PT_BITS 64 (long mode, PAE) and 32.  APM 2 "Long-Mode Page
  * Translation", "PAE Paging", "Normal (Non-PAE) Paging".
  *
  * An entry is a u64 in both, and the bits that shadow and guest entries have
@@ -25,11 +25,6 @@ static gpa_t PT(gpte_gpa)(gfn_t table, u64 gva, int level)
 	return gfn_to_gpa(table) + i * GPTE_SIZE;
 }
 
-static gfn_t PT(gpte_gfn)(u64 gpte)
-{
-	return (gpte & SPTE_ADDR_MASK) >> PAGE_SHIFT;
-}
-
 static bool PT(is_leaf)(const struct kvm_mmu *mmu, u64 gpte, int level)
 {
 	if (level == PG_LEVEL_4K)
@@ -41,25 +36,12 @@ static bool PT(is_leaf)(const struct kvm_mmu *mmu, u64 gpte, int level)
 static gfn_t PT(leaf_gfn)(u64 gpte, u64 gva, int level)
 {
 	gfn_t in_page = BIT_ULL(INDEX_BITS * (level - 1)) - 1;
-	gfn_t gfn = PT(gpte_gfn)(gpte);
+	gfn_t gfn = gpte_gfn(gpte);
 
 	/* PSE-36: bits 20:13 are 39:32 of the address. */
 	if (PT_BITS == 32 && level > PG_LEVEL_4K)
 		gfn |= ((gpte >> 13) & 0xff) << 20;
 	return (gfn & ~in_page) | ((gva >> PAGE_SHIFT) & in_page);
-}
-
-static unsigned int PT(gpte_access)(const struct kvm_mmu *mmu, u64 gpte)
-{
-	unsigned int access = 0;
-
-	if (gpte & SPTE_W)
-		access |= ACC_W;
-	if (gpte & SPTE_U)
-		access |= ACC_U;
-	if (!mmu->nx || !(gpte & SPTE_NX))
-		access |= ACC_X;
-	return access;
 }
 
 /* The table where the walk begins; its level, or 0: a PDPTE is not there. */
@@ -74,7 +56,7 @@ static int PT(first_table)(struct kvm_vcpu *vcpu, u64 gva, gfn_t *table)
 	pdpte = read_pdpte(vcpu, (gva >> 30) & 3);
 	if (!(pdpte & SPTE_P))
 		return 0;
-	*table = PT(gpte_gfn)(pdpte);
+	*table = gpte_gfn(pdpte);
 	return 2;
 }
 
@@ -98,20 +80,20 @@ static bool PT(walk_tables)(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva
 			break;
 		w->gpte[level - 1] = gpte;
 		if (unlikely(rsvd_bits(mmu, gpte, level))) {
-			make_page_fault(vcpu, &w->ex, gva, access,
+			make_page_fault(vcpu, w->ex, gva, access,
 					PFERR_PRESENT_MASK | PFERR_RSVD_MASK);
 			return false;
 		}
-		allowed &= PT(gpte_access)(mmu, gpte);
+		allowed &= gpte_access(mmu, gpte);
 		if (PT(is_leaf)(mmu, gpte, level)) {
 			w->level = level;
 			w->access = allowed;
 			w->gfn = PT(leaf_gfn)(gpte, gva, level);
 			return true;
 		}
-		table = PT(gpte_gfn)(gpte);
+		table = gpte_gfn(gpte);
 	}
-	make_page_fault(vcpu, &w->ex, gva, access, 0);
+	make_page_fault(vcpu, w->ex, gva, access, 0);
 	return false;
 }
 
@@ -148,312 +130,13 @@ static bool PT(walk)(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva, u64 a
 		if (!PT(walk_tables)(vcpu, w, gva, access))
 			return false;
 		if (access_denied(vcpu, w->access, access)) {
-			make_page_fault(vcpu, &w->ex, gva, access, PFERR_PRESENT_MASK);
+			make_page_fault(vcpu, w->ex, gva, access, PFERR_PRESENT_MASK);
 			return false;
 		}
 	} while (!PT(set_accessed_dirty)(vcpu, w, access & PFERR_WRITE_MASK));
 	return true;
 }
 
-/*
- * The walk was made without mmu_lock.  Has another vcpu changed the entry
- * since, and maybe flushed already?
- */
-static bool PT(gpte_changed)(struct kvm_vcpu *vcpu, const struct guest_walk *w, int level)
-{
-	u64 now;
-	int r;
-
-	pagefault_disable();
-	r = kvm_read_gpte(vcpu, w->gpte_gpa[level - 1], GPTE_SIZE, &now);
-	pagefault_enable();
-	return r || now != w->gpte[level - 1];
-}
-
-/* Where sp's first spte is in the guest's table; last level. */
-static unsigned int PT(first_gpte)(const struct kvm_mmu_page *sp)
-{
-	return PT_BITS == 32 ? sp->role.quadrant * SPTES_PER_PAGE : 0;
-}
-
-/* n entries of sp's table from spte i on, without sleeping.  mmu_lock held. */
-static bool PT(read_gptes)(struct kvm_vcpu *vcpu, const struct kvm_mmu_page *sp, unsigned int i,
-			   unsigned int n, u64 *gptes)
-{
-	gpa_t gpa = gfn_to_gpa(sp->gfn) + (PT(first_gpte)(sp) + i) * GPTE_SIZE;
-
-	if (kvm_read_guest_atomic(vcpu, gpa, gptes, n * GPTE_SIZE))
-		return false;
-	/* Spread the short ones, from the last on, in place. */
-	while (PT_BITS == 32 && n--)
-		gptes[n] = ((u32 *)gptes)[n];
-	return true;
-}
-
-/* May a last-level entry be used as it is? */
-static bool PT(gpte_usable)(const struct kvm_mmu *mmu, u64 gpte)
-{
-	return (gpte & SPTE_P) && (gpte & SPTE_A) && !rsvd_bits(mmu, gpte, PG_LEVEL_4K);
-}
-
-static unsigned int PT(leaf_access)(const struct kvm_mmu *mmu, const struct kvm_mmu_page *sp,
-				    u64 gpte)
-{
-	unsigned int access = sp->role.access & PT(gpte_access)(mmu, gpte);
-
-	/* The first write faults, so that the guest's dirty bit gets set. */
-	return gpte & SPTE_D ? access : access & ~ACC_W;
-}
-
-/*
- * ---- prefetch ----
- */
-
-static void PT(prefetch_gpte)(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
-			      u64 gpte)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-
-	if (PT(gpte_usable)(mmu, gpte))
-		prefetch_leaf(vcpu, sp, i, PT(gpte_gfn)(gpte), PT(leaf_access)(mmu, sp, gpte));
-}
-
-/* The neighbours of a leaf just mapped: the guest is likely to want them next. */
-static void PT(prefetch)(struct kvm_vcpu *vcpu, u64 *sptep)
-{
-	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
-	unsigned int i = spte_index(sptep) & ~(PREFETCH - 1), end = i + PREFETCH, first = i;
-	u64 gptes[PREFETCH];
-
-	if (sp->role.level != PG_LEVEL_4K || vcpu->kvm->notifier_count)
-		return;
-	if (!sp->role.direct && !PT(read_gptes)(vcpu, sp, first, PREFETCH, gptes))
-		return;
-	for (; i < end; i++) {
-		if (spte_present(sp->spt[i]))
-			continue;
-		if (sp->role.direct)
-			prefetch_leaf(vcpu, sp, i, sp->gfn + i, sp->role.access);
-		else
-			PT(prefetch_gpte)(vcpu, sp, i, gptes[i - first]);
-	}
-}
-
-/*
- * ---- faults ----
- */
-
-/* The shadow of the guest's next lower table. */
-static struct kvm_mmu_page *PT(get_child)(struct kvm_vcpu *vcpu, const struct guest_walk *w,
-					  u64 gva, int level)
-{
-	union mmu_role role = { .word = vcpu->mmu.role_word };
-	struct kvm_mmu_page *sp;
-
-	role.level = level;
-	role.access = w->table_access[level - 1];
-	/* Two of ours for a table of 1024 entries. */
-	if (PT_BITS == 32)
-		role.quadrant = (gva >> (PAGE_SHIFT + 9 * level)) & 1;
-	sp = get_page_in_role(vcpu, kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 1]), role);
-	sync_subtree(vcpu, sp);
-	return sp;
-}
-
-/*
- * Down our tables beside the guest's, to the entry of the guest's leaf; NULL:
- * the guest's tables are not as they were walked.
- */
-static u64 *PT(descend)(struct kvm_vcpu *vcpu, const struct guest_walk *w, u64 gva)
-{
-	struct kvm_mmu_page *sp;
-	u64 *table, *sptep;
-	int level;
-
-	for (table = root_table(vcpu, gva, &level); ; table = sp->spt, level--) {
-		table_to_sp(table)->written = 0;
-		sptep = &table[addr_index(gva, level)];
-		if (level == w->level)
-			return table;
-		clear_for_link(vcpu, sptep, level);
-		if (spte_present(*sptep)) {
-			sp = spte_to_child(*sptep);
-			if (!sp->role.direct &&
-			    sp->gfn == kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 2]) &&
-			    sp->role.access == w->table_access[level - 2])
-				continue;
-			drop_link(sptep);
-		}
-		sp = PT(get_child)(vcpu, w, gva, level - 1);
-		/* Our table's shadow is write-protected: what is read now holds. */
-		if (PT(gpte_changed)(vcpu, w, level))
-			return NULL;
-		set_link(vcpu, sptep, sp);
-	}
-}
-
-static int PT(map)(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct mapping *m)
-{
-	int level = mapping_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M)), r;
-	u64 *table = PT(descend)(vcpu, w, m->addr), *sptep;
-
-	if (!table || PT(gpte_changed)(vcpu, w, w->level))
-		return PF_RESUME;
-	use_level(m, level);
-	sptep = descend_direct(vcpu, table, w->level, level, m->addr, w->gfn, m->access);
-	r = set_leaf(vcpu, sptep, m);
-	PT(prefetch)(vcpu, sptep);
-	vcpu->stat.pf_fixed++;
-	return r;
-}
-
-/*
- * What the mapping may allow.  With CR0.WP clear a supervisor's write to a
- * read-only page is mapped for supervisors alone: a user's access faults then
- * and maps it the other way round.  As a supervisor's page it must not become
- * executable by SMEP's lights.
- */
-static unsigned int PT(map_access)(const struct kvm_mmu *mmu, const struct guest_walk *w, bool write)
-{
-	unsigned int access = w->access;
-
-	if (write && !(access & ACC_W)) {
-		access = (access | ACC_W) & ~ACC_U;
-		return mmu->smep && (w->access & ACC_U) ? access & ~ACC_X : access;
-	}
-	return w->dirty ? access : access & ~ACC_W;
-}
-
-/* *gfn: out: of a write that is to be emulated. */
-static int PT(page_fault)(struct kvm_vcpu *vcpu, const struct kvm_fault *fault, gfn_t *gfn)
-{
-	u64 access = fault->error_code & (PFERR_WRITE_MASK | PFERR_USER_MASK | PFERR_FETCH_MASK);
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	struct kvm *kvm = vcpu->kvm;
-	struct mapping m = { .write = access & PFERR_WRITE_MASK };
-	struct guest_walk w;
-	bool found;
-	int r;
-
-	m.addr = mmu->long_mode ? fault->addr : (u32)fault->addr;
-	/* The processor reads its own tables (GDT, TSS) with supervisor rights at any CPL. */
-	if (mmu->smap && !(access & PFERR_USER_MASK) && kvm_ops.get_cpl(vcpu) == 3)
-		access |= PFERR_IMPLICIT_ACCESS;
-	if (is_known_mmio(vcpu, m.addr, access))
-		return PF_EMULATE;
-	if (!PT(walk)(vcpu, &w, m.addr, access)) {
-		kvm_inject_page_fault(vcpu, &w.ex);
-		return PF_RESUME;
-	}
-	r = topup(vcpu);
-	if (r)
-		return r;
-	*gfn = m.gfn = kvm_unalias_gfn(kvm, w.gfn);
-	m.access = PT(map_access)(mmu, &w, m.write);
-	r = find_pfn(vcpu, &m, &found);
-	if (!found) {
-		if (!m.slot)
-			remember_mmio(vcpu, m.addr, m.gfn, w.access);
-		return r;
-	}
-	/* A supervisor's page would hide it from SMAP. */
-	if (mmu->smap && !(w.access & ACC_W) && m.write && (w.access & ACC_U))
-		return PF_EMULATE;
-	spin_lock(&kvm->mmu_lock);
-	if (!stale(vcpu, &m)) {
-		make_room(kvm);
-		r = PT(map)(vcpu, &w, &m);
-	}
-	spin_unlock(&kvm->mmu_lock);
-	return r;
-}
-
-/*
- * ---- synchronizing ----
- */
-
-static void PT(sync_spte)(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i, u64 gpte)
-{
-	u64 old = sp->spt[i], new;
-	unsigned int access;
-
-	if (!PT(gpte_usable)(&vcpu->mmu, gpte) ||
-	    kvm_unalias_gfn(vcpu->kvm, PT(gpte_gfn)(gpte)) != sp->gfns[i]) {
-		drop_leaf(vcpu->kvm, &sp->spt[i]);
-		return;
-	}
-	access = PT(leaf_access)(&vcpu->mmu, sp, gpte);
-	new = old & ~(SPTE_W | SPTE_MMU_WRITABLE | SPTE_U | SPTE_NX);
-	new |= access_bits(access);
-	/* What was not writable becomes so by a fault, which looks at everything. */
-	if (access & ACC_W)
-		new |= old & (SPTE_W | SPTE_MMU_WRITABLE);
-	if (new == old)
-		return;
-	if (spte_reduced(old, new))
-		vcpu->kvm->tlbs_dirty = true;
-	spte_write(&sp->spt[i], new);
-}
-
-#define SYNC_CHUNK	32
-
-/* Sptes [i, i + SYNC_CHUNK) of sp.  Those of another mode than the present one go. */
-static void PT(sync_chunk)(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
-			   bool same_mode)
-{
-	unsigned int first = i, end = i + SYNC_CHUNK;
-	u64 gptes[SYNC_CHUNK];
-
-	while (i < end && !spte_present(sp->spt[i]))
-		i++;
-	if (i == end)
-		return;
-	same_mode = same_mode && PT(read_gptes)(vcpu, sp, first, SYNC_CHUNK, gptes);
-	for (; i < end; i++) {
-		if (!spte_present(sp->spt[i]))
-			continue;
-		if (same_mode)
-			PT(sync_spte)(vcpu, sp, i, gptes[i - first]);
-		else
-			drop_leaf(vcpu->kvm, &sp->spt[i]);
-	}
-}
-
-/* Make the sptes of a last-level table what the guest has there now, or nothing. */
-static void PT(sync_page)(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
-{
-	bool same_mode = role_mode(sp->role) == vcpu->mmu.role_word;
-	unsigned int i;
-
-	for (i = 0; i < SPTES_PER_PAGE; i += SYNC_CHUNK)
-		PT(sync_chunk)(vcpu, sp, i, same_mode);
-}
-
-/* One address; what the guest has there now is mapped at once. */
-static void PT(invlpg)(struct kvm_vcpu *vcpu, u64 gva)
-{
-	struct kvm_mmu_page *sp;
-	unsigned int i;
-	u64 *sptep;
-	int level;
-	u64 gpte;
-
-	sptep = find_leaf(vcpu, gva, &level);
-	sp = sptep_to_sp(sptep);
-	if (level != PG_LEVEL_4K || !sp->unsync)
-		return;
-	i = spte_index(sptep);
-	if (!PT(read_gptes)(vcpu, sp, i, 1, &gpte)) {
-		drop_spte(vcpu->kvm, sp, sptep, NULL);
-		return;
-	}
-	if (spte_present(*sptep))
-		PT(sync_spte)(vcpu, sp, i, gpte);
-	if (!spte_present(*sptep) && !vcpu->kvm->notifier_count)
-		PT(prefetch_gpte)(vcpu, sp, i, gpte);
-}
-
 #undef PT
 #undef GPTE_SIZE
 #undef INDEX_BITS
-#undef SYNC_CHUNK

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Our page-table entries: the bits, and what may be asked of one.  The format
+ * The entries of our page tables, and the shadow page, which describes a table.  The format
  * is the processor's own for shadow and AMD's nested paging: APM 2 "Long-Mode
  * Page Translation", "Nested Paging".  Intel's nested tables have the address,
  * P (as "readable"), W and PS in the same places; what they have elsewhere is
@@ -22,11 +22,13 @@
 #define SPTE_ADDR_MASK		GENMASK_ULL(51, 12)
 
 /*
- * Software's.  Only bits 9 to 11 are free in every format: legacy PAE reserves
- * those above the address.
+ * For software.  Bits 10 and 11 are free in every format: legacy PAE reserves those
+ * above the address, and bit 9 is the dirty bit of Intel's nested tables.
  */
 #define SPTE_HOST_WRITABLE	BIT_ULL(10)	/* the host's mapping allows writes */
 #define SPTE_MMU_WRITABLE	BIT_ULL(11)	/* read-only for the dirty log at most */
+/* Only under nested paging, whose formats of 64-bit hosts ignore it. */
+#define SPTE_NO_RMAP		BIT_ULL(52)	/* maps a page of the vendor's: in no reverse map */
 
 #define SPTES_PER_PAGE		512
 
@@ -36,7 +38,7 @@
 #define ACC_X	BIT(2)
 #define ACC_ALL	(ACC_W | ACC_U | ACC_X)
 
-/* What makes a shadow page of a guest frame what it is: two that differ here are two pages. */
+/* Two shadow pages of one guest frame differ in this. */
 union mmu_role {
 	u32 word;
 	struct {
@@ -61,7 +63,7 @@ struct kvm_mmu_page {
 	gfn_t gfn;			/* the guest's table, or the first frame mapped */
 	union mmu_role role;
 	u8 written;			/* writes to the guest's table since its last use */
-	bool unsync;			/* the guest may write its table unseen */
+	bool unsync;			/* the guest may write to its table without a fault */
 	bool accounted;			/* in its slot's disallow_lpage */
 	bool invalid;			/* zapped, but some vcpu's root still */
 	int root_count;
@@ -98,6 +100,24 @@ static inline u64 spte_accessed_mask(void)
 static inline u64 spte_dirty_mask(void)
 {
 	return kvm_ops.nested_paging ? kvm_ops.nested_dirty_mask : SPTE_D;
+}
+
+static inline u64 access_bits(unsigned int access)
+{
+	u64 bits = 0;
+
+	if (kvm_ops.nested_paging)
+		return kvm_ops.nested_access_mask;
+	if (access & ACC_U)
+		bits |= SPTE_U;
+	if (!(access & ACC_X) && kvm_ops.has_nx)
+		bits |= SPTE_NX;
+	return bits;
+}
+
+static inline u64 leaf_bits(void)
+{
+	return kvm_ops.nested_paging ? kvm_ops.nested_leaf_mask : 0;
 }
 
 /* Can a TLB filled from old allow what new does not? */

@@ -1049,7 +1049,7 @@ static int page_fault_exit(struct kvm_vcpu *vcpu)
 	};
 
 	add_insn_bytes(control, &fault);
-	return kvm_mmu_page_fault(vcpu, &fault);
+	return kvm_handle_page_fault(vcpu, &fault);
 }
 
 static int db_exit(struct kvm_vcpu *vcpu)

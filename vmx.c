@@ -1120,7 +1120,7 @@ static int page_fault_exit(struct kvm_vcpu *vcpu)
 		.error_code = vmcs_read32(VM_EXIT_INTR_ERROR_CODE),
 	};
 
-	return kvm_mmu_page_fault(vcpu, &fault);
+	return kvm_handle_page_fault(vcpu, &fault);
 }
 
 /* SDM 3C "Exit Qualification for EPT Violations" */
@@ -1149,7 +1149,7 @@ static int ept_violation_exit(struct kvm_vcpu *vcpu)
 		fault.error_code |= PFERR_PRESENT_MASK;
 	fault.error_code |= qual & EPT_VIOLATION_GVA_TRANSLATED ? PFERR_GUEST_FINAL_MASK :
 								  PFERR_GUEST_PAGE_MASK;
-	return kvm_mmu_page_fault(vcpu, &fault);
+	return kvm_handle_page_fault(vcpu, &fault);
 }
 
 /* The log has been read already, as after each exit. */
@@ -1173,7 +1173,7 @@ static int ept_misconfig_exit(struct kvm_vcpu *vcpu)
 		return r;
 	if (unlikely(vmx_apic_map(vcpu, gpa)))
 		return 1;
-	return kvm_mmu_mmio_fault(vcpu, gpa);
+	return kvm_handle_mmio_fault(vcpu, gpa);
 }
 
 static int db_exit(struct kvm_vcpu *vcpu)

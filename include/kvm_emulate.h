@@ -21,6 +21,7 @@ int  kvm_task_switch(struct kvm_vcpu *vcpu, u16 selector, const u32 *error_code)
 int  kvm_emulate_real_interrupt(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len);
 /* The length of the instruction at RIP, 1..15, or -errno; nothing changes.  code64: CS.L. */
 int  kvm_insn_length(struct kvm_vcpu *vcpu, bool code64);
+bool kvm_insn_repeats(struct kvm_vcpu *vcpu, const u8 *insn, int insn_len);
 
 
 /* emulate_fpu.c: callbacks as struct x86_emulate_ops has them */

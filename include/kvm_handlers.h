@@ -34,4 +34,8 @@ int  kvm_handle_irq_window(struct kvm_vcpu *vcpu);
 int  kvm_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg);
 int  kvm_handle_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg);
 
+/* Page faults, and accesses that are known to be MMIO. */
+int  kvm_handle_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
+int  kvm_handle_mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa);
+
 #endif

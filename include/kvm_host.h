@@ -187,7 +187,7 @@ struct kvm_vm_stat { KVM_VM_STATS(KVM_STAT_FIELD) };
  * ---- memory slots (memslot.c) ----
  */
 struct kvm_rmap_head {
-	unsigned long val;	/* 0, one spte pointer, or a list | 1: mmu.c's */
+	unsigned long val;	/* 0, one spte pointer, or a list | 1: see mmu_rmap.c */
 };
 
 struct kvm_memory_slot {
@@ -244,12 +244,24 @@ struct kvm_events {
 	bool nmi_injected;
 };
 
-/* A fault that mmu.c is to resolve, as the vendors and the emulator give it. */
+/* An exception found by a walk or an access; mirrors the emulator's. */
+struct kvm_exception {
+	u8 vector;
+	bool error_code_valid;
+	u32 error_code;
+	u64 address;		/* #PF: the gva */
+};
+
+/* A page fault, as a vendor decoded it, and what the MMU says of it (enum kvm_pf). */
 struct kvm_fault {
 	gpa_t addr;		/* gpa under nested paging, gva under shadow paging */
 	u64 error_code;		/* PFERR_* */
 	const u8 *insn;		/* decode assist: the instruction's bytes, or NULL */
 	int insn_len;
+	bool nowait;		/* PF_WAIT rather than wait for the host's page */
+	gfn_t gfn;		/* out: of addr, not an alias */
+	hva_t hva;		/* out: where the VMM has it */
+	struct kvm_exception ex;	/* out */
 };
 
 /* A port access, as the vendors decode it. */
@@ -264,14 +276,6 @@ struct msr_data {
 	bool host_initiated;	/* KVM_SET_MSRS, not WRMSR */
 	u32 index;
 	u64 data;
-};
-
-/* An exception found by a walk or an access; mirrors the emulator's. */
-struct kvm_exception {
-	u8 vector;
-	bool error_code_valid;
-	u32 error_code;
-	u64 address;		/* #PF: the gva */
 };
 
 /*
@@ -296,9 +300,9 @@ struct kvm_mmu {
 	u64 guest_rsvd_mask[2][5];	/* [PS bit][level - 1] */
 	u32 role_word;			/* union mmu_role, what all its pages have in common */
 	u64 pdptrs[4];
-	/* Three-level shadows: the table that CR3 points to, below 4 GiB, and its pages. */
+	/* Three-level shadows: the table that CR3 points to, below 4 GiB. */
 	u64 *pae_root;
-	hpa_t pae_sub_root[KVM_MMU_ROOTS];
+	hpa_t roots[KVM_MMU_ROOTS];	/* shadow pages: pae_root's, or only the first */
 	struct kvm_mmu_memory_cache page_cache;		/* spt pages */
 	struct kvm_mmu_memory_cache header_cache;	/* struct kvm_mmu_page */
 	struct kvm_mmu_memory_cache desc_cache;		/* rmap list nodes */
@@ -307,10 +311,6 @@ struct kvm_mmu {
 	gfn_t mmio_gfn;
 	u64 mmio_generation;		/* of the slots; 0: none */
 	u8 mmio_access;			/* ACC_* */
-	/* The same failed write again, without progress between. */
-	gpa_t failed_gpa;
-	unsigned long failed_rip;
-	u64 failed_exits;
 };
 
 /*
@@ -370,6 +370,12 @@ struct kvm_vcpu {
 	u64 hflags;
 
 	struct kvm_mmu mmu;
+	/* The last write to a shadowed page table that the guest was left to do (handlers.c). */
+	struct {
+		gfn_t gfn;
+		unsigned long rip;
+		u64 exits;		/* if it comes back before so many exits: no progress */
+	} unprotected;
 	int last_slot;			/* index of the last slot found, a hint */
 	int srcu_idx;
 

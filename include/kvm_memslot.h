@@ -8,7 +8,7 @@
 #include "kvm_host.h"
 
 int  kvm_slots_init(struct kvm *kvm);
-void kvm_slots_stop(struct kvm *kvm);	/* no mmu notifier calls any more */
+void kvm_slots_stop(struct kvm *kvm);
 void kvm_slots_destroy(struct kvm *kvm);
 int  kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem);
 int  kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *mem);
@@ -16,22 +16,82 @@ int  kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *alias)
 int  kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma);
 int  kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
 int  kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log);
+void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn);
+void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa);
+
 /*
- * Slots: kvm->srcu held for reading, or slots_lock, or mmu_lock.  Everything
+ * Lookups: kvm->srcu held for reading, or slots_lock, or mmu_lock.  Everything
  * that takes a slot and a gfn takes the frame that aliases lead to:
  * kvm_unalias_gfn() comes first.
  */
-u64  kvm_slots_generation(struct kvm *kvm);
-bool kvm_has_aliases(struct kvm *kvm);
 struct kvm_memory_slot *kvm_gfn_to_slot(struct kvm *kvm, gfn_t gfn);
-struct kvm_memory_slot *kvm_vcpu_gfn_to_slot(struct kvm_vcpu *vcpu, gfn_t gfn);
-gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn);
-void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn);
-void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa);
+struct kvm_memory_slot *kvm_find_vcpu_slot(struct kvm_vcpu *vcpu, gfn_t gfn);
+gfn_t kvm_find_alias(const struct kvm_memslots *slots, gfn_t gfn);
+
+static inline struct kvm_memslots *kvm_memslots(struct kvm *kvm)
+{
+	return srcu_dereference_check(kvm->memslots, &kvm->srcu,
+				      lockdep_is_held(&kvm->slots_lock) ||
+				      lockdep_is_held(&kvm->mmu_lock) ||
+				      !refcount_read(&kvm->users));
+}
+
+/**
+ * kvm_slots_generation - changes with each update of the slots
+ * @kvm: the VM
+ *
+ * Return: never 0.
+ */
+static inline u64 kvm_slots_generation(struct kvm *kvm)
+{
+	return kvm_memslots(kvm)->generation;
+}
+
+static inline bool kvm_has_aliases(struct kvm *kvm)
+{
+	return kvm_memslots(kvm)->has_aliases;
+}
+
+static inline bool kvm_slot_has(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return gfn - slot->base_gfn < slot->npages;
+}
 
 static inline hva_t kvm_slot_hva(const struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	return slot->userspace_addr + ((hva_t)(gfn - slot->base_gfn) << PAGE_SHIFT);
+}
+
+/**
+ * kvm_unalias_gfn - where API 12's aliases lead, or the frame itself
+ * @kvm: the VM
+ * @gfn: the frame as the guest sees it
+ *
+ * Return: the frame that slots and reverse maps know.
+ */
+static inline gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn)
+{
+	const struct kvm_memslots *slots = kvm_memslots(kvm);
+
+	return likely(!slots->has_aliases) ? gfn : kvm_find_alias(slots, gfn);
+}
+
+/**
+ * kvm_vcpu_gfn_to_slot - as kvm_gfn_to_slot(), beginning with the slot found last
+ * @vcpu: the vcpu, by its own thread
+ * @gfn: the frame, not an alias
+ *
+ * Return: the slot, for as long as the lock is held; NULL: there is no memory.
+ */
+static inline struct kvm_memory_slot *kvm_vcpu_gfn_to_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	const struct kvm_memslots *slots = kvm_memslots(vcpu->kvm);
+	int i = vcpu->last_slot;
+
+	/* The hint may come from another version of the array. */
+	if (likely(i < slots->nr && kvm_slot_has(slots->slot[i], gfn)))
+		return slots->slot[i];
+	return kvm_find_vcpu_slot(vcpu, gfn);
 }
 
 #endif

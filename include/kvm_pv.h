@@ -21,7 +21,6 @@ void kvm_pv_eoi_collect(struct kvm_vcpu *vcpu);
 int  kvm_pv_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 int  kvm_pv_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr);
 
-bool kvm_async_pf_wanted(struct kvm_vcpu *vcpu);
 bool kvm_async_pf_start(struct kvm_vcpu *vcpu, gfn_t gfn, hva_t hva, bool write);
 void kvm_async_pf_ready(struct kvm_vcpu *vcpu);
 int  kvm_async_pf_set_en(struct kvm_vcpu *vcpu, const struct msr_data *msr);

@@ -9,6 +9,7 @@
 #define pr_fmt(fmt) "kvm_intel: " fmt
 
 #include "kvm_events.h"
+#include "kvm_handlers.h"
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "vmx.h"
@@ -290,7 +291,7 @@ int vmx_apic_access_exit(struct kvm_vcpu *vcpu)
 		return kvm_skip_emulated_instruction(vcpu);
 	}
 	vmx_drop_false_step(to_vmx(vcpu));
-	return kvm_mmu_mmio_fault(vcpu, page | ACCESS_OFFSET(qual));
+	return kvm_handle_mmio_fault(vcpu, page | ACCESS_OFFSET(qual));
 }
 
 /* Behind an EOI that is done, of a vector whose EOIs others hear of. */

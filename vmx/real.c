@@ -82,7 +82,7 @@ bool vmx_real_map_identity(struct vcpu_vmx *vmx, gpa_t gpa, int *r)
 
 	if (gpa_to_gfn(gpa) != gpa_to_gfn(identity_gpa(kvm)))
 		return false;
-	*r = kvm_mmu_map_page(&vmx->vcpu, gpa, to_kvm_vmx(kvm)->identity);
+	*r = kvm_mmu_map_page(&vmx->vcpu, gpa, to_kvm_vmx(kvm)->identity) ?: 1;
 	return true;
 }
 

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Guest memory: from a slot's frame to the host's, reads and writes by guest
+ * physical address.
+ */
+#define pr_fmt(fmt) "kvm: " fmt
+
+#include "kvm_guest_mem.h"
+#include "kvm_memslot.h"
+#include "kvm_mmu.h"
+#include "compat/mm.h"
+
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/uaccess.h>
+
+/*
+ * ---- from guest frame to host frame ----
+ */
+
+/* The host's mapping of an address, as its page tables have it. */
+struct host_mapping {
+	kvm_pfn_t pfn;
+	bool writable;
+	int level;
+};
+
+#define HOST_PRESENT	(_PAGE_PRESENT | _PAGE_USER)
+
+/*
+ * A leaf of @level that maps @hva.  A writable entry that is still clean does
+ * not count as writable, unless it maps no ordinary page: an access through an
+ * spte would not set its dirty bit, and the host would throw the data away.
+ * While the entry is dirty it stays so until an invalidation, which takes our
+ * spte with it.
+ */
+static bool use_leaf(struct host_mapping *m, u64 flags, u64 pfn, unsigned long hva, int level)
+{
+	unsigned long in_page = (hva >> PAGE_SHIFT) & (KVM_PAGES_PER_LEVEL(level) - 1);
+
+	if ((flags & HOST_PRESENT) != HOST_PRESENT)
+		return false;
+	m->pfn = pfn + in_page;
+	m->level = level;
+	m->writable = (flags & _PAGE_RW) && (flags & (_PAGE_DIRTY | _PAGE_SPECIAL));
+	return true;
+}
+
+/*
+ * Interrupts are off, which keeps the tables from being freed, as for the
+ * kernel's own lockless walk.  What is found counts only if no invalidation
+ * has come between: the caller checks notifier_seq, or holds mmu_lock with no
+ * invalidation under way.
+ */
+static bool walk_host_tables(struct mm_struct *mm, unsigned long hva, struct host_mapping *m)
+{
+	pgd_t *pgdp = pgd_offset(mm, hva), pgd = READ_ONCE(*pgdp);
+	p4d_t *p4dp, p4d;
+	pud_t *pudp, pud;
+	pmd_t *pmdp, pmd;
+	pte_t pte;
+
+	if (!pgd_present(pgd))
+		return false;
+	p4dp = p4d_offset_lockless(pgdp, pgd, hva);
+	p4d = READ_ONCE(*p4dp);
+	if (!p4d_present(p4d))
+		return false;
+	pudp = pud_offset_lockless(p4dp, p4d, hva);
+	pud = READ_ONCE(*pudp);
+	if (!pud_present(pud))
+		return false;
+	if (pud_leaf(pud))
+		return use_leaf(m, pud_flags(pud), pud_pfn(pud), hva, PG_LEVEL_1G);
+	pmdp = pmd_offset_lockless(pudp, pud, hva);
+	pmd = READ_ONCE(*pmdp);
+	if (!pmd_present(pmd))
+		return false;
+	if (pmd_leaf(pmd))
+		return use_leaf(m, pmd_flags(pmd), pmd_pfn(pmd), hva, PG_LEVEL_2M);
+	pte = READ_ONCE(*pte_offset_kernel(&pmd, hva));
+	return use_leaf(m, pte_flags(pte), pte_pfn(pte), hva, PG_LEVEL_4K);
+}
+
+static bool host_mapping(struct kvm *kvm, unsigned long hva, struct host_mapping *m)
+{
+	unsigned long flags;
+	bool found;
+
+	if (!KVM_HOST_TABLES_MAPPED)
+		return false;
+	local_irq_save(flags);
+	found = walk_host_tables(kvm->mm, hva, m);
+	local_irq_restore(flags);
+	return found;
+}
+
+/**
+ * kvm_slot_gfn_to_pfn_atomic - the host frame behind gfn if it is there already
+ * @kvm: the VM; mmu_lock held and no invalidation under way, or notifier_seq
+ *	 is to be checked
+ * @slot: gfn's slot
+ * @gfn: the frame
+ * @write: it must be writable
+ * @pfn: out: the host frame
+ * @writable: out: it may be mapped for writing
+ * @level: out: PG_LEVEL_* of the host's mapping
+ *
+ * Does not sleep.
+ *
+ * Return: false: the host has it not mapped so now.
+ */
+bool kvm_slot_gfn_to_pfn_atomic(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
+				bool write, kvm_pfn_t *pfn, bool *writable, int *level)
+{
+	struct host_mapping m;
+
+	if (!host_mapping(kvm, kvm_slot_hva(slot, gfn), &m))
+		return false;
+	if (slot->flags & KVM_MEM_READONLY)
+		m.writable = false;
+	if (write && !m.writable)
+		return false;
+	*pfn = m.pfn;
+	*writable = m.writable;
+	*level = m.level;
+	return true;
+}
+
+/* Mappings without struct pages (PFNMAP): the device's own fault handler. */
+static int fault_in_pfnmap(struct kvm *kvm, unsigned long hva, bool write)
+{
+	struct vm_area_struct *vma;
+	bool unlocked = false;
+	int r = -EFAULT;
+
+	mmap_read_lock(kvm->mm);
+	vma = vma_lookup(kvm->mm, hva);
+	if (vma && (vma->vm_flags & (VM_IO | VM_PFNMAP)))
+		r = fixup_user_fault(kvm->mm, hva, write ? FAULT_FLAG_WRITE : 0, &unlocked);
+	mmap_read_unlock(kvm->mm);
+	return r;
+}
+
+static kvm_pfn_t fault_in_error(long r)
+{
+	switch (r) {
+	case -EHWPOISON:
+		return KVM_PFN_ERR_HWPOISON;
+	case -EINTR:
+	case -EAGAIN:
+	case -ERESTARTSYS:
+		return KVM_PFN_ERR_INTR;
+	default:
+		return KVM_PFN_ERR_FAULT;
+	}
+}
+
+/*
+ * Have the host map hva, as an access from the VMM would.  This also marks the
+ * page dirty for a write, whatever its table entry says afterwards.
+ */
+static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write, bool nowait)
+{
+	unsigned int flags = FOLL_HWPOISON | (nowait ? FOLL_NOWAIT : KVM_FOLL_INTERRUPTIBLE) |
+			     (write ? FOLL_WRITE : 0);
+	struct page *page;
+	kvm_pfn_t pfn;
+	long r;
+
+	r = get_user_pages_unlocked(hva, 1, &page, flags);
+	if (r == 1) {
+		pfn = page_to_pfn(page);
+		put_page(page);
+		return pfn;
+	}
+	if (nowait && (!r || r == -EAGAIN || r == -EBUSY))
+		return KVM_PFN_ERR_WAIT;
+	if (r != -EFAULT)
+		return fault_in_error(r);
+	/* No page there: the caller finds the frame in the host's tables. */
+	return fault_in_pfnmap(kvm, hva, write) ? KVM_PFN_ERR_FAULT : 0;
+}
+
+/**
+ * kvm_slot_gfn_to_pfn - the host frame behind gfn, faulted in
+ * @kvm: the VM; its own mm is current, srcu held
+ * @slot: gfn's slot
+ * @gfn: the frame
+ * @write: for writing
+ * @nowait: KVM_PFN_ERR_WAIT rather than wait for disk or for userspace
+ * @writable: out: it may be mapped for writing
+ * @level_host: out: PG_LEVEL_* of the host's mapping there
+ *
+ * The page is NOT referenced on return: check notifier_seq, read before the
+ * call, under mmu_lock before an spte is installed.  A read never breaks
+ * copy-on-write: a page merged or not yet written comes read-only.  May sleep.
+ *
+ * Return: the frame, or KVM_PFN_ERR_*.
+ */
+kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
+			      bool write, bool nowait, bool *writable, int *level_host)
+{
+	unsigned long hva = kvm_slot_hva(slot, gfn);
+	kvm_pfn_t pfn, faulted;
+
+	if (write && (slot->flags & KVM_MEM_READONLY))
+		return KVM_PFN_ERR_RO;
+	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))
+		return pfn;
+	faulted = fault_in(kvm, hva, write, nowait);
+	if (is_error_pfn(faulted))
+		return faulted;
+	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))
+		return pfn;
+	/*
+	 * Clean in the tables though just faulted in for writing (the page
+	 * itself is dirty), or not readable in place; or gone again, which
+	 * notifier_seq shows.  A frame without a page has no other source.
+	 */
+	if (!faulted)
+		return KVM_PFN_ERR_INTR;
+	*writable = write;
+	*level_host = PG_LEVEL_4K;
+	return faulted;
+}
+
+/*
+ * ---- reads and writes ----
+ */
+
+/* The user address of gpa, NULL if there is no memory, or it is read-only. */
+static void __user *gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa, bool write,
+				struct kvm_memory_slot **slotp, gfn_t *gfnp)
+{
+	gfn_t gfn = kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa));
+	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_slot(vcpu, gfn);
+
+	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
+		return NULL;
+	*slotp = slot;
+	*gfnp = gfn;
+	return (void __user *)(kvm_slot_hva(slot, gfn) + offset_in_page(gpa));
+}
+
+/**
+ * kvm_gpa_to_user - where guest memory is in the VMM's address space, for reading
+ * @vcpu: the vcpu, srcu held
+ * @gpa: the first byte; what follows it in its page is behind it
+ *
+ * Return: NULL: there is no memory.
+ */
+const void __user *kvm_gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+
+	return gpa_to_user(vcpu, gpa, false, &slot, &gfn);
+}
+
+static unsigned long in_this_page(gpa_t gpa, unsigned long len)
+{
+	return min_t(unsigned long, len, PAGE_SIZE - offset_in_page(gpa));
+}
+
+/**
+ * kvm_read_guest - read guest memory
+ * @vcpu: the vcpu, in its VMM's context, srcu held
+ * @gpa: from here on
+ * @data: out
+ * @len: bytes; may cross pages
+ *
+ * May sleep.
+ *
+ * Return: 0; -EFAULT: there is no memory, or userspace took it away; the first part
+ * may have been read.
+ */
+int kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
+{
+	while (len) {
+		unsigned long n = in_this_page(gpa, len);
+		const void __user *user = kvm_gpa_to_user(vcpu, gpa);
+
+		if (!user || copy_from_user(data, user, n))
+			return -EFAULT;
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/**
+ * kvm_read_guest_atomic - the same without sleeping, within one page
+ * @vcpu: the vcpu, in its VMM's context; mmu_lock or srcu held
+ * @gpa: from here on
+ * @data: out
+ * @len: bytes
+ *
+ * Return: 0; -EFAULT, too, where the page would have to be faulted in.
+ */
+int kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
+{
+	const void __user *user = kvm_gpa_to_user(vcpu, gpa);
+	unsigned long left;
+
+	if (!user)
+		return -EFAULT;
+	pagefault_disable();
+	left = __copy_from_user_inatomic(data, user, len);
+	pagefault_enable();
+	return left ? -EFAULT : 0;
+}
+
+/**
+ * kvm_read_gpte - read one guest page-table entry
+ * @vcpu: the vcpu, in its VMM's context, srcu held
+ * @gpa: where, aligned
+ * @size: 4 or 8 bytes
+ * @gpte: out
+ *
+ * Sleeps, or, between pagefault_disable() and _enable(), fails instead.
+ *
+ * Return: 0 or -EFAULT.
+ */
+int kvm_read_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *gpte)
+{
+	const void __user *user = kvm_gpa_to_user(vcpu, gpa);
+	u32 gpte32;
+
+	if (!user)
+		return -EFAULT;
+	if (size == sizeof(u64))
+		return get_user(*gpte, (u64 __user *)user);
+	if (get_user(gpte32, (u32 __user *)user))
+		return -EFAULT;
+	*gpte = gpte32;
+	return 0;
+}
+
+/**
+ * kvm_write_guest - write guest memory; logs write what was written, shadows follow
+ * @vcpu: the vcpu, in its VMM's context, srcu held
+ * @gpa: from here on
+ * @data: what
+ * @len: bytes; may cross pages
+ *
+ * May sleep.  Takes mmu_lock.
+ *
+ * Return: as kvm_read_guest(); -EFAULT, too, for read-only memory.
+ */
+int kvm_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned long len)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+
+	while (len) {
+		unsigned long n = in_this_page(gpa, len);
+		void __user *user = gpa_to_user(vcpu, gpa, true, &slot, &gfn);
+
+		if (!user || copy_to_user(user, data, n))
+			return -EFAULT;
+		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+		kvm_mmu_track_write(vcpu, gfn_to_gpa(gfn) + offset_in_page(gpa), n);
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+#define DEFINE_CMPXCHG_USER(type)						\
+static int cmpxchg_user_##type(void __user *user, void *old, const void *new)	\
+{										\
+	bool done;								\
+										\
+	if (!user_access_begin(user, sizeof(type)))				\
+		return -EFAULT;							\
+	done = unsafe_try_cmpxchg_user((type __user *)user, (type *)old,	\
+				       *(const type *)new, fault);		\
+	user_access_end();							\
+	return !done;								\
+fault:										\
+	user_access_end();							\
+	return -EFAULT;								\
+}
+DEFINE_CMPXCHG_USER(u8)
+DEFINE_CMPXCHG_USER(u16)
+DEFINE_CMPXCHG_USER(u32)
+DEFINE_CMPXCHG_USER(u64)
+
+#ifdef CONFIG_X86_64
+/* The kernel has no CMPXCHG16B on user addresses: on its own view of the page. */
+static int cmpxchg_user_16(void __user *user, u64 *old, const u64 *new)
+{
+	unsigned long hva = (unsigned long)user;
+	struct page *page;
+	void *map;
+	bool done;
+
+	if (get_user_pages_unlocked(hva & PAGE_MASK, 1, &page, FOLL_WRITE) != 1)
+		return -EFAULT;
+	map = kmap_local_page(page);
+	asm volatile("lock cmpxchg16b %[mem]"
+		     : "=@ccz"(done), [mem] "+m"(*(u64 (*)[2])(map + offset_in_page(hva))),
+		       "+a"(old[0]), "+d"(old[1])
+		     : "b"(new[0]), "c"(new[1]) : "memory");
+	kunmap_local(map);
+	if (done)
+		set_page_dirty_lock(page);
+	put_page(page);
+	return !done;
+}
+
+static bool have_cmpxchg16b(void)
+{
+	return boot_cpu_has(X86_FEATURE_CX16);
+}
+#else
+static int cmpxchg_user_16(void __user *user, u64 *old, const u64 *new)
+{
+	return -EFAULT;
+}
+
+static bool have_cmpxchg16b(void)
+{
+	return false;
+}
+#endif
+
+static int cmpxchg_user(void __user *user, void *old, const void *new, unsigned int bytes)
+{
+	switch (bytes) {
+	case 1:
+		return cmpxchg_user_u8(user, old, new);
+	case 2:
+		return cmpxchg_user_u16(user, old, new);
+	case 4:
+		return cmpxchg_user_u32(user, old, new);
+	case 8:
+		return cmpxchg_user_u64(user, old, new);
+	case 16:
+		return have_cmpxchg16b() ? cmpxchg_user_16(user, old, new) : -EFAULT;
+	default:
+		return -EFAULT;
+	}
+}
+
+static int cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
+			 unsigned int bytes, gpa_t *written)
+{
+	struct kvm_memory_slot *slot;
+	void __user *user;
+	gfn_t gfn;
+	int r;
+
+	if ((gpa & (L1_CACHE_BYTES - 1)) + bytes > L1_CACHE_BYTES || (bytes == 16 && (gpa & 15)))
+		return -EFAULT;
+	user = gpa_to_user(vcpu, gpa, true, &slot, &gfn);
+	if (!user)
+		return -EFAULT;
+	r = cmpxchg_user(user, old, new, bytes);
+	if (!r)
+		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+	*written = gfn_to_gpa(gfn) + offset_in_page(gpa);
+	return r;
+}
+
+/**
+ * kvm_cmpxchg_guest - compare and exchange, atomic on the guest's memory
+ * @vcpu: the vcpu, in its VMM's context, srcu held
+ * @gpa: must not straddle a cache line: the host may forbid split locks
+ * @old: what is expected; out: what was there, if it differed
+ * @new: what is written
+ * @bytes: 1, 2, 4, 8 or 16
+ *
+ * May sleep.  Takes mmu_lock.
+ *
+ * Return: 0: done; 1: *old differed; -EFAULT: it cannot be done so.
+ */
+int kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
+		      unsigned int bytes)
+{
+	gpa_t written;
+	int r = cmpxchg_guest(vcpu, gpa, old, new, bytes, &written);
+
+	if (!r)
+		kvm_mmu_track_write(vcpu, written, bytes);
+	return r;
+}
+
+/**
+ * kvm_cmpxchg_gpte - set accessed and dirty bits of a guest page-table entry
+ * @vcpu: the vcpu, in its VMM's context, srcu held
+ * @gpa: where, aligned
+ * @size: 4 or 8 bytes
+ * @old: what it is expected to be
+ * @new: what it becomes
+ *
+ * No shadow has to follow, as none is made of an entry that lacks them.  May sleep.
+ *
+ * Return: 0: done; 1: the entry is another now; -EFAULT.
+ */
+int kvm_cmpxchg_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 old, u64 new)
+{
+	gpa_t written;
+
+	return cmpxchg_guest(vcpu, gpa, &old, &new, size, &written);
+}
+
+/**
+ * kvm_gpa_is_ram - would an access be memory, not MMIO?
+ * @vcpu: the vcpu, srcu held
+ * @gpa: where
+ * @write: it writes, and read-only memory does not count
+ */
+bool kvm_gpa_is_ram(struct kvm_vcpu *vcpu, gpa_t gpa, bool write)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+
+	return gpa_to_user(vcpu, gpa, write, &slot, &gfn);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the MMU's files share: mmu.c, mmu_rmap.c, mmu_shadow.c, paging_tmpl.h.
+ * Everything here that touches an spte, a shadow page or a reverse map holds
+ * kvm->mmu_lock.
+ */
+#ifndef MMU_INTERNAL_H
+#define MMU_INTERNAL_H
+
+#include "kvm_memslot.h"
+#include "kvm_mmu.h"
+#include "spte.h"
+
+#include <linux/hash.h>
+
+/* So many leaves, aligned, are mapped by one fault if the host has their pages ready. */
+#define PREFETCH		8
+
+/*
+ * For the invariants of Documentation/mmu.rst: where one is broken nobody knows what
+ * the tables map, so the VM dies, and the host goes on.  The value is the
+ * condition's.  Does not sleep; interrupts are on.
+ */
+#define MMU_BUG_ON(cond, kvm)				\
+({							\
+	bool broken_ = unlikely(cond);			\
+							\
+	if (broken_)					\
+		mmu_bug(kvm, #cond);			\
+	broken_;					\
+})
+
+static inline void *cache_take(struct kvm_mmu_memory_cache *c)
+{
+	return c->objects[--c->nobjs];
+}
+
+/* A node of a chain of sptes: see mmu_rmap.c. */
+struct rmap_list {
+	struct rmap_list *next;	/* full, as all but the first */
+	unsigned int nr;
+	u64 *sptep[6];
+};
+
+static inline struct rmap_list *rmap_chain(const struct kvm_rmap_head *head)
+{
+	return head->val & 1 ? (struct rmap_list *)(head->val & ~1UL) : NULL;
+}
+
+static inline u64 *rmap_first(const struct kvm_rmap_head *head)
+{
+	struct rmap_list *list = rmap_chain(head);
+
+	return list ? list->sptep[list->nr - 1] : (u64 *)head->val;
+}
+
+struct rmap_iter {
+	struct rmap_list *list;
+	unsigned int i;
+};
+
+static inline u64 *rmap_next(struct rmap_iter *it)
+{
+	if (it->list && ++it->i >= it->list->nr) {
+		it->list = it->list->next;
+		it->i = 0;
+	}
+	return it->list ? it->list->sptep[it->i] : NULL;
+}
+
+static inline u64 *rmap_begin(const struct kvm_rmap_head *head, struct rmap_iter *it)
+{
+	it->list = rmap_chain(head);
+	it->i = 0;
+	return it->list ? it->list->sptep[0] : (u64 *)head->val;
+}
+
+#define for_each_rmap(head, it, sptep) \
+	for (sptep = rmap_begin(head, it); sptep; sptep = rmap_next(it))
+
+/* The index of gfn in a slot's tables for pages of level. */
+static inline unsigned long level_index(const struct kvm_memory_slot *slot, gfn_t gfn, int level)
+{
+	int shift = (level - 1) * 9;
+
+	return (gfn >> shift) - (slot->base_gfn >> shift);
+}
+
+static inline struct kvm_rmap_head *slot_rmap(struct kvm_memory_slot *slot, gfn_t gfn, int level)
+{
+	return &slot->arch.rmap[level - 1][level_index(slot, gfn, level)];
+}
+
+static inline void unset_unsync_child(struct kvm_mmu_page *parent, unsigned int index)
+{
+	if (__test_and_clear_bit(index, parent->unsync_children))
+		parent->unsync_nr--;
+}
+
+/* Shadow pages are in a hash by gfn. */
+static inline struct hlist_head *hash_bucket(struct kvm *kvm, gfn_t gfn)
+{
+	return &kvm->page_hash[hash_64(gfn, KVM_MMU_HASH_BITS)];
+}
+
+#define for_each_sp(kvm, sp, frame) \
+	hlist_for_each_entry(sp, hash_bucket(kvm, frame), hash_link) \
+		if ((sp)->gfn != (frame)) {} else
+
+/* The same, only shadows of guest tables. */
+#define for_each_indirect(kvm, sp, frame) \
+	hlist_for_each_entry(sp, hash_bucket(kvm, frame), hash_link) \
+		if ((sp)->gfn != (frame) || (sp)->role.direct) {} else
+
+/* Does a frame hold a guest table that has a shadow? */
+static inline bool gfn_shadowed(struct kvm *kvm, gfn_t gfn)
+{
+	struct kvm_mmu_page *sp;
+
+	if (!kvm->n_indirect)
+		return false;
+	for_each_indirect(kvm, sp, gfn)
+		return true;
+	return false;
+}
+
+static inline struct kvm_mmu_page *root_sp(hpa_t hpa)
+{
+	return table_to_sp(__va(hpa));
+}
+
+/* Shadows of guests outside long mode: CR3 points to four PDPTEs. */
+static inline bool three_level(const struct kvm_mmu *mmu)
+{
+	return mmu->shadow_root_level == 3;
+}
+
+static inline gfn_t cr3_gfn(struct kvm_vcpu *vcpu)
+{
+	u64 cr3 = kvm_read_cr3(vcpu);
+
+	if (!vcpu->mmu.long_mode)
+		return (u32)cr3 >> PAGE_SHIFT;
+	return (cr3 & SPTE_ADDR_MASK) >> PAGE_SHIFT;
+}
+
+/* The guest flushed: the last page of MMIO may be another. */
+static inline void clear_mmio_cache(struct kvm_vcpu *vcpu)
+{
+	vcpu->mmu.mmio_generation = 0;
+}
+
+/* What a fault is to map. */
+struct mapping {
+	u64 addr;			/* gpa or gva, the address that faulted */
+	gfn_t gfn;			/* not an alias */
+	struct kvm_memory_slot *slot;
+	kvm_pfn_t pfn;
+	bool write, host_writable;
+	int host_level;
+	unsigned int access;
+	unsigned long seq;		/* kvm->notifier_seq, before the host was asked */
+};
+
+/* The root page on the way to addr. */
+static inline hpa_t root_of(const struct kvm_mmu *mmu, u64 addr)
+{
+	return mmu->roots[three_level(mmu) ? (addr >> 30) & 3 : 0];
+}
+
+static inline bool root_lost(struct kvm_vcpu *vcpu, u64 addr)
+{
+	hpa_t hpa = root_of(&vcpu->mmu, addr);
+
+	return hpa == INVALID_PAGE || root_sp(hpa)->invalid;
+}
+
+static inline u64 *root_table(struct kvm_vcpu *vcpu, u64 addr, int *level)
+{
+	*level = three_level(&vcpu->mmu) ? PG_LEVEL_2M : vcpu->mmu.shadow_root_level;
+	return __va(root_of(&vcpu->mmu, addr));
+}
+
+/*
+ * ---- mmu.c ----
+ */
+
+int mmu_topup(struct kvm_vcpu *vcpu);
+void mmu_bug(struct kvm *kvm, const char *what);
+void mmu_drop_link(struct kvm *kvm, struct kvm_mmu_page *child, u64 *sptep);
+void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child);
+struct kvm_mmu_page *mmu_get_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role);
+struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
+				    unsigned int access);
+void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead);
+void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead);
+void mmu_free_dead(struct kvm *kvm, struct list_head *dead);
+void mmu_zap_resched(struct kvm *kvm, struct list_head *dead);
+void mmu_make_room(struct kvm *kvm);
+int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping *m);
+bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m);
+int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max);
+int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m);
+u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level);
+void mmu_clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level);
+u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u64 addr,
+			gfn_t gfn, unsigned int access);
+
+/*
+ * ---- mmu_rmap.c ----
+ */
+
+extern struct kmem_cache *rmap_kmem;
+
+void rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep);
+bool rmap_remove(struct kvm_rmap_head *head, const u64 *sptep);
+void rmap_drop_leaf(struct kvm *kvm, u64 *sptep);
+void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu);
+
+/*
+ * ---- mmu_shadow.c ----
+ */
+
+void shadow_mark_unsync(struct kvm_mmu_page *sp);
+void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta);
+void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp);
+bool shadow_make_unsync(struct kvm *kvm, gfn_t gfn, bool write);
+void shadow_sync_roots(struct kvm_vcpu *vcpu);
+int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
+
+#endif

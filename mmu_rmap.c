@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reverse maps: from a guest's frame to the leaves that map it, and what is done
+ * to a slot's frames by them.
+ */
+#include "mmu_internal.h"
+#include "kvm_guest_mem.h"
+
+#include <linux/vmalloc.h>
+
+/*
+ * ---- lists of sptes: reverse maps, and the parents of a shadow page ----
+ *
+ * One pointer, or a chain of nodes with bit 0 set.
+ */
+
+void rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep)
+{
+	struct rmap_list *list = rmap_chain(head), *new;
+
+	if (!head->val) {
+		head->val = (unsigned long)sptep;
+		return;
+	}
+	if (list && list->nr < ARRAY_SIZE(list->sptep)) {
+		list->sptep[list->nr++] = sptep;
+		return;
+	}
+	new = cache_take(&vcpu->mmu.desc_cache);
+	new->next = list;
+	new->nr = 0;
+	if (!list)
+		new->sptep[new->nr++] = (u64 *)head->val;
+	new->sptep[new->nr++] = sptep;
+	head->val = (unsigned long)new | 1;
+}
+
+/* From the first node, so that all the others stay full. */
+static void rmap_fill_gap(struct kvm_rmap_head *head, u64 **gap)
+{
+	struct rmap_list *first = rmap_chain(head);
+
+	*gap = first->sptep[--first->nr];
+	if (first->nr)
+		return;
+	head->val = first->next ? (unsigned long)first->next | 1 : 0;
+	kmem_cache_free(rmap_kmem, first);
+}
+
+/* False: sptep was not in the list. */
+bool rmap_remove(struct kvm_rmap_head *head, const u64 *sptep)
+{
+	struct rmap_list *list = rmap_chain(head);
+	unsigned int i;
+
+	if (!list) {
+		if (head->val != (unsigned long)sptep)
+			return false;
+		head->val = 0;
+		return true;
+	}
+	for (; list; list = list->next) {
+		for (i = 0; i < list->nr; i++) {
+			if (list->sptep[i] == sptep) {
+				rmap_fill_gap(head, &list->sptep[i]);
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/*
+ * ---- leaves ----
+ */
+
+/* The frame that leaf index of sp maps, not an alias. */
+static gfn_t leaf_gfn(struct kvm *kvm, const struct kvm_mmu_page *sp, unsigned int index)
+{
+	if (sp->gfns)
+		return sp->gfns[index];
+	return kvm_unalias_gfn(kvm, sp->gfn + index * KVM_PAGES_PER_LEVEL(sp->role.level));
+}
+
+/* head: its frame's reverse map, or NULL if it is in none. */
+static void drop_leaf(struct kvm *kvm, u64 *sptep, struct kvm_rmap_head *head)
+{
+	spte_write(sptep, 0);
+	kvm->tlbs_dirty = true;
+	if (sptep_to_sp(sptep)->role.level > PG_LEVEL_4K)
+		kvm->stat.largepages--;
+	MMU_BUG_ON(head && !rmap_remove(head, sptep), kvm);
+}
+
+/* Drop a leaf.  The caller flushes, or leaves it to tlbs_dirty. */
+void rmap_drop_leaf(struct kvm *kvm, u64 *sptep)
+{
+	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
+	struct kvm_rmap_head *head = NULL;
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+
+	if (!(*sptep & SPTE_NO_RMAP)) {
+		gfn = leaf_gfn(kvm, sp, spte_index(sptep));
+		slot = kvm_gfn_to_slot(kvm, gfn);
+		/* A slot's leaves are dropped before it goes. */
+		if (!MMU_BUG_ON(!slot, kvm))
+			head = slot_rmap(slot, gfn, sp->role.level);
+	}
+	drop_leaf(kvm, sptep, head);
+}
+
+/* keep_mmu: it is for the dirty log, so a write fault may make it writable at once. */
+static void write_protect(struct kvm *kvm, u64 *sptep, bool keep_mmu)
+{
+	u64 old = *sptep, new = old & ~SPTE_W;
+
+	if (!keep_mmu)
+		new &= ~SPTE_MMU_WRITABLE;
+	/* With PML the dirty bit's setting is logged, so no fault is needed; for 4k pages. */
+	else if (kvm_ops.nested_dirty_log && sptep_to_sp(sptep)->role.level == PG_LEVEL_4K)
+		new = old & ~spte_dirty_mask();
+	if (new == old)
+		return;
+	spte_write(sptep, new);
+	if (old & SPTE_W)
+		kvm->tlbs_dirty = true;
+}
+
+/*
+ * ---- ranges of frames ----
+ */
+
+typedef bool (*head_fn)(struct kvm *kvm, struct kvm_rmap_head *head, bool arg);
+
+/* Call fn for the non-empty reverse maps of frames [start, end).  True if one said so. */
+static bool for_each_head(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+			  head_fn fn, bool arg)
+{
+	bool any = false;
+	int level;
+
+	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
+		struct kvm_rmap_head *head = slot_rmap(slot, start, level);
+		struct kvm_rmap_head *last = slot_rmap(slot, end - 1, level);
+
+		for (; head <= last; head++)
+			if (head->val)
+				any |= fn(kvm, head, arg);
+	}
+	return any;
+}
+
+static bool unmap_head(struct kvm *kvm, struct kvm_rmap_head *head, bool unused)
+{
+	u64 *sptep;
+
+	while ((sptep = rmap_first(head)))
+		drop_leaf(kvm, sptep, head);
+	return true;
+}
+
+static bool write_protect_head(struct kvm *kvm, struct kvm_rmap_head *head, bool keep_mmu)
+{
+	struct rmap_iter it;
+	u64 *sptep;
+
+	for_each_rmap(head, &it, sptep)
+		write_protect(kvm, sptep, keep_mmu);
+	return true;
+}
+
+static bool age_head(struct kvm *kvm, struct kvm_rmap_head *head, bool clear)
+{
+	u64 accessed = spte_accessed_mask();
+	struct rmap_iter it;
+	bool young = false;
+	u64 *sptep;
+
+	/* Without accessed bits what is mapped counts as used, and is unmapped to see the next use. */
+	if (!accessed)
+		return clear ? unmap_head(kvm, head, false) : true;
+	for_each_rmap(head, &it, sptep) {
+		if (!(*sptep & accessed))
+			continue;
+		young = true;
+		if (clear)
+			clear_bit(ilog2(accessed), (unsigned long *)sptep);
+	}
+	return young;
+}
+
+/* Write-protect a frame in all leaves that map it; keep_mmu: as for write_protect(). */
+void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu)
+{
+	for_each_head(kvm, slot, gfn, gfn + 1, write_protect_head, keep_mmu);
+}
+
+/**
+ * kvm_mmu_unmap_range - frames lose all their leaves
+ * @kvm: the VM; mmu_lock held
+ * @slot: their slot
+ * @start: the first frame
+ * @end: behind the last
+ *
+ * Return: there were any: the caller flushes.
+ */
+bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+{
+	return for_each_head(kvm, slot, start, end, unmap_head, false);
+}
+
+/**
+ * kvm_mmu_age_range - were frames used since last asked?
+ * @kvm: the VM; mmu_lock held
+ * @slot: their slot
+ * @start: the first frame
+ * @end: behind the last
+ * @clear: this is a new beginning: as if they had not been
+ *
+ * Return: one was. The caller flushes if it must know exactly next time.
+ */
+bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+		       bool clear)
+{
+	return for_each_head(kvm, slot, start, end, age_head, clear);
+}
+
+/**
+ * kvm_mmu_write_protect_masked - the next write to each of these pages is seen
+ * @kvm: the VM; mmu_lock held, the caller flushes
+ * @slot: their slot, which is logged
+ * @gfn_offset: counted from the slot's beginning, the page of bit 0
+ * @mask: which of the pages from there on
+ */
+void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn_offset,
+				  unsigned long mask)
+{
+	unsigned int i;
+
+	for_each_set_bit(i, &mask, BITS_PER_LONG)
+		rmap_write_protect(kvm, slot, slot->base_gfn + gfn_offset + i, true);
+}
+
+/*
+ * ---- slots ----
+ */
+
+static void *alloc_table(unsigned long n, size_t size)
+{
+	/* kvcalloc() warns of sizes beyond this. */
+	if (n * size > INT_MAX)
+		return __vcalloc(n, size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	return kvcalloc(n, size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+}
+
+/* No large page where the slot ends within it, or the host's address is not aligned alike. */
+static void forbid_large_pages(struct kvm_memory_slot *slot, int level, unsigned long n)
+{
+	unsigned long mask = KVM_PAGES_PER_LEVEL(level) - 1, i;
+	u32 *disallow = slot->arch.disallow_lpage[level - 2];
+
+	if (slot->base_gfn & mask)
+		disallow[0]++;
+	if ((slot->base_gfn + slot->npages) & mask)
+		disallow[n - 1]++;
+	if (!((slot->base_gfn ^ (slot->userspace_addr >> PAGE_SHIFT)) & mask))
+		return;
+	for (i = 0; i < n; i++)
+		disallow[i]++;
+}
+
+/**
+ * kvm_mmu_slot_free - the tables of a slot that goes, or never came
+ * @slot: no leaf maps its frames any more
+ */
+void kvm_mmu_slot_free(struct kvm_memory_slot *slot)
+{
+	int i;
+
+	for (i = 0; i < KVM_NR_PAGE_SIZES; i++)
+		kvfree(slot->arch.rmap[i]);
+	for (i = 0; i < KVM_NR_PAGE_SIZES - 1; i++)
+		kvfree(slot->arch.disallow_lpage[i]);
+	memset(&slot->arch, 0, sizeof(slot->arch));
+}
+
+/**
+ * kvm_mmu_slot_alloc - tables for a slot that is not published yet
+ * @slot: base_gfn, npages and userspace_addr are set
+ *
+ * May sleep.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_mmu_slot_alloc(struct kvm_memory_slot *slot)
+{
+	int level;
+
+	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
+		unsigned long n = level_index(slot, slot->base_gfn + slot->npages - 1, level) + 1;
+
+		slot->arch.rmap[level - 1] = alloc_table(n, sizeof(struct kvm_rmap_head));
+		if (!slot->arch.rmap[level - 1])
+			goto out_free;
+		if (level == PG_LEVEL_4K)
+			continue;
+		slot->arch.disallow_lpage[level - 2] = alloc_table(n, sizeof(u32));
+		if (!slot->arch.disallow_lpage[level - 2])
+			goto out_free;
+		forbid_large_pages(slot, level, n);
+	}
+	return 0;
+
+out_free:
+	kvm_mmu_slot_free(slot);
+	return -ENOMEM;
+}
+
+/* Call fn for each 2M of slot; others may have the lock between. */
+static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
+			    bool (*fn)(struct kvm *kvm, struct kvm_memory_slot *slot,
+				       gfn_t start, gfn_t end))
+{
+	gfn_t end = slot->base_gfn + slot->npages, gfn, next;
+
+	spin_lock(&kvm->mmu_lock);
+	for (gfn = slot->base_gfn; gfn < end; gfn = next) {
+		next = min(end, ALIGN(gfn + 1, KVM_PAGES_PER_LEVEL(PG_LEVEL_2M)));
+		fn(kvm, slot, gfn, next);
+		if (need_resched() || spin_needbreak(&kvm->mmu_lock)) {
+			kvm_mmu_flush(kvm, false);
+			cond_resched_lock(&kvm->mmu_lock);
+		}
+	}
+	kvm_mmu_flush(kvm, false);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/**
+ * kvm_mmu_zap_slot - a slot goes: its leaves, and the shadows of tables in it
+ * @kvm: the VM; slots_lock held
+ * @slot: still published; no fault maps anything of it (see memslot.c's freeze())
+ *
+ * Takes mmu_lock, and lets go of it now and then.  All TLBs are flushed on return.
+ */
+void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	for_slot_chunks(kvm, slot, kvm_mmu_unmap_range);
+	kvm_mmu_zap_shadows(kvm, slot->base_gfn, slot->npages);
+}
+
+static bool protect_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+{
+	return for_each_head(kvm, slot, start, end, write_protect_head, true);
+}
+
+/**
+ * kvm_mmu_slot_write_protect - logging began: the next write to each page is seen
+ * @kvm: the VM; slots_lock held
+ * @slot: published, and nobody uses a version that is not logged
+ *
+ * Takes mmu_lock, and lets go of it now and then.  All TLBs are flushed on return.
+ */
+void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	for_slot_chunks(kvm, slot, protect_chunk);
+}
+
+static bool merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+{
+	bool writable;
+	kvm_pfn_t pfn;
+	int level;
+
+	if (slot->arch.disallow_lpage[0][level_index(slot, start, PG_LEVEL_2M)] ||
+	    !rmap_first(slot_rmap(slot, start, PG_LEVEL_4K)) ||
+	    !kvm_slot_gfn_to_pfn_atomic(kvm, slot, start, false, &pfn, &writable, &level) ||
+	    level == PG_LEVEL_4K)
+		return false;
+	return kvm_mmu_unmap_range(kvm, slot, start, end);
+}
+
+/**
+ * kvm_mmu_slot_merge - logging ended: where the host has large pages, map them so again
+ * @kvm: the VM; slots_lock held
+ * @slot: published, and nobody uses a version that is logged
+ *
+ * Takes mmu_lock, and lets go of it now and then.
+ */
+void kvm_mmu_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	for_slot_chunks(kvm, slot, merge_chunk);
+}

@@ -1,0 +1,1042 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shadows of the guest's page tables: write tracking, unsync pages and their
+ * synchronization, faults; and the walk of the guest's own tables (paging_tmpl.h),
+ * which translates for the emulator under nested paging, too.
+ */
+#include "mmu_internal.h"
+#include "kvm_guest_mem.h"
+#include "kvm_request.h"
+
+#include <linux/module.h>
+#include <linux/uaccess.h>
+
+/* After so many writes without a use between, a frame is no page table any more. */
+#define FLOOD			4
+
+/*
+ * ---- the guest's entries ----
+ */
+
+static u64 rsvd_bits(const struct kvm_mmu *mmu, u64 gpte, int level)
+{
+	bool ps = level > PG_LEVEL_4K && (gpte & SPTE_PS) &&
+		  (mmu->root_level > 2 || mmu->pse);
+
+	return gpte & mmu->guest_rsvd_mask[ps][level - 1];
+}
+
+static gfn_t gpte_gfn(u64 gpte)
+{
+	return (gpte & SPTE_ADDR_MASK) >> PAGE_SHIFT;
+}
+
+static unsigned int gpte_access(const struct kvm_mmu *mmu, u64 gpte)
+{
+	unsigned int access = 0;
+
+	if (gpte & SPTE_W)
+		access |= ACC_W;
+	if (gpte & SPTE_U)
+		access |= ACC_U;
+	if (!mmu->nx || !(gpte & SPTE_NX))
+		access |= ACC_X;
+	return access;
+}
+
+static unsigned int leaf_access(const struct kvm_mmu *mmu, const struct kvm_mmu_page *sp,
+				u64 gpte)
+{
+	unsigned int access = sp->role.access & gpte_access(mmu, gpte);
+
+	/* The first write faults, so that the guest's dirty bit gets set. */
+	return gpte & SPTE_D ? access : access & ~ACC_W;
+}
+
+/* May a last-level entry be used as it is? */
+static bool gpte_usable(const struct kvm_mmu *mmu, u64 gpte)
+{
+	return (gpte & SPTE_P) && (gpte & SPTE_A) && !rsvd_bits(mmu, gpte, PG_LEVEL_4K);
+}
+
+/*
+ * n entries of sp's table, of the last level, from spte i on, without sleeping;
+ * mmu_lock held.
+ */
+static bool read_gptes(struct kvm_vcpu *vcpu, const struct kvm_mmu_page *sp, unsigned int i,
+		       unsigned int n, u64 *gptes)
+{
+	bool short_gptes = sp->role.gpte32;
+	unsigned int size = short_gptes ? sizeof(u32) : sizeof(u64);
+	unsigned int first = short_gptes ? sp->role.quadrant * SPTES_PER_PAGE : 0;
+
+	if (kvm_read_guest_atomic(vcpu, gfn_to_gpa(sp->gfn) + (first + i) * size, gptes, n * size))
+		return false;
+	/* Spread the short ones, from the last on, in place. */
+	while (short_gptes && n--)
+		gptes[n] = ((u32 *)gptes)[n];
+	return true;
+}
+
+/*
+ * ---- write tracking ----
+ */
+
+/* Large pages are disallowed over a guest table: a write to one would not be tracked. */
+void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
+{
+	struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, sp->gfn);
+	int level;
+
+	if (!slot || (delta < 0 && !sp->accounted))
+		return;
+	sp->accounted = delta > 0;
+	for (level = PG_LEVEL_2M; level <= KVM_MAX_LEAF_LEVEL; level++) {
+		u32 *disallow = &slot->arch.disallow_lpage[level - 2][level_index(slot, sp->gfn,
+										  level)];
+
+		MMU_BUG_ON(delta < 0 && !*disallow, kvm);
+		*disallow += delta;
+	}
+	if (delta > 0)
+		rmap_write_protect(kvm, slot, sp->gfn, false);
+}
+
+/**
+ * kvm_mmu_zap_shadows - zap the shadows of guest page tables in some frames
+ * @kvm: the VM; srcu or slots_lock held
+ * @base: the first frame
+ * @npages: how many
+ *
+ * Takes mmu_lock, and lets go of it now and then.
+ */
+void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages)
+{
+	struct kvm_mmu_page *sp;
+	LIST_HEAD(dead);
+
+	spin_lock(&kvm->mmu_lock);
+again:
+	if (kvm->n_indirect) {
+		list_for_each_entry(sp, &kvm->active_pages, link) {
+			if (sp->role.direct || sp->gfn - base >= npages)
+				continue;
+			mmu_zap_page(kvm, sp, &dead);
+			mmu_zap_resched(kvm, &dead);
+			goto again;
+		}
+	}
+	mmu_free_dead(kvm, &dead);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/**
+ * kvm_mmu_unprotect_gfn - zap what shadows a frame: the guest may write to it
+ * @kvm: the VM
+ * @gfn: the frame, not an alias
+ *
+ * Takes mmu_lock.
+ */
+void kvm_mmu_unprotect_gfn(struct kvm *kvm, gfn_t gfn)
+{
+	struct kvm_mmu_page *sp;
+	LIST_HEAD(dead);
+
+	spin_lock(&kvm->mmu_lock);
+again:
+	for_each_indirect(kvm, sp, gfn) {
+		mmu_zap_page(kvm, sp, &dead);
+		goto again;
+	}
+	mmu_free_dead(kvm, &dead);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/* The gptes that a write touches.  False: no guest writes to a page table like that. */
+static bool written_gptes(const struct kvm_mmu_page *sp, gpa_t gpa, int bytes, unsigned int *first,
+			  unsigned int *last)
+{
+	unsigned int size = sp->role.gpte32 ? 4 : 8, offset = offset_in_page(gpa);
+
+	*first = offset / size;
+	*last = (offset + bytes - 1) / size;
+	return bytes <= 8 && *last - *first < 8 / size;
+}
+
+/* Drop the sptes that were made of gpte i. */
+static void drop_gpte(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i,
+		      struct list_head *dead)
+{
+	unsigned int per_page = SPTES_PER_PAGE, n = 1;
+
+	if (sp->role.gpte32) {
+		/* A 4-byte entry above the last level maps twice what ours does. */
+		if (sp->role.level > PG_LEVEL_4K) {
+			per_page = SPTES_PER_PAGE / 2;
+			n = 2;
+		}
+		if (i / per_page != sp->role.quadrant)
+			return;
+		i = i % per_page * n;
+	}
+	while (n--)
+		mmu_drop_spte(kvm, sp, &sp->spt[i++], dead);
+}
+
+static void track_page(struct kvm *kvm, struct kvm_mmu_page *sp, gpa_t gpa, int bytes,
+		       struct list_head *dead)
+{
+	unsigned int first, last;
+
+	if (sp->unsync)
+		return;
+	if (!written_gptes(sp, gpa, bytes, &first, &last) || ++sp->written >= FLOOD) {
+		kvm->stat.mmu_flooded++;
+		mmu_zap_page(kvm, sp, dead);
+		return;
+	}
+	kvm->stat.mmu_pte_write++;
+	for (; first <= last; first++)
+		drop_gpte(kvm, sp, first, dead);
+}
+
+/**
+ * kvm_mmu_track_write - guest memory was written other than by the guest itself
+ * @vcpu: the vcpu, srcu held
+ * @gpa: where, not an alias, within one page
+ * @bytes: how much
+ *
+ * Takes mmu_lock if anything is shadowed; does not sleep.
+ */
+void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes)
+{
+	struct kvm *kvm = vcpu->kvm;
+	struct kvm_mmu_page *sp;
+	struct hlist_node *n;
+	LIST_HEAD(dead);
+
+	/* After the write: see shadow_begin(). */
+	smp_mb();
+	if (likely(!READ_ONCE(kvm->n_indirect)))
+		return;
+	spin_lock(&kvm->mmu_lock);
+again:
+	hlist_for_each_entry_safe(sp, n, hash_bucket(kvm, gpa_to_gfn(gpa)), hash_link) {
+		if (sp->gfn != gpa_to_gfn(gpa) || sp->role.direct)
+			continue;
+		track_page(kvm, sp, gpa, bytes, &dead);
+		/* The next one may have been zapped with it. */
+		if (sp->invalid)
+			goto again;
+	}
+	mmu_free_dead(kvm, &dead);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/*
+ * ---- prefetch ----
+ */
+
+/* Map gfn at entry i of a last-level page, if the host has it mapped.  No invalidation runs. */
+static void prefetch_leaf(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
+			  gfn_t gfn, unsigned int access)
+{
+	struct mapping m = { .gfn = kvm_unalias_gfn(vcpu->kvm, gfn), .access = access };
+
+	m.slot = kvm_vcpu_gfn_to_slot(vcpu, m.gfn);
+	if (!m.slot || vcpu->mmu.desc_cache.nobjs < 2 ||
+	    !kvm_slot_gfn_to_pfn_atomic(vcpu->kvm, m.slot, m.gfn, false, &m.pfn,
+					&m.host_writable, &m.host_level))
+		return;
+	mmu_set_leaf(vcpu, &sp->spt[i], &m);
+}
+
+/* Map what gpte says at entry i of its shadow, of the last level. */
+static void prefetch_gpte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i, u64 gpte)
+{
+	if (gpte_usable(&vcpu->mmu, gpte))
+		prefetch_leaf(vcpu, sp, i, gpte_gfn(gpte), leaf_access(&vcpu->mmu, sp, gpte));
+}
+
+/* Map the neighbours of a leaf just mapped: the guest is likely to use them next. */
+static void prefetch_around(struct kvm_vcpu *vcpu, u64 *sptep)
+{
+	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
+	unsigned int i = spte_index(sptep) & ~(PREFETCH - 1), end = i + PREFETCH, first = i;
+	u64 gptes[PREFETCH];
+
+	if (sp->role.level != PG_LEVEL_4K || vcpu->kvm->notifier_count)
+		return;
+	if (!sp->role.direct && !read_gptes(vcpu, sp, first, PREFETCH, gptes))
+		return;
+	for (; i < end; i++) {
+		if (spte_present(sp->spt[i]))
+			continue;
+		if (sp->role.direct)
+			prefetch_leaf(vcpu, sp, i, sp->gfn + i, sp->role.access);
+		else
+			prefetch_gpte(vcpu, sp, i, gptes[i - first]);
+	}
+}
+
+/*
+ * ---- unsync pages ----
+ *
+ * The guest may write to a last-level table without a fault, and its shadow need
+ * not follow until the guest flushes its TLB: a processor's TLB would not either.
+ */
+
+/* Set the bits that lead to sp in all pages above it. */
+void shadow_mark_unsync(struct kvm_mmu_page *sp)
+{
+	struct rmap_iter it;
+	u64 *sptep;
+
+	for_each_rmap(&sp->parents, &it, sptep) {
+		struct kvm_mmu_page *p = sptep_to_sp(sptep);
+
+		/* Set already: then it is set all the way up. */
+		if (__test_and_set_bit(spte_index(sptep), p->unsync_children))
+			continue;
+		if (!p->unsync_nr++)
+			shadow_mark_unsync(p);
+	}
+}
+
+/*
+ * May gfn be writable though it is shadowed?  If it is unsync already, or is
+ * just written and all its shadows are of the last level.
+ */
+bool shadow_make_unsync(struct kvm *kvm, gfn_t gfn, bool write)
+{
+	struct kvm_mmu_page *sp;
+
+	for_each_indirect(kvm, sp, gfn) {
+		if (sp->unsync)
+			continue;
+		if (!write || sp->role.level != PG_LEVEL_4K)
+			return false;
+	}
+	for_each_indirect(kvm, sp, gfn) {
+		if (sp->unsync)
+			continue;
+		sp->unsync = true;
+		kvm->stat.mmu_unsync++;
+		shadow_mark_unsync(sp);
+	}
+	return true;
+}
+
+/* The bits of a role that mmu.role_word has, too. */
+static u32 role_mode(union mmu_role role)
+{
+	role.level = 0;
+	role.access = 0;
+	role.quadrant = 0;
+	return role.word;
+}
+
+static void sync_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i, u64 gpte)
+{
+	u64 old = sp->spt[i], new;
+	unsigned int access;
+
+	if (!gpte_usable(&vcpu->mmu, gpte) ||
+	    kvm_unalias_gfn(vcpu->kvm, gpte_gfn(gpte)) != sp->gfns[i]) {
+		rmap_drop_leaf(vcpu->kvm, &sp->spt[i]);
+		return;
+	}
+	access = leaf_access(&vcpu->mmu, sp, gpte);
+	new = old & ~(SPTE_W | SPTE_MMU_WRITABLE | SPTE_U | SPTE_NX);
+	new |= access_bits(access);
+	/* Only a fault makes it writable, after all checks. */
+	if (access & ACC_W)
+		new |= old & (SPTE_W | SPTE_MMU_WRITABLE);
+	if (new == old)
+		return;
+	if (spte_reduced(old, new))
+		vcpu->kvm->tlbs_dirty = true;
+	spte_write(&sp->spt[i], new);
+}
+
+#define SYNC_CHUNK	32
+
+/* Sptes [i, i + SYNC_CHUNK) of sp.  Those of another mode than the present one go. */
+static void sync_chunk(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
+		       bool same_mode)
+{
+	unsigned int first = i, end = i + SYNC_CHUNK;
+	u64 gptes[SYNC_CHUNK];
+
+	while (i < end && !spte_present(sp->spt[i]))
+		i++;
+	if (i == end)
+		return;
+	same_mode = same_mode && read_gptes(vcpu, sp, first, SYNC_CHUNK, gptes);
+	for (; i < end; i++) {
+		if (!spte_present(sp->spt[i]))
+			continue;
+		if (same_mode)
+			sync_spte(vcpu, sp, i, gptes[i - first]);
+		else
+			rmap_drop_leaf(vcpu->kvm, &sp->spt[i]);
+	}
+}
+
+/* Make the sptes of a last-level table what the guest has there now, or nothing. */
+static void sync_page(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+{
+	bool same_mode = role_mode(sp->role) == vcpu->mmu.role_word;
+	unsigned int i;
+
+	for (i = 0; i < SPTES_PER_PAGE; i += SYNC_CHUNK)
+		sync_chunk(vcpu, sp, i, same_mode);
+}
+
+/* Synchronize all unsync shadows of gfn, which is write-protected by now. */
+static void sync_gfn(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	struct kvm_mmu_page *sp;
+
+	for_each_indirect(vcpu->kvm, sp, gfn) {
+		if (sp->unsync) {
+			sync_page(vcpu, sp);
+			sp->unsync = false;
+		}
+	}
+}
+
+/* From now on writes to the guest's table are tracked. */
+void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+{
+	struct kvm *kvm = vcpu->kvm;
+
+	kvm->n_indirect++;
+	/*
+	 * kvm_mmu_track_write() writes, then looks at n_indirect; we count, then
+	 * read the guest's table.  One of us sees the other.
+	 */
+	smp_mb();
+	shadow_account(kvm, sp, 1);
+	kvm_mmu_flush(kvm, false);
+	sync_gfn(vcpu, sp->gfn);
+}
+
+/* The page below entry i, whose bit in unsync_children is set. */
+static struct kvm_mmu_page *unsync_child(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i)
+{
+	u64 spte = sp->spt[i];
+
+	if (!MMU_BUG_ON(!spte_present(spte) || spte_leaf(spte, sp->role.level), kvm))
+		return spte_to_child(spte);
+	unset_unsync_child(sp, i);
+	return NULL;
+}
+
+/*
+ * Before a page is linked again: the guest's flushes did not reach it, nor what is
+ * below it, while nothing linked to it.  Unsync pages become what the guest has
+ * now, and stay unsync.
+ */
+static void sync_subtree(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+{
+	struct kvm_mmu_page *child;
+	unsigned int i;
+
+	if (sp->unsync)
+		sync_page(vcpu, sp);
+	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE) {
+		child = unsync_child(vcpu->kvm, sp, i);
+		if (child)
+			sync_subtree(vcpu, child);
+	}
+}
+
+#define SYNC_BATCH	16
+
+/* Collect unsync pages below sp; bits that lead to none are cleared. */
+static int gather_unsync(struct kvm *kvm, struct kvm_mmu_page *sp, struct kvm_mmu_page **batch,
+			 int n)
+{
+	unsigned int i;
+
+	if (sp->unsync)
+		batch[n++] = sp;
+	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE) {
+		struct kvm_mmu_page *child;
+
+		if (n == SYNC_BATCH)
+			break;
+		child = unsync_child(kvm, sp, i);
+		if (!child)
+			continue;
+		if (child->unsync || child->unsync_nr)
+			n = gather_unsync(kvm, child, batch, n);
+		if (!child->unsync && !child->unsync_nr)
+			unset_unsync_child(sp, i);
+	}
+	return n;
+}
+
+/* Synchronize all pages below a root; the guest's next write to each faults again. */
+static void sync_below(struct kvm_vcpu *vcpu, struct kvm_mmu_page *root)
+{
+	struct kvm_mmu_page *batch[SYNC_BATCH];
+	struct kvm *kvm = vcpu->kvm;
+	int i, n;
+
+	while ((n = gather_unsync(kvm, root, batch, 0))) {
+		for (i = 0; i < n; i++) {
+			struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, batch[i]->gfn);
+
+			if (slot)
+				rmap_write_protect(kvm, slot, batch[i]->gfn, false);
+		}
+		/* No TLB may let the guest write to the tables while they are read. */
+		kvm_mmu_flush(kvm, false);
+		for (i = 0; i < n; i++)
+			sync_gfn(vcpu, batch[i]->gfn);
+		/* The root is held by this vcpu: it stays. */
+		cond_resched_lock(&kvm->mmu_lock);
+	}
+}
+
+void shadow_sync_roots(struct kvm_vcpu *vcpu)
+{
+	int i;
+
+	for (i = 0; i < KVM_MMU_ROOTS; i++)
+		if (vcpu->mmu.roots[i] != INVALID_PAGE)
+			sync_below(vcpu, root_sp(vcpu->mmu.roots[i]));
+}
+
+/**
+ * kvm_mmu_sync_roots - what the guest wrote to its tables unseen counts from now on
+ * @vcpu: the vcpu, loaded, srcu held
+ *
+ * KVM_REQ_MMU_SYNC's.  Takes mmu_lock, and lets go of it now and then.
+ */
+void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->mmu.direct || vcpu->mmu.root_hpa == INVALID_PAGE)
+		return;
+	spin_lock(&vcpu->kvm->mmu_lock);
+	shadow_sync_roots(vcpu);
+	spin_unlock(&vcpu->kvm->mmu_lock);
+}
+
+/* If the table of gva is unsync, map what the guest has there now. */
+static void sync_gva(struct kvm_vcpu *vcpu, u64 gva)
+{
+	struct kvm_mmu_page *sp;
+	unsigned int i;
+	u64 *sptep;
+	int level;
+	u64 gpte;
+
+	sptep = mmu_find_leaf(vcpu, gva, &level);
+	sp = sptep_to_sp(sptep);
+	if (level != PG_LEVEL_4K || !sp->unsync)
+		return;
+	i = spte_index(sptep);
+	if (!read_gptes(vcpu, sp, i, 1, &gpte)) {
+		mmu_drop_spte(vcpu->kvm, sp, sptep, NULL);
+		return;
+	}
+	if (spte_present(*sptep))
+		sync_spte(vcpu, sp, i, gpte);
+	if (!spte_present(*sptep) && !vcpu->kvm->notifier_count)
+		prefetch_gpte(vcpu, sp, i, gpte);
+}
+
+/**
+ * kvm_mmu_invlpg - the guest flushes one address
+ * @vcpu: the vcpu, loaded, srcu held
+ * @gva: the address
+ *
+ * May sleep.  Takes mmu_lock.
+ */
+void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct kvm *kvm = vcpu->kvm;
+
+	vcpu->stat.invlpg++;
+	if (kvm_ops.nested_paging) {
+		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
+		return;
+	}
+	if (!mmu->long_mode)
+		gva = (u32)gva;
+	clear_mmio_cache(vcpu);
+	if (!mmu->direct && !is_noncanonical(gva, 48) && !mmu_topup(vcpu)) {
+		spin_lock(&kvm->mmu_lock);
+		if (!root_lost(vcpu, gva))
+			sync_gva(vcpu, gva);
+		spin_unlock(&kvm->mmu_lock);
+	}
+	kvm_ops.tlb_flush_gva(vcpu, gva);
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
+
+/*
+ * ---- the guest's walk ----
+ */
+
+/*
+ * May an access be made through a mapping of these rights?  APM 2 "Page
+ * Protection"; SDM 3A "Determination of Access Rights".
+ */
+static bool access_denied(struct kvm_vcpu *vcpu, unsigned int acc, u64 pferr)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	bool user = pferr & PFERR_USER_MASK;
+
+	if (user && !(acc & ACC_U))
+		return true;
+	if (pferr & PFERR_FETCH_MASK)
+		return !(acc & ACC_X) || (!user && mmu->smep && (acc & ACC_U));
+	if (!user && mmu->smap && (acc & ACC_U) &&
+	    ((pferr & PFERR_IMPLICIT_ACCESS) || !(kvm_ops.get_rflags(vcpu) & X86_EFLAGS_AC)))
+		return true;
+	return (pferr & PFERR_WRITE_MASK) && !(acc & ACC_W) && (user || mmu->wp);
+}
+
+static void make_page_fault(struct kvm_vcpu *vcpu, struct kvm_exception *ex, u64 gva, u64 access,
+			    u32 why)
+{
+	ex->vector = X86_TRAP_PF;
+	ex->error_code_valid = true;
+	ex->error_code = why | (access & (PFERR_WRITE_MASK | PFERR_USER_MASK));
+	if ((access & PFERR_FETCH_MASK) && (vcpu->mmu.nx || vcpu->mmu.smep))
+		ex->error_code |= PFERR_FETCH_MASK;
+	ex->address = gva;
+}
+
+/* A walk through the guest's tables.  Arrays are by level - 1. */
+struct guest_walk {
+	int level;			/* of the leaf */
+	unsigned int access;		/* of the leaf, with all above */
+	bool dirty;			/* it may be mapped writable */
+	gfn_t gfn;			/* the 4k frame of the address; may be an alias */
+	gfn_t table_gfn[5];		/* likewise */
+	gpa_t gpte_gpa[5];
+	u64 gpte[5];
+	unsigned int table_access[5];	/* what the entries above the table allow */
+	struct kvm_exception *ex;	/* out: what the guest gets if it ends before the leaf */
+};
+
+/* Under nested paging the processor loads CR3 unseen, so look where it looks. */
+static u64 read_pdpte(struct kvm_vcpu *vcpu, int i)
+{
+	u64 pdpte;
+
+	if (!kvm_ops.nested_paging || kvm_ops.nested_pdptrs)
+		return kvm_read_pdptrs(vcpu)[i];
+	if (kvm_read_gpte(vcpu, (u32)kvm_read_cr3(vcpu) + i * sizeof(pdpte) -
+			  (kvm_read_cr3(vcpu) & 0x1f), sizeof(pdpte), &pdpte))
+		return 0;
+	return pdpte;
+}
+
+static bool in_mmio_cache(struct kvm_vcpu *vcpu, u64 gva, u64 access)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+
+	return mmu->mmio_gva == (gva & PAGE_MASK) &&
+	       mmu->mmio_generation == kvm_slots_generation(vcpu->kvm) &&
+	       !access_denied(vcpu, mmu->mmio_access, access);
+}
+
+static void fill_mmio_cache(struct kvm_vcpu *vcpu, u64 gva, gfn_t gfn, unsigned int access)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+
+	mmu->mmio_gva = gva & PAGE_MASK;
+	mmu->mmio_gfn = gfn;
+	mmu->mmio_access = access;
+	mmu->mmio_generation = kvm_slots_generation(vcpu->kvm);
+}
+
+#define PT_BITS 64
+#include "paging_tmpl.h"
+#undef PT_BITS
+
+#define PT_BITS 32
+#include "paging_tmpl.h"
+#undef PT_BITS
+
+/* Walk the guest's tables.  False: w->ex. */
+static bool walk_guest(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva, u64 access)
+{
+	if (vcpu->mmu.root_level == 2)
+		return pt32_walk(vcpu, w, gva, access);
+	return pt64_walk(vcpu, w, gva, access);
+}
+
+/**
+ * kvm_mmu_gva_to_gpa - the guest's translation of an address
+ * @vcpu: the vcpu, loaded, in its VMM's context, srcu held
+ * @gva: the address, canonical
+ * @access: PFERR_WRITE_MASK, USER_MASK, FETCH_MASK; PFERR_IMPLICIT_ACCESS
+ * @ex: out: the page fault that the guest would get
+ *
+ * Sets accessed and dirty bits.  May sleep.
+ *
+ * Return: the gpa, or INVALID_GPA and @ex is filled in.
+ */
+gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct guest_walk w;
+
+	if (!mmu->long_mode)
+		gva = (u32)gva;
+	if (!mmu->root_level)
+		return gva;
+	if (in_mmio_cache(vcpu, gva, access))
+		return gfn_to_gpa(mmu->mmio_gfn) | offset_in_page(gva);
+	w.ex = ex;
+	if (!walk_guest(vcpu, &w, gva, access))
+		return INVALID_GPA;
+	return gfn_to_gpa(w.gfn) | offset_in_page(gva);
+}
+
+/**
+ * kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate
+ * @vcpu: the vcpu, loaded, in its VMM's context, srcu held
+ * @gva: an address that it has just used, and for what:
+ * @access: as for kvm_mmu_gva_to_gpa()
+ * @trace: out: the entries, from the leaf up, where and what they are, and the gpa
+ *
+ * May sleep.
+ *
+ * Return: how many entries; 0: there is no translation, or other paging.
+ */
+int kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct kvm_exception ex;
+	struct guest_walk w;
+	int level, n = 0;
+
+	w.ex = &ex;
+	if (mmu->root_level < 4 || !pt64_walk(vcpu, &w, gva, access))
+		return 0;
+	trace->gpa = gfn_to_gpa(w.gfn) | offset_in_page(gva);
+	for (level = w.level; level <= mmu->root_level; level++, n++) {
+		trace->gpte_gpa[n] = w.gpte_gpa[level - 1];
+		trace->gpte[n] = w.gpte[level - 1];
+	}
+	return n;
+}
+
+/*
+ * ---- faults ----
+ */
+
+/*
+ * The walk was made without mmu_lock.  Has another vcpu changed the entry
+ * since, and maybe flushed already?
+ */
+static bool gpte_changed(struct kvm_vcpu *vcpu, const struct guest_walk *w, int level)
+{
+	u64 now;
+	int r;
+
+	pagefault_disable();
+	r = kvm_read_gpte(vcpu, w->gpte_gpa[level - 1],
+			  vcpu->mmu.root_level == 2 ? sizeof(u32) : sizeof(u64), &now);
+	pagefault_enable();
+	return r || now != w->gpte[level - 1];
+}
+
+/* The shadow of the guest's next lower table. */
+static struct kvm_mmu_page *get_child(struct kvm_vcpu *vcpu, const struct guest_walk *w, u64 gva,
+				      int level)
+{
+	union mmu_role role = { .word = vcpu->mmu.role_word };
+	struct kvm_mmu_page *sp;
+
+	role.level = level;
+	role.access = w->table_access[level - 1];
+	/* Two of ours for a table of 1024 entries. */
+	if (role.gpte32)
+		role.quadrant = (gva >> (PAGE_SHIFT + 9 * level)) & 1;
+	sp = mmu_get_page(vcpu, kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 1]), role);
+	sync_subtree(vcpu, sp);
+	return sp;
+}
+
+/*
+ * Down our tables beside the guest's, to the table of the guest's leaf; NULL: the
+ * guest's tables have changed since they were walked.
+ */
+static u64 *descend_shadow(struct kvm_vcpu *vcpu, const struct guest_walk *w, u64 gva)
+{
+	struct kvm_mmu_page *sp;
+	u64 *table, *sptep;
+	int level;
+
+	for (table = root_table(vcpu, gva, &level); ; table = sp->spt, level--) {
+		table_to_sp(table)->written = 0;
+		sptep = &table[addr_index(gva, level)];
+		if (level == w->level)
+			return table;
+		mmu_clear_for_link(vcpu, sptep, level);
+		if (spte_present(*sptep)) {
+			sp = spte_to_child(*sptep);
+			if (!sp->role.direct &&
+			    sp->gfn == kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 2]) &&
+			    sp->role.access == w->table_access[level - 2])
+				continue;
+			mmu_drop_link(vcpu->kvm, sp, sptep);
+		}
+		sp = get_child(vcpu, w, gva, level - 1);
+		/* The guest's table is write-protected: what is read now stays so. */
+		if (gpte_changed(vcpu, w, level))
+			return NULL;
+		mmu_set_link(vcpu, sptep, sp);
+	}
+}
+
+static int map_walked(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct mapping *m)
+{
+	int level = mmu_use_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M)), r;
+	u64 *table = descend_shadow(vcpu, w, m->addr), *sptep;
+
+	if (!table || gpte_changed(vcpu, w, w->level))
+		return PF_RETRY;
+	sptep = mmu_descend_direct(vcpu, table, w->level, level, m->addr, w->gfn, m->access);
+	r = mmu_set_leaf(vcpu, sptep, m);
+	prefetch_around(vcpu, sptep);
+	vcpu->stat.pf_fixed++;
+	return r;
+}
+
+/*
+ * What the mapping may allow.  With CR0.WP clear a supervisor's write to a
+ * read-only page is mapped for supervisors alone: a user's access faults then
+ * and maps it the other way round.  SMEP would not forbid to execute from a
+ * supervisor's page, so that is mapped non-executable.
+ */
+static unsigned int map_access(const struct kvm_mmu *mmu, const struct guest_walk *w, bool write)
+{
+	unsigned int access = w->access;
+
+	if (write && !(access & ACC_W)) {
+		access = (access | ACC_W) & ~ACC_U;
+		return mmu->smep && (w->access & ACC_U) ? access & ~ACC_X : access;
+	}
+	return w->dirty ? access : access & ~ACC_W;
+}
+
+/* The walk, and the mapping of what it finds. */
+static int map_gva(struct kvm_vcpu *vcpu, struct kvm_fault *fault, u64 gva, u64 access)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	struct kvm *kvm = vcpu->kvm;
+	struct mapping m = { .addr = gva, .write = access & PFERR_WRITE_MASK };
+	struct guest_walk w;
+	int r;
+
+	w.ex = &fault->ex;
+	if (!walk_guest(vcpu, &w, gva, access))
+		return PF_EXCEPTION;
+	r = mmu_topup(vcpu);
+	if (r)
+		return r;
+	fault->gfn = m.gfn = kvm_unalias_gfn(kvm, w.gfn);
+	m.access = map_access(mmu, &w, m.write);
+	r = mmu_find_pfn(vcpu, fault, &m);
+	if (r) {
+		if (!m.slot)
+			fill_mmio_cache(vcpu, gva, m.gfn, w.access);
+		return r;
+	}
+	/* Mapped as a supervisor's page it would not be protected by SMAP. */
+	if (mmu->smap && !(w.access & ACC_W) && m.write && (w.access & ACC_U))
+		return PF_EMULATE;
+	r = PF_RETRY;
+	spin_lock(&kvm->mmu_lock);
+	if (!mmu_stale(vcpu, &m)) {
+		mmu_make_room(kvm);
+		r = map_walked(vcpu, &w, &m);
+	}
+	spin_unlock(&kvm->mmu_lock);
+	return r;
+}
+
+/* kvm_mmu_page_fault() of a guest that pages, without nested paging. */
+int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
+{
+	u64 access = fault->error_code & (PFERR_WRITE_MASK | PFERR_USER_MASK | PFERR_FETCH_MASK);
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	u64 gva = mmu->long_mode ? fault->addr : (u32)fault->addr;
+
+	/* The processor reads its own tables (GDT, TSS) with supervisor rights at any CPL. */
+	if (mmu->smap && !(access & PFERR_USER_MASK) && kvm_ops.get_cpl(vcpu) == 3)
+		access |= PFERR_IMPLICIT_ACCESS;
+	if (in_mmio_cache(vcpu, gva, access))
+		return PF_EMULATE;
+	return map_gva(vcpu, fault, gva, access);
+}
+
+/*
+ * ---- the guest's mode ----
+ */
+
+#define rsvd_range(high, low)	((high) < (low) ? 0 : GENMASK_ULL(high, low))
+
+static void set_rsvd(struct kvm_mmu *mmu, int level, u64 table, u64 large)
+{
+	mmu->guest_rsvd_mask[0][level - 1] = table;
+	mmu->guest_rsvd_mask[1][level - 1] = large;
+}
+
+/* APM 2 "Normal (Non-PAE) Paging": bits 20:13 of a 4M entry are PSE-36's. */
+static void set_rsvd_32(struct kvm_vcpu *vcpu, int maxphyaddr)
+{
+	u64 large = rsvd_range(21, 13);
+
+	if (vcpu->guest_caps & KVM_GUEST_HAS_PSE36)
+		large = BIT_ULL(21) | rsvd_range(20, 13 + clamp(maxphyaddr, 32, 40) - 32);
+	set_rsvd(&vcpu->mmu, 1, 0, 0);
+	set_rsvd(&vcpu->mmu, 2, 0, large);
+}
+
+/* APM 2 "PAE Paging", "Long-Mode Page Translation" */
+static void set_rsvd_64(struct kvm_vcpu *vcpu, int maxphyaddr)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	u64 all = rsvd_range(51, maxphyaddr), gb;
+	/* G has no meaning above the last table, and AMD reserves it there. */
+	u64 global = vcpu->guest_caps & KVM_GUEST_IS_AMD ? BIT_ULL(8) : 0;
+
+	if (!mmu->nx)
+		all |= BIT_ULL(63);
+	if (!mmu->long_mode)
+		all |= rsvd_range(62, 52);
+	gb = vcpu->guest_caps & KVM_GUEST_HAS_GBPAGES ? rsvd_range(29, 13) : SPTE_PS;
+	set_rsvd(mmu, 1, all, all);
+	set_rsvd(mmu, 2, all, all | rsvd_range(20, 13));
+	set_rsvd(mmu, 3, all | global, all | gb);
+	set_rsvd(mmu, 4, all | global, all | SPTE_PS);
+	set_rsvd(mmu, 5, all | global, all | SPTE_PS);
+}
+
+static void set_guest_mode(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	unsigned long cr0 = kvm_read_cr0(vcpu), cr4 = kvm_read_cr4(vcpu);
+	int maxphyaddr = vcpu->maxphyaddr ?: 36;
+
+	mmu->long_mode = is_long_mode(vcpu) && (cr0 & X86_CR0_PG);
+	mmu->pae = cr4 & X86_CR4_PAE;
+	mmu->pse = cr4 & X86_CR4_PSE;
+	mmu->nx = mmu->pae && (vcpu->efer & EFER_NX);
+	mmu->wp = cr0 & X86_CR0_WP;
+	mmu->smep = cr4 & X86_CR4_SMEP;
+	mmu->smap = cr4 & X86_CR4_SMAP;
+	if (!(cr0 & X86_CR0_PG))
+		mmu->root_level = 0;
+	else if (mmu->long_mode)
+		mmu->root_level = cr4 & X86_CR4_LA57 ? 5 : 4;
+	else
+		mmu->root_level = mmu->pae ? 3 : 2;
+	if (mmu->root_level == 2)
+		set_rsvd_32(vcpu, maxphyaddr);
+	else
+		set_rsvd_64(vcpu, maxphyaddr);
+}
+
+/* All of the guest's mode that makes other sptes of the same gptes. */
+static union mmu_role shadow_role(const struct kvm_mmu *mmu)
+{
+	union mmu_role role = {};
+
+	if (!mmu->root_level) {
+		role.unpaged = 1;
+		return role;
+	}
+	role.gpte32 = mmu->root_level == 2;
+	role.pae = mmu->root_level == 3;
+	role.nx = mmu->nx;
+	role.pse = role.gpte32 && mmu->pse;
+	role.wp = mmu->wp;
+	role.smep_nowp = mmu->smep && !mmu->wp;
+	role.smap_nowp = mmu->smap && !mmu->wp;
+	return role;
+}
+
+/**
+ * kvm_mmu_reset_context - the guest's paging mode may have changed, or its CPUID
+ * @vcpu: the vcpu, loaded
+ *
+ * That is CR0.PG and WP, CR4, EFER, MAXPHYADDR and what else decides on reserved
+ * bits.  Takes mmu_lock.
+ */
+void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	union mmu_role role;
+
+	set_guest_mode(vcpu);
+	clear_mmio_cache(vcpu);
+	if (kvm_ops.nested_paging)
+		return;
+	role = shadow_role(mmu);
+	if (role.word != mmu->role_word || (!role.unpaged && mmu->root_pgd != kvm_read_cr3(vcpu)))
+		kvm_mmu_unload(vcpu);
+	mmu->role_word = role.word;
+	mmu->direct = role.unpaged;
+	mmu->shadow_root_level = mmu->long_mode ? 4 : 3;
+}
+
+/**
+ * kvm_mmu_set_pdptrs - as kvm_mmu_load_pdptrs(), from where userspace has them
+ * @vcpu: the vcpu
+ * @pdptrs: four of them
+ *
+ * Return: false, and nothing is loaded, if reserved bits are set.
+ */
+bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
+{
+	u64 rsvd = rsvd_range(63, vcpu->maxphyaddr ?: 36) | 0x1e6;
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(mmu->pdptrs); i++) {
+		if ((pdptrs[i] & SPTE_P) && (pdptrs[i] & rsvd))
+			return false;
+	}
+	/* Hardware that loads PDPTEs itself may have others. */
+	vcpu->regs_avail |= BIT(VCPU_EXREG_PDPTR);
+	vcpu->regs_dirty |= BIT(VCPU_EXREG_PDPTR);
+	if (memcmp(pdptrs, mmu->pdptrs, sizeof(mmu->pdptrs))) {
+		memcpy(mmu->pdptrs, pdptrs, sizeof(mmu->pdptrs));
+		if (!kvm_ops.nested_paging)
+			kvm_mmu_unload(vcpu);
+	}
+	return true;
+}
+
+/**
+ * kvm_mmu_load_pdptrs - load the PDPTEs of a PAE guest
+ * @vcpu: the vcpu, in its VMM's context, srcu held
+ * @cr3: where they are
+ *
+ * APM 2 "PAE Paging"; SDM 3A "PDPTE Registers".  May sleep.
+ *
+ * Return: false, and nothing is loaded, if reserved bits are set or there is no
+ * memory.
+ */
+bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
+{
+	u64 pdptrs[4];
+
+	if (kvm_read_guest(vcpu, (u32)cr3 & ~0x1fU, pdptrs, sizeof(pdptrs)))
+		return false;
+	return kvm_mmu_set_pdptrs(vcpu, pdptrs);
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_load_pdptrs);
