@@ -752,9 +752,6 @@ static void propagate_fault(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 }
 
 static int resume_emulation(struct kvm_vcpu *vcpu);
-static struct insn_memo *find_memo(struct kvm_vcpu *vcpu);
-static bool memo_holds(struct kvm_vcpu *vcpu, const struct insn_memo *m);
-static void fill_memo(struct kvm_vcpu *vcpu, struct insn_memo *m, u64 access, int len);
 
 /* IO_NEEDED: the read, IN or MSR that userspace is to answer. */
 static int exit_for_input(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
@@ -884,6 +881,139 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 	return emulate_decoded(vcpu, e);
 }
 
+static struct insn_memo *find_memo(struct kvm_vcpu *vcpu)
+{
+	unsigned long rip = kvm_rip_read(vcpu);
+
+	return &vcpu->emul->memo[(rip ^ rip >> 4) % INSN_MEMOS];
+}
+
+static bool memo_holds(struct kvm_vcpu *vcpu, const struct insn_memo *m)
+{
+	u64 val;
+	int i;
+
+	if (m->rip != kvm_rip_read(vcpu) || m->cr3 != kvm_read_cr3(vcpu) ||
+	    m->cpl != kvm_ops.get_cpl(vcpu) || m->generation != kvm_slots_generation(vcpu->kvm))
+		return false;
+	for (i = 0; i < m->levels; i++)
+		if (__get_user(val, m->gpte_at[i]) || val != m->gpte[i])
+			return false;
+	return !__get_user(val, m->code_at) && !((val ^ m->code) & m->mask);
+}
+
+/* Note how the length was found, if that is simple enough. */
+static void fill_memo(struct kvm_vcpu *vcpu, struct insn_memo *m, int len)
+{
+	unsigned long rip = kvm_rip_read(vcpu);
+	struct kvm_walk_trace trace;
+	int i, n;
+
+	m->generation = 0;
+	if (len > MEMO_BYTES || offset_in_page(rip) > PAGE_SIZE - MEMO_BYTES)
+		return;
+	n = kvm_mmu_trace_walk(vcpu, rip, walk_access(vcpu, 0) | PFERR_FETCH_MASK, &trace);
+	if (!n)
+		return;
+	for (i = 0; i < n; i++) {
+		m->gpte_at[i] = kvm_gpa_to_user(vcpu, trace.gpte_gpa[i]);
+		m->gpte[i] = trace.gpte[i];
+		if (!m->gpte_at[i])
+			return;
+	}
+	m->code_at = kvm_gpa_to_user(vcpu, trace.gpa);
+	if (!m->code_at || __get_user(m->code, m->code_at))
+		return;
+	m->mask = GENMASK_ULL(8 * len - 1, 0);
+	m->rip = rip;
+	m->cr3 = kvm_read_cr3(vcpu);
+	m->cpl = kvm_ops.get_cpl(vcpu);
+	m->len = len;
+	m->levels = n;
+	m->generation = kvm_slots_generation(vcpu->kvm);
+}
+
+/* The context to fetch at RIP by; nothing else of it holds. */
+static struct x86_emulate_ctxt *fetch_ctxt(struct kvm_vcpu *vcpu)
+{
+	struct x86_emulate_ctxt *ctxt = &vcpu->emul->ctxt;
+
+	ctxt->rip = kvm_rip_read(vcpu);
+	ctxt->mode = emulation_mode(vcpu);
+	ctxt->va_bits = vcpu_virt_bits(vcpu);
+	ctxt->fetch_len = 0;
+	return ctxt;
+}
+
+static int decode_length(struct kvm_vcpu *vcpu)
+{
+	struct x86_emulate_ctxt *ctxt = fetch_ctxt(vcpu);
+	int len;
+
+	/* To the page's end first: the next page need not be there. */
+	do {
+		if (x86_fetch_more(ctxt) != X86EMUL_CONTINUE)
+			return -EFAULT;
+		len = x86_insn_length(ctxt->mode, ctxt->fetch, ctxt->fetch_len);
+	} while (len == -ENODATA);
+	return len;
+}
+
+/**
+ * kvm_insn_length - how long is the instruction at RIP
+ * @vcpu: the vcpu, loaded; no instruction of it is being emulated
+ * @code64: it executes 64-bit code
+ *
+ * For processors that do not tell the next RIP.
+ *
+ * Return: 1 to 15 bytes, or -EFAULT, -EINVAL; the vcpu is as it was.
+ */
+int kvm_insn_length(struct kvm_vcpu *vcpu, bool code64)
+{
+	struct insn_memo *m = find_memo(vcpu);
+	int len;
+
+	if (likely(code64 && memo_holds(vcpu, m)))
+		return m->len;
+	len = decode_length(vcpu);
+	if (code64 && len > 0)
+		fill_memo(vcpu, m, len);
+	return len;
+}
+EXPORT_SYMBOL_GPL(kvm_insn_length);
+
+#define INSN_PEEK	4
+
+/**
+ * kvm_insn_repeats - does the instruction at RIP have a REP prefix?
+ * @vcpu: the vcpu, loaded; no instruction of it is being emulated
+ * @insn: the instruction's bytes where the hardware gave them, or NULL
+ * @insn_len: how many there are
+ *
+ * Return: true if it has; false, too, when in doubt.
+ */
+bool kvm_insn_repeats(struct kvm_vcpu *vcpu, const u8 *insn, int insn_len)
+{
+	struct x86_emulate_ctxt *ctxt;
+	int i;
+
+	if (insn_len < INSN_PEEK) {
+		ctxt = fetch_ctxt(vcpu);
+		if (x86_fetch_more(ctxt) != X86EMUL_CONTINUE)
+			return false;
+		insn = ctxt->fetch;
+		insn_len = ctxt->fetch_len;
+	}
+	for (i = 0; i < min(insn_len, INSN_PEEK); i++) {
+		if (insn[i] == 0xf3 || insn[i] == 0xf2)
+			return true;
+		/* Other prefixes that string instructions have. */
+		if (insn[i] != 0x66 && insn[i] != 0x67 && (insn[i] & 0xf0) != 0x40)
+			return false;
+	}
+	return false;
+}
+
 /* By the bytes that the last exit of this instruction has left, if they hold. */
 static int decode_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, const u8 *insn, int insn_len)
 {
@@ -897,14 +1027,14 @@ static int decode_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, const u8 *i
 		return x86_decode_insn(&e->ctxt, &m->code, MEMO_BYTES);
 	r = x86_decode_insn(&e->ctxt, NULL, 0);
 	if (r == X86EMUL_CONTINUE && x86_emulate_one_access(&e->ctxt))
-		fill_memo(vcpu, m, walk_access(vcpu, 0) | PFERR_FETCH_MASK, e->ctxt.d.len);
+		fill_memo(vcpu, m, e->ctxt.d.len);
 	return r;
 }
 
 /**
  * kvm_emulate_insn - emulate the instruction at RIP
  * @vcpu: the vcpu, loaded
- * @addr: the gpa (nested) or gva (shadow) that faulted, with EMULTYPE_PF
+ * @addr: with EMULTYPE_GPA, the guest-physical address of its one access to memory
  * @type: EMULTYPE_*
  * @insn: the instruction's bytes where the hardware gave them, or NULL
  * @insn_len: how many there are
@@ -927,10 +1057,6 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 		return 1;
 	default:
 		return emulation_failed(vcpu, e);
-	}
-	if (type & EMULTYPE_SKIP) {
-		kvm_rip_write(vcpu, e->rip + e->ctxt.d.len);
-		return 1;
 	}
 	e->gpa_known = type & EMULTYPE_GPA && x86_emulate_one_access(&e->ctxt);
 	e->gpa = addr;
@@ -1004,155 +1130,6 @@ int kvm_task_switch(struct kvm_vcpu *vcpu, u16 selector, const u32 *error_code)
 	}
 }
 EXPORT_SYMBOL_GPL(kvm_task_switch);
-
-static struct insn_memo *find_memo(struct kvm_vcpu *vcpu)
-{
-	unsigned long rip = kvm_rip_read(vcpu);
-
-	return &vcpu->emul->memo[(rip ^ rip >> 4) % INSN_MEMOS];
-}
-
-static bool memo_holds(struct kvm_vcpu *vcpu, const struct insn_memo *m)
-{
-	u64 val;
-	int i;
-
-	if (m->rip != kvm_rip_read(vcpu) || m->cr3 != kvm_read_cr3(vcpu) ||
-	    m->cpl != kvm_ops.get_cpl(vcpu) || m->generation != kvm_slots_generation(vcpu->kvm))
-		return false;
-	for (i = 0; i < m->levels; i++)
-		if (__get_user(val, m->gpte_at[i]) || val != m->gpte[i])
-			return false;
-	return !__get_user(val, m->code_at) && !((val ^ m->code) & m->mask);
-}
-
-/* Note how the length was found, if that is simple enough. */
-static void fill_memo(struct kvm_vcpu *vcpu, struct insn_memo *m, u64 access, int len)
-{
-	unsigned long rip = kvm_rip_read(vcpu);
-	struct kvm_walk_trace trace;
-	int i, n;
-
-	m->generation = 0;
-	if (len > MEMO_BYTES || offset_in_page(rip) > PAGE_SIZE - MEMO_BYTES)
-		return;
-	n = kvm_mmu_trace_walk(vcpu, rip, access, &trace);
-	if (!n)
-		return;
-	for (i = 0; i < n; i++) {
-		m->gpte_at[i] = kvm_gpa_to_user(vcpu, trace.gpte_gpa[i]);
-		m->gpte[i] = trace.gpte[i];
-		if (!m->gpte_at[i])
-			return;
-	}
-	m->code_at = kvm_gpa_to_user(vcpu, trace.gpa);
-	if (!m->code_at || __get_user(m->code, m->code_at))
-		return;
-	m->mask = GENMASK_ULL(8 * len - 1, 0);
-	m->rip = rip;
-	m->cr3 = kvm_read_cr3(vcpu);
-	m->cpl = kvm_ops.get_cpl(vcpu);
-	m->len = len;
-	m->levels = n;
-	m->generation = kvm_slots_generation(vcpu->kvm);
-}
-
-/* By the decoder; *accessp: what the fetch was. */
-static int decode_length(struct kvm_vcpu *vcpu, u64 *accessp)
-{
-	enum x86emul_mode mode = emulation_mode(vcpu);
-	u64 linear = kvm_rip_read(vcpu), access = PFERR_FETCH_MASK;
-	unsigned int have = 0, n;
-	struct kvm_exception ex;
-	struct kvm_segment cs;
-	u8 bytes[X86_MAX_INSN_LEN];
-	gpa_t gpa;
-	int r = -ENODATA;
-
-	if (mode != X86EMUL_MODE_PROT64) {
-		kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
-		linear = (u32)(cs.base + linear);
-	}
-	if (kvm_ops.get_cpl(vcpu) == 3)
-		access |= PFERR_USER_MASK;
-	*accessp = access;
-	/* To the page's end first: the next page need not be there. */
-	while (r == -ENODATA && have < sizeof(bytes)) {
-		n = min_t(unsigned int, sizeof(bytes) - have, PAGE_SIZE - offset_in_page(linear));
-		gpa = kvm_mmu_gva_to_gpa(vcpu, linear, access, &ex);
-		if (gpa == INVALID_GPA || kvm_read_guest(vcpu, gpa, bytes + have, n))
-			return -EFAULT;
-		have += n;
-		linear += n;
-		r = x86_insn_length(mode, bytes, have);
-	}
-	return r;
-}
-
-/**
- * kvm_insn_length - how long is the instruction at RIP
- * @vcpu: the vcpu, loaded
- * @code64: it executes 64-bit code
- *
- * For CPUs that do not tell the next RIP.  Returns 1..15, or -EFAULT, -EINVAL;
- * the vcpu is as it was.
- */
-int kvm_insn_length(struct kvm_vcpu *vcpu, bool code64)
-{
-	struct insn_memo *m = find_memo(vcpu);
-	u64 access;
-	int len;
-
-	if (likely(code64 && memo_holds(vcpu, m)))
-		return m->len;
-	len = decode_length(vcpu, &access);
-	if (code64 && len > 0)
-		fill_memo(vcpu, m, access, len);
-	return len;
-}
-EXPORT_SYMBOL_GPL(kvm_insn_length);
-
-#define INSN_PEEK	4
-
-/**
- * kvm_insn_repeats - does the instruction at RIP have a REP prefix?
- * @vcpu: the vcpu, loaded
- * @insn: the instruction's bytes where the hardware gave them, or NULL
- * @insn_len: how many there are
- *
- * Return: true if it has; false, too, when in doubt.
- */
-bool kvm_insn_repeats(struct kvm_vcpu *vcpu, const u8 *insn, int insn_len)
-{
-	u64 linear = kvm_rip_read(vcpu);
-	u8 bytes[INSN_PEEK] = {};
-	struct kvm_exception ex;
-	struct kvm_segment cs;
-	gpa_t gpa;
-	int i, n;
-
-	if (insn_len >= INSN_PEEK) {
-		memcpy(bytes, insn, INSN_PEEK);
-	} else {
-		if (!is_64bit_code(vcpu)) {
-			kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
-			linear = (u32)(linear + cs.base);
-		}
-		gpa = kvm_mmu_gva_to_gpa(vcpu, linear, PFERR_FETCH_MASK |
-				(kvm_ops.get_cpl(vcpu) == 3 ? PFERR_USER_MASK : 0), &ex);
-		n = min_t(int, INSN_PEEK, PAGE_SIZE - offset_in_page(linear));
-		if (gpa == INVALID_GPA || kvm_read_guest(vcpu, gpa, bytes, n))
-			return false;
-	}
-	for (i = 0; i < INSN_PEEK; i++) {
-		if (bytes[i] == 0xf3 || bytes[i] == 0xf2)
-			return true;
-		/* Other prefixes that string instructions have. */
-		if (bytes[i] != 0x66 && bytes[i] != 0x67 && (bytes[i] & 0xf0) != 0x40)
-			return false;
-	}
-	return false;
-}
 
 int kvm_emulate_create(struct kvm_vcpu *vcpu)
 {

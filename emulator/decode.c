@@ -30,7 +30,7 @@ static const u8 mode_ad_bytes[][2] = {
  * More instruction bytes, at least one: what is left of the page, of the
  * segment and of 15 in one go, since each fetch is a walk of page tables.
  */
-static int fetch_more(struct x86_emulate_ctxt *ctxt)
+int x86_fetch_more(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int n = X86_MAX_INSN_LEN - ctxt->fetch_len;
 	u64 linear = ctxt->rip + ctxt->fetch_len;
@@ -773,7 +773,7 @@ static __attribute__((__noinline__)) int decode_long(struct x86_emulate_ctxt *ct
 			return X86EMUL_UNHANDLEABLE;
 		if (len == -EINVAL)
 			return x86_emulate_fault(ctxt, EXC_UD);
-		TRY(fetch_more(ctxt));
+		TRY(x86_fetch_more(ctxt));
 		memset(d, 0, offsetof(struct x86_decode, op_bytes));
 	}
 	if ((d->row->flags & K_MASK) != K_INSN)
@@ -791,7 +791,7 @@ static __attribute__((__noinline__)) int first_bytes(struct x86_emulate_ctxt *ct
 {
 	ctxt->fetch_len = len;
 	if (!len)
-		return fetch_more(ctxt);
+		return x86_fetch_more(ctxt);
 	memcpy(ctxt->fetch, insn, len);
 	return X86EMUL_CONTINUE;
 }

@@ -409,6 +409,8 @@ int x86_emulate_task_switch(struct x86_emulate_ctxt *ctxt, u16 selector,
 void x86_emulate_read_done(struct x86_emulate_ctxt *ctxt, const void *val,
 			   unsigned int bytes);
 
+int x86_fetch_more(struct x86_emulate_ctxt *ctxt);
+
 /*
  * The decoder alone: how long is the instruction in bytes[0..len)?  -EINVAL for
  * none (undefined, too long), -ENODATA when it is longer than len.
