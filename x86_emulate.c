@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The emulator: one executor for each mnemonic (em_xxx), and what they stand
- * on.  x86_emulate_insn(), at the end, loads the operands that the tables in
- * x86_opcodes.c name, calls the executor, and stores operand 0.
+ * The emulator: x86_emulate_insn() executes one instruction.  It loads the operands that
+ * the row of emulator/opcodes.c names, calls the row's executor (em_xxx, by concept in
+ * emulator/), and stores operand 0.
  *
  * Executors change registers through set_reg(), which can be undone, and
  * segments, control registers and memory, which cannot, only after everything
@@ -12,6 +12,15 @@
 
 /* ---- exceptions ---- */
 
+/**
+ * x86_emulate_fault - note an exception without error code
+ * @ctxt: the context
+ * @vector: the exception's
+ *
+ * For ops, too.
+ *
+ * Return: X86EMUL_PROPAGATE_FAULT
+ */
 int x86_emulate_fault(struct x86_emulate_ctxt *ctxt, u8 vector)
 {
 	ctxt->exception.valid = true;
@@ -21,6 +30,14 @@ int x86_emulate_fault(struct x86_emulate_ctxt *ctxt, u8 vector)
 	return X86EMUL_PROPAGATE_FAULT;
 }
 
+/**
+ * x86_emulate_fault_code - note an exception with error code
+ * @ctxt: the context
+ * @vector: the exception's
+ * @code: its error code
+ *
+ * Return: X86EMUL_PROPAGATE_FAULT
+ */
 int x86_emulate_fault_code(struct x86_emulate_ctxt *ctxt, u8 vector, u32 code)
 {
 	x86_emulate_fault(ctxt, vector);
@@ -29,17 +46,18 @@ int x86_emulate_fault_code(struct x86_emulate_ctxt *ctxt, u8 vector, u32 code)
 	return X86EMUL_PROPAGATE_FAULT;
 }
 
+/**
+ * x86_emulate_page_fault - note a page fault
+ * @ctxt: the context
+ * @address: what CR2 will be
+ * @code: the error code
+ *
+ * Return: X86EMUL_PROPAGATE_FAULT
+ */
 int x86_emulate_page_fault(struct x86_emulate_ctxt *ctxt, u64 address, u32 code)
 {
 	ctxt->exception.address = address;
 	return x86_emulate_fault_code(ctxt, EXC_PF, code);
-}
-
-/* ---- registers ---- */
-
-void x86_emulate_set_reg(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
-{
-	set_reg(ctxt, nr & (X86_NR_GPR - 1), val);
 }
 
 /* ---- operands ---- */
@@ -87,6 +105,10 @@ int x86em_store_op0(struct x86_emulate_ctxt *ctxt, u64 linear, u64 old, bool loc
 
 /* ---- one instruction ---- */
 
+/**
+ * x86_emulate_init - begin the life of a context
+ * @ctxt: cleared; ops, priv, va_bits and amd are set after it
+ */
 void x86_emulate_init(struct x86_emulate_ctxt *ctxt)
 {
 	memset(ctxt, 0, sizeof(*ctxt));
@@ -234,6 +256,12 @@ int x86em_end(struct x86_emulate_ctxt *ctxt, int rc)
 	return rc;
 }
 
+/**
+ * x86_emulate_insn - execute what x86_decode_insn() has decoded
+ * @ctxt: the context
+ *
+ * Return: X86EMUL_*, with what the header of x86_emulate.h promises for each.
+ */
 int x86_emulate_insn(struct x86_emulate_ctxt *ctxt)
 {
 	ctxt->next_rip = ctxt->rip + ctxt->d.len;
@@ -245,6 +273,12 @@ int x86_emulate_insn(struct x86_emulate_ctxt *ctxt)
 	return x86em_end(ctxt, execute(ctxt));
 }
 
+/**
+ * x86_emulate_one_access - is it a MOV, whose one access to memory is all there is?
+ * @ctxt: the context, decoded
+ *
+ * Return: true if so: all of its accesses are to one linear address.
+ */
 bool x86_emulate_one_access(const struct x86_emulate_ctxt *ctxt)
 {
 	return (ctxt->d.row->flags & F_QUICK) && ctxt->d.has_mem;

@@ -26,9 +26,15 @@ static const u8 mode_ad_bytes[][2] = {
 	[X86EMUL_MODE_PROT64] = { 8, 4 },
 };
 
-/*
- * More instruction bytes, at least one: what is left of the page, of the
- * segment and of 15 in one go, since each fetch is a walk of page tables.
+/**
+ * x86_fetch_more - fetch more bytes of the instruction at RIP
+ * @ctxt: its rip, mode and va_bits say from where, fetch_len how many are in fetch[]
+ *
+ * At least one byte, and in one go what is left of the page, of CS's limit and of 15,
+ * since each fetch is a walk of page tables.
+ *
+ * Return: X86EMUL_CONTINUE, or what ops->fetch returned; X86EMUL_PROPAGATE_FAULT with
+ * #GP(0) behind the limit, outside of canonical addresses, and after 15 bytes.
  */
 int x86_fetch_more(struct x86_emulate_ctxt *ctxt)
 {
@@ -796,6 +802,15 @@ static __attribute__((__noinline__)) int first_bytes(struct x86_emulate_ctxt *ct
 	return X86EMUL_CONTINUE;
 }
 
+/**
+ * x86_decode_insn - decode the instruction at RIP
+ * @ctxt: its mode, rip, rflags and regs are the guest's
+ * @insn: the instruction's bytes where the hardware has given them
+ * @len: how many there are; 0, or less than the whole: the rest is fetched
+ *
+ * Return: X86EMUL_CONTINUE, and ctxt->d.len is the length; X86EMUL_PROPAGATE_FAULT or
+ * X86EMUL_UNHANDLEABLE as the header of x86_emulate.h has them.
+ */
 int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn, unsigned int len)
 {
 	memset(&ctxt->d, 0, offsetof(struct x86_decode, op_bytes));
@@ -851,6 +866,17 @@ long_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 	return n;
 }
 
+/**
+ * x86_insn_length - how long is an instruction?
+ * @mode: what it is executed in
+ * @bytes: it, and what may follow
+ * @len: how many bytes there are
+ *
+ * 66 with a near branch counts as on Intel's processors.
+ *
+ * Return: 1 to 15; -EINVAL for none (undefined, of unknown form, too long); -ENODATA
+ * when it is longer than @len.
+ */
 int x86_insn_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 {
 	unsigned int n = len ? quick_length(bytes, len) : 0;

@@ -56,11 +56,11 @@ enum operand_size {
 enum operand_code {
 	O___ = 0,
 	O_Eb = OPND(E, b), O_Ew = OPND(E, w), O_Ed = OPND(E, d),
-	O_Ev = OPND(E, v), O_Ey = OPND(E, y), O_En = OPND(E, n), O_Eq = OPND(E, q),
-	O_M = OPND(M, 0), O_Mb = OPND(M, b), O_Mw = OPND(M, w), O_Md = OPND(M, d),
+	O_Ev = OPND(E, v), O_Ey = OPND(E, y), O_En = OPND(E, n),
+	O_M = OPND(M, 0), O_Mw = OPND(M, w), O_Md = OPND(M, d),
 	O_Mq = OPND(M, q), O_Mv = OPND(M, v), O_My = OPND(M, y), O_Mdq = OPND(M, dq),
 	O_Mt = OPND(M, t), O_Mx = OPND(M, x),
-	O_Gb = OPND(G, b), O_Gw = OPND(G, w), O_Gd = OPND(G, d),
+	O_Gb = OPND(G, b), O_Gw = OPND(G, w),
 	O_Gv = OPND(G, v), O_Gy = OPND(G, y), O_Gn = OPND(G, n),
 	O_Zb = OPND(Z, b), O_Zv = OPND(Z, v),
 	O_Ib = OPND(I, b), O_Iw = OPND(I, w), O_Iz = OPND(I, z), O_Iv = OPND(I, v),
@@ -71,7 +71,7 @@ enum operand_code {
 	O_CL = OPND(NONE, b), O_DX = OPND(NONE, w), O_1 = OPND(NONE, d),
 	O_Ap = OPND(NONE, z),	/* far pointer in the instruction */
 	O_Sw = OPND(SYS, w), O_Cn = OPND(SYS, n), O_Dn = OPND(SYS, q),
-	O_Pd = OPND(P, d), O_Pq = OPND(P, q), O_Qq = OPND(Q, q),
+	O_Pq = OPND(P, q), O_Qq = OPND(Q, q),
 	O_Vd = OPND(V, d), O_Vq = OPND(V, q), O_Vdq = OPND(V, dq),
 	O_Vx = OPND(V, x),
 	O_Wb = OPND(W, b), O_Ww = OPND(W, w),
@@ -119,7 +119,7 @@ enum {
 	F_N0 = F_W0 | F_R0,	/* operand 0 is the executor's own business */
 	F_N1 = 1 << 7,		/* so are operands 1 and 2 */
 	F_D64 = 1 << 8,		/* 64-bit mode: operand size 64 or, by 66, 16 */
-	F_F64 = 1 << 9,		/* 64-bit mode: 64 always (66: see near_branch) */
+	F_F64 = 1 << 9,		/* 64-bit mode: 64 always (66: see operand_size()) */
 	F_NO64 = 1 << 10,	/* #UD in 64-bit mode */
 	F_CPL0 = 1 << 11,	/* #GP(0) unless CPL is 0 */
 	F_PROT = 1 << 12,	/* #UD in real and virtual-8086 mode */
@@ -159,7 +159,7 @@ struct x86_opcode {
 	u32 flags;
 };
 
-/* x86_opcodes.c: one byte, 0F, 0F 38, and those of VEX.mmmmm */
+/* opcodes.c: one byte, 0F, 0F 38, and those of VEX.mmmmm */
 extern const struct x86_opcode x86_map0[256], x86_map1[256], x86_map2[256];
 extern const struct x86_opcode x86_vex_map1[256], x86_vex_map2[256], x86_vex_map3[256];
 /* What 0F 38 has where its map has none, all of 0F 3A, and VEX without a map. */
@@ -211,7 +211,7 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	return (u64)((s64)(addr << shift) >> shift) == addr;
 }
 
-/* Executors, in the order of x86_emulate.c. */
+/* Executors: alu.c, stack.c, segment.c, control.c, system.c, string.c, media.c */
 #define EXECUTORS(X) \
 	X(mov) X(add) X(or) X(adc) X(sbb) X(and) X(sub) X(xor) X(cmp) X(test) \
 	X(inc) X(dec) X(not) X(neg) X(mul) X(imul) X(imul_2) X(imul_3) X(div) X(idiv) \
@@ -234,7 +234,7 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(lmsw) X(smsw) X(clts) X(invlpg) X(invpcid) X(wbinvd) X(verr) X(verw) X(lar) X(lsl) \
 	X(arpl) X(mov_from_cr) X(mov_to_cr) X(mov_from_dr) X(mov_to_dr) \
 	X(rdmsr) X(wrmsr) X(rdtsc) X(rdtscp) X(rdpid) X(rdpmc) X(cpuid) \
-	X(monitor) X(mwait) X(clzero) X(hypercall) X(swapgs) X(set_ac) \
+	X(monitor) X(mwait) X(clzero) X(swapgs) X(set_ac) \
 	X(rdbase) X(wrbase) \
 	X(xgetbv) X(xsetbv) X(xbegin) X(xend) X(xtest) X(movdir64b) \
 	X(andn) X(bextr) X(blsr) X(blsmsk) X(blsi) X(bzhi) X(mulx) X(pdep) X(pext) \

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the executors' files share: x86_emulate.c (data, memory, the stack and
- * the way of one instruction), x86_exec.c (control transfers and the system's
- * instructions), x86_media.c (x87, MMX, SSE).
+ * What the executors share: registers, flags, modes, and what other files than their
+ * own do for them.
  */
-#ifndef X86_EMULATE_PRIV_H
-#define X86_EMULATE_PRIV_H
+#ifndef X86_EMULATOR_H
+#define X86_EMULATOR_H
 
 #include "decode.h"
 
 #define CR0_MP (1u << 1)
 #define CR0_EM (1u << 2)
 #define CR0_TS (1u << 3)
+#define CR0_NE (1u << 5)
 #define CR0_PG (1u << 31)
 #define CR4_VME (1u << 0)
 #define CR4_PVI (1u << 1)
@@ -23,7 +23,6 @@
 #define CR4_FSGSBASE (1u << 16)
 #define CR4_PCIDE (1u << 17)
 #define CR4_OSXSAVE (1u << 18)
-#define CR0_NE (1u << 5)
 
 #define MSR_SYSENTER_CS 0x174
 #define MSR_SYSENTER_ESP 0x175
@@ -164,40 +163,49 @@ static inline void store_16(struct x86_emulate_ctxt *ctxt, u64 val)
 	OP0.val = val;
 }
 
+/* memory.c */
 int x86em_long_mode(struct x86_emulate_ctxt *ctxt, bool *active);
+bool x86em_segment_allows(struct x86_emulate_ctxt *ctxt, const struct x86_seg *s, u64 ea,
+			  unsigned int bytes, bool write);
 u64 x86em_segment_base(struct x86_emulate_ctxt *ctxt, unsigned int seg);
-int x86em_linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
-		    unsigned int bytes, bool write, u64 *linear);
-bool x86em_segment_allows(struct x86_emulate_ctxt *ctxt, const struct x86_seg *s,
-			  u64 ea, unsigned int bytes, bool write);
+int x86em_linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea, unsigned int bytes,
+		    bool write, u64 *linear);
 int x86em_check_aligned(struct x86_emulate_ctxt *ctxt, unsigned int bytes);
-int x86em_mem_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val,
-		   unsigned int bytes, unsigned int access);
+int x86em_mem_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val, unsigned int bytes,
+		   unsigned int access);
 int x86em_mem_write(struct x86_emulate_ctxt *ctxt, u64 linear, const void *val,
 		    unsigned int bytes, unsigned int access);
-int x86em_write_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
-		    const void *val, unsigned int bytes);
-int x86em_read_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
-		   void *val, unsigned int bytes);
+int x86em_read_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea, void *val,
+		   unsigned int bytes);
+int x86em_write_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea, const void *val,
+		    unsigned int bytes);
 int x86em_read_ea(struct x86_emulate_ctxt *ctxt, unsigned int offset, void *val,
 		  unsigned int bytes);
 int x86em_probe(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned int bytes,
 		unsigned int access);
+
+/* stack.c */
 unsigned int x86em_stack_bytes(struct x86_emulate_ctxt *ctxt);
 void x86em_add_rsp(struct x86_emulate_ctxt *ctxt, u64 delta);
 int x86em_push(struct x86_emulate_ctxt *ctxt, u64 val, unsigned int bytes);
 int x86em_pop(struct x86_emulate_ctxt *ctxt, u64 *val, unsigned int bytes);
-bool x86em_condition(const struct x86_emulate_ctxt *ctxt, unsigned int cc);
-int x86em_load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
-		       bool modify);
-int x86em_store_op0(struct x86_emulate_ctxt *ctxt, u64 linear, u64 old, bool locked);
-void x86em_flags_sub(struct x86_emulate_ctxt *ctxt, u64 a, u64 b, u64 res, unsigned int bytes,
-		     u32 mask);
-int x86em_software_int(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool icebp);
 int x86em_check_vm86_iopl(struct x86_emulate_ctxt *ctxt);
 u32 x86em_popf_mask(struct x86_emulate_ctxt *ctxt, unsigned int bytes);
-int x86em_check_io(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size);
+
+/* alu.c */
+void x86em_flags_sub(struct x86_emulate_ctxt *ctxt, u64 a, u64 b, u64 res, unsigned int bytes,
+		     u32 mask);
+bool x86em_condition(const struct x86_emulate_ctxt *ctxt, unsigned int cc);
+
+/* control.c; icebp: INT1, which no gate's DPL keeps out */
+int x86em_software_int(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool icebp);
+
+/* media.c */
 int x86em_check_media(struct x86_emulate_ctxt *ctxt, u32 flags);
+
+/* x86_emulate.c */
+int x86em_load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op, bool modify);
+int x86em_store_op0(struct x86_emulate_ctxt *ctxt, u64 linear, u64 old, bool locked);
 void x86em_begin(struct x86_emulate_ctxt *ctxt);
 int x86em_end(struct x86_emulate_ctxt *ctxt, int rc);
 

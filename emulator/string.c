@@ -39,7 +39,7 @@ static int check_io_bitmap(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int
 	return X86EMUL_CONTINUE;
 }
 
-int x86em_check_io(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size)
+static int check_io(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size)
 {
 	if (ctxt->mode == X86EMUL_MODE_REAL)
 		return X86EMUL_CONTINUE;
@@ -52,7 +52,7 @@ int em_in(struct x86_emulate_ctxt *ctxt)
 {
 	u16 port = OP1.val;
 
-	TRY(x86em_check_io(ctxt, port, OP0.bytes));
+	TRY(check_io(ctxt, port, OP0.bytes));
 	OP0.val = 0;
 	return ctxt->ops->pio_in(ctxt, OP0.bytes, port, &OP0.val, 1);
 }
@@ -61,7 +61,7 @@ int em_out(struct x86_emulate_ctxt *ctxt)
 {
 	u16 port = OP0.val;
 
-	TRY(x86em_check_io(ctxt, port, OP1.bytes));
+	TRY(check_io(ctxt, port, OP1.bytes));
 	return ctxt->ops->pio_out(ctxt, OP1.bytes, port, &OP1.val, 1);
 }
 
@@ -290,6 +290,6 @@ int em_string(struct x86_emulate_ctxt *ctxt)
 	unsigned int which = row_arg(ctxt);
 
 	if (which == STRING_INS || which == STRING_OUTS)
-		TRY(x86em_check_io(ctxt, ctxt->regs[X86_RDX], io_string_bytes(&ctxt->d)));
+		TRY(check_io(ctxt, ctxt->regs[X86_RDX], io_string_bytes(&ctxt->d)));
 	return rep_string(ctxt, steps[which], which == STRING_CMPS || which == STRING_SCAS);
 }

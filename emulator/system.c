@@ -487,7 +487,7 @@ int em_wrbase(struct x86_emulate_ctxt *ctxt)
 	return ctxt->ops->set_msr(ctxt, MSR_FS_BASE_NR + row_arg(ctxt), OP0.val);
 }
 
-/* ---- caches, hints and calls of the hypervisor ---- */
+/* ---- caches and hints ---- */
 
 int em_nop(struct x86_emulate_ctxt *ctxt)
 {
@@ -513,9 +513,4 @@ int em_clflush(struct x86_emulate_ctxt *ctxt)
 int em_hlt(struct x86_emulate_ctxt *ctxt)
 {
 	return ctxt->ops->halt ? ctxt->ops->halt(ctxt) : X86EMUL_UNHANDLEABLE;
-}
-
-int em_hypercall(struct x86_emulate_ctxt *ctxt)
-{
-	return ctxt->ops->hypercall ? ctxt->ops->hypercall(ctxt) : X86EMUL_UNHANDLEABLE;
 }

@@ -240,6 +240,17 @@ int x86em_iret_task(struct x86_emulate_ctxt *ctxt)
 	return x86em_task_switch(ctxt, link, X86EMUL_TASK_IRET);
 }
 
+/**
+ * x86_emulate_task_switch - a task switch that the hardware has intercepted
+ * @ctxt: its rip is what the old task shall go on with
+ * @selector: of the new task's TSS
+ * @why: what switches
+ * @error_code: NULL, or what to push onto the new task's stack
+ *
+ * SDM 3A "Task Switching".
+ *
+ * Return: as x86_emulate_insn(), X86EMUL_IO_NEEDED and X86EMUL_RETRY_INSTR excepted.
+ */
 int x86_emulate_task_switch(struct x86_emulate_ctxt *ctxt, u16 selector,
 			    enum x86emul_task why, const u32 *error_code)
 {

@@ -61,7 +61,7 @@ static inline void x87_with_memory(unsigned char opcode, unsigned char modrm, vo
 	}
 }
 
-/* What x86_opcodes.c has.  Returns the status flags. */
+/* What opcodes.c has.  Returns the status flags. */
 static inline unsigned int x87_with_registers(unsigned char opcode, unsigned char modrm,
 					      unsigned int flags)
 {

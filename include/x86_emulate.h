@@ -247,8 +247,6 @@ struct x86_emulate_ops {
 	/* Actions; all but the last optional. */
 	int (*wbinvd)(struct x86_emulate_ctxt *ctxt);
 	int (*halt)(struct x86_emulate_ctxt *ctxt);
-	/* VMCALL or VMMCALL; works on ctxt->regs through x86_emulate_set_reg(). */
-	int (*hypercall)(struct x86_emulate_ctxt *ctxt);
 	/* IRET has completed: NMIs are open again. */
 	void (*unblock_nmi)(struct x86_emulate_ctxt *ctxt);
 
@@ -285,7 +283,7 @@ struct x86_emulate_ops {
 
 /* What the opcode tables call an operand, once decoded. */
 struct x86_operand {
-	u8 kind;		/* enum operand_kind in x86_decode.h */
+	u8 kind;		/* enum operand_kind in emulator/decode.h */
 	u8 code;		/* enum operand_code: the manual's Ev, Gb, ... */
 	u8 bytes;
 	u8 reg;			/* register number, of whichever file kind says */
@@ -379,48 +377,18 @@ struct x86_emulate_ctxt {
 	u8 batch[X86EMUL_BATCH_BYTES] __attribute__((aligned(64)));
 };
 
-/* Clears what must be clear once; ops, priv, va_bits, amd are set after it. */
-void x86_emulate_init(struct x86_emulate_ctxt *ctxt);
-
-/*
- * Decode the instruction at ctxt->rip.  insn holds len of its bytes when the
- * hardware has given them (len may be 0, or less than the whole: the rest is
- * fetched).  ctxt->d.len is its length afterwards.
- */
-int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
-		    unsigned int len);
-int x86_emulate_insn(struct x86_emulate_ctxt *ctxt);
-
-/* Is what has been decoded a MOV, whose one access to memory is all there is? */
-bool x86_emulate_one_access(const struct x86_emulate_ctxt *ctxt);
-
 /* Who switches tasks. */
 enum x86emul_task { X86EMUL_TASK_CALL, X86EMUL_TASK_JMP, X86EMUL_TASK_IRET, X86EMUL_TASK_GATE };
 
-/*
- * A task switch that hardware has intercepted; rip is what the old task shall
- * go on with.  error_code: NULL, or what to push onto the new task's stack.
- * Returns as x86_emulate_insn() does, IO_NEEDED and RETRY_INSTR excepted.
- */
+void x86_emulate_init(struct x86_emulate_ctxt *ctxt);
+int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn, unsigned int len);
+int x86_emulate_insn(struct x86_emulate_ctxt *ctxt);
+bool x86_emulate_one_access(const struct x86_emulate_ctxt *ctxt);
 int x86_emulate_task_switch(struct x86_emulate_ctxt *ctxt, u16 selector,
 			    enum x86emul_task why, const u32 *error_code);
-
-/* The pending read's data has come: call before x86_emulate_insn() again. */
-void x86_emulate_read_done(struct x86_emulate_ctxt *ctxt, const void *val,
-			   unsigned int bytes);
-
+void x86_emulate_read_done(struct x86_emulate_ctxt *ctxt, const void *val, unsigned int bytes);
 int x86_fetch_more(struct x86_emulate_ctxt *ctxt);
-
-/*
- * The decoder alone: how long is the instruction in bytes[0..len)?  -EINVAL for
- * none (undefined, too long), -ENODATA when it is longer than len.
- */
 int x86_insn_length(enum x86emul_mode mode, const void *bytes, unsigned int len);
-
-/* Register access for ops: keeps regs_dirty and the undo log right. */
-void x86_emulate_set_reg(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val);
-
-/* For ops: note an exception and return X86EMUL_PROPAGATE_FAULT. */
 int x86_emulate_fault(struct x86_emulate_ctxt *ctxt, u8 vector);
 int x86_emulate_fault_code(struct x86_emulate_ctxt *ctxt, u8 vector, u32 code);
 int x86_emulate_page_fault(struct x86_emulate_ctxt *ctxt, u64 address, u32 code);

@@ -602,7 +602,7 @@ static bool is_dangerous(void)
 	static int (*const execs[])(struct x86_emulate_ctxt *) = {
 		em_ret_far, em_iret, em_far_mem, em_far, em_load_far, em_mov_to_seg, em_pop_seg, em_syscall,
 		em_sysret, em_sysenter, em_sysexit, em_int, em_int1, em_int3, em_into,
-		em_rdtsc, em_rdtscp, em_rdpid, em_rdpmc, em_cpuid, em_hypercall,
+		em_rdtsc, em_rdtscp, em_rdpid, em_rdpmc, em_cpuid,
 		em_lar, em_lsl, em_verr, em_verw, em_store_selector, em_store_dtable,
 		em_smsw, em_rdbase, em_wrbase, em_load_system_segment,
 	};
