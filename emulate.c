@@ -1014,7 +1014,7 @@ bool kvm_insn_repeats(struct kvm_vcpu *vcpu, const u8 *insn, int insn_len)
 	return false;
 }
 
-/* By the bytes that the last exit of this instruction has left, if they hold. */
+/* From the bytes that the last exit of this instruction has left, if they still hold. */
 static int decode_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, const u8 *insn, int insn_len)
 {
 	struct insn_memo *m = find_memo(vcpu);
@@ -1039,7 +1039,7 @@ static int decode_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, const u8 *i
  * @insn: the instruction's bytes where the hardware gave them, or NULL
  * @insn_len: how many there are
  *
- * Returns as exit handlers do; -EOPNOTSUPP with EMULTYPE_NO_ERROR for what the
+ * Return: as exit handlers do; -EOPNOTSUPP with EMULTYPE_NO_ERROR for what the
  * emulator lacks, nothing changed.
  */
 int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, int insn_len)
@@ -1065,12 +1065,15 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 EXPORT_SYMBOL_GPL(kvm_emulate_insn);
 
 /**
- * kvm_emulate_real_interrupt - deliver an event in real mode
+ * kvm_emulate_real_interrupt - deliver an event through real mode's vector table
  * @vcpu: the vcpu, loaded, in real mode
  * @vector: the event's
- * @insn_len: of the instruction that it returns behind, or 0
+ * @insn_len: in bytes, of the instruction that it returns behind, or 0
  *
- * For processors that cannot.  It is what INT n does.  Returns as exit handlers do.
+ * For processors that cannot.  It is what INT n does: SDM 3B "Interrupt and Exception
+ * Handling" in real-address mode.
+ *
+ * Return: as exit handlers do.
  */
 int kvm_emulate_real_interrupt(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len)
 {
@@ -1108,7 +1111,9 @@ EXPORT_SYMBOL_GPL(kvm_emulate_real_interrupt);
  * @error_code: what the event pushes, or NULL
  *
  * The event is delivered by this: it must not be pending any more.  Instructions
- * that switch tasks are emulated as any other.  Returns as exit handlers do.
+ * that switch tasks are emulated as any other.  SDM 3A "Task Switching".
+ *
+ * Return: as exit handlers do.
  */
 int kvm_task_switch(struct kvm_vcpu *vcpu, u16 selector, const u32 *error_code)
 {
@@ -1131,6 +1136,12 @@ int kvm_task_switch(struct kvm_vcpu *vcpu, u16 selector, const u32 *error_code)
 }
 EXPORT_SYMBOL_GPL(kvm_task_switch);
 
+/**
+ * kvm_emulate_create - give a vcpu its emulator's context
+ * @vcpu: the vcpu, not yet seen by others
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int kvm_emulate_create(struct kvm_vcpu *vcpu)
 {
 	struct kvm_emulate *e = kvzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
@@ -1144,6 +1155,10 @@ int kvm_emulate_create(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+/**
+ * kvm_emulate_destroy - free what kvm_emulate_create() made
+ * @vcpu: the vcpu, which nobody runs any more; the context may not be there
+ */
 void kvm_emulate_destroy(struct kvm_vcpu *vcpu)
 {
 	kvfree(vcpu->emul);

@@ -81,7 +81,15 @@ static void write_ymm(unsigned int nr, const vec256 *buf)
 	}
 }
 
-/* 32 bytes only where the guest has AVX, and so the host. */
+/**
+ * kvm_emulate_get_vec - read an XMM or YMM register
+ * @ctxt: the emulator's context; its vcpu is loaded
+ * @nr: its number
+ * @val: where to
+ * @bytes: 16, or 32 where the guest, and so the host, has AVX
+ *
+ * Return: X86EMUL_CONTINUE
+ */
 int kvm_emulate_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *val,
 			unsigned int bytes)
 {
@@ -94,6 +102,15 @@ int kvm_emulate_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *va
 	return X86EMUL_CONTINUE;
 }
 
+/**
+ * kvm_emulate_put_vec - write an XMM or YMM register
+ * @ctxt: the emulator's context; its vcpu is loaded
+ * @nr: its number
+ * @val: the value
+ * @bytes: 16: the rest of the register is kept; 32: it is cleared
+ *
+ * Return: X86EMUL_CONTINUE
+ */
 int kvm_emulate_put_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, const void *val,
 			unsigned int bytes)
 {
@@ -106,6 +123,16 @@ int kvm_emulate_put_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, const vo
 	return X86EMUL_CONTINUE;
 }
 
+/**
+ * kvm_emulate_get_mmx - read an MMX register
+ * @ctxt: the emulator's context; its vcpu is loaded
+ * @nr: its number
+ * @val: where to
+ *
+ * The state becomes that of MMX, as by any of its instructions.
+ *
+ * Return: X86EMUL_CONTINUE
+ */
 int kvm_emulate_get_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 *val)
 {
 	guest_fpu_get();
@@ -116,6 +143,16 @@ int kvm_emulate_get_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 *val
 	return X86EMUL_CONTINUE;
 }
 
+/**
+ * kvm_emulate_put_mmx - write an MMX register
+ * @ctxt: the emulator's context; its vcpu is loaded
+ * @nr: its number
+ * @val: the value
+ *
+ * The state becomes that of MMX, as by any of its instructions.
+ *
+ * Return: X86EMUL_CONTINUE
+ */
 int kvm_emulate_put_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
 {
 	guest_fpu_get();
@@ -196,9 +233,17 @@ static bool x87_controls(u8 opcode, u8 modrm, bool mem)
 	return (opcode == 0xd9 || opcode == 0xdd) && (modrm >> 3 & 7) >= 4;
 }
 
-/*
+/**
+ * kvm_emulate_x87 - execute an x87 instruction
+ * @ctxt: the emulator's context; its vcpu is loaded
+ * @opcode: D8 to DF
+ * @modrm: ModRM; of what has a memory operand, only its reg counts
+ * @mem: the memory operand; NULL: between registers, with flags in ctxt->rflags
+ *
  * No exception is waiting when an instruction comes here that would look for it,
- * and what it raises itself waits for the guest's next.
+ * and what it raises itself waits for the guest's next.  ctxt->batch is used.
+ *
+ * Return: X86EMUL_CONTINUE, or X86EMUL_UNHANDLEABLE where the CPU lacks LAHF in 64-bit mode.
  */
 int kvm_emulate_x87(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem)
 {
@@ -224,6 +269,14 @@ int kvm_emulate_x87(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *me
 	return X86EMUL_CONTINUE;
 }
 
+/**
+ * kvm_emulate_fxsave - FXSAVE the guest's state
+ * @ctxt: the emulator's context; its vcpu is loaded
+ * @image: 512 bytes, aligned to 16
+ * @rex_w: with 64-bit pointers
+ *
+ * Return: X86EMUL_CONTINUE
+ */
 int kvm_emulate_fxsave(struct x86_emulate_ctxt *ctxt, void *image, bool rex_w)
 {
 	struct fxregs_state *fx = image;
@@ -237,7 +290,14 @@ int kvm_emulate_fxsave(struct x86_emulate_ctxt *ctxt, void *image, bool rex_w)
 	return X86EMUL_CONTINUE;
 }
 
-/* MXCSR is one that the CPU takes. */
+/**
+ * kvm_emulate_fxrstor - FXRSTOR the guest's state
+ * @ctxt: the emulator's context; its vcpu is loaded
+ * @image: 512 bytes, aligned to 16; MXCSR is one that the CPU takes
+ * @rex_w: with 64-bit pointers
+ *
+ * Return: X86EMUL_CONTINUE
+ */
 int kvm_emulate_fxrstor(struct x86_emulate_ctxt *ctxt, const void *image, bool rex_w)
 {
 	const struct fxregs_state *fx = image;
@@ -251,6 +311,14 @@ int kvm_emulate_fxrstor(struct x86_emulate_ctxt *ctxt, const void *image, bool r
 	return X86EMUL_CONTINUE;
 }
 
+/**
+ * kvm_emulate_get_xcr - XGETBV
+ * @ctxt: the emulator's context; its vcpu is loaded
+ * @nr: which extended control register
+ * @val: where to
+ *
+ * Return: X86EMUL_CONTINUE, or X86EMUL_PROPAGATE_FAULT with #GP(0).
+ */
 int kvm_emulate_get_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 *val)
 {
 	struct kvm_vcpu *vcpu = ctxt->priv;
@@ -267,6 +335,14 @@ int kvm_emulate_get_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 *val)
 	return X86EMUL_CONTINUE;
 }
 
+/**
+ * kvm_emulate_set_xcr - XSETBV
+ * @ctxt: the emulator's context; its vcpu is loaded
+ * @nr: which extended control register
+ * @val: the value
+ *
+ * Return: X86EMUL_CONTINUE, or X86EMUL_PROPAGATE_FAULT with #GP(0).
+ */
 int kvm_emulate_set_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 val)
 {
 	if (kvm_set_xcr(ctxt->priv, nr, val))
