@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Between the instruction emulator, which knows nothing of KVM, and the vcpu:
- * its callbacks, and the way of one emulated instruction to userspace and back.
+ * its callbacks, and the exits to userspace that an emulated instruction needs.
  */
 #define pr_fmt(fmt) "kvm: " fmt
 
@@ -60,10 +60,10 @@ struct kvm_emulate {
 		bool active;
 		u8 data[64];
 	} rd;
-	/* INS: what was asked for, and whether the answer is in pio.data. */
+	/* INS: the answer to the pending input is in pio.data. */
 	bool pio_in_done;
 	bool pio_out_pending;
-	/* An MSR that userspace answers for: at its turn, or answered. */
+	/* An MSR access that userspace handles: pending there, or answered. */
 	bool msr_asked, msr_done;
 	struct insn_memo memo[INSN_MEMOS];
 };
@@ -132,7 +132,7 @@ static int translate_span(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned in
 	return r;
 }
 
-/* Registers that answer in the kernel: true, done. */
+/* Device registers in the kernel.  Returns true if one was accessed. */
 static bool kernel_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
 {
 	return kvm_lapic_mmio_read(vcpu, gpa, len, data) ||
@@ -145,7 +145,7 @@ static bool kernel_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len
 	       (len <= 8 && kvm_io_write(vcpu, KVM_MMIO_BUS, gpa, len, data));
 }
 
-/* A piece of a read that is no memory: userspace's, eight bytes at most. */
+/* A part of a read that goes to userspace, eight bytes at most. */
 static int read_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len)
 {
 	vcpu->mmio.nr = 1;
@@ -156,7 +156,7 @@ static int read_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len)
 	return X86EMUL_IO_NEEDED;
 }
 
-/* Fill rd.data from rd.have on; IO_NEEDED at each piece that userspace has. */
+/* Fill rd.data from rd.have on; IO_NEEDED at each part that userspace must supply. */
 static int read_span(struct kvm_emulate *e, const struct span *s)
 {
 	struct kvm_vcpu *vcpu = to_vcpu(&e->ctxt);
@@ -169,7 +169,7 @@ static int read_span(struct kvm_emulate *e, const struct span *s)
 			continue;
 		off = e->rd.have - base;
 		left = s->len[i] - off;
-		/* A piece begun at userspace is finished there. */
+		/* A part that userspace has begun to supply, it completes. */
 		if (off || (kvm_read_guest(vcpu, s->gpa[i], e->rd.data + base, left) &&
 			    !kernel_mmio_read(vcpu, s->gpa[i], left, e->rd.data + base)))
 			return read_mmio(vcpu, s->gpa[i] + off, left);
@@ -188,10 +188,10 @@ static int emul_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val,
 
 	if (r != X86EMUL_CONTINUE)
 		return r;
-	/* What faulted is no memory, as a rule: do not look for any. */
+	/* What faulted is rarely memory: look among the devices first. */
 	if (e->gpa_known && !s.len[1] && kernel_mmio_read(vcpu, s.gpa[0], bytes, val))
 		return X86EMUL_CONTINUE;
-	/* Ordinary memory, the whole of it: straight, up to a page. */
+	/* All of it ordinary memory: one copy, up to a page. */
 	if (!s.len[1] && !kvm_read_guest(vcpu, s.gpa[0], val, bytes))
 		return X86EMUL_CONTINUE;
 	if (bytes > sizeof(e->rd.data))
@@ -227,7 +227,7 @@ static int write_mmio(struct x86_emulate_ctxt *ctxt, gpa_t gpa, const u8 *data, 
 	return X86EMUL_CONTINUE;
 }
 
-static int write_piece(struct x86_emulate_ctxt *ctxt, gpa_t gpa, const void *val, unsigned int len)
+static int write_part(struct x86_emulate_ctxt *ctxt, gpa_t gpa, const void *val, unsigned int len)
 {
 	if (!kvm_write_guest(to_vcpu(ctxt), gpa, val, len))
 		return X86EMUL_CONTINUE;
@@ -247,9 +247,9 @@ static int emul_write(struct x86_emulate_ctxt *ctxt, u64 linear, const void *val
 			       walk_access(vcpu, access | X86EMUL_ACC_WRITE), &s);
 
 	if (r == X86EMUL_CONTINUE)
-		r = write_piece(ctxt, s.gpa[0], val, s.len[0]);
+		r = write_part(ctxt, s.gpa[0], val, s.len[0]);
 	if (r == X86EMUL_CONTINUE && s.len[1])
-		r = write_piece(ctxt, s.gpa[1], val + s.len[0], s.len[1]);
+		r = write_part(ctxt, s.gpa[1], val + s.len[0], s.len[1]);
 	return r;
 }
 
@@ -472,7 +472,7 @@ static int emul_set_dr(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
 	return X86EMUL_CONTINUE;
 }
 
-/* A register that the kernel refuses may be userspace's to answer for. */
+/* An MSR access that fails here may be one for userspace: KVM_CAP_X86_USER_SPACE_MSR. */
 static int msr_refused(struct x86_emulate_ctxt *ctxt, struct msr_data *msr, bool write, int error)
 {
 	struct kvm_emulate *e = to_emul(ctxt);
@@ -529,7 +529,7 @@ static int emul_cpuid(struct x86_emulate_ctxt *ctxt, u32 *eax, u32 *ebx, u32 *ec
 	return X86EMUL_CONTINUE;
 }
 
-/* A guest may have been told of what the processor lacks. */
+/* CPUID may offer the guest what the processor does not have. */
 static bool processor_random(bool seed, unsigned long *val)
 {
 	if (seed)
@@ -584,7 +584,7 @@ static bool emul_has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_feature
 	};
 	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
 
-	/* As kvm_handle_mwait() has it. */
+	/* The same condition as in kvm_handle_mwait(). */
 	if (f == X86EMUL_FEAT_MWAIT)
 		return !(vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) ||
 		       kvm_guest_has_mwait(vcpu);
@@ -836,7 +836,7 @@ static int emulate_decoded(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 	switch (x86_emulate_insn(&e->ctxt)) {
 	case X86EMUL_CONTINUE:
 		store_ctxt(vcpu, e);
-		/* Between the iterations of a REP there is no trap of ours. */
+		/* Between the iterations of a REP, no single-step trap is raised here. */
 		return finish_insn(vcpu, e, tf);
 	case X86EMUL_PROPAGATE_FAULT:
 		store_ctxt(vcpu, e);

@@ -189,7 +189,7 @@ static void guest_x87_pointers(struct x86_emulate_ctxt *ctxt, struct x87_pointer
 }
 
 /*
- * The guest shall find its own pointers there, and nothing of ours.  AMD's FXRSTOR
+ * The guest must find its own pointers there, and none of the host's.  AMD's FXRSTOR
  * may leave them as they are, FLDENV does not; but it has no more than 32 bits.
  */
 static void set_x87_pointers(struct x86_emulate_ctxt *ctxt, const struct x87_pointers *p)
@@ -223,8 +223,8 @@ static void set_x87_pointers(struct x86_emulate_ctxt *ctxt, const struct x87_poi
 }
 
 /*
- * FLDENV to FNSTCW, FRSTOR to FNSTSW, FNCLEX and FNINIT: who control leave the
- * pointers alone.
+ * FLDENV to FNSTCW, FRSTOR to FNSTSW, FNCLEX and FNINIT: control instructions do not
+ * change the pointers.
  */
 static bool x87_controls(u8 opcode, u8 modrm, bool mem)
 {

@@ -313,7 +313,7 @@ int em_imul_3(struct x86_emulate_ctxt *ctxt)
 }
 
 /*
- * hi:lo / divisor, each of bits bits and hi < divisor: the schoolbook's way,
+ * hi:lo / divisor, each of bits bits and hi < divisor: long division,
  * since a 32-bit kernel has no 64-bit division, let alone one of 128.
  */
 static void divide(u64 hi, u64 lo, u64 divisor, unsigned int bits, u64 *quot,
@@ -463,7 +463,7 @@ int em_rcr(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-/* AF is undefined; the processors we know clear it. */
+/* AF is undefined; tested processors clear it. */
 static void flags_shift(struct x86_emulate_ctxt *ctxt, u64 res, unsigned int bytes,
 			bool cf, bool of)
 {
@@ -803,7 +803,7 @@ static u64 swap_bytes(u64 val, unsigned int bytes)
 
 int em_bswap(struct x86_emulate_ctxt *ctxt)
 {
-	/* Of 16 bits it is undefined; all we know of clear them. */
+	/* Of 16 bits it is undefined; tested processors clear them. */
 	OP0.val = OP0.bytes == 2 ? 0 : swap_bytes(OP0.val, OP0.bytes);
 	return X86EMUL_CONTINUE;
 }
@@ -857,7 +857,7 @@ int em_random(struct x86_emulate_ctxt *ctxt)
 static int bmi1(struct x86_emulate_ctxt *ctxt, u64 res, bool cf)
 {
 	OP0.val = res;
-	/* AF and PF are undefined; the processors we know clear them. */
+	/* AF and PF are undefined; tested processors clear them. */
 	set_flags(ctxt, X86_FLAGS_STATUS, (flags_zsp(res, OP0.bytes) & ~X86_FLAG_PF) |
 		  (cf ? X86_FLAG_CF : 0));
 	return X86EMUL_CONTINUE;

@@ -142,7 +142,7 @@ static void take_vex(struct x86_decode *d, const u8 *p, bool long_mode)
 	d->rep = reps[last & 3];
 }
 
-/* The row of an opcode in a map of VEX; what it lacks has a ModRM byte, too. */
+/* The row of an opcode in a map of VEX; what has none there has a ModRM byte, too. */
 static const struct x86_opcode *vex_row(unsigned int map, u8 opcode)
 {
 	const struct x86_opcode *row;
@@ -228,7 +228,7 @@ static x86_inline unsigned int operand_size(const struct x86_decode *d, enum x86
 	return bytes;
 }
 
-/* What of VEX an instruction does without must be as for none. */
+/* Fields of VEX that an instruction does not use must be as if they were not there. */
 static bool vex_allowed(const struct x86_decode *d, u32 flags, const struct x86_opcode *opnds)
 {
 	unsigned int i;
@@ -244,7 +244,7 @@ static bool vex_allowed(const struct x86_decode *d, u32 flags, const struct x86_
 }
 
 /*
- * 0, -EINVAL or -EOPNOTSUPP as walk() returns.  The processor at hand counts the bytes
+ * 0, -EINVAL or -EOPNOTSUPP as walk() returns.  Tested processors count the bytes
  * of a group's opcode that there is not, since more than 15 are another fault.
  */
 static int check_row(const struct x86_decode *d, u32 flags, const struct x86_opcode *opnds,
@@ -342,7 +342,7 @@ static x86_inline int walk_opcode(struct x86_decode *d, enum x86emul_mode mode, 
 		if (pos >= len)
 			return -ENODATA;
 		if (is_vex(mode, p[pos])) {
-			/* With REX right before it, the processor at hand looks no further. */
+			/* With REX right before VEX, tested processors fetch no further bytes. */
 			if (d->rex)
 				return -EINVAL;
 			/* Its other bytes, and the opcode. */
@@ -706,9 +706,9 @@ static bool lock_allowed(struct x86_emulate_ctxt *ctxt)
 }
 
 /*
- * The way of nearly all that accesses a device: MOV between a register and memory
+ * Nearly all accesses to devices are of this form: MOV between a register and memory
  * at a register and a displacement, no prefix but REX, 32- or 64-bit mode, fetched
- * at once.  It comes to what decode_long() would.  The tests run both.
+ * at once.  The result is that of decode_long(); the tests compare both.
  */
 static x86_inline bool decode_quick(struct x86_emulate_ctxt *ctxt)
 {
@@ -829,7 +829,7 @@ int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn, unsigned in
 
 /*
  * Nearly all that exits has neither prefix nor ModRM byte: its row's form is its
- * length.  0: it takes the long way.
+ * length.  Returns 0 for all others.
  */
 static x86_inline unsigned int quick_length(const u8 *p, unsigned int len)
 {

@@ -10,10 +10,10 @@
 
 #include "x86_emulate.h"
 
-/* On the way of each instruction: the compiler shall not weigh size against it. */
+/* On hot paths: inlined whatever the compiler thinks of the size. */
 #define x86_inline inline __attribute__((__always_inline__))
 
-/* Return what call did, unless it is done. */
+/* Return the result of call unless it is X86EMUL_CONTINUE. */
 #define TRY(call) \
 	do { \
 		int rc_ = (call); \
@@ -116,7 +116,7 @@ enum {
 	F_LOCKABLE = 1 << 4,	/* LOCK is allowed, on memory */
 	F_W0 = 1 << 5,		/* operand 0 is written, not read */
 	F_R0 = 1 << 6,		/* operand 0 is read, not written */
-	F_N0 = F_W0 | F_R0,	/* operand 0 is the executor's own business */
+	F_N0 = F_W0 | F_R0,	/* operand 0 is loaded and stored by the executor */
 	F_N1 = 1 << 7,		/* so are operands 1 and 2 */
 	F_D64 = 1 << 8,		/* 64-bit mode: operand size 64 or, by 66, 16 */
 	F_F64 = 1 << 9,		/* 64-bit mode: 64 always (66: see operand_size()) */
@@ -136,12 +136,12 @@ enum {
 	F_QUICK = 1 << 23,	/* a register and memory, see decode_quick() */
 };
 
-/* Behind the flags: what the guest's CPUID must have, lest it be #UD. */
+/* Above the flags: a CPUID feature; in a guest without it the instruction is #UD. */
 #define FEATURE_SHIFT 24
 #define FEATURE(name) ((u32)X86EMUL_FEAT_##name << FEATURE_SHIFT)
 #define FEATURES (31u << FEATURE_SHIFT)
 
-/* Behind that: an argument for an executor of several instructions, see row_arg(). */
+/* Above that: an argument for an executor of several instructions, see row_arg(). */
 #define ARG_SHIFT 29
 #define ARG(n) ((u32)(n) << ARG_SHIFT)
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The emulator's x87, MMX, SSE and AVX instructions: moves, loads and stores.
- * What a value means is the processor's business: x87 instructions are executed
- * by ops->x87, on a copy of their memory operand.
+ * Nothing is computed here: x87 instructions are executed natively, by ops->x87, on a
+ * copy of their memory operand.
  */
 #include "emulator.h"
 
@@ -10,7 +10,7 @@
 
 #define X87_DD_STSW 0x3f	/* FNSTSW m16, with DD; FNSTCW m16, with D9 */
 #define X87_SW_ES 0x80
-/* What, unmasked, keeps a store from being made: invalid, overflow, underflow */
+/* Unmasked exceptions that prevent a store: invalid, overflow, underflow */
 #define X87_NO_STORE 0x19
 
 static int x87_word(struct x86_emulate_ctxt *ctxt, u8 opcode, u16 *val)
@@ -62,7 +62,7 @@ int em_fload(struct x86_emulate_ctxt *ctxt)
 
 /*
  * FST, FSTP, FIST, FISTP, FISTTP, FBSTP.  The value is popped before it is
- * written, so memory is asked first.
+ * written, so memory is probed first.
  */
 int em_fst(struct x86_emulate_ctxt *ctxt)
 {
@@ -117,7 +117,7 @@ static bool rex_w(const struct x86_emulate_ctxt *ctxt)
 	return mode64(ctxt) && ctxt->d.rex & 8;
 }
 
-/* The processor at hand looks at the last byte first, then at the alignment. */
+/* Tested processors check the last byte first, then the alignment. */
 static int check_fx(struct x86_emulate_ctxt *ctxt, u64 *linear, bool write)
 {
 	u64 last = (ctxt->d.ea + FX_BYTES - 1) & x86_mask(ctxt->d.ad_bytes);
@@ -289,7 +289,7 @@ static unsigned int env_field_bytes(const struct x86_emulate_ctxt *ctxt)
 	return ctxt->d.op_bytes == 2 ? 2 : 4;
 }
 
-/* It is in two pages at most; the processor at hand looks at its first field and last byte. */
+/* It is in two pages at most; tested processors check its first field and last byte. */
 static int begin_env(struct x86_emulate_ctxt *ctxt, unsigned int bytes, bool write, u64 *linear)
 {
 	unsigned int access = write ? X86EMUL_ACC_WRITE : 0;
@@ -578,8 +578,8 @@ int em_movmd_from(struct x86_emulate_ctxt *ctxt)
 
 /*
  * MASKMOVQ, MASKMOVDQU: the bytes whose mask has its top bit set, to DS:rDI.  What
- * faults with an empty mask, SDM 2B leaves to the processor: the one at hand looks
- * at eight bytes at a time, and all must be writable.
+ * faults with an empty mask, SDM 2B leaves to the processor: tested ones check
+ * eight bytes at a time, and all must be writable.
  */
 int em_maskmov(struct x86_emulate_ctxt *ctxt)
 {
@@ -644,7 +644,7 @@ static int mask_load(struct x86_emulate_ctxt *ctxt, const u8 *mask, unsigned int
 	return media_store(ctxt, &OP0, ctxt->vec, OP0.bytes);
 }
 
-/* All of the elements are asked for before the first is written. */
+/* All elements are probed before the first is written. */
 static int mask_store(struct x86_emulate_ctxt *ctxt, const u8 *mask, unsigned int size)
 {
 	unsigned int i, pass;

@@ -242,7 +242,7 @@ int x86em_iret_task(struct x86_emulate_ctxt *ctxt)
 
 /**
  * x86_emulate_task_switch - a task switch that the hardware has intercepted
- * @ctxt: its rip is what the old task shall go on with
+ * @ctxt: its rip is where the old task will continue
  * @selector: of the new task's TSS
  * @why: what switches
  * @error_code: NULL, or what to push onto the new task's stack

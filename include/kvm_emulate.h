@@ -20,7 +20,6 @@ int  kvm_emulate_real_interrupt(struct kvm_vcpu *vcpu, u8 vector, unsigned int i
 int  kvm_insn_length(struct kvm_vcpu *vcpu, bool code64);
 bool kvm_insn_repeats(struct kvm_vcpu *vcpu, const u8 *insn, int insn_len);
 
-
 /* emulate_fpu.c: callbacks as struct x86_emulate_ops has them */
 struct x86_emulate_ctxt;
 int  kvm_emulate_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *val,

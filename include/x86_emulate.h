@@ -6,7 +6,7 @@
  * everything else of the machine through struct x86_emulate_ops; it builds as
  * it stands in the kernel and in userspace, where it is tested against the CPU.
  *
- * The way of one instruction:
+ * One instruction:
  *
  *	x86_emulate_init(ctxt);		 once in the life of a context
  *	ctxt->mode, regs, rip, rflags	 filled in by the caller ("the glue")
@@ -25,7 +25,7 @@
  *		    as architecture leaves them for a fault (for all but REP
  *		    strings and task switches: unchanged).
  *  UNHANDLEABLE    The emulator lacks this.  Nothing has been changed.
- *  IO_NEEDED	    An op asked to visit userspace; see below.
+ *  IO_NEEDED	    An op needs an exit to userspace; see below.
  *  RETRY_INSTR	    Somebody else changed memory under a locked access: the
  *		    state is unchanged, enter the guest again at the same rip.
  *
@@ -88,7 +88,7 @@ enum x86emul_mode {
 	X86EMUL_MODE_PROT64,	/* EFER.LMA and CS.L set */
 };
 
-/* The hardware's register numbers, in all tables of ours. */
+/* Register numbers as in ModRM. */
 enum {
 	X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
 	X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
