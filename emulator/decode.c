@@ -513,18 +513,20 @@ static x86_inline void address32(struct x86_emulate_ctxt *ctxt, const u8 *p,
 
 /* By operand size (2, 4, 8 bytes: index 0 to 2) and size code; n is 8 in 64-bit mode. */
 static const u8 size_bytes[3][SZ_n + 1] = {
-	{ 0, 1, 2, 4, 8, 16, 10, 16, 2, 2, 4, 4 },
-	{ 0, 1, 2, 4, 8, 16, 10, 16, 4, 4, 4, 4 },
-	{ 0, 1, 2, 4, 8, 16, 10, 16, 8, 4, 8, 4 },
+	{ 0, 1, 2, 4, 8, 16, 10, 2, 2, 4, 16, 4 },
+	{ 0, 1, 2, 4, 8, 16, 10, 4, 4, 4, 16, 4 },
+	{ 0, 1, 2, 4, 8, 16, 10, 8, 4, 8, 16, 4 },
 };
 
 static x86_inline unsigned int operand_bytes(const struct x86_emulate_ctxt *ctxt,
 					     unsigned int size)
 {
-	if (size == SZ_n && ctxt->mode == X86EMUL_MODE_PROT64)
-		return 8;
-	if (size == SZ_x && ctxt->d.vex_l)
-		return 32;
+	if (size >= SZ_x) {
+		if (size == SZ_n && ctxt->mode == X86EMUL_MODE_PROT64)
+			return 8;
+		if (size == SZ_x && ctxt->d.vex_l)
+			return 32;
+	}
 	return size_bytes[ctxt->d.op_bytes >> 2][size];
 }
 
@@ -821,6 +823,10 @@ int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn, unsigned in
 	if (len >= X86_MAX_INSN_LEN) {
 		memcpy(ctxt->fetch, insn, X86_MAX_INSN_LEN);
 		ctxt->fetch_len = X86_MAX_INSN_LEN;
+	} else if (len == sizeof(u64)) {
+		/* What emulate.c keeps of an instruction that exits again and again. */
+		memcpy(ctxt->fetch, insn, sizeof(u64));
+		ctxt->fetch_len = sizeof(u64);
 	} else {
 		TRY(first_bytes(ctxt, insn, len));
 	}

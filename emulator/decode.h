@@ -44,11 +44,12 @@ enum operand_size {
 	SZ_0,
 	SZ_b, SZ_w, SZ_d, SZ_q, SZ_dq,
 	SZ_t,		/* 10 */
-	SZ_x,		/* 16 or, by VEX.L, 32 */
 	SZ_v,		/* the operand size: 2, 4, 8 */
 	SZ_z,		/* 2, 4, 4 */
 	SZ_y,		/* 4, 4, 8 */
-	SZ_n,		/* 8 in 64-bit mode, else 4; the last one */
+	/* What depends on more than the operand size. */
+	SZ_x,		/* 16 or, by VEX.L, 32 */
+	SZ_n,		/* 8 in 64-bit mode, else 4 */
 };
 
 #define OPND(class, size) ((C_##class) << 4 | (SZ_##size))
