@@ -235,7 +235,7 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(lmsw) X(smsw) X(clts) X(invlpg) X(invpcid) X(wbinvd) X(verr) X(verw) X(lar) X(lsl) \
 	X(arpl) X(mov_from_cr) X(mov_to_cr) X(mov_from_dr) X(mov_to_dr) \
 	X(rdmsr) X(wrmsr) X(rdtsc) X(rdtscp) X(rdpid) X(rdpmc) X(cpuid) \
-	X(monitor) X(mwait) X(clzero) X(swapgs) X(set_ac) \
+	X(monitor) X(mwait) X(clzero) X(hypercall) X(swapgs) X(set_ac) \
 	X(rdbase) X(wrbase) \
 	X(xgetbv) X(xsetbv) X(xbegin) X(xend) X(xtest) X(movdir64b) \
 	X(andn) X(bextr) X(blsr) X(blsmsk) X(blsi) X(bzhi) X(mulx) X(pdep) X(pext) \

@@ -409,7 +409,7 @@ const struct x86_opcode x86_map1[256] = {
 		BY_REG(
 			[0] = BY_RM(
 				[0] = UD,		/* ENCLV */
-				[1] = NI_M,	/* VMCALL */
+				[1] = I0(em_hypercall, 0),	/* VMCALL */
 				[2 ... 4] = UD,		/* VMLAUNCH, VMRESUME, VMXOFF */
 				[5 ... 6] = NI_M,	/* PCONFIG, WRMSRNS */
 				[7] = UD),
@@ -428,7 +428,7 @@ const struct x86_opcode x86_map1[256] = {
 				[7] = UD),		/* ENCLU */
 			[3] = BY_RM(
 				[0] = UD,		/* VMRUN */
-				[1] = NI_M,	/* VMMCALL */
+				[1] = I0(em_hypercall, 0),	/* VMMCALL */
 				/* VMLOAD, VMSAVE, STGI, CLGI, SKINIT, INVLPGA */
 				[2 ... 7] = UD),
 			[4] = I1(em_smsw, Ev, F_W0),

@@ -514,3 +514,10 @@ int em_hlt(struct x86_emulate_ctxt *ctxt)
 {
 	return ctxt->ops->halt ? ctxt->ops->halt(ctxt) : X86EMUL_UNHANDLEABLE;
 }
+
+/* VMCALL, VMMCALL: hypercalls are for the exit's handler; an emulated one is not covered. */
+int em_hypercall(struct x86_emulate_ctxt *ctxt)
+{
+	(void)ctxt;
+	return X86EMUL_UNHANDLEABLE;
+}
