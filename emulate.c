@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Between the instruction emulator, which knows nothing of KVM, and the vcpu:
- * its callbacks, and the way of one emulated instruction to userspace and back.
+ * its callbacks, and the exits to userspace that an emulated instruction needs.
  */
 #define pr_fmt(fmt) "kvm: " fmt
 
@@ -12,7 +12,6 @@
 #include "kvm_debug.h"
 #include "kvm_emulate.h"
 #include "kvm_events.h"
-#include "kvm_fpu.h"
 #include "kvm_guest_mem.h"
 #include "kvm_handlers.h"
 #include "kvm_io.h"
@@ -23,12 +22,9 @@
 #include "kvm_regs.h"
 #include "trace.h"
 #include "x86_emulate.h"
-#include "emulator/x87_insns.h"
 
 #include <linux/module.h>
 #include <asm/archrandom.h>
-#include <asm/fpu/api.h>
-#include <asm/fpu/xcr.h>
 
 /*
  * An instruction that exits does so again and again.  What its length was found
@@ -50,7 +46,6 @@ struct insn_memo {
 
 struct kvm_emulate {
 	struct x86_emulate_ctxt ctxt;
-	struct kvm_vcpu *vcpu;
 	bool halted;
 	bool tpr_lowered;	/* CR8 went down: userspace's APIC must hear of it */
 	bool no_error;
@@ -65,18 +60,17 @@ struct kvm_emulate {
 		bool active;
 		u8 data[64];
 	} rd;
-	/* INS: what was asked for, and whether the answer is in pio.data. */
+	/* INS: the answer to the pending input is in pio.data. */
 	bool pio_in_done;
 	bool pio_out_pending;
-	/* An MSR that userspace answers for: at its turn, or answered. */
+	/* An MSR access that userspace handles: pending there, or answered. */
 	bool msr_asked, msr_done;
 	struct insn_memo memo[INSN_MEMOS];
-	struct fxregs_state fx;		/* scratch, under the FPU's lock; aligned by its type */
 };
 
 static struct kvm_vcpu *to_vcpu(struct x86_emulate_ctxt *ctxt)
 {
-	return container_of(ctxt, struct kvm_emulate, ctxt)->vcpu;
+	return ctxt->priv;
 }
 
 static struct kvm_emulate *to_emul(struct x86_emulate_ctxt *ctxt)
@@ -138,7 +132,7 @@ static int translate_span(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned in
 	return r;
 }
 
-/* Registers that answer in the kernel: true, done. */
+/* Device registers in the kernel.  Returns true if one was accessed. */
 static bool kernel_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
 {
 	return kvm_lapic_mmio_read(vcpu, gpa, len, data) ||
@@ -151,7 +145,7 @@ static bool kernel_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len
 	       (len <= 8 && kvm_io_write(vcpu, KVM_MMIO_BUS, gpa, len, data));
 }
 
-/* A piece of a read that is no memory: userspace's, eight bytes at most. */
+/* A part of a read that goes to userspace, eight bytes at most. */
 static int read_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len)
 {
 	vcpu->mmio.nr = 1;
@@ -162,9 +156,10 @@ static int read_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len)
 	return X86EMUL_IO_NEEDED;
 }
 
-/* Fill rd.data from rd.have on; IO_NEEDED at each piece that userspace has. */
+/* Fill rd.data from rd.have on; IO_NEEDED at each part that userspace must supply. */
 static int read_span(struct kvm_emulate *e, const struct span *s)
 {
+	struct kvm_vcpu *vcpu = to_vcpu(&e->ctxt);
 	unsigned int base = 0, i;
 
 	for (i = 0; i < 2; base += s->len[i], i++) {
@@ -174,10 +169,10 @@ static int read_span(struct kvm_emulate *e, const struct span *s)
 			continue;
 		off = e->rd.have - base;
 		left = s->len[i] - off;
-		/* A piece begun at userspace is finished there. */
-		if (off || (kvm_read_guest(e->vcpu, s->gpa[i], e->rd.data + base, left) &&
-			    !kernel_mmio_read(e->vcpu, s->gpa[i], left, e->rd.data + base)))
-			return read_mmio(e->vcpu, s->gpa[i] + off, left);
+		/* A part that userspace has begun to supply, it completes. */
+		if (off || (kvm_read_guest(vcpu, s->gpa[i], e->rd.data + base, left) &&
+			    !kernel_mmio_read(vcpu, s->gpa[i], left, e->rd.data + base)))
+			return read_mmio(vcpu, s->gpa[i] + off, left);
 		e->rd.have += left;
 	}
 	return X86EMUL_CONTINUE;
@@ -187,16 +182,17 @@ static int emul_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val,
 		     unsigned int bytes, unsigned int access)
 {
 	struct kvm_emulate *e = to_emul(ctxt);
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
 	struct span s;
-	int r = translate_span(ctxt, linear, bytes, walk_access(e->vcpu, access), &s);
+	int r = translate_span(ctxt, linear, bytes, walk_access(vcpu, access), &s);
 
 	if (r != X86EMUL_CONTINUE)
 		return r;
-	/* What faulted is no memory, as a rule: do not look for any. */
-	if (e->gpa_known && !s.len[1] && kernel_mmio_read(e->vcpu, s.gpa[0], bytes, val))
+	/* What faulted is rarely memory: look among the devices first. */
+	if (e->gpa_known && !s.len[1] && kernel_mmio_read(vcpu, s.gpa[0], bytes, val))
 		return X86EMUL_CONTINUE;
-	/* Ordinary memory, the whole of it: straight, up to a page. */
-	if (!s.len[1] && !kvm_read_guest(e->vcpu, s.gpa[0], val, bytes))
+	/* All of it ordinary memory: one copy, up to a page. */
+	if (!s.len[1] && !kvm_read_guest(vcpu, s.gpa[0], val, bytes))
 		return X86EMUL_CONTINUE;
 	if (bytes > sizeof(e->rd.data))
 		return X86EMUL_UNHANDLEABLE;
@@ -231,7 +227,7 @@ static int write_mmio(struct x86_emulate_ctxt *ctxt, gpa_t gpa, const u8 *data, 
 	return X86EMUL_CONTINUE;
 }
 
-static int write_piece(struct x86_emulate_ctxt *ctxt, gpa_t gpa, const void *val, unsigned int len)
+static int write_part(struct x86_emulate_ctxt *ctxt, gpa_t gpa, const void *val, unsigned int len)
 {
 	if (!kvm_write_guest(to_vcpu(ctxt), gpa, val, len))
 		return X86EMUL_CONTINUE;
@@ -251,9 +247,9 @@ static int emul_write(struct x86_emulate_ctxt *ctxt, u64 linear, const void *val
 			       walk_access(vcpu, access | X86EMUL_ACC_WRITE), &s);
 
 	if (r == X86EMUL_CONTINUE)
-		r = write_piece(ctxt, s.gpa[0], val, s.len[0]);
+		r = write_part(ctxt, s.gpa[0], val, s.len[0]);
 	if (r == X86EMUL_CONTINUE && s.len[1])
-		r = write_piece(ctxt, s.gpa[1], val + s.len[0], s.len[1]);
+		r = write_part(ctxt, s.gpa[1], val + s.len[0], s.len[1]);
 	return r;
 }
 
@@ -324,7 +320,7 @@ static int emul_pio_in(struct x86_emulate_ctxt *ctxt, unsigned int size, u16 por
 		       void *buf, unsigned int count)
 {
 	struct kvm_emulate *e = to_emul(ctxt);
-	struct kvm_vcpu *vcpu = e->vcpu;
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
 
 	if (e->pio_in_done && vcpu->pio.req.port == port && vcpu->pio.req.size == size &&
 	    vcpu->pio.count >= count) {
@@ -343,7 +339,7 @@ static int emul_pio_out(struct x86_emulate_ctxt *ctxt, unsigned int size, u16 po
 			const void *buf, unsigned int count)
 {
 	struct kvm_emulate *e = to_emul(ctxt);
-	struct kvm_vcpu *vcpu = e->vcpu;
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
 	unsigned int done = kvm_pio_write_units(vcpu, port, size, buf, count);
 
 	ctxt->posted = true;
@@ -476,18 +472,19 @@ static int emul_set_dr(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
 	return X86EMUL_CONTINUE;
 }
 
-/* A register that the kernel refuses may be userspace's to answer for. */
+/* An MSR access that fails here may be one for userspace: KVM_CAP_X86_USER_SPACE_MSR. */
 static int msr_refused(struct x86_emulate_ctxt *ctxt, struct msr_data *msr, bool write, int error)
 {
 	struct kvm_emulate *e = to_emul(ctxt);
-	struct kvm_run *run = e->vcpu->run;
+	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
+	struct kvm_run *run = vcpu->run;
 
 	if (e->msr_done) {
 		e->msr_done = false;
 		msr->data = READ_ONCE(run->msr.data);
 		if (!READ_ONCE(run->msr.error))
 			return X86EMUL_CONTINUE;
-	} else if (kvm_msr_to_userspace(e->vcpu, msr, write, error)) {
+	} else if (kvm_msr_to_userspace(vcpu, msr, write, error)) {
 		e->msr_asked = true;
 		return X86EMUL_IO_NEEDED;
 	}
@@ -532,7 +529,7 @@ static int emul_cpuid(struct x86_emulate_ctxt *ctxt, u32 *eax, u32 *ebx, u32 *ec
 	return X86EMUL_CONTINUE;
 }
 
-/* A guest may have been told of what the processor lacks. */
+/* CPUID may offer the guest what the processor does not have. */
 static bool processor_random(bool seed, unsigned long *val)
 {
 	if (seed)
@@ -587,7 +584,7 @@ static bool emul_has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_feature
 	};
 	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
 
-	/* As kvm_handle_mwait() has it. */
+	/* The same condition as in kvm_handle_mwait(). */
 	if (f == X86EMUL_FEAT_MWAIT)
 		return !(vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) ||
 		       kvm_guest_has_mwait(vcpu);
@@ -612,270 +609,6 @@ static int emul_halt(struct x86_emulate_ctxt *ctxt)
 static void emul_unblock_nmi(struct x86_emulate_ctxt *ctxt)
 {
 	kvm_ops.set_nmi_mask(to_vcpu(ctxt), false);
-}
-
-/*
- * Media registers.  The guest's are in the CPU while its vcpu runs; a context
- * switch may have put them away, so load them under the FPU's own lock.
- */
-#define VEC_CASES(insn)							\
-	case 0: insn(0); break; case 1: insn(1); break;			\
-	case 2: insn(2); break; case 3: insn(3); break;			\
-	case 4: insn(4); break; case 5: insn(5); break;			\
-	case 6: insn(6); break; case 7: insn(7); break;
-#define VEC_CASES_HIGH(insn)						\
-	case 8: insn(8); break; case 9: insn(9); break;			\
-	case 10: insn(10); break; case 11: insn(11); break;		\
-	case 12: insn(12); break; case 13: insn(13); break;		\
-	case 14: insn(14); break; case 15: insn(15); break;
-#ifdef CONFIG_X86_64
-#define FX_INSN(name)	name "64"
-#else
-#undef VEC_CASES_HIGH
-#define VEC_CASES_HIGH(insn)
-#define FX_INSN(name)	name
-#endif
-
-static void guest_fpu_get(void)
-{
-	fpregs_lock();
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
-}
-
-#define READ_XMM(n)	asm volatile("movdqu %%xmm" #n ", %0" : "=m"(*buf))
-#define WRITE_XMM(n)	asm volatile("movdqu %0, %%xmm" #n : : "m"(*buf))
-#define READ_YMM(n)	asm volatile("vmovdqu %%ymm" #n ", %0" : "=m"(*buf))
-#define WRITE_YMM(n)	asm volatile("vmovdqu %0, %%ymm" #n : : "m"(*buf))
-#define READ_MMX(n)	asm volatile("movq %%mm" #n ", %0" : "=m"(*val))
-#define WRITE_MMX(n)	asm volatile("movq %0, %%mm" #n : : "m"(val))
-
-typedef struct { u8 b[16]; } vec128;
-typedef struct { u8 b[32]; } vec256;
-
-static void read_xmm(unsigned int nr, vec128 *buf)
-{
-	switch (nr) {
-	VEC_CASES(READ_XMM)
-	VEC_CASES_HIGH(READ_XMM)
-	}
-}
-
-static void read_ymm(unsigned int nr, vec256 *buf)
-{
-	switch (nr) {
-	VEC_CASES(READ_YMM)
-	VEC_CASES_HIGH(READ_YMM)
-	}
-}
-
-static void write_xmm(unsigned int nr, const vec128 *buf)
-{
-	switch (nr) {
-	VEC_CASES(WRITE_XMM)
-	VEC_CASES_HIGH(WRITE_XMM)
-	}
-}
-
-static void write_ymm(unsigned int nr, const vec256 *buf)
-{
-	switch (nr) {
-	VEC_CASES(WRITE_YMM)
-	VEC_CASES_HIGH(WRITE_YMM)
-	}
-}
-
-/* 32 bytes only where the guest has AVX, and so the host. */
-static int emul_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *val,
-			unsigned int bytes)
-{
-	guest_fpu_get();
-	if (bytes == sizeof(vec128))
-		read_xmm(nr, val);
-	else
-		read_ymm(nr, val);
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_put_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, const void *val,
-			unsigned int bytes)
-{
-	guest_fpu_get();
-	if (bytes == sizeof(vec128))
-		write_xmm(nr, val);
-	else
-		write_ymm(nr, val);
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_get_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 *val)
-{
-	guest_fpu_get();
-	switch (nr) {
-	VEC_CASES(READ_MMX)
-	}
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_put_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
-{
-	guest_fpu_get();
-	switch (nr) {
-	VEC_CASES(WRITE_MMX)
-	}
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-#define X87_ERROR_SUMMARY 0x80
-
-/* SDM 1 "Protected Mode x87 FPU State Image in Memory" */
-struct x87_pointers {
-	u32 cw, sw, tags;
-	u32 ip;
-	u16 cs, opcode;
-	u32 dp, ds;
-};
-
-static void guest_x87_pointers(struct x86_emulate_ctxt *ctxt, struct x87_pointers *p)
-{
-	struct x86_seg cs, ds;
-
-	p->ip = ctxt->rip;
-	p->dp = ctxt->d.ea;
-	p->opcode = (ctxt->d.opcode & 7) << 8 | ctxt->d.modrm;
-	emul_get_segment(ctxt, X86_SEG_CS, &cs);
-	p->cs = cs.selector;
-	if (!ctxt->d.has_mem)
-		return;
-	emul_get_segment(ctxt, ctxt->d.seg, &ds);
-	p->ds = ds.selector;
-}
-
-/*
- * The guest shall find its own pointers there, and nothing of ours.  AMD's FXRSTOR
- * may leave them as they are, FLDENV does not; but it has no more than 32 bits.
- */
-static void set_x87_pointers(struct x86_emulate_ctxt *ctxt, const struct x87_pointers *p)
-{
-	struct kvm_emulate *e = to_emul(ctxt);
-	struct x87_pointers now;
-	bool data;
-
-	asm volatile("fnstenv %0" : "=m"(now));
-	now.ip = p->ip;
-	now.cs = p->cs;
-	now.opcode = p->opcode;
-	/*
-	 * What has no memory operand leaves that of the one before; on newer processors
-	 * so does what raises no exception.
-	 */
-	data = ctxt->d.has_mem &&
-	       (now.sw & X87_ERROR_SUMMARY || !boot_cpu_has(X86_FEATURE_FDP_EXCPTN_ONLY));
-	if (data) {
-		now.dp = p->dp;
-		now.ds = p->ds;
-	}
-	asm volatile("fldenv %0" : : "m"(now));
-	if (ctxt->mode != X86EMUL_MODE_PROT64)
-		return;
-	asm volatile(FX_INSN("fxsave") " %0" : "=m"(e->fx));
-	e->fx.rip = ctxt->rip;
-	if (data)
-		e->fx.rdp = ctxt->d.ea;
-	asm volatile(FX_INSN("fxrstor") " %0" : : "m"(e->fx));
-}
-
-/*
- * FLDENV to FNSTCW, FRSTOR to FNSTSW, FNCLEX and FNINIT: who control leave the
- * pointers alone.
- */
-static bool x87_controls(u8 opcode, u8 modrm, bool mem)
-{
-	if (!mem)
-		return opcode == 0xdb && (modrm & 0xf8) == 0xe0;
-	return (opcode == 0xd9 || opcode == 0xdd) && (modrm >> 3 & 7) >= 4;
-}
-
-/*
- * No exception is waiting when an instruction comes here that would look for it,
- * and what it raises itself waits for the guest's next.
- */
-static int emul_x87(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem)
-{
-	bool computes = !x87_controls(opcode, modrm, mem);
-	struct x87_pointers p;
-	unsigned int flags = 0;
-
-	/* The first processors with virtualization have no LAHF for 64-bit code. */
-	if (IS_ENABLED(CONFIG_X86_64) && computes && !mem && !boot_cpu_has(X86_FEATURE_LAHF_LM))
-		return X86EMUL_UNHANDLEABLE;
-	if (computes)
-		guest_x87_pointers(ctxt, &p);
-	guest_fpu_get();
-	if (mem)
-		x87_with_memory(opcode, modrm, mem);
-	else
-		flags = x87_with_registers(opcode, modrm, ctxt->rflags);
-	if (computes)
-		set_x87_pointers(ctxt, &p);
-	fpregs_unlock();
-	if (!mem)
-		ctxt->rflags = (ctxt->rflags & ~(u64)X87_STATUS_FLAGS) | flags;
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_fxsave(struct x86_emulate_ctxt *ctxt, void *image, bool rex_w)
-{
-	struct fxregs_state *fx = image;
-
-	guest_fpu_get();
-	if (rex_w)
-		asm volatile(FX_INSN("fxsave") " %0" : "=m"(*fx));
-	else
-		asm volatile("fxsave %0" : "=m"(*fx));
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-/* MXCSR is one that the CPU takes. */
-static int emul_fxrstor(struct x86_emulate_ctxt *ctxt, const void *image, bool rex_w)
-{
-	const struct fxregs_state *fx = image;
-
-	guest_fpu_get();
-	if (rex_w)
-		asm volatile(FX_INSN("fxrstor") " %0" : : "m"(*fx));
-	else
-		asm volatile("fxrstor %0" : : "m"(*fx));
-	fpregs_unlock();
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_get_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 *val)
-{
-	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
-
-	if (nr > 1 || (nr && !kvm_guest_has(vcpu, X86_FEATURE_XGETBV1)))
-		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
-	*val = vcpu->xcr0;
-	/* SDM 1 "XGETBV": with ECX 1, which of them are in use */
-	if (nr && boot_cpu_has(X86_FEATURE_XGETBV1)) {
-		guest_fpu_get();
-		*val &= xgetbv(1);
-		fpregs_unlock();
-	}
-	return X86EMUL_CONTINUE;
-}
-
-static int emul_set_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 val)
-{
-	if (kvm_set_xcr(to_vcpu(ctxt), nr, val))
-		return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
-	return X86EMUL_CONTINUE;
 }
 
 static const struct x86_emulate_ops kvm_emulate_ops = {
@@ -907,15 +640,15 @@ static const struct x86_emulate_ops kvm_emulate_ops = {
 	.wbinvd = emul_wbinvd,
 	.halt = emul_halt,
 	.unblock_nmi = emul_unblock_nmi,
-	.get_vec = emul_get_vec,
-	.put_vec = emul_put_vec,
-	.get_mmx = emul_get_mmx,
-	.put_mmx = emul_put_mmx,
-	.x87 = emul_x87,
-	.fxsave = emul_fxsave,
-	.fxrstor = emul_fxrstor,
-	.get_xcr = emul_get_xcr,
-	.set_xcr = emul_set_xcr,
+	.get_vec = kvm_emulate_get_vec,
+	.put_vec = kvm_emulate_put_vec,
+	.get_mmx = kvm_emulate_get_mmx,
+	.put_mmx = kvm_emulate_put_mmx,
+	.x87 = kvm_emulate_x87,
+	.fxsave = kvm_emulate_fxsave,
+	.fxrstor = kvm_emulate_fxrstor,
+	.get_xcr = kvm_emulate_get_xcr,
+	.set_xcr = kvm_emulate_set_xcr,
 };
 
 /*
@@ -1019,9 +752,6 @@ static void propagate_fault(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 }
 
 static int resume_emulation(struct kvm_vcpu *vcpu);
-static struct insn_memo *find_memo(struct kvm_vcpu *vcpu);
-static bool memo_holds(struct kvm_vcpu *vcpu, const struct insn_memo *m);
-static void fill_memo(struct kvm_vcpu *vcpu, struct insn_memo *m, u64 access, int len);
 
 /* IO_NEEDED: the read, IN or MSR that userspace is to answer. */
 static int exit_for_input(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
@@ -1106,7 +836,7 @@ static int emulate_decoded(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 	switch (x86_emulate_insn(&e->ctxt)) {
 	case X86EMUL_CONTINUE:
 		store_ctxt(vcpu, e);
-		/* Between the iterations of a REP there is no trap of ours. */
+		/* Between the iterations of a REP, no single-step trap is raised here. */
 		return finish_insn(vcpu, e, tf);
 	case X86EMUL_PROPAGATE_FAULT:
 		store_ctxt(vcpu, e);
@@ -1151,7 +881,140 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 	return emulate_decoded(vcpu, e);
 }
 
-/* By the bytes that the last exit of this instruction has left, if they hold. */
+static struct insn_memo *find_memo(struct kvm_vcpu *vcpu)
+{
+	unsigned long rip = kvm_rip_read(vcpu);
+
+	return &vcpu->emul->memo[(rip ^ rip >> 4) % INSN_MEMOS];
+}
+
+static bool memo_holds(struct kvm_vcpu *vcpu, const struct insn_memo *m)
+{
+	u64 val;
+	int i;
+
+	if (m->rip != kvm_rip_read(vcpu) || m->cr3 != kvm_read_cr3(vcpu) ||
+	    m->cpl != kvm_ops.get_cpl(vcpu) || m->generation != kvm_slots_generation(vcpu->kvm))
+		return false;
+	for (i = 0; i < m->levels; i++)
+		if (__get_user(val, m->gpte_at[i]) || val != m->gpte[i])
+			return false;
+	return !__get_user(val, m->code_at) && !((val ^ m->code) & m->mask);
+}
+
+/* Note how the length was found, if that is simple enough. */
+static void fill_memo(struct kvm_vcpu *vcpu, struct insn_memo *m, int len)
+{
+	unsigned long rip = kvm_rip_read(vcpu);
+	struct kvm_walk_trace trace;
+	int i, n;
+
+	m->generation = 0;
+	if (len > MEMO_BYTES || offset_in_page(rip) > PAGE_SIZE - MEMO_BYTES)
+		return;
+	n = kvm_mmu_trace_walk(vcpu, rip, walk_access(vcpu, 0) | PFERR_FETCH_MASK, &trace);
+	if (!n)
+		return;
+	for (i = 0; i < n; i++) {
+		m->gpte_at[i] = kvm_gpa_to_user(vcpu, trace.gpte_gpa[i]);
+		m->gpte[i] = trace.gpte[i];
+		if (!m->gpte_at[i])
+			return;
+	}
+	m->code_at = kvm_gpa_to_user(vcpu, trace.gpa);
+	if (!m->code_at || __get_user(m->code, m->code_at))
+		return;
+	m->mask = GENMASK_ULL(8 * len - 1, 0);
+	m->rip = rip;
+	m->cr3 = kvm_read_cr3(vcpu);
+	m->cpl = kvm_ops.get_cpl(vcpu);
+	m->len = len;
+	m->levels = n;
+	m->generation = kvm_slots_generation(vcpu->kvm);
+}
+
+/* The context to fetch at RIP by; nothing else of it holds. */
+static struct x86_emulate_ctxt *fetch_ctxt(struct kvm_vcpu *vcpu)
+{
+	struct x86_emulate_ctxt *ctxt = &vcpu->emul->ctxt;
+
+	ctxt->rip = kvm_rip_read(vcpu);
+	ctxt->mode = emulation_mode(vcpu);
+	ctxt->va_bits = vcpu_virt_bits(vcpu);
+	ctxt->fetch_len = 0;
+	return ctxt;
+}
+
+static int decode_length(struct kvm_vcpu *vcpu)
+{
+	struct x86_emulate_ctxt *ctxt = fetch_ctxt(vcpu);
+	int len;
+
+	/* To the page's end first: the next page need not be there. */
+	do {
+		if (x86_fetch_more(ctxt) != X86EMUL_CONTINUE)
+			return -EFAULT;
+		len = x86_insn_length(ctxt->mode, ctxt->fetch, ctxt->fetch_len);
+	} while (len == -ENODATA);
+	return len;
+}
+
+/**
+ * kvm_insn_length - how long is the instruction at RIP
+ * @vcpu: the vcpu, loaded; no instruction of it is being emulated
+ * @code64: it executes 64-bit code
+ *
+ * For processors that do not tell the next RIP.
+ *
+ * Return: 1 to 15 bytes, or -EFAULT, -EINVAL; the vcpu is as it was.
+ */
+int kvm_insn_length(struct kvm_vcpu *vcpu, bool code64)
+{
+	struct insn_memo *m = find_memo(vcpu);
+	int len;
+
+	if (likely(code64 && memo_holds(vcpu, m)))
+		return m->len;
+	len = decode_length(vcpu);
+	if (code64 && len > 0)
+		fill_memo(vcpu, m, len);
+	return len;
+}
+EXPORT_SYMBOL_GPL(kvm_insn_length);
+
+#define INSN_PEEK	4
+
+/**
+ * kvm_insn_repeats - does the instruction at RIP have a REP prefix?
+ * @vcpu: the vcpu, loaded; no instruction of it is being emulated
+ * @insn: the instruction's bytes where the hardware gave them, or NULL
+ * @insn_len: how many there are
+ *
+ * Return: true if it has; false, too, when in doubt.
+ */
+bool kvm_insn_repeats(struct kvm_vcpu *vcpu, const u8 *insn, int insn_len)
+{
+	struct x86_emulate_ctxt *ctxt;
+	int i;
+
+	if (insn_len < INSN_PEEK) {
+		ctxt = fetch_ctxt(vcpu);
+		if (x86_fetch_more(ctxt) != X86EMUL_CONTINUE)
+			return false;
+		insn = ctxt->fetch;
+		insn_len = ctxt->fetch_len;
+	}
+	for (i = 0; i < min(insn_len, INSN_PEEK); i++) {
+		if (insn[i] == 0xf3 || insn[i] == 0xf2)
+			return true;
+		/* Other prefixes that string instructions have. */
+		if (insn[i] != 0x66 && insn[i] != 0x67 && (insn[i] & 0xf0) != 0x40)
+			return false;
+	}
+	return false;
+}
+
+/* From the bytes that the last exit of this instruction has left, if they still hold. */
 static int decode_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, const u8 *insn, int insn_len)
 {
 	struct insn_memo *m = find_memo(vcpu);
@@ -1164,19 +1027,19 @@ static int decode_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, const u8 *i
 		return x86_decode_insn(&e->ctxt, &m->code, MEMO_BYTES);
 	r = x86_decode_insn(&e->ctxt, NULL, 0);
 	if (r == X86EMUL_CONTINUE && x86_emulate_one_access(&e->ctxt))
-		fill_memo(vcpu, m, walk_access(vcpu, 0) | PFERR_FETCH_MASK, e->ctxt.d.len);
+		fill_memo(vcpu, m, e->ctxt.d.len);
 	return r;
 }
 
 /**
  * kvm_emulate_insn - emulate the instruction at RIP
  * @vcpu: the vcpu, loaded
- * @addr: the gpa (nested) or gva (shadow) that faulted, with EMULTYPE_PF
+ * @addr: with EMULTYPE_GPA, the guest-physical address of its one access to memory
  * @type: EMULTYPE_*
  * @insn: the instruction's bytes where the hardware gave them, or NULL
  * @insn_len: how many there are
  *
- * Returns as exit handlers do; -EOPNOTSUPP with EMULTYPE_NO_ERROR for what the
+ * Return: as exit handlers do; -EOPNOTSUPP with EMULTYPE_NO_ERROR for what the
  * emulator lacks, nothing changed.
  */
 int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, int insn_len)
@@ -1195,10 +1058,6 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 	default:
 		return emulation_failed(vcpu, e);
 	}
-	if (type & EMULTYPE_SKIP) {
-		kvm_rip_write(vcpu, e->rip + e->ctxt.d.len);
-		return 1;
-	}
 	e->gpa_known = type & EMULTYPE_GPA && x86_emulate_one_access(&e->ctxt);
 	e->gpa = addr;
 	return emulate_decoded(vcpu, e);
@@ -1206,12 +1065,15 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 EXPORT_SYMBOL_GPL(kvm_emulate_insn);
 
 /**
- * kvm_emulate_real_interrupt - deliver an event in real mode
+ * kvm_emulate_real_interrupt - deliver an event through real mode's vector table
  * @vcpu: the vcpu, loaded, in real mode
  * @vector: the event's
- * @insn_len: of the instruction that it returns behind, or 0
+ * @insn_len: in bytes, of the instruction that it returns behind, or 0
  *
- * For processors that cannot.  It is what INT n does.  Returns as exit handlers do.
+ * For processors that cannot.  It is what INT n does: SDM 3B "Interrupt and Exception
+ * Handling" in real-address mode.
+ *
+ * Return: as exit handlers do.
  */
 int kvm_emulate_real_interrupt(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len)
 {
@@ -1249,7 +1111,9 @@ EXPORT_SYMBOL_GPL(kvm_emulate_real_interrupt);
  * @error_code: what the event pushes, or NULL
  *
  * The event is delivered by this: it must not be pending any more.  Instructions
- * that switch tasks are emulated as any other.  Returns as exit handlers do.
+ * that switch tasks are emulated as any other.  SDM 3A "Task Switching".
+ *
+ * Return: as exit handlers do.
  */
 int kvm_task_switch(struct kvm_vcpu *vcpu, u16 selector, const u32 *error_code)
 {
@@ -1272,155 +1136,12 @@ int kvm_task_switch(struct kvm_vcpu *vcpu, u16 selector, const u32 *error_code)
 }
 EXPORT_SYMBOL_GPL(kvm_task_switch);
 
-static struct insn_memo *find_memo(struct kvm_vcpu *vcpu)
-{
-	unsigned long rip = kvm_rip_read(vcpu);
-
-	return &vcpu->emul->memo[(rip ^ rip >> 4) % INSN_MEMOS];
-}
-
-static bool memo_holds(struct kvm_vcpu *vcpu, const struct insn_memo *m)
-{
-	u64 val;
-	int i;
-
-	if (m->rip != kvm_rip_read(vcpu) || m->cr3 != kvm_read_cr3(vcpu) ||
-	    m->cpl != kvm_ops.get_cpl(vcpu) || m->generation != kvm_slots_generation(vcpu->kvm))
-		return false;
-	for (i = 0; i < m->levels; i++)
-		if (__get_user(val, m->gpte_at[i]) || val != m->gpte[i])
-			return false;
-	return !__get_user(val, m->code_at) && !((val ^ m->code) & m->mask);
-}
-
-/* Note how the length was found, if that is simple enough. */
-static void fill_memo(struct kvm_vcpu *vcpu, struct insn_memo *m, u64 access, int len)
-{
-	unsigned long rip = kvm_rip_read(vcpu);
-	struct kvm_walk_trace trace;
-	int i, n;
-
-	m->generation = 0;
-	if (len > MEMO_BYTES || offset_in_page(rip) > PAGE_SIZE - MEMO_BYTES)
-		return;
-	n = kvm_mmu_trace_walk(vcpu, rip, access, &trace);
-	if (!n)
-		return;
-	for (i = 0; i < n; i++) {
-		m->gpte_at[i] = kvm_gpa_to_user(vcpu, trace.gpte_gpa[i]);
-		m->gpte[i] = trace.gpte[i];
-		if (!m->gpte_at[i])
-			return;
-	}
-	m->code_at = kvm_gpa_to_user(vcpu, trace.gpa);
-	if (!m->code_at || __get_user(m->code, m->code_at))
-		return;
-	m->mask = GENMASK_ULL(8 * len - 1, 0);
-	m->rip = rip;
-	m->cr3 = kvm_read_cr3(vcpu);
-	m->cpl = kvm_ops.get_cpl(vcpu);
-	m->len = len;
-	m->levels = n;
-	m->generation = kvm_slots_generation(vcpu->kvm);
-}
-
-/* By the decoder; *accessp: what the fetch was. */
-static int decode_length(struct kvm_vcpu *vcpu, u64 *accessp)
-{
-	enum x86emul_mode mode = emulation_mode(vcpu);
-	u64 linear = kvm_rip_read(vcpu), access = PFERR_FETCH_MASK;
-	unsigned int have = 0, n;
-	struct kvm_exception ex;
-	struct kvm_segment cs;
-	u8 bytes[X86_MAX_INSN_LEN];
-	gpa_t gpa;
-	int r = -ENODATA;
-
-	if (mode != X86EMUL_MODE_PROT64) {
-		kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
-		linear = (u32)(cs.base + linear);
-	}
-	if (kvm_ops.get_cpl(vcpu) == 3)
-		access |= PFERR_USER_MASK;
-	*accessp = access;
-	/* To the page's end first: the next page need not be there. */
-	while (r == -ENODATA && have < sizeof(bytes)) {
-		n = min_t(unsigned int, sizeof(bytes) - have, PAGE_SIZE - offset_in_page(linear));
-		gpa = kvm_mmu_gva_to_gpa(vcpu, linear, access, &ex);
-		if (gpa == INVALID_GPA || kvm_read_guest(vcpu, gpa, bytes + have, n))
-			return -EFAULT;
-		have += n;
-		linear += n;
-		r = x86_insn_length(mode, bytes, have);
-	}
-	return r;
-}
-
 /**
- * kvm_insn_length - how long is the instruction at RIP
- * @vcpu: the vcpu, loaded
- * @code64: it executes 64-bit code
+ * kvm_emulate_create - give a vcpu its emulator's context
+ * @vcpu: the vcpu, not yet seen by others
  *
- * For CPUs that do not tell the next RIP.  Returns 1..15, or -EFAULT, -EINVAL;
- * the vcpu is as it was.
+ * Return: 0 or -ENOMEM.
  */
-int kvm_insn_length(struct kvm_vcpu *vcpu, bool code64)
-{
-	struct insn_memo *m = find_memo(vcpu);
-	u64 access;
-	int len;
-
-	if (likely(code64 && memo_holds(vcpu, m)))
-		return m->len;
-	len = decode_length(vcpu, &access);
-	if (code64 && len > 0)
-		fill_memo(vcpu, m, access, len);
-	return len;
-}
-EXPORT_SYMBOL_GPL(kvm_insn_length);
-
-#define INSN_PEEK	4
-
-/**
- * kvm_insn_repeats - does the instruction at RIP have a REP prefix?
- * @vcpu: the vcpu, loaded
- * @insn: the instruction's bytes where the hardware gave them, or NULL
- * @insn_len: how many there are
- *
- * Return: true if it has; false, too, when in doubt.
- */
-bool kvm_insn_repeats(struct kvm_vcpu *vcpu, const u8 *insn, int insn_len)
-{
-	u64 linear = kvm_rip_read(vcpu);
-	u8 bytes[INSN_PEEK] = {};
-	struct kvm_exception ex;
-	struct kvm_segment cs;
-	gpa_t gpa;
-	int i, n;
-
-	if (insn_len >= INSN_PEEK) {
-		memcpy(bytes, insn, INSN_PEEK);
-	} else {
-		if (!is_64bit_code(vcpu)) {
-			kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
-			linear = (u32)(linear + cs.base);
-		}
-		gpa = kvm_mmu_gva_to_gpa(vcpu, linear, PFERR_FETCH_MASK |
-				(kvm_ops.get_cpl(vcpu) == 3 ? PFERR_USER_MASK : 0), &ex);
-		n = min_t(int, INSN_PEEK, PAGE_SIZE - offset_in_page(linear));
-		if (gpa == INVALID_GPA || kvm_read_guest(vcpu, gpa, bytes, n))
-			return false;
-	}
-	for (i = 0; i < INSN_PEEK; i++) {
-		if (bytes[i] == 0xf3 || bytes[i] == 0xf2)
-			return true;
-		/* Other prefixes that string instructions have. */
-		if (bytes[i] != 0x66 && bytes[i] != 0x67 && (bytes[i] & 0xf0) != 0x40)
-			return false;
-	}
-	return false;
-}
-
 int kvm_emulate_create(struct kvm_vcpu *vcpu)
 {
 	struct kvm_emulate *e = kvzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
@@ -1429,11 +1150,15 @@ int kvm_emulate_create(struct kvm_vcpu *vcpu)
 		return -ENOMEM;
 	x86_emulate_init(&e->ctxt);
 	e->ctxt.ops = &kvm_emulate_ops;
-	e->vcpu = vcpu;
+	e->ctxt.priv = vcpu;
 	vcpu->emul = e;
 	return 0;
 }
 
+/**
+ * kvm_emulate_destroy - free what kvm_emulate_create() made
+ * @vcpu: the vcpu, which nobody runs any more; the context may not be there
+ */
 void kvm_emulate_destroy(struct kvm_vcpu *vcpu)
 {
 	kvfree(vcpu->emul);

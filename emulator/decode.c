@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The decoder: it walks the opcode tables (x86_opcodes.c) in two ways,
- * x86_decode_insn() for execution, and x86_insn_length().
+ * The decoder.  walk() finds an instruction's row and length by the opcode tables
+ * (opcodes.c), for x86_insn_length() and for x86_decode_insn(), which then takes the
+ * operands.
  */
 #include "decode.h"
 
@@ -25,17 +26,22 @@ static const u8 mode_ad_bytes[][2] = {
 	[X86EMUL_MODE_PROT64] = { 8, 4 },
 };
 
-/*
- * More instruction bytes, at least one: what is left of the page, of the
- * segment and of 15 in one go, since each fetch is a walk of page tables.
+/**
+ * x86_fetch_more - fetch more bytes of the instruction at RIP
+ * @ctxt: its rip, mode and va_bits say from where, fetch_len how many are in fetch[]
+ *
+ * At least one byte, and in one go what is left of the page, of CS's limit and of 15,
+ * since each fetch is a walk of page tables.
+ *
+ * Return: X86EMUL_CONTINUE, or what ops->fetch returned; X86EMUL_PROPAGATE_FAULT with
+ * #GP(0) behind the limit, outside of canonical addresses, and after 15 bytes.
  */
-static int fetch_more(struct x86_emulate_ctxt *ctxt)
+int x86_fetch_more(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int n = X86_MAX_INSN_LEN - ctxt->fetch_len;
 	u64 linear = ctxt->rip + ctxt->fetch_len;
 	unsigned int page_left;
 	struct x86_seg cs;
-	int rc;
 
 	if (!n)
 		return x86_emulate_fault_code(ctxt, EXC_GP, 0);
@@ -54,51 +60,8 @@ static int fetch_more(struct x86_emulate_ctxt *ctxt)
 	if (n > page_left)
 		n = page_left;
 
-	rc = ctxt->ops->fetch(ctxt, linear, ctxt->fetch + ctxt->fetch_len, n);
-	if (rc == X86EMUL_CONTINUE)
-		ctxt->fetch_len += n;
-	return rc;
-}
-
-static x86_inline int need(struct x86_emulate_ctxt *ctxt, unsigned int n)
-{
-	int rc;
-
-	while (ctxt->fetch_pos + n > ctxt->fetch_len) {
-		rc = fetch_more(ctxt);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
-	}
-	return X86EMUL_CONTINUE;
-}
-
-/* An immediate or displacement, zero-extended. */
-static int take(struct x86_emulate_ctxt *ctxt, unsigned int n, u64 *val)
-{
-	const u8 *p;
-	u32 low;
-	int rc;
-
-	rc = need(ctxt, n);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	p = ctxt->fetch + ctxt->fetch_pos;
-	ctxt->fetch_pos += n;
-	switch (n) {
-	case 1:
-		*val = *p;
-		break;
-	case 2:
-		*val = p[0] | p[1] << 8;
-		break;
-	case 4:
-		memcpy(&low, p, 4);
-		*val = low;
-		break;
-	default:
-		memcpy(val, p, 8);
-		break;
-	}
+	TRY(ctxt->ops->fetch(ctxt, linear, ctxt->fetch + ctxt->fetch_len, n));
+	ctxt->fetch_len += n;
 	return X86EMUL_CONTINUE;
 }
 
@@ -147,10 +110,6 @@ static x86_inline bool take_prefix(struct x86_decode *d, u8 b, bool long_mode)
 	return true;
 }
 
-/*
- * The first row of an opcode.  NULL for the escapes, which have none.  *next is
- * how many of the bytes at p belong to the opcode.
- */
 static const struct x86_opcode *mode_row(const struct x86_opcode *row,
 					 bool long_mode)
 {
@@ -159,30 +118,15 @@ static const struct x86_opcode *mode_row(const struct x86_opcode *row,
 	return row;
 }
 
-/*
- * SDM 2A "VEX Prefix": p is at C4 or C5, and its two or three bytes are there.
- * The row that its map has; NULL where there is no such map.
- */
-static const struct x86_opcode *vex_maps(unsigned int map)
-{
-	switch (map) {
-	case 1:
-		return x86_vex_map1;
-	case 2:
-		return x86_vex_map2;
-	case 3:
-		return x86_vex_map3;
-	default:
-		return NULL;
-	}
-}
-
+/* SDM 2A "VEX Prefix": p is at C4 or C5, and its two or three bytes are there. */
 static void take_vex(struct x86_decode *d, const u8 *p, bool long_mode)
 {
 	static const u8 reps[] = { 0, 0, 0xf3, 0xf2 };
 	u8 last = *p == 0xc5 ? p[1] : p[2];
 
 	d->vex = 1;
+	/* With prefixes before VEX it is undefined as by LOCK: the length comes first. */
+	d->lock |= d->opsize || d->rep;
 	d->map = *p == 0xc5 ? 1 : p[1] & 31;
 	/* R, X and B are there inverted; W is REX.W in the place of R. */
 	d->rex = 0x40;
@@ -196,6 +140,29 @@ static void take_vex(struct x86_decode *d, const u8 *p, bool long_mode)
 	d->vex_l = last >> 2 & 1;
 	d->opsize = (last & 3) == 1;
 	d->rep = reps[last & 3];
+}
+
+/* The row of an opcode in a map of VEX; what has none there has a ModRM byte, too. */
+static const struct x86_opcode *vex_row(unsigned int map, u8 opcode)
+{
+	const struct x86_opcode *row;
+
+	switch (map) {
+	case 1:
+		row = &x86_vex_map1[opcode];
+		break;
+	case 2:
+		row = &x86_vex_map2[opcode];
+		break;
+	case 3:
+		row = &x86_vex_map3[opcode];
+		break;
+	default:
+		return &x86_row_vex;
+	}
+	if (row->form || row->flags)
+		return row;
+	return map == 3 ? &x86_row_0f3a : &x86_row_0f38;
 }
 
 /* Is C4 or C5 a VEX prefix?  next is the byte behind it. */
@@ -220,7 +187,7 @@ resolve(const struct x86_opcode *row, u8 modrm, unsigned int rep,
 	unsigned int opsize, const struct x86_opcode **opnds)
 {
 	*opnds = row;
-	for (;;) {
+	while ((row->flags & K_MASK) >= K_REG) {
 		switch (row->flags & K_MASK) {
 		case K_REG:
 			row = &row->table[modrm >> 3 & 7];
@@ -231,19 +198,247 @@ resolve(const struct x86_opcode *row, u8 modrm, unsigned int rep,
 		case K_MOD:
 			row = &row->table[modrm >= 0xc0];
 			break;
-		case K_PFX:
+		default:
 			row = &row->table[rep == 0xf3 ? 2 : rep == 0xf2 ? 3 : opsize];
 			break;
-		default:
-			return row;
 		}
 		if (row->op[0])
 			*opnds = row;
 	}
+	return row;
 }
 
-/* SDM 2A "16-Bit Addressing Forms with the ModR/M Byte" */
-static int decode_mem16(struct x86_emulate_ctxt *ctxt)
+/* APM 3 "Operand-Size Override Prefix", "Near Branches in 64-Bit Mode" */
+static x86_inline unsigned int operand_size(const struct x86_decode *d, enum x86emul_mode mode,
+					    bool amd, u32 flags)
+{
+	unsigned int bytes = mode_op_bytes[mode];
+
+	if (d->opsize)
+		bytes ^= 6;		/* 2 and 4 change places */
+	if (mode != X86EMUL_MODE_PROT64)
+		return bytes;
+	if (d->rex & 8)
+		return 8;
+	if (!(flags & (F_F64 | F_D64)))
+		return bytes;
+	/* Near branches: to Intel, 66 is without effect; to AMD it is not. */
+	if (!d->opsize || ((flags & F_F64) && !amd))
+		return 8;
+	return bytes;
+}
+
+/* Fields of VEX that an instruction does not use must be as if they were not there. */
+static bool vex_allowed(const struct x86_decode *d, u32 flags, const struct x86_opcode *opnds)
+{
+	unsigned int i;
+
+	if ((flags & F_L0 && d->vex_l) || (flags & F_L1 && !d->vex_l) ||
+	    (flags & F_VW0 && d->rex & 8))
+		return false;
+	for (i = 0; i < 3; i++)
+		if (opnds->op[i] >> 4 == C_H)
+			return true;
+	/* All four bits, even where there are eight registers. */
+	return d->vvvv == 0;
+}
+
+/*
+ * 0, -EINVAL or -EOPNOTSUPP as walk() returns.  Tested processors count the bytes
+ * of a group's opcode that there is not, since more than 15 are another fault.
+ */
+static int check_row(const struct x86_decode *d, u32 flags, const struct x86_opcode *opnds,
+		     bool chosen, bool long_mode)
+{
+	switch (flags & K_MASK) {
+	case K_INSN:
+		if (d->vex && !vex_allowed(d, flags, opnds))
+			return -EINVAL;
+		break;
+	case K_UD:
+		return chosen ? 0 : -EINVAL;
+	case K_LACKING:
+		/* An empty row says nothing of the form. */
+		return opnds->op[0] ? 0 : -EOPNOTSUPP;
+	default:
+		return -EOPNOTSUPP;
+	}
+	return (flags & F_NO64) && long_mode ? -EINVAL : 0;
+}
+
+/*
+ * The bytes behind ModRM of a memory operand: SIB and displacement, by the address size
+ * (16 bits or more), ModRM.mod and ModRM.rm.
+ */
+static const u8 address_bytes[2][3][8] = {
+	{
+		{ 0, 0, 0, 0, 1, 4, 0, 0 },
+		{ 1, 1, 1, 1, 2, 1, 1, 1 },
+		{ 4, 4, 4, 4, 5, 4, 4, 4 },
+	}, {
+		{ 0, 0, 0, 0, 0, 0, 2, 0 },
+		{ 1, 1, 1, 1, 1, 1, 1, 1 },
+		{ 2, 2, 2, 2, 2, 2, 2, 2 },
+	},
+};
+
+/* p is behind ModRM. */
+static x86_inline unsigned int address_length(u8 modrm, const u8 *p, unsigned int left, bool ad16)
+{
+	unsigned int n = address_bytes[ad16][modrm >> 6][modrm & 7];
+
+	/* SIB without a base */
+	if ((modrm & 0xc7) == 4 && !ad16 && left && (*p & 7) == 5)
+		n += 4;
+	return n;
+}
+
+static x86_inline unsigned int immediate_length(const struct x86_decode *d, unsigned int form,
+						enum x86emul_mode mode)
+{
+	unsigned int n = form & FM_BYTES;
+
+	if (form & FM_Z)
+		n += d->op_bytes == 2 ? 2 : 4;
+	if (form & FM_V)
+		n += d->op_bytes;
+	if (form & FM_A)
+		n += mode_ad_bytes[mode][d->adsize];
+	return n;
+}
+
+/*
+ * Find the opcode's first row, and where the byte behind it is.  -ENODATA: there are
+ * more; -EINVAL: undefined.
+ */
+static x86_inline int walk_opcode(struct x86_decode *d, enum x86emul_mode mode, const u8 *p,
+				  unsigned int len, const struct x86_opcode **row)
+{
+	bool long_mode = mode == X86EMUL_MODE_PROT64;
+	unsigned int pos = 0, n;
+	u8 b;
+
+	do {
+		if (pos >= len)
+			return -ENODATA;
+		b = p[pos++];
+	} while (take_prefix(d, b, long_mode));
+
+	*row = &x86_map0[b];
+	if (b == 0x0f) {
+		if (pos >= len)
+			return -ENODATA;
+		b = p[pos++];
+		*row = &x86_map1[b];
+		d->map = 1;
+		if (b == 0x38 || b == 0x3a) {
+			if (pos >= len)
+				return -ENODATA;
+			d->map = b == 0x38 ? 2 : 3;
+			b = p[pos++];
+			*row = d->map == 2 ? escape38_row(b) : &x86_row_0f3a;
+		}
+	} else if ((b & 0xfe) == 0xc4) {
+		if (pos >= len)
+			return -ENODATA;
+		if (is_vex(mode, p[pos])) {
+			/* With REX right before VEX, tested processors fetch no further bytes. */
+			if (d->rex)
+				return -EINVAL;
+			/* Its other bytes, and the opcode. */
+			n = b == 0xc5 ? 2 : 3;
+			if (pos + n > len)
+				return -ENODATA;
+			take_vex(d, p + pos - 1, long_mode);
+			pos += n;
+			b = p[pos - 1];
+			*row = vex_row(d->map, b);
+		}
+	}
+	d->opcode = b;
+	*row = mode_row(*row, long_mode);
+	return pos;
+}
+
+/*
+ * Walk the instruction in p[0..len).  Returns its length; d->row may be one that is not
+ * covered, or undefined.  -ENODATA: it has more bytes; -EINVAL: undefined; -EOPNOTSUPP:
+ * not covered, and of unknown form.
+ */
+static x86_inline int walk(struct x86_decode *d, enum x86emul_mode mode, bool amd,
+			   const u8 *p, unsigned int len, bool decode)
+{
+	const struct x86_opcode *first, *row, *opnds;
+	bool mem = false;
+	u8 modrm = 0;
+	int pos, rc;
+
+	pos = walk_opcode(d, mode, p, len, &first);
+	if (pos < 0)
+		return pos;
+	if (first->form & FM_MODRM) {
+		if (pos >= (int)len)
+			return -ENODATA;
+		modrm = p[pos++];
+		mem = modrm < 0xc0;
+	}
+	row = resolve(first, modrm, d->rep, d->opsize, &opnds);
+	if ((row->flags & (K_MASK | F_NO64)) != K_INSN || d->vex) {
+		rc = check_row(d, row->flags, opnds, row != first, mode == X86EMUL_MODE_PROT64);
+		if (rc < 0)
+			return rc;
+	}
+
+	d->modrm = modrm;
+	d->row = row;
+	d->opnds = opnds;
+	d->disp_at = pos;
+	if (decode || mem)
+		d->ad_bytes = mode_ad_bytes[mode][d->adsize];
+	/* MOV to and from control registers has no memory form. */
+	if (mem && !(row->flags & F_REGS)) {
+		d->has_mem = 1;
+		pos += address_length(modrm, p + pos, len - pos, d->ad_bytes == 2);
+	}
+	d->imm_at = pos;
+	if (decode || (opnds->form & (FM_Z | FM_V)))
+		d->op_bytes = operand_size(d, mode, amd, row->flags);
+	if (opnds->form & ~FM_MODRM)
+		pos += immediate_length(d, opnds->form, mode);
+	return pos <= (int)len ? pos : -ENODATA;
+}
+
+/* An immediate or displacement, zero-extended; walk() has found all its bytes. */
+static x86_inline u64 load_bytes(const u8 *p, unsigned int n)
+{
+	u32 low;
+	u64 val;
+
+	switch (n) {
+	case 1:
+		return *p;
+	case 2:
+		return p[0] | p[1] << 8;
+	case 4:
+		memcpy(&low, p, 4);
+		return low;
+	default:
+		memcpy(&val, p, 8);
+		return val;
+	}
+}
+
+/* The next immediate. */
+static u64 take(struct x86_emulate_ctxt *ctxt, unsigned int n)
+{
+	const u8 *p = ctxt->fetch + ctxt->d.imm_at;
+
+	ctxt->d.imm_at += n;
+	return load_bytes(p, n);
+}
+
+/* SDM 2A "16-Bit Addressing Forms with the ModR/M Byte"; p is at the displacement. */
+static void address16(struct x86_emulate_ctxt *ctxt, const u8 *p)
 {
 	static const s8 base[8] = {
 		X86_RBX, X86_RBX, X86_RBP, X86_RBP, X86_RSI, X86_RDI, X86_RBP, X86_RBX
@@ -253,106 +448,80 @@ static int decode_mem16(struct x86_emulate_ctxt *ctxt)
 	};
 	struct x86_decode *d = &ctxt->d;
 	unsigned int mod = d->modrm >> 6, rm = d->modrm & 7;
-	u64 disp = 0, ea = 0;
-	int rc = X86EMUL_CONTINUE;
 
 	d->seg = X86_SEG_DS;
 	if (mod == 0 && rm == 6) {
-		rc = take(ctxt, 2, &disp);
-	} else {
-		ea = ctxt->regs[base[rm]];
-		if (base[rm] == X86_RBP)
-			d->seg = X86_SEG_SS;
-		if (index[rm] >= 0)
-			ea += ctxt->regs[index[rm]];
-		if (mod == 1) {
-			rc = take(ctxt, 1, &disp);
-			disp = (u64)(s64)(s8)disp;
-		} else if (mod == 2) {
-			rc = take(ctxt, 2, &disp);
-		}
+		d->ea = load_bytes(p, 2);
+		return;
 	}
-	d->ea = (ea + disp) & 0xffff;
-	return rc;
+	d->ea = ctxt->regs[base[rm]];
+	if (base[rm] == X86_RBP)
+		d->seg = X86_SEG_SS;
+	if (index[rm] >= 0)
+		d->ea += ctxt->regs[index[rm]];
+	if (mod)
+		d->ea += x86_sext(load_bytes(p, mod), mod);
+	d->ea &= 0xffff;
 }
 
-static int decode_sib(struct x86_emulate_ctxt *ctxt, unsigned int mod, u64 *ea,
-		      bool *disp32, unsigned int pop_bytes)
+/* Base and index of SIB; its base, or 5 where a displacement is in the place of one. */
+static unsigned int sib_address(struct x86_emulate_ctxt *ctxt, u8 sib, unsigned int pop_bytes)
 {
 	struct x86_decode *d = &ctxt->d;
-	unsigned int base, index;
-	u64 sib;
-	int rc;
+	unsigned int base = sib & 7, index = (sib >> 3 & 7) | (d->rex & 2) << 2;
 
-	rc = take(ctxt, 1, &sib);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	base = sib & 7;
-	index = (sib >> 3 & 7) | (d->rex & 2) << 2;
-	if (base == 5 && mod == 0) {
-		*disp32 = true;
-	} else {
+	d->ea = 0;
+	if (base != 5 || d->modrm >> 6) {
 		base |= (d->rex & 1) << 3;
-		*ea = ctxt->regs[base];
+		d->ea = ctxt->regs[base];
 		if (base == X86_RSP)
-			*ea += pop_bytes;
+			d->ea += pop_bytes;
 		if (base == X86_RSP || base == X86_RBP)
 			d->seg = X86_SEG_SS;
 	}
 	if (index != X86_RSP)
-		*ea += ctxt->regs[index] << (sib >> 6);
-	return X86EMUL_CONTINUE;
+		d->ea += ctxt->regs[index] << (sib >> 6);
+	return sib & 7;
 }
 
 /*
  * SDM 2A "32-Bit Addressing Forms with the ModR/M Byte", APM 1 "Effective
- * Addresses".  *rip_relative: next_rip has to be added once it is known.
+ * Addresses"; p is behind ModRM.  pop_bytes: what rSP counts from, for POP.
  */
-static x86_inline int decode_mem32(struct x86_emulate_ctxt *ctxt, unsigned int pop_bytes,
-			bool *rip_relative)
+static x86_inline void address32(struct x86_emulate_ctxt *ctxt, const u8 *p,
+				 unsigned int pop_bytes, unsigned int len)
 {
 	struct x86_decode *d = &ctxt->d;
 	unsigned int mod = d->modrm >> 6, rm = d->modrm & 7;
-	bool disp32 = mod == 2;
-	u64 ea = 0, disp = 0;
-	int rc = X86EMUL_CONTINUE;
 
 	d->seg = X86_SEG_DS;
 	if (rm == 4) {
-		rc = decode_sib(ctxt, mod, &ea, &disp32, pop_bytes);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		rm = sib_address(ctxt, *p++, pop_bytes);
 	} else if (rm == 5 && mod == 0) {
-		disp32 = true;
-		*rip_relative = ctxt->mode == X86EMUL_MODE_PROT64;
+		d->ea = ctxt->mode == X86EMUL_MODE_PROT64 ? ctxt->rip + len : 0;
 	} else {
 		rm |= (d->rex & 1) << 3;
-		ea = ctxt->regs[rm];
+		d->ea = ctxt->regs[rm];
 		if (rm == X86_RBP)
 			d->seg = X86_SEG_SS;
 	}
-	if (disp32) {
-		rc = take(ctxt, 4, &disp);
-		disp = (u64)(s64)(s32)disp;
-	} else if (mod == 1) {
-		rc = take(ctxt, 1, &disp);
-		disp = (u64)(s64)(s8)disp;
-	}
-	d->ea = ea + disp;
-	return rc;
+	if (mod == 1)
+		d->ea += (u64)(s64)(s8)*p;
+	else if (mod == 2 || (mod == 0 && (rm & 7) == 5))
+		d->ea += x86_sext(load_bytes(p, 4), 4);
 }
 
 /* By operand size (2, 4, 8 bytes: index 0 to 2) and size code; n is 8 in 64-bit mode. */
 static const u8 size_bytes[3][SZ_n + 1] = {
-	{ 0, 1, 2, 4, 8, 16, 10, 16, 2, 2, 4, 4 },
-	{ 0, 1, 2, 4, 8, 16, 10, 16, 4, 4, 4, 4 },
-	{ 0, 1, 2, 4, 8, 16, 10, 16, 8, 4, 8, 4 },
+	{ 0, 1, 2, 4, 8, 16, 10, 2, 2, 4, 16, 4 },
+	{ 0, 1, 2, 4, 8, 16, 10, 4, 4, 4, 16, 4 },
+	{ 0, 1, 2, 4, 8, 16, 10, 8, 4, 8, 16, 4 },
 };
 
 static x86_inline unsigned int operand_bytes(const struct x86_emulate_ctxt *ctxt,
 					     unsigned int size)
 {
-	if (size == SZ_n || size == SZ_x) {
+	if (size >= SZ_x) {
 		if (size == SZ_n && ctxt->mode == X86EMUL_MODE_PROT64)
 			return 8;
 		if (size == SZ_x && ctxt->d.vex_l)
@@ -373,31 +542,25 @@ static x86_inline void operand_reg(struct x86_emulate_ctxt *ctxt,
 	op->reg = reg;
 }
 
-static int decode_imm(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
-		      unsigned int class)
+static void decode_imm(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
+		       unsigned int class)
 {
 	unsigned int bytes = op->bytes;
-	u64 val = 0;
-	int rc;
+	u64 val = take(ctxt, bytes);
 
 	op->kind = OPK_IMM;
-	/* An operand of 8 bytes has 4 in the instruction, but in MOV Zv, Iv. */
-	rc = take(ctxt, bytes, &val);
 	if (class == C_S || class == C_J)
 		val = x86_sext(val, bytes);
+	/* An operand of 8 bytes has 4 in the instruction, but in MOV Zv, Iv. */
 	if (class == C_I && bytes == 4 && ctxt->d.op_bytes == 8)
 		val = x86_sext(val, bytes);
 	if (class == C_S)
 		val &= x86_mask(ctxt->d.op_bytes);
 	op->val = val;
-	return rc;
 }
 
-static int decode_fixed(struct x86_emulate_ctxt *ctxt, struct x86_operand *op)
+static void decode_fixed(struct x86_emulate_ctxt *ctxt, struct x86_operand *op)
 {
-	u64 selector;
-	int rc = X86EMUL_CONTINUE;
-
 	switch (op->code) {
 	case O_CL:
 		operand_reg(ctxt, op, X86_RCX);
@@ -412,14 +575,10 @@ static int decode_fixed(struct x86_emulate_ctxt *ctxt, struct x86_operand *op)
 	default:
 		/* Ap: offset, then selector; kept as selector << 32 | offset */
 		op->kind = OPK_IMM;
-		rc = take(ctxt, op->bytes, &op->val);
-		if (rc == X86EMUL_CONTINUE)
-			rc = take(ctxt, 2, &selector);
-		if (rc == X86EMUL_CONTINUE)
-			op->val |= selector << 32;
+		op->val = take(ctxt, op->bytes);
+		op->val |= take(ctxt, 2) << 32;
 		break;
 	}
-	return rc;
 }
 
 static int decode_other_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
@@ -443,14 +602,17 @@ static int decode_other_operand(struct x86_emulate_ctxt *ctxt, struct x86_operan
 	case C_I:
 	case C_S:
 	case C_J:
-		return decode_imm(ctxt, op, class);
+		decode_imm(ctxt, op, class);
+		break;
 	case C_O:
 		op->kind = OPK_MEM;
 		d->has_mem = 1;
 		d->seg = d->seg_override ? d->seg_override - 1 : X86_SEG_DS;
-		return take(ctxt, d->ad_bytes, &d->ea);
+		d->ea = take(ctxt, d->ad_bytes);
+		break;
 	case C_NONE:
-		return decode_fixed(ctxt, op);
+		decode_fixed(ctxt, op);
+		break;
 	case C_H:
 		op->kind = code == O_By ? OPK_REG : OPK_XMM;
 		op->reg = d->vvvv & (ctxt->mode == X86EMUL_MODE_PROT64 ? 15 : 7);
@@ -499,149 +661,30 @@ static x86_inline int decode_operand(struct x86_emulate_ctxt *ctxt, struct x86_o
 	return X86EMUL_CONTINUE;
 }
 
-/* APM 3 "Operand-Size Override Prefix", "Near Branches in 64-Bit Mode" */
-static x86_inline unsigned int operand_size(const struct x86_emulate_ctxt *ctxt, u32 flags)
-{
-	const struct x86_decode *d = &ctxt->d;
-	unsigned int bytes = mode_op_bytes[ctxt->mode];
-
-	if (d->opsize)
-		bytes ^= 6;		/* 2 and 4 change places */
-	if (ctxt->mode != X86EMUL_MODE_PROT64)
-		return bytes;
-	if (d->rex & 8)
-		return 8;
-	if (!(flags & (F_F64 | F_D64)))
-		return bytes;
-	/* Near branches: to Intel, 66 is without effect; to AMD it is not. */
-	if (!d->opsize || ((flags & F_F64) && !ctxt->amd))
-		return 8;
-	return bytes;
-}
-
-/* C4 or C5 has been taken; LOCK, 66, F2, F3 and REX before it are undefined. */
-static int decode_vex(struct x86_emulate_ctxt *ctxt, const struct x86_opcode **prow)
+static x86_inline int decode_operands(struct x86_emulate_ctxt *ctxt, unsigned int len)
 {
 	struct x86_decode *d = &ctxt->d;
-	unsigned int first = ctxt->fetch_pos - 1, n = ctxt->fetch[first] == 0xc5 ? 2 : 3;
-	bool bad = d->lock || d->opsize || d->rep;
-	const struct x86_opcode *map;
-	int rc;
-
-	*prow = NULL;
-	/* With REX right before it, the processor at hand looks no further. */
-	if (d->rex)
-		return x86_emulate_fault(ctxt, EXC_UD);
-
-	/* Its other bytes, and the opcode. */
-	rc = need(ctxt, n);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	take_vex(d, ctxt->fetch + first, ctxt->mode == X86EMUL_MODE_PROT64);
-	ctxt->fetch_pos += n;
-	map = vex_maps(d->map);
-	d->opcode = ctxt->fetch[ctxt->fetch_pos - 1];
-	*prow = map ? &map[d->opcode] : &x86_row_vex;
-	if (!((*prow)->flags & K_MASK))
-		return bad ? x86_emulate_fault(ctxt, EXC_UD) : X86EMUL_UNHANDLEABLE;
-	/* With other prefixes it is undefined as by LOCK: the length comes first. */
-	d->lock = bad;
-	return X86EMUL_CONTINUE;
-}
-
-/* What of VEX an instruction does without must be as for none. */
-static bool vex_allowed(const struct x86_decode *d, const struct x86_opcode *opnds)
-{
-	u32 flags = d->row->flags;
+	const struct x86_opcode *opnds = d->opnds;
 	unsigned int i;
 
-	if ((flags & F_L0 && d->vex_l) || (flags & F_L1 && !d->vex_l) ||
-	    (flags & F_VW0 && d->rex & 8))
-		return false;
-	for (i = 0; i < 3; i++)
-		if (opnds->op[i] >> 4 == C_H)
-			return true;
-	/* All four bits, even where there are eight registers. */
-	return d->vvvv == 0;
-}
+	if (d->has_mem) {
+		const u8 *p = ctxt->fetch + d->disp_at;
 
-static x86_inline int decode_opcode(struct x86_emulate_ctxt *ctxt,
-				    const struct x86_opcode **prow)
-{
-	struct x86_decode *d = &ctxt->d;
-	bool long_mode = ctxt->mode == X86EMUL_MODE_PROT64;
-	const struct x86_opcode *row;
-	int rc;
-	u8 b;
-
-	do {
-		rc = need(ctxt, 1);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
-		b = ctxt->fetch[ctxt->fetch_pos++];
-	} while (take_prefix(d, b, long_mode));
-
-	row = &x86_map0[b];
-	if ((b & 0xfe) == 0xc4) {
-		rc = need(ctxt, 1);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
-		if (is_vex(ctxt->mode, ctxt->fetch[ctxt->fetch_pos]))
-			return decode_vex(ctxt, prow);
-	}
-	if (b == 0x0f) {
-		rc = need(ctxt, 1);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
-		b = ctxt->fetch[ctxt->fetch_pos++];
-		row = &x86_map1[b];
-		d->map = 1;
-		if (b == 0x38 || b == 0x3a) {
-			d->map = b == 0x38 ? 2 : 3;
-			rc = need(ctxt, 1);
-			if (rc != X86EMUL_CONTINUE)
-				return rc;
-			b = ctxt->fetch[ctxt->fetch_pos++];
-			row = d->map == 2 ? escape38_row(b) : &x86_row_0f3a;
-		}
-	}
-	d->opcode = b;
-	*prow = mode_row(row, long_mode);
-	return X86EMUL_CONTINUE;
-}
-
-static x86_inline int decode_operands(struct x86_emulate_ctxt *ctxt,
-			   const struct x86_opcode *opnds)
-{
-	struct x86_decode *d = &ctxt->d;
-	const struct x86_opcode *row = d->row;
-	bool rip_relative = false;
-	unsigned int i;
-	int rc;
-
-	if ((opnds->form & FM_MODRM) && d->modrm < 0xc0 && !(row->flags & F_REGS)) {
-		d->has_mem = 1;
 		if (d->ad_bytes == 2)
-			rc = decode_mem16(ctxt);
+			address16(ctxt, p);
 		else
-			rc = decode_mem32(ctxt, row->flags & F_POPEA ?
-					  d->op_bytes : 0, &rip_relative);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+			address32(ctxt, p, d->row->flags & F_POPEA ? d->op_bytes : 0, len);
+		if (d->ad_bytes == 4)
+			d->ea = (u32)d->ea;
 		if (d->seg_override)
 			d->seg = d->seg_override - 1;
 	}
-	for (i = 0; i < 3; i++)
-		d->op[i].kind = OPK_NONE;
-	for (i = 0; i < 3 && opnds->op[i]; i++) {
-		rc = decode_operand(ctxt, &d->op[i], opnds->op[i]);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+	for (i = 0; i < 3; i++) {
+		if (opnds->op[i])
+			TRY(decode_operand(ctxt, &d->op[i], opnds->op[i]));
+		else
+			d->op[i].kind = OPK_NONE;
 	}
-	if (rip_relative)
-		d->ea += ctxt->rip + ctxt->fetch_pos;
-	if (d->ad_bytes == 4)
-		d->ea = (u32)d->ea;
 	return X86EMUL_CONTINUE;
 }
 
@@ -665,9 +708,9 @@ static bool lock_allowed(struct x86_emulate_ctxt *ctxt)
 }
 
 /*
- * The way of nearly all that accesses a device: MOV between a register and memory
+ * Nearly all accesses to devices are of this form: MOV between a register and memory
  * at a register and a displacement, no prefix but REX, 32- or 64-bit mode, fetched
- * at once.  It comes to what decode_long() would.  The tests run both.
+ * at once.  The result is that of decode_long(); the tests compare both.
  */
 static x86_inline bool decode_quick(struct x86_emulate_ctxt *ctxt)
 {
@@ -721,165 +764,78 @@ static x86_inline bool decode_quick(struct x86_emulate_ctxt *ctxt)
 	return true;
 }
 
-static int decode_long(struct x86_emulate_ctxt *ctxt);
-
-int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
-		    unsigned int len)
+/* With prefixes before VEX, what is not covered is undefined, too. */
+static bool lacking(const struct x86_decode *d)
 {
-	struct x86_decode *d = &ctxt->d;
-	int rc;
-
-	memset(d, 0, offsetof(struct x86_decode, op_bytes));
-	ctxt->exception.valid = false;
-	memset(&ctxt->rc, 0, offsetof(struct x86_read_cache, pending_addr));
-	ctxt->ins_count = 0;
-	ctxt->regs_dirty = 0;
-	ctxt->fetch_pos = 0;
-	if (len >= X86_MAX_INSN_LEN) {
-		memcpy(ctxt->fetch, insn, X86_MAX_INSN_LEN);
-		ctxt->fetch_len = X86_MAX_INSN_LEN;
-	} else {
-		ctxt->fetch_len = len;
-		if (len)
-			memcpy(ctxt->fetch, insn, len);
-		rc = need(ctxt, 1);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
-	}
-	return decode_quick(ctxt) ? X86EMUL_CONTINUE : decode_long(ctxt);
+	return (d->row->flags & K_MASK) == K_LACKING && !(d->vex && d->lock);
 }
 
 static __attribute__((__noinline__)) int decode_long(struct x86_emulate_ctxt *ctxt)
 {
 	struct x86_decode *d = &ctxt->d;
-	const struct x86_opcode *first, *row, *opnds;
-	bool undefined = false;
-	int rc;
+	int len;
 
-	rc = decode_opcode(ctxt, &first);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	if (first->form & FM_MODRM) {
-		rc = need(ctxt, 1);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
-		d->modrm = ctxt->fetch[ctxt->fetch_pos++];
+	/* Twice at most, as what is fetched reaches to the page's end. */
+	while ((len = walk(d, ctxt->mode, ctxt->amd, ctxt->fetch, ctxt->fetch_len, true)) < 0) {
+		if (len == -EOPNOTSUPP)
+			return X86EMUL_UNHANDLEABLE;
+		if (len == -EINVAL)
+			return x86_emulate_fault(ctxt, EXC_UD);
+		TRY(x86_fetch_more(ctxt));
+		memset(d, 0, offsetof(struct x86_decode, op_bytes));
 	}
-	row = resolve(first, d->modrm, d->rep, d->opsize, &opnds);
-	d->row = row;
-	switch (row->flags & K_MASK) {
-	case K_INSN:
-		break;
-	case K_UD:
-		/*
-		 * The processor at hand counts the bytes of a group's opcode that there
-		 * is not: more than 15 are another fault.
-		 */
-		undefined = true;
-		if (row != first)
-			break;
+	if ((d->row->flags & K_MASK) != K_INSN)
+		return lacking(d) ? X86EMUL_UNHANDLEABLE : x86_emulate_fault(ctxt, EXC_UD);
+	TRY(decode_operands(ctxt, len));
+	if (d->lock && !lock_allowed(ctxt))
 		return x86_emulate_fault(ctxt, EXC_UD);
-	default:
-		return X86EMUL_UNHANDLEABLE;
-	}
-	if ((row->flags & F_NO64) && ctxt->mode == X86EMUL_MODE_PROT64)
-		return x86_emulate_fault(ctxt, EXC_UD);
-	if (d->vex && !undefined && !vex_allowed(d, opnds))
-		return x86_emulate_fault(ctxt, EXC_UD);
-
-	d->op_bytes = operand_size(ctxt, row->flags);
-	d->ad_bytes = mode_ad_bytes[ctxt->mode][d->adsize];
-	rc = decode_operands(ctxt, opnds);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
-	if (undefined || (d->lock && !lock_allowed(ctxt)))
-		return x86_emulate_fault(ctxt, EXC_UD);
-	d->len = ctxt->fetch_pos;
+	d->len = len;
 	return X86EMUL_CONTINUE;
 }
 
-/* The bytes of ModRM, SIB and displacement; 0 when they are not all there. */
-static unsigned int modrm_length(const u8 *p, unsigned int left, bool ad16)
+/* Those that the hardware has given, or what there is to the page's end. */
+static __attribute__((__noinline__)) int first_bytes(struct x86_emulate_ctxt *ctxt,
+						     const void *insn, unsigned int len)
 {
-	unsigned int mod, rm, n = 1;
+	ctxt->fetch_len = len;
+	if (!len)
+		return x86_fetch_more(ctxt);
+	memcpy(ctxt->fetch, insn, len);
+	return X86EMUL_CONTINUE;
+}
 
-	if (!left)
-		return 0;
-	mod = *p >> 6;
-	rm = *p & 7;
-	if (mod == 3)
-		return 1;
-	if (ad16) {
-		n += mod;
-		if (mod == 0 && rm == 6)
-			n += 2;
+/**
+ * x86_decode_insn - decode the instruction at RIP
+ * @ctxt: its mode, rip, rflags and regs are the guest's
+ * @insn: the instruction's bytes where the hardware has given them
+ * @len: how many there are; 0, or less than the whole: the rest is fetched
+ *
+ * Return: X86EMUL_CONTINUE, and ctxt->d.len is the length; X86EMUL_PROPAGATE_FAULT or
+ * X86EMUL_UNHANDLEABLE as the header of x86_emulate.h has them.
+ */
+int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn, unsigned int len)
+{
+	memset(&ctxt->d, 0, offsetof(struct x86_decode, op_bytes));
+	ctxt->exception.valid = false;
+	memset(&ctxt->rc, 0, offsetof(struct x86_read_cache, pending_addr));
+	ctxt->ins_count = 0;
+	ctxt->regs_dirty = 0;
+	if (len >= X86_MAX_INSN_LEN) {
+		memcpy(ctxt->fetch, insn, X86_MAX_INSN_LEN);
+		ctxt->fetch_len = X86_MAX_INSN_LEN;
+	} else if (len == sizeof(u64)) {
+		/* What emulate.c keeps of an instruction that exits again and again. */
+		memcpy(ctxt->fetch, insn, sizeof(u64));
+		ctxt->fetch_len = sizeof(u64);
 	} else {
-		if (rm == 4) {
-			if (left < 2)
-				return 0;
-			rm = p[1] & 7;
-			n++;
-		}
-		if (mod == 1)
-			n += 1;
-		else if (mod == 2 || rm == 5)
-			n += 4;
+		TRY(first_bytes(ctxt, insn, len));
 	}
-	return n <= left ? n : 0;
-}
-
-/* The bytes of immediates; op16 and ad_bytes are the sizes in force. */
-static unsigned int immediate_length(const struct x86_opcode *opnds, u32 flags,
-				     const struct x86_decode *d,
-				     enum x86emul_mode mode)
-{
-	bool op16 = (mode_op_bytes[mode] == 2) != d->opsize && !(d->rex & 8);
-	unsigned int n = opnds->form & FM_BYTES;
-
-	if (mode == X86EMUL_MODE_PROT64 && (flags & F_F64))
-		op16 = false;
-	if (opnds->form & FM_Z)
-		n += op16 ? 2 : 4;
-	if (opnds->form & FM_V)
-		n += d->rex & 8 ? 8 : op16 ? 2 : 4;
-	if (opnds->form & FM_A)
-		n += mode_ad_bytes[mode][d->adsize];
-	return n;
-}
-
-/* The length of what has a VEX prefix at p[pos]; behind it, no form has exceptions. */
-static int vex_length(enum x86emul_mode mode, const u8 *p, unsigned int pos, unsigned int len)
-{
-	unsigned int behind = pos + (p[pos] == 0xc5 ? 3 : 4), map, i, n;
-	bool ad16 = mode_ad_bytes[mode][0] == 2;
-
-	for (i = 0; i < pos; i++)
-		if (p[i] == 0x67)
-			ad16 = mode_ad_bytes[mode][1] == 2;
-	if (behind > len)
-		goto short_of_bytes;
-	map = p[pos] == 0xc5 ? 1 : p[pos + 1] & 31;
-	if (!vex_maps(map))
-		return -EINVAL;
-	if (map == 1 && p[behind - 1] == 0x77)
-		return behind;
-	n = modrm_length(p + behind, len - behind, ad16);
-	if (!n)
-		goto short_of_bytes;
-	n += behind + (map == 3);
-	/* 0F 70 to 73, C2, C4 to C6: an immediate byte */
-	if (map == 1 && ((p[behind - 1] & 0xfc) == 0x70 || p[behind - 1] == 0xc2 ||
-			 (p[behind - 1] >= 0xc4 && p[behind - 1] <= 0xc6)))
-		n++;
-	if (n <= len)
-		return n;
-short_of_bytes:
-	return len < X86_MAX_INSN_LEN ? -ENODATA : -EINVAL;
+	return decode_quick(ctxt) ? X86EMUL_CONTINUE : decode_long(ctxt);
 }
 
 /*
  * Nearly all that exits has neither prefix nor ModRM byte: its row's form is its
- * length.  0: it takes the long way.
+ * length.  Returns 0 for all others.
  */
 static x86_inline unsigned int quick_length(const u8 *p, unsigned int len)
 {
@@ -900,83 +856,36 @@ static x86_inline unsigned int quick_length(const u8 *p, unsigned int len)
 }
 
 static __attribute__((__noinline__)) int
-long_length(enum x86emul_mode mode, const void *bytes, unsigned int len);
+long_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
+{
+	struct x86_decode d;
+	int n;
 
+	if (len > X86_MAX_INSN_LEN)
+		len = X86_MAX_INSN_LEN;
+	memset(&d, 0, offsetof(struct x86_decode, op_bytes));
+	n = walk(&d, mode, false, bytes, len, false);
+	if (n == -ENODATA && len < X86_MAX_INSN_LEN)
+		return -ENODATA;
+	if (n < 0 || (d.row->flags & K_MASK) == K_UD)
+		return -EINVAL;
+	return n;
+}
+
+/**
+ * x86_insn_length - how long is an instruction?
+ * @mode: what it is executed in
+ * @bytes: it, and what may follow
+ * @len: how many bytes there are
+ *
+ * 66 with a near branch counts as on Intel's processors.
+ *
+ * Return: 1 to 15; -EINVAL for none (undefined, of unknown form, too long); -ENODATA
+ * when it is longer than @len.
+ */
 int x86_insn_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
 {
 	unsigned int n = len ? quick_length(bytes, len) : 0;
 
 	return n ? (int)n : long_length(mode, bytes, len);
-}
-
-static __attribute__((__noinline__)) int
-long_length(enum x86emul_mode mode, const void *bytes, unsigned int len)
-{
-	bool long_mode = mode == X86EMUL_MODE_PROT64;
-	const struct x86_opcode *row, *opnds;
-	struct x86_decode d;
-	const u8 *p = bytes;
-	unsigned int n, pos = 0;
-	u8 b, modrm = 0;
-
-	if (len > X86_MAX_INSN_LEN)
-		len = X86_MAX_INSN_LEN;
-	d.rex = d.rep = d.opsize = d.adsize = 0;
-	do {
-		if (pos >= len)
-			goto short_of_bytes;
-		b = p[pos++];
-	} while (take_prefix(&d, b, long_mode));
-
-	row = &x86_map0[b];
-	if ((b & 0xfe) == 0xc4) {
-		if (pos >= len)
-			goto short_of_bytes;
-		if (is_vex(mode, p[pos]))
-			return vex_length(mode, p, pos - 1, len);
-	} else if (b == 0x0f) {
-		if (pos >= len)
-			goto short_of_bytes;
-		b = p[pos++];
-		row = &x86_map1[b];
-		if (b == 0x38 || b == 0x3a) {
-			if (pos >= len)
-				goto short_of_bytes;
-			row = b == 0x38 ? escape38_row(p[pos]) : &x86_row_0f3a;
-			pos++;
-		}
-	}
-	row = mode_row(row, long_mode);
-	if (row->form & FM_MODRM) {
-		/* MOV to and from control registers has no memory form. */
-		if (row->flags & F_REGS)
-			n = pos < len;
-		else
-			n = modrm_length(p + pos, len - pos,
-					 mode_ad_bytes[mode][d.adsize] == 2);
-		if (!n)
-			goto short_of_bytes;
-		modrm = p[pos];
-		pos += n;
-	}
-	row = resolve(row, modrm, d.rep, d.opsize, &opnds);
-	switch (row->flags & K_MASK) {
-	case K_INSN:
-		break;
-	case K_LACKING:
-		/* An empty row says nothing of the form. */
-		if (opnds->op[0])
-			break;
-		return -EINVAL;
-	default:
-		return -EINVAL;
-	}
-	if ((row->flags & F_NO64) && long_mode)
-		return -EINVAL;
-	if (opnds->form & ~FM_MODRM)
-		pos += immediate_length(opnds, row->flags, &d, mode);
-	if (pos <= len)
-		return pos;
-short_of_bytes:
-	return len < X86_MAX_INSN_LEN ? -ENODATA : -EINVAL;
 }

@@ -10,8 +10,16 @@
 
 #include "x86_emulate.h"
 
-/* On the way of each instruction: the compiler shall not weigh size against it. */
+/* On hot paths: inlined whatever the compiler thinks of the size. */
 #define x86_inline inline __attribute__((__always_inline__))
+
+/* Return the result of call unless it is X86EMUL_CONTINUE. */
+#define TRY(call) \
+	do { \
+		int rc_ = (call); \
+		if (rc_ != X86EMUL_CONTINUE) \
+			return rc_; \
+	} while (0)
 
 enum operand_class {
 	C_NONE,		/* with a size: see O_CL and following */
@@ -36,11 +44,12 @@ enum operand_size {
 	SZ_0,
 	SZ_b, SZ_w, SZ_d, SZ_q, SZ_dq,
 	SZ_t,		/* 10 */
-	SZ_x,		/* 16 or, by VEX.L, 32 */
 	SZ_v,		/* the operand size: 2, 4, 8 */
 	SZ_z,		/* 2, 4, 4 */
 	SZ_y,		/* 4, 4, 8 */
-	SZ_n,		/* 8 in 64-bit mode, else 4; the last one */
+	/* What depends on more than the operand size. */
+	SZ_x,		/* 16 or, by VEX.L, 32 */
+	SZ_n,		/* 8 in 64-bit mode, else 4 */
 };
 
 #define OPND(class, size) ((C_##class) << 4 | (SZ_##size))
@@ -48,11 +57,11 @@ enum operand_size {
 enum operand_code {
 	O___ = 0,
 	O_Eb = OPND(E, b), O_Ew = OPND(E, w), O_Ed = OPND(E, d),
-	O_Ev = OPND(E, v), O_Ey = OPND(E, y), O_En = OPND(E, n), O_Eq = OPND(E, q),
-	O_M = OPND(M, 0), O_Mb = OPND(M, b), O_Mw = OPND(M, w), O_Md = OPND(M, d),
+	O_Ev = OPND(E, v), O_Ey = OPND(E, y), O_En = OPND(E, n),
+	O_M = OPND(M, 0), O_Mw = OPND(M, w), O_Md = OPND(M, d),
 	O_Mq = OPND(M, q), O_Mv = OPND(M, v), O_My = OPND(M, y), O_Mdq = OPND(M, dq),
 	O_Mt = OPND(M, t), O_Mx = OPND(M, x),
-	O_Gb = OPND(G, b), O_Gw = OPND(G, w), O_Gd = OPND(G, d),
+	O_Gb = OPND(G, b), O_Gw = OPND(G, w),
 	O_Gv = OPND(G, v), O_Gy = OPND(G, y), O_Gn = OPND(G, n),
 	O_Zb = OPND(Z, b), O_Zv = OPND(Z, v),
 	O_Ib = OPND(I, b), O_Iw = OPND(I, w), O_Iz = OPND(I, z), O_Iv = OPND(I, v),
@@ -63,7 +72,7 @@ enum operand_code {
 	O_CL = OPND(NONE, b), O_DX = OPND(NONE, w), O_1 = OPND(NONE, d),
 	O_Ap = OPND(NONE, z),	/* far pointer in the instruction */
 	O_Sw = OPND(SYS, w), O_Cn = OPND(SYS, n), O_Dn = OPND(SYS, q),
-	O_Pd = OPND(P, d), O_Pq = OPND(P, q), O_Qq = OPND(Q, q),
+	O_Pq = OPND(P, q), O_Qq = OPND(Q, q),
 	O_Vd = OPND(V, d), O_Vq = OPND(V, q), O_Vdq = OPND(V, dq),
 	O_Vx = OPND(V, x),
 	O_Wb = OPND(W, b), O_Ww = OPND(W, w),
@@ -98,6 +107,7 @@ enum {
 	K_PREFIX,
 	K_ESCAPE,
 	K_MODE,			/* table by mode: others, 64-bit */
+	/* From here on resolve() chooses. */
 	K_REG,			/* table by ModRM.reg */
 	K_RM,			/* table by ModRM.rm */
 	K_MOD,			/* table by ModRM.mod: memory, register */
@@ -107,10 +117,10 @@ enum {
 	F_LOCKABLE = 1 << 4,	/* LOCK is allowed, on memory */
 	F_W0 = 1 << 5,		/* operand 0 is written, not read */
 	F_R0 = 1 << 6,		/* operand 0 is read, not written */
-	F_N0 = F_W0 | F_R0,	/* operand 0 is the executor's own business */
+	F_N0 = F_W0 | F_R0,	/* operand 0 is loaded and stored by the executor */
 	F_N1 = 1 << 7,		/* so are operands 1 and 2 */
 	F_D64 = 1 << 8,		/* 64-bit mode: operand size 64 or, by 66, 16 */
-	F_F64 = 1 << 9,		/* 64-bit mode: 64 always (66: see near_branch) */
+	F_F64 = 1 << 9,		/* 64-bit mode: 64 always (66: see operand_size()) */
 	F_NO64 = 1 << 10,	/* #UD in 64-bit mode */
 	F_CPL0 = 1 << 11,	/* #GP(0) unless CPL is 0 */
 	F_PROT = 1 << 12,	/* #UD in real and virtual-8086 mode */
@@ -127,10 +137,18 @@ enum {
 	F_QUICK = 1 << 23,	/* a register and memory, see decode_quick() */
 };
 
-/* Behind the flags: what the guest's CPUID must have, lest it be #UD. */
+/* Above the flags: a CPUID feature; in a guest without it the instruction is #UD. */
 #define FEATURE_SHIFT 24
 #define FEATURE(name) ((u32)X86EMUL_FEAT_##name << FEATURE_SHIFT)
-#define FEATURES (~0u << FEATURE_SHIFT)
+#define FEATURES (31u << FEATURE_SHIFT)
+
+/* Above that: an argument for an executor of several instructions, see row_arg(). */
+#define ARG_SHIFT 29
+#define ARG(n) ((u32)(n) << ARG_SHIFT)
+
+enum { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
+enum { STRING_MOVS, STRING_CMPS, STRING_STOS, STRING_LODS, STRING_SCAS, STRING_INS, STRING_OUTS };
+enum { FAR_CALL = 1 };
 
 struct x86_opcode {
 	union {
@@ -142,7 +160,7 @@ struct x86_opcode {
 	u32 flags;
 };
 
-/* x86_opcodes.c: one byte, 0F, 0F 38, and those of VEX.mmmmm */
+/* opcodes.c: one byte, 0F, 0F 38, and those of VEX.mmmmm */
 extern const struct x86_opcode x86_map0[256], x86_map1[256], x86_map2[256];
 extern const struct x86_opcode x86_vex_map1[256], x86_vex_map2[256], x86_vex_map3[256];
 /* What 0F 38 has where its map has none, all of 0F 3A, and VEX without a map. */
@@ -194,36 +212,36 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	return (u64)((s64)(addr << shift) >> shift) == addr;
 }
 
-/* Executors, in the order of x86_emulate.c. */
+/* Executors: alu.c, stack.c, segment.c, control.c, system.c, string.c, media.c */
 #define EXECUTORS(X) \
 	X(mov) X(add) X(or) X(adc) X(sbb) X(and) X(sub) X(xor) X(cmp) X(test) \
 	X(inc) X(dec) X(not) X(neg) X(mul) X(imul) X(imul_2) X(imul_3) X(div) X(idiv) \
 	X(rol) X(ror) X(rcl) X(rcr) X(shl) X(shr) X(sar) X(shld) X(shrd) \
-	X(bt) X(bts) X(btr) X(btc) X(bsf) X(bsr) X(tzcnt) X(lzcnt) X(popcnt) \
+	X(bit) X(bsf) X(bsr) X(tzcnt) X(lzcnt) X(popcnt) \
 	X(movsx) X(movsxd) X(cbw) X(cwd) X(xchg) X(xchg_acc) X(xadd) X(cmpxchg) \
-	X(cmpxchg8b) X(bswap) X(movbe) X(crc32) X(rdrand) X(rdseed) \
-	X(setcc) X(cmovcc) X(lea) X(adcx) X(adox) \
-	X(aaa) X(aas) X(daa) X(das) X(aam) X(aad) \
+	X(cmpxchg8b) X(bswap) X(movbe) X(crc32) X(random) \
+	X(setcc) X(cmovcc) X(lea) X(adx) \
+	X(aaa) X(daa) X(aam) X(aad) \
 	X(push) X(pop) X(pusha) X(popa) X(pushf) X(popf) X(enter) X(leave) \
 	X(push_seg) X(pop_seg) X(mov_from_seg) X(mov_to_seg) X(load_far) \
 	X(jmp_rel) X(jcc) X(loop) X(jcxz) X(jmp_abs) X(call_rel) X(call_abs) \
-	X(ret) X(call_far) X(jmp_far) X(call_far_mem) X(jmp_far_mem) \
+	X(ret) X(far) X(far_mem) \
 	X(ret_far) X(int) X(int1) X(int3) X(into) X(iret) \
 	X(sysenter) X(sysexit) X(syscall) X(sysret) \
-	X(clc) X(stc) X(cmc) X(cld) X(std) X(cli) X(sti) X(lahf) X(sahf) X(salc) \
+	X(set_flag) X(cmc) X(cli) X(sti) X(lahf) X(sahf) X(salc) \
 	X(hlt) X(nop) X(prefetchw) X(clflush) X(bound) X(xlat) X(wait) \
-	X(in) X(out) X(ins) X(outs) X(movs) X(cmps) X(stos) X(lods) X(scas) \
-	X(lgdt) X(lidt) X(sgdt) X(sidt) X(lldt) X(ltr) X(sldt) X(str) \
+	X(in) X(out) X(string) \
+	X(load_dtable) X(store_dtable) X(load_system_segment) X(store_selector) \
 	X(lmsw) X(smsw) X(clts) X(invlpg) X(invpcid) X(wbinvd) X(verr) X(verw) X(lar) X(lsl) \
 	X(arpl) X(mov_from_cr) X(mov_to_cr) X(mov_from_dr) X(mov_to_dr) \
 	X(rdmsr) X(wrmsr) X(rdtsc) X(rdtscp) X(rdpid) X(rdpmc) X(cpuid) \
-	X(monitor) X(mwait) X(clzero) X(hypercall) X(swapgs) X(clac) X(stac) \
-	X(rdfsbase) X(rdgsbase) X(wrfsbase) X(wrgsbase) \
+	X(monitor) X(mwait) X(clzero) X(hypercall) X(swapgs) X(set_ac) \
+	X(rdbase) X(wrbase) \
 	X(xgetbv) X(xsetbv) X(xbegin) X(xend) X(xtest) X(movdir64b) \
 	X(andn) X(bextr) X(blsr) X(blsmsk) X(blsi) X(bzhi) X(mulx) X(pdep) X(pext) \
 	X(rorx) X(sarx) X(shlx) X(shrx) X(cmpccxadd) \
-	X(fld) X(fst) X(farith) X(freg) X(fldcw) X(fninit) X(fnstcw) X(fnstsw) \
-	X(fnstenv) X(fldenv) X(fnsave) X(frstor) \
+	X(fload) X(fst) X(freg) X(fninit) X(fnstword) \
+	X(fnstenv) X(fldenv) \
 	X(emms) X(fxsave) X(fxrstor) X(ldmxcsr) X(stmxcsr) \
 	X(movv) X(movv_low) X(movv_high) X(movhl) X(movd_to) X(movd_from) \
 	X(movddup) X(movsldup) X(movshdup) \

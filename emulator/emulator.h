@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the executors' files share: x86_emulate.c (data, memory, the stack and
- * the way of one instruction), x86_exec.c (control transfers and the system's
- * instructions), x86_media.c (x87, MMX, SSE).
+ * What the executors share: registers, flags, modes, and what other files than their
+ * own do for them.
  */
-#ifndef X86_EMULATE_PRIV_H
-#define X86_EMULATE_PRIV_H
+#ifndef X86_EMULATOR_H
+#define X86_EMULATOR_H
 
 #include "decode.h"
 
 #define CR0_MP (1u << 1)
 #define CR0_EM (1u << 2)
 #define CR0_TS (1u << 3)
+#define CR0_NE (1u << 5)
 #define CR0_PG (1u << 31)
 #define CR4_VME (1u << 0)
 #define CR4_PVI (1u << 1)
@@ -23,7 +23,6 @@
 #define CR4_FSGSBASE (1u << 16)
 #define CR4_PCIDE (1u << 17)
 #define CR4_OSXSAVE (1u << 18)
-#define CR0_NE (1u << 5)
 
 #define MSR_SYSENTER_CS 0x174
 #define MSR_SYSENTER_ESP 0x175
@@ -40,9 +39,19 @@
 #define EFER_SCE_BIT (1u << 0)
 #define EFER_LMA_BIT (1u << 10)
 
+#define FLAGS_ALL (X86_FLAGS_STATUS | X86_FLAG_TF | X86_FLAG_IF | X86_FLAG_DF | \
+		   X86_FLAG_IOPL | X86_FLAG_NT | X86_FLAG_RF | X86_FLAG_VM | \
+		   X86_FLAG_AC | X86_FLAG_VIF | X86_FLAG_VIP | X86_FLAG_ID)
+
 #define OP0 (ctxt->d.op[0])
 #define OP1 (ctxt->d.op[1])
 #define OP2 (ctxt->d.op[2])
+
+/* What the row says by ARG() */
+static inline unsigned int row_arg(const struct x86_emulate_ctxt *ctxt)
+{
+	return ctxt->d.row->flags >> ARG_SHIFT;
+}
 
 static inline int fault_ud(struct x86_emulate_ctxt *ctxt)
 {
@@ -146,37 +155,107 @@ static inline u64 msb(unsigned int bytes)
 	return 1ull << (bytes * 8 - 1);
 }
 
+/* Stores of a selector (or MSW): 16 bits to memory, the size in force to a register. */
+static inline void store_16(struct x86_emulate_ctxt *ctxt, u64 val)
+{
+	if (OP0.kind == OPK_MEM)
+		OP0.bytes = 2;
+	OP0.val = val;
+}
+
+/* memory.c */
 int x86em_long_mode(struct x86_emulate_ctxt *ctxt, bool *active);
+bool x86em_segment_allows(struct x86_emulate_ctxt *ctxt, const struct x86_seg *s, u64 ea,
+			  unsigned int bytes, bool write);
 u64 x86em_segment_base(struct x86_emulate_ctxt *ctxt, unsigned int seg);
-int x86em_linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
-		    unsigned int bytes, bool write, u64 *linear);
-bool x86em_segment_allows(struct x86_emulate_ctxt *ctxt, const struct x86_seg *s,
-			  u64 ea, unsigned int bytes, bool write);
+int x86em_linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea, unsigned int bytes,
+		    bool write, u64 *linear);
 int x86em_check_aligned(struct x86_emulate_ctxt *ctxt, unsigned int bytes);
-int x86em_mem_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val,
-		   unsigned int bytes, unsigned int access);
+int x86em_mem_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val, unsigned int bytes,
+		   unsigned int access);
 int x86em_mem_write(struct x86_emulate_ctxt *ctxt, u64 linear, const void *val,
 		    unsigned int bytes, unsigned int access);
-int x86em_write_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
-		    const void *val, unsigned int bytes);
-int x86em_read_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
-		   void *val, unsigned int bytes);
+int x86em_read_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea, void *val,
+		   unsigned int bytes);
+int x86em_write_seg(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea, const void *val,
+		    unsigned int bytes);
 int x86em_read_ea(struct x86_emulate_ctxt *ctxt, unsigned int offset, void *val,
 		  unsigned int bytes);
-int x86em_probe_write(struct x86_emulate_ctxt *ctxt, u64 linear,
-		      unsigned int bytes);
+int x86em_probe(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned int bytes,
+		unsigned int access);
+
+/* stack.c */
 unsigned int x86em_stack_bytes(struct x86_emulate_ctxt *ctxt);
 void x86em_add_rsp(struct x86_emulate_ctxt *ctxt, u64 delta);
 int x86em_push(struct x86_emulate_ctxt *ctxt, u64 val, unsigned int bytes);
 int x86em_pop(struct x86_emulate_ctxt *ctxt, u64 *val, unsigned int bytes);
-bool x86em_condition(const struct x86_emulate_ctxt *ctxt, unsigned int cc);
-int x86em_load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
-		       bool modify);
 int x86em_check_vm86_iopl(struct x86_emulate_ctxt *ctxt);
 u32 x86em_popf_mask(struct x86_emulate_ctxt *ctxt, unsigned int bytes);
-int x86em_check_io(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size);
+
+/* alu.c */
+void x86em_flags_sub(struct x86_emulate_ctxt *ctxt, u64 a, u64 b, u64 res, unsigned int bytes,
+		     u32 mask);
+bool x86em_condition(const struct x86_emulate_ctxt *ctxt, unsigned int cc);
+
+/* control.c; icebp: INT1, which no gate's DPL keeps out */
+int x86em_software_int(struct x86_emulate_ctxt *ctxt, unsigned int vector, bool icebp);
+
+/* media.c */
 int x86em_check_media(struct x86_emulate_ctxt *ctxt, u32 flags);
+
+/* x86_emulate.c */
+int x86em_load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op, bool modify);
+int x86em_store_op0(struct x86_emulate_ctxt *ctxt, u64 linear, u64 old, bool locked);
 void x86em_begin(struct x86_emulate_ctxt *ctxt);
 int x86em_end(struct x86_emulate_ctxt *ctxt, int rc);
+
+/*
+ * The linear address of bytes at seg:ea.  seg is SS for references by rSP and
+ * rBP, whose faults are #SS in 64-bit mode too, where limits are not checked:
+ * SDM 1 "Canonical Addressing".
+ */
+static x86_inline int linearize(struct x86_emulate_ctxt *ctxt, unsigned int seg, u64 ea,
+				unsigned int bytes, bool write, u64 *linear)
+{
+	u64 last = ea + bytes - 1;
+
+	/* Low addresses, of the segments without a base: the common case. */
+	if (mode64(ctxt) && seg < X86_SEG_FS && !((ea | last) >> 47)) {
+		*linear = ea;
+		return X86EMUL_CONTINUE;
+	}
+	return x86em_linearize(ctxt, seg, ea, bytes, write, linear);
+}
+
+/* Up to 8 bytes, zero-extended; the first read of an instruction, as a rule. */
+static x86_inline int read_small(struct x86_emulate_ctxt *ctxt, u64 linear, u64 *val,
+				 unsigned int bytes, unsigned int access)
+{
+	struct x86_read_cache *rc = &ctxt->rc;
+	int ret;
+
+	*val = 0;
+	if (rc->end)
+		return x86em_mem_read(ctxt, linear, val, bytes, access);
+	ret = ctxt->ops->read(ctxt, linear, val, bytes, access);
+	if (ret == X86EMUL_CONTINUE) {
+		memcpy(rc->data, val, 8);
+		rc->pos = rc->end = bytes;
+	} else if (ret == X86EMUL_IO_NEEDED) {
+		rc->pending = bytes;
+		rc->pending_addr = linear;
+	}
+	return ret;
+}
+
+static x86_inline void put_operand(struct x86_emulate_ctxt *ctxt,
+				   const struct x86_operand *op, u64 val)
+{
+	if (op->high)
+		set_reg(ctxt, op->reg, (ctxt->regs[op->reg] & ~0xff00ull) |
+			(val & 0xff) << 8);
+	else
+		put_reg(ctxt, op->reg, val, op->bytes);
+}
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The emulator's x87, MMX, SSE and AVX instructions: moves, loads and stores.
- * What a value means is the processor's business: x87 instructions are executed
- * by ops->x87, on a copy of their memory operand.
+ * Nothing is computed here: x87 instructions are executed natively, by ops->x87, on a
+ * copy of their memory operand.
  */
 #include "emulator.h"
 
@@ -10,7 +10,7 @@
 
 #define X87_DD_STSW 0x3f	/* FNSTSW m16, with DD; FNSTCW m16, with D9 */
 #define X87_SW_ES 0x80
-/* What, unmasked, keeps a store from being made: invalid, overflow, underflow */
+/* Unmasked exceptions that prevent a store: invalid, overflow, underflow */
 #define X87_NO_STORE 0x19
 
 static int x87_word(struct x86_emulate_ctxt *ctxt, u8 opcode, u16 *val)
@@ -22,11 +22,10 @@ static int x87_word(struct x86_emulate_ctxt *ctxt, u8 opcode, u16 *val)
 static int check_pending(struct x86_emulate_ctxt *ctxt)
 {
 	u16 sw;
-	int rc;
 
-	rc = x87_word(ctxt, 0xdd, &sw);
-	if (rc != X86EMUL_CONTINUE || !(sw & X87_SW_ES))
-		return rc;
+	TRY(x87_word(ctxt, 0xdd, &sw));
+	if (!(sw & X87_SW_ES))
+		return X86EMUL_CONTINUE;
 	/* Without CR0.NE it is an interrupt of the board's. */
 	if (!(ctxt->ops->get_cr(ctxt, 0) & CR0_NE))
 		return X86EMUL_UNHANDLEABLE;
@@ -52,100 +51,58 @@ int em_wait(struct x86_emulate_ctxt *ctxt)
 }
 
 /* FLD, FILD, FBLD, FLDCW and arithmetic with memory */
-static int x87_load(struct x86_emulate_ctxt *ctxt)
+int em_fload(struct x86_emulate_ctxt *ctxt)
 {
 	u8 val[16];
-	int rc;
 
-	rc = check_x87(ctxt, true);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_read_ea(ctxt, 0, val, OP0.bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, val);
-	return rc;
-}
-
-int em_fld(struct x86_emulate_ctxt *ctxt)
-{
-	return x87_load(ctxt);
-}
-
-int em_farith(struct x86_emulate_ctxt *ctxt)
-{
-	return x87_load(ctxt);
-}
-
-int em_fldcw(struct x86_emulate_ctxt *ctxt)
-{
-	return x87_load(ctxt);
+	TRY(check_x87(ctxt, true));
+	TRY(x86em_read_ea(ctxt, 0, val, OP0.bytes));
+	return ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, val);
 }
 
 /*
  * FST, FSTP, FIST, FISTP, FISTTP, FBSTP.  The value is popped before it is
- * written, so memory is asked first.
+ * written, so memory is probed first.
  */
 int em_fst(struct x86_emulate_ctxt *ctxt)
 {
 	u16 cw, sw;
 	u8 val[16];
 	u64 linear;
-	int rc;
 
-	rc = check_x87(ctxt, true);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, OP0.bytes, true, &linear);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_probe_write(ctxt, linear, OP0.bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, val);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x87_word(ctxt, 0xd9, &cw);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x87_word(ctxt, 0xdd, &sw);
-	if (rc != X86EMUL_CONTINUE || (sw & ~cw & X87_NO_STORE))
-		return rc;
+	TRY(check_x87(ctxt, true));
+	TRY(x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, OP0.bytes, true, &linear));
+	TRY(x86em_probe(ctxt, linear, OP0.bytes, X86EMUL_ACC_WRITE));
+	TRY(ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, val));
+	TRY(x87_word(ctxt, 0xd9, &cw));
+	TRY(x87_word(ctxt, 0xdd, &sw));
+	if (sw & ~cw & X87_NO_STORE)
+		return X86EMUL_CONTINUE;
 	return x86em_mem_write(ctxt, linear, val, OP0.bytes, 0);
 }
 
 /* Between registers; E0 to E4 of DB (FNCLEX and others) do not look for exceptions. */
 int em_freg(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = check_x87(ctxt, ctxt->d.opcode != 0xdb || (ctxt->d.modrm & 0xf8) != 0xe0);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, NULL);
-	return rc;
+	TRY(check_x87(ctxt, ctxt->d.opcode != 0xdb || (ctxt->d.modrm & 0xf8) != 0xe0));
+	return ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, NULL);
 }
 
 int em_fninit(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = check_x87(ctxt, false);
-	return rc == X86EMUL_CONTINUE ? ctxt->ops->x87(ctxt, 0xdb, 0xe3, NULL) : rc;
+	TRY(check_x87(ctxt, false));
+	return ctxt->ops->x87(ctxt, 0xdb, 0xe3, NULL);
 }
 
-static int store_word(struct x86_emulate_ctxt *ctxt, u8 opcode)
+/* FNSTCW (D9), FNSTSW */
+int em_fnstword(struct x86_emulate_ctxt *ctxt)
 {
 	u16 val = 0;
-	int rc;
 
-	rc = check_x87(ctxt, false);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x87_word(ctxt, opcode, &val);
+	TRY(check_x87(ctxt, false));
+	TRY(x87_word(ctxt, ctxt->d.opcode == 0xd9 ? 0xd9 : 0xdd, &val));
 	OP0.val = val;
-	return rc;
-}
-
-int em_fnstcw(struct x86_emulate_ctxt *ctxt)
-{
-	return store_word(ctxt, 0xd9);
-}
-
-int em_fnstsw(struct x86_emulate_ctxt *ctxt)
-{
-	return store_word(ctxt, 0xdd);
+	return X86EMUL_CONTINUE;
 }
 
 /* ---- FXSAVE's image ---- */
@@ -160,63 +117,54 @@ static bool rex_w(const struct x86_emulate_ctxt *ctxt)
 	return mode64(ctxt) && ctxt->d.rex & 8;
 }
 
-/* The processor at hand looks at the last byte first, then at the alignment. */
+/* Tested processors check the last byte first, then the alignment. */
 static int check_fx(struct x86_emulate_ctxt *ctxt, u64 *linear, bool write)
 {
 	u64 last = (ctxt->d.ea + FX_BYTES - 1) & x86_mask(ctxt->d.ad_bytes);
-	int rc;
 
 	if (!ctxt->ops->fxsave || !ctxt->ops->fxrstor)
 		return X86EMUL_UNHANDLEABLE;
 	if (ctxt->ops->get_cr(ctxt, 0) & (CR0_EM | CR0_TS))
 		return x86_emulate_fault(ctxt, EXC_NM);
-	rc = x86em_linearize(ctxt, ctxt->d.seg, last, 1, write, &last);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_check_aligned(ctxt, 16);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, FX_BYTES, write, linear);
-	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
-		return rc;
-	rc = ctxt->ops->probe(ctxt, last, 1, write ? X86EMUL_ACC_WRITE : 0);
-	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
+	TRY(x86em_linearize(ctxt, ctxt->d.seg, last, 1, write, &last));
+	TRY(x86em_check_aligned(ctxt, 16));
+	TRY(x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, FX_BYTES, write, linear));
+	return x86em_probe(ctxt, last, 1, write ? X86EMUL_ACC_WRITE : 0);
 }
 
 /* All pages before the first is written; bytes are many, and even. */
 static int probe_all(struct x86_emulate_ctxt *ctxt, u64 linear, unsigned int bytes)
 {
-	int rc = X86EMUL_CONTINUE;
 	unsigned int n;
 
-	for (; rc == X86EMUL_CONTINUE && bytes; bytes -= n, linear += n) {
+	for (; bytes; bytes -= n, linear += n) {
 		n = bytes < 32 ? bytes : 32;
-		rc = x86em_probe_write(ctxt, linear, n);
+		TRY(x86em_probe(ctxt, linear, n, X86EMUL_ACC_WRITE));
 	}
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 static int write_all(struct x86_emulate_ctxt *ctxt, u64 linear, const u8 *image,
 		     unsigned int bytes)
 {
-	int rc = X86EMUL_CONTINUE;
 	unsigned int n;
 
-	for (; rc == X86EMUL_CONTINUE && bytes; bytes -= n, linear += n, image += n) {
+	for (; bytes; bytes -= n, linear += n, image += n) {
 		n = bytes < 64 ? bytes : 64;
-		rc = x86em_mem_write(ctxt, linear, image, n, 0);
+		TRY(x86em_mem_write(ctxt, linear, image, n, 0));
 	}
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 static int read_all(struct x86_emulate_ctxt *ctxt, u64 linear, u8 *image, unsigned int bytes)
 {
-	int rc = X86EMUL_CONTINUE;
 	unsigned int n;
 
-	for (; rc == X86EMUL_CONTINUE && bytes; bytes -= n, linear += n, image += n) {
+	for (; bytes; bytes -= n, linear += n, image += n) {
 		n = bytes < 64 ? bytes : 64;
-		rc = x86em_mem_read(ctxt, linear, image, n, 0);
+		TRY(x86em_mem_read(ctxt, linear, image, n, 0));
 	}
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 /* What is behind XMM7, or XMM15 in 64-bit mode, is not written. */
@@ -224,16 +172,11 @@ int em_fxsave(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = mode64(ctxt) ? 416 : 288;
 	u64 linear;
-	int rc;
 
-	rc = check_fx(ctxt, &linear, true);
-	if (rc == X86EMUL_CONTINUE)
-		rc = probe_all(ctxt, linear, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->fxsave(ctxt, ctxt->batch, rex_w(ctxt));
-	if (rc == X86EMUL_CONTINUE)
-		rc = write_all(ctxt, linear, ctxt->batch, bytes);
-	return rc;
+	TRY(check_fx(ctxt, &linear, true));
+	TRY(probe_all(ctxt, linear, bytes));
+	TRY(ctxt->ops->fxsave(ctxt, ctxt->batch, rex_w(ctxt)));
+	return write_all(ctxt, linear, ctxt->batch, bytes);
 }
 
 /* A bit of MXCSR that the processor lacks is #GP. */
@@ -253,19 +196,12 @@ int em_fxrstor(struct x86_emulate_ctxt *ctxt)
 	unsigned int used = mode64(ctxt) ? 416 : 288;
 	u64 linear;
 	u32 mxcsr;
-	int rc;
 
-	rc = check_fx(ctxt, &linear, false);
-	if (rc == X86EMUL_CONTINUE)
-		rc = read_all(ctxt, linear, image, FX_BYTES);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->fxsave(ctxt, now, rex_w(ctxt));
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_fx(ctxt, &linear, false));
+	TRY(read_all(ctxt, linear, image, FX_BYTES));
+	TRY(ctxt->ops->fxsave(ctxt, now, rex_w(ctxt)));
 	memcpy(&mxcsr, image + FX_MXCSR, 4);
-	rc = check_mxcsr(ctxt, now, mxcsr);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(check_mxcsr(ctxt, now, mxcsr));
 	memcpy(image + used, now + used, FX_BYTES - used);
 	return ctxt->ops->fxrstor(ctxt, image, rex_w(ctxt));
 }
@@ -286,40 +222,27 @@ static int put_image(struct x86_emulate_ctxt *ctxt)
 int em_ldmxcsr(struct x86_emulate_ctxt *ctxt)
 {
 	u32 val = 0;
-	int rc;
 
-	rc = x86em_read_ea(ctxt, 0, &val, 4);
-	if (rc == X86EMUL_CONTINUE)
-		rc = get_image(ctxt);
-	if (rc == X86EMUL_CONTINUE)
-		rc = check_mxcsr(ctxt, ctxt->batch, val);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(x86em_read_ea(ctxt, 0, &val, 4));
+	TRY(get_image(ctxt));
+	TRY(check_mxcsr(ctxt, ctxt->batch, val));
 	memcpy(ctxt->batch + FX_MXCSR, &val, 4);
 	return put_image(ctxt);
 }
 
 int em_stmxcsr(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = get_image(ctxt);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_write_seg(ctxt, ctxt->d.seg, ctxt->d.ea, ctxt->batch + FX_MXCSR, 4);
-	return rc;
+	TRY(get_image(ctxt));
+	return x86em_write_seg(ctxt, ctxt->d.seg, ctxt->d.ea, ctxt->batch + FX_MXCSR, 4);
 }
 
 /* The top goes to 0, as by all of MMX, and the tags to empty. */
 int em_emms(struct x86_emulate_ctxt *ctxt)
 {
 	u64 mm;
-	int rc;
 
-	rc = ctxt->ops->fxsave ? ctxt->ops->get_mmx(ctxt, 0, &mm) : X86EMUL_UNHANDLEABLE;
-	if (rc == X86EMUL_CONTINUE)
-		rc = get_image(ctxt);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(ctxt->ops->fxsave ? ctxt->ops->get_mmx(ctxt, 0, &mm) : X86EMUL_UNHANDLEABLE);
+	TRY(get_image(ctxt));
 	ctxt->batch[FX_TAGS] = 0;
 	return put_image(ctxt);
 }
@@ -366,35 +289,27 @@ static unsigned int env_field_bytes(const struct x86_emulate_ctxt *ctxt)
 	return ctxt->d.op_bytes == 2 ? 2 : 4;
 }
 
-/* It is in two pages at most; the processor at hand looks at its first field and last byte. */
+/* It is in two pages at most; tested processors check its first field and last byte. */
 static int begin_env(struct x86_emulate_ctxt *ctxt, unsigned int bytes, bool write, u64 *linear)
 {
 	unsigned int access = write ? X86EMUL_ACC_WRITE : 0;
-	int rc;
 
-	rc = check_x87(ctxt, !write);
-	if (rc == X86EMUL_CONTINUE)
-		rc = x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, write, linear);
-	if (rc != X86EMUL_CONTINUE || !ctxt->ops->probe)
-		return rc;
-	rc = ctxt->ops->probe(ctxt, *linear, env_field_bytes(ctxt), access);
-	if (rc == X86EMUL_CONTINUE || rc == X86EMUL_IO_NEEDED)
-		rc = ctxt->ops->probe(ctxt, *linear + bytes - 1, 1, access);
-	return rc == X86EMUL_IO_NEEDED ? X86EMUL_CONTINUE : rc;
+	TRY(check_x87(ctxt, !write));
+	TRY(x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, write, linear));
+	TRY(x86em_probe(ctxt, *linear, env_field_bytes(ctxt), access));
+	return x86em_probe(ctxt, *linear + bytes - 1, 1, access);
 }
 
-static int store_env(struct x86_emulate_ctxt *ctxt, unsigned int registers)
+/* FNSTENV (D9), FNSAVE (DD) */
+int em_fnstenv(struct x86_emulate_ctxt *ctxt)
 {
+	unsigned int registers = ctxt->d.opcode == 0xdd ? ENV_REGISTERS : 0;
 	unsigned int size = env_field_bytes(ctxt), bytes = ENV_FIELDS * size, i;
 	struct x87_env env;
 	u64 linear;
-	int rc;
 
-	rc = begin_env(ctxt, bytes + registers, true, &linear);
-	if (rc == X86EMUL_CONTINUE)
-		rc = ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, &env);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(begin_env(ctxt, bytes + registers, true, &linear));
+	TRY(ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, &env));
 	if (!prot_mode(ctxt))
 		env_to_real(env.field);
 	for (i = 0; i < ENV_FIELDS; i++)
@@ -403,28 +318,16 @@ static int store_env(struct x86_emulate_ctxt *ctxt, unsigned int registers)
 	return write_all(ctxt, linear, ctxt->batch, bytes + registers);
 }
 
-int em_fnstenv(struct x86_emulate_ctxt *ctxt)
+/* FLDENV (D9), FRSTOR (DD) */
+int em_fldenv(struct x86_emulate_ctxt *ctxt)
 {
-	return store_env(ctxt, 0);
-}
-
-int em_fnsave(struct x86_emulate_ctxt *ctxt)
-{
-	return store_env(ctxt, ENV_REGISTERS);
-}
-
-static int load_env(struct x86_emulate_ctxt *ctxt, unsigned int registers)
-{
+	unsigned int registers = ctxt->d.opcode == 0xdd ? ENV_REGISTERS : 0;
 	unsigned int size = env_field_bytes(ctxt), bytes = ENV_FIELDS * size, i;
 	struct x87_env env = { .field = { 0 } };
 	u64 linear;
-	int rc;
 
-	rc = begin_env(ctxt, bytes + registers, false, &linear);
-	if (rc == X86EMUL_CONTINUE)
-		rc = read_all(ctxt, linear, ctxt->batch, bytes + registers);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(begin_env(ctxt, bytes + registers, false, &linear));
+	TRY(read_all(ctxt, linear, ctxt->batch, bytes + registers));
 	for (i = 0; i < ENV_FIELDS; i++)
 		memcpy(&env.field[i], ctxt->batch + i * size, size);
 	memcpy(env.registers, ctxt->batch + bytes, registers);
@@ -433,32 +336,19 @@ static int load_env(struct x86_emulate_ctxt *ctxt, unsigned int registers)
 	return ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, &env);
 }
 
-int em_fldenv(struct x86_emulate_ctxt *ctxt)
-{
-	return load_env(ctxt, 0);
-}
-
-int em_frstor(struct x86_emulate_ctxt *ctxt)
-{
-	return load_env(ctxt, ENV_REGISTERS);
-}
-
 /* ---- media operands ---- */
 
 /* VEX is undefined in real and virtual-8086 mode: the decoder has seen to that. */
 static int check_avx(struct x86_emulate_ctxt *ctxt, u32 flags)
 {
 	u64 xcr0;
-	int rc;
 
 	if (!ctxt->ops->get_xcr)
 		return X86EMUL_UNHANDLEABLE;
 	if (!has_feature(ctxt, flags & F_AVX2 ? X86EMUL_FEAT_AVX2 : X86EMUL_FEAT_AVX) ||
 	    !(ctxt->ops->get_cr(ctxt, 4) & CR4_OSXSAVE))
 		return fault_ud(ctxt);
-	rc = ctxt->ops->get_xcr(ctxt, 0, &xcr0);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(ctxt->ops->get_xcr(ctxt, 0, &xcr0));
 	return (xcr0 & 6) == 6 ? X86EMUL_CONTINUE : fault_ud(ctxt);
 }
 
@@ -467,16 +357,13 @@ int x86em_check_media(struct x86_emulate_ctxt *ctxt, u32 flags)
 {
 	const struct x86_emulate_ops *ops = ctxt->ops;
 	u64 cr0;
-	int rc;
 
 	if (flags & F_MMX ? !ops->get_mmx || !ops->put_mmx :
 	    !ops->get_vec || !ops->put_vec)
 		return X86EMUL_UNHANDLEABLE;
 	cr0 = ops->get_cr(ctxt, 0);
 	if (flags & F_AVX) {
-		rc = check_avx(ctxt, flags);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(check_avx(ctxt, flags));
 	} else if (cr0 & CR0_EM) {
 		return fault_ud(ctxt);
 	}
@@ -490,13 +377,9 @@ int x86em_check_media(struct x86_emulate_ctxt *ctxt, u32 flags)
 static int media_address(struct x86_emulate_ctxt *ctxt, unsigned int bytes,
 			 bool write, u64 *linear)
 {
-	int rc;
-
 	/* VEX lets all but the aligned moves be unaligned. */
 	if (ctxt->d.row->flags & F_ALIGN) {
-		rc = x86em_check_aligned(ctxt, bytes);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(x86em_check_aligned(ctxt, bytes));
 	}
 	return x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, write, linear);
 }
@@ -516,9 +399,7 @@ static int media_load(struct x86_emulate_ctxt *ctxt, const struct x86_operand *o
 		memcpy(val, &mm, 8);
 		return rc;
 	default:
-		rc = media_address(ctxt, bytes, false, &linear);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(media_address(ctxt, bytes, false, &linear));
 		return x86em_mem_read(ctxt, linear, val, bytes, 0);
 	}
 }
@@ -539,7 +420,6 @@ static int media_store(struct x86_emulate_ctxt *ctxt, const struct x86_operand *
 		       const void *val, unsigned int bytes)
 {
 	u64 linear, mm;
-	int rc;
 
 	switch (op->kind) {
 	case OPK_XMM:
@@ -548,9 +428,7 @@ static int media_store(struct x86_emulate_ctxt *ctxt, const struct x86_operand *
 		memcpy(&mm, val, 8);
 		return ctxt->ops->put_mmx(ctxt, op->reg, mm);
 	default:
-		rc = media_address(ctxt, bytes, true, &linear);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(media_address(ctxt, bytes, true, &linear));
 		return x86em_mem_write(ctxt, linear, val, bytes, 0);
 	}
 }
@@ -572,12 +450,9 @@ static const struct x86_operand *media_rest(struct x86_emulate_ctxt *ctxt)
 int em_movv(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = OP0.bytes;
-	int rc;
 
-	rc = media_load(ctxt, &OP1, ctxt->vec, bytes);
-	if (rc == X86EMUL_CONTINUE)
-		rc = media_store(ctxt, &OP0, ctxt->vec, bytes);
-	return rc;
+	TRY(media_load(ctxt, &OP1, ctxt->vec, bytes));
+	return media_store(ctxt, &OP0, ctxt->vec, bytes);
 }
 
 /* MOVSS, MOVSD: from a register, the rest of operand 0 is kept; MOVQ: cleared */
@@ -587,16 +462,11 @@ int em_movv_low(struct x86_emulate_ctxt *ctxt)
 	bool movq = ctxt->d.opcode == 0x7e || ctxt->d.opcode == 0xd6;
 	const struct x86_operand *src = media_source(ctxt);
 	u8 low[16];
-	int rc;
 
-	rc = media_load(ctxt, src, low, bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(media_load(ctxt, src, low, bytes));
 	memset(ctxt->vec, 0, 16);
 	if (OP0.kind == OPK_XMM && src->kind == OPK_XMM && !movq) {
-		rc = media_load(ctxt, media_rest(ctxt), ctxt->vec, 16);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(media_load(ctxt, media_rest(ctxt), ctxt->vec, 16));
 	}
 	memcpy(ctxt->vec, low, bytes);
 	return media_store(ctxt, &OP0, ctxt->vec, bytes);
@@ -607,19 +477,13 @@ int em_movv_high(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int half = ctxt->d.opcode & 4 ? 8 : 0;
 	u8 data[8];
-	int rc;
 
 	if (OP0.kind == OPK_MEM) {
-		rc = media_load(ctxt, &OP1, ctxt->vec, 16);
-		if (rc == X86EMUL_CONTINUE)
-			rc = media_store(ctxt, &OP0, ctxt->vec + half, 8);
-		return rc;
+		TRY(media_load(ctxt, &OP1, ctxt->vec, 16));
+		return media_store(ctxt, &OP0, ctxt->vec + half, 8);
 	}
-	rc = media_load(ctxt, media_source(ctxt), data, 8);
-	if (rc == X86EMUL_CONTINUE)
-		rc = media_load(ctxt, media_rest(ctxt), ctxt->vec, 16);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(media_load(ctxt, media_source(ctxt), data, 8));
+	TRY(media_load(ctxt, media_rest(ctxt), ctxt->vec, 16));
 	memcpy(ctxt->vec + half, data, 8);
 	return media_store(ctxt, &OP0, ctxt->vec, 16);
 }
@@ -629,13 +493,9 @@ int em_movhl(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int to = ctxt->d.opcode & 4 ? 8 : 0;
 	u8 src[16];
-	int rc;
 
-	rc = media_load(ctxt, media_source(ctxt), src, 16);
-	if (rc == X86EMUL_CONTINUE)
-		rc = media_load(ctxt, media_rest(ctxt), ctxt->vec, 16);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(media_load(ctxt, media_source(ctxt), src, 16));
+	TRY(media_load(ctxt, media_rest(ctxt), ctxt->vec, 16));
 	memcpy(ctxt->vec + to, src + (8 - to), 8);
 	return media_store(ctxt, &OP0, ctxt->vec, 16);
 }
@@ -646,11 +506,8 @@ static int spread(struct x86_emulate_ctxt *ctxt, unsigned int load, unsigned int
 {
 	unsigned int bytes = OP0.bytes, i;
 	u8 src[32];
-	int rc;
 
-	rc = media_load(ctxt, &OP1, src, load);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(media_load(ctxt, &OP1, src, load));
 	for (i = 0; i < bytes; i += size)
 		memcpy(ctxt->vec + i, src + (i & ~(2 * size - 1)) + from, size);
 	return media_store(ctxt, &OP0, ctxt->vec, bytes);
@@ -693,25 +550,19 @@ int em_movd_from(struct x86_emulate_ctxt *ctxt)
 static int probe_op0(struct x86_emulate_ctxt *ctxt)
 {
 	u64 linear;
-	int rc;
 
 	if (OP0.kind != OPK_MEM)
 		return X86EMUL_CONTINUE;
-	rc = media_address(ctxt, OP0.bytes, true, &linear);
-	return rc == X86EMUL_CONTINUE ? x86em_probe_write(ctxt, linear, OP0.bytes) : rc;
+	TRY(media_address(ctxt, OP0.bytes, true, &linear));
+	return x86em_probe(ctxt, linear, OP0.bytes, X86EMUL_ACC_WRITE);
 }
 
 /* MMX's MOVQ and MOVNTQ, and MOVD */
 int em_movm(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = probe_op0(ctxt);
-	if (rc == X86EMUL_CONTINUE)
-		rc = media_load(ctxt, &OP1, ctxt->vec, 8);
-	if (rc == X86EMUL_CONTINUE)
-		rc = media_store(ctxt, &OP0, ctxt->vec, 8);
-	return rc;
+	TRY(probe_op0(ctxt));
+	TRY(media_load(ctxt, &OP1, ctxt->vec, 8));
+	return media_store(ctxt, &OP0, ctxt->vec, 8);
 }
 
 int em_movmd_to(struct x86_emulate_ctxt *ctxt)
@@ -721,16 +572,14 @@ int em_movmd_to(struct x86_emulate_ctxt *ctxt)
 
 int em_movmd_from(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = probe_op0(ctxt);
-	return rc == X86EMUL_CONTINUE ? ctxt->ops->get_mmx(ctxt, OP1.reg, &OP0.val) : rc;
+	TRY(probe_op0(ctxt));
+	return ctxt->ops->get_mmx(ctxt, OP1.reg, &OP0.val);
 }
 
 /*
  * MASKMOVQ, MASKMOVDQU: the bytes whose mask has its top bit set, to DS:rDI.  What
- * faults with an empty mask, SDM 2B leaves to the processor: the one at hand looks
- * at eight bytes at a time, and all must be writable.
+ * faults with an empty mask, SDM 2B leaves to the processor: tested ones check
+ * eight bytes at a time, and all must be writable.
  */
 int em_maskmov(struct x86_emulate_ctxt *ctxt)
 {
@@ -738,27 +587,23 @@ int em_maskmov(struct x86_emulate_ctxt *ctxt)
 	unsigned int seg = data_seg(&ctxt->d);
 	u64 ea = get_reg(ctxt, X86_RDI, ctxt->d.ad_bytes), linear[2];
 	u8 mask[16];
-	int rc;
 
-	rc = media_load(ctxt, &OP1, mask, 16);
-	if (rc == X86EMUL_CONTINUE)
-		rc = media_load(ctxt, &OP0, ctxt->vec, 16);
-	for (i = 0; i < n && rc == X86EMUL_CONTINUE; i++) {
-		rc = x86em_linearize(ctxt, seg, (ea + i * 8) & x86_mask(ctxt->d.ad_bytes), 8,
-				     true, &linear[i]);
-		if (rc == X86EMUL_CONTINUE)
-			rc = x86em_probe_write(ctxt, linear[i], 8);
+	TRY(media_load(ctxt, &OP1, mask, 16));
+	TRY(media_load(ctxt, &OP0, ctxt->vec, 16));
+	for (i = 0; i < n; i++) {
+		TRY(x86em_linearize(ctxt, seg, (ea + i * 8) & x86_mask(ctxt->d.ad_bytes), 8, true,
+				    &linear[i]));
+		TRY(x86em_probe(ctxt, linear[i], 8, X86EMUL_ACC_WRITE));
 	}
-	for (i = 0; i < n * 8 && rc == X86EMUL_CONTINUE; i = j + 1) {
+	for (i = 0; i < n * 8; i = j + 1) {
 		/* One write for each run of bytes, but not from one eight to the next. */
 		for (j = i; mask[j] & 0x80 && j % 8 < 7; j++)
 			;
 		run = j - i + (mask[j] >> 7);
 		if (run)
-			rc = x86em_mem_write(ctxt, linear[i / 8] + i % 8, ctxt->vec + i,
-					     run, 0);
+			TRY(x86em_mem_write(ctxt, linear[i / 8] + i % 8, ctxt->vec + i, run, 0));
 	}
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 /* ---- AVX's own ---- */
@@ -768,13 +613,10 @@ int em_vbroadcast(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int size = OP1.bytes, i;
 	u8 src[16];
-	int rc;
 
 	if (OP1.kind == OPK_XMM && !has_feature(ctxt, X86EMUL_FEAT_AVX2))
 		return fault_ud(ctxt);
-	rc = media_load(ctxt, &OP1, src, size);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(media_load(ctxt, &OP1, src, size));
 	for (i = 0; i < OP0.bytes; i += size)
 		memcpy(ctxt->vec + i, src, size);
 	return media_store(ctxt, &OP0, ctxt->vec, OP0.bytes);
@@ -791,39 +633,33 @@ static int mask_load(struct x86_emulate_ctxt *ctxt, const u8 *mask, unsigned int
 {
 	unsigned int i;
 	u64 linear;
-	int rc;
 
 	memset(ctxt->vec, 0, 32);
 	for (i = 0; i < OP0.bytes; i += size) {
 		if (!(mask[i + size - 1] & 0x80))
 			continue;
-		rc = element_address(ctxt, i, size, false, &linear);
-		if (rc == X86EMUL_CONTINUE)
-			rc = x86em_mem_read(ctxt, linear, ctxt->vec + i, size, 0);
-		if (rc != X86EMUL_CONTINUE)
-			return rc;
+		TRY(element_address(ctxt, i, size, false, &linear));
+		TRY(x86em_mem_read(ctxt, linear, ctxt->vec + i, size, 0));
 	}
 	return media_store(ctxt, &OP0, ctxt->vec, OP0.bytes);
 }
 
-/* All of the elements are asked for before the first is written. */
+/* All elements are probed before the first is written. */
 static int mask_store(struct x86_emulate_ctxt *ctxt, const u8 *mask, unsigned int size)
 {
 	unsigned int i, pass;
 	u64 linear;
-	int rc;
 
-	rc = media_load(ctxt, &OP2, ctxt->vec, OP0.bytes);
+	TRY(media_load(ctxt, &OP2, ctxt->vec, OP0.bytes));
 	for (pass = 0; pass < 2; pass++)
-		for (i = 0; i < OP0.bytes && rc == X86EMUL_CONTINUE; i += size) {
+		for (i = 0; i < OP0.bytes; i += size) {
 			if (!(mask[i + size - 1] & 0x80))
 				continue;
-			rc = element_address(ctxt, i, size, true, &linear);
-			if (rc == X86EMUL_CONTINUE)
-				rc = pass ? x86em_mem_write(ctxt, linear, ctxt->vec + i, size, 0) :
-					    x86em_probe_write(ctxt, linear, size);
+			TRY(element_address(ctxt, i, size, true, &linear));
+			TRY(pass ? x86em_mem_write(ctxt, linear, ctxt->vec + i, size, 0) :
+				   x86em_probe(ctxt, linear, size, X86EMUL_ACC_WRITE));
 		}
-	return rc;
+	return X86EMUL_CONTINUE;
 }
 
 /* VMASKMOVPS, VMASKMOVPD (2C to 2F), VPMASKMOVD, VPMASKMOVQ (8C, 8E) */
@@ -832,37 +668,28 @@ int em_vmaskmov(struct x86_emulate_ctxt *ctxt)
 	u8 opcode = ctxt->d.opcode;
 	unsigned int size = opcode < 0x80 ? (opcode & 1 ? 8 : 4) : (ctxt->d.rex & 8 ? 8 : 4);
 	u8 mask[32];
-	int rc;
 
-	rc = media_load(ctxt, &OP1, mask, OP0.bytes);
-	if (rc != X86EMUL_CONTINUE)
-		return rc;
+	TRY(media_load(ctxt, &OP1, mask, OP0.bytes));
 	return OP0.kind == OPK_MEM ? mask_store(ctxt, mask, size) : mask_load(ctxt, mask, size);
 }
 
 /* VEXTRACTF128, VEXTRACTI128 */
 int em_vextract128(struct x86_emulate_ctxt *ctxt)
 {
-	int rc;
-
-	rc = media_load(ctxt, &OP1, ctxt->vec, 32);
-	if (rc == X86EMUL_CONTINUE)
-		rc = media_store(ctxt, &OP0, ctxt->vec + (OP2.val & 1 ? 16 : 0), 16);
-	return rc;
+	TRY(media_load(ctxt, &OP1, ctxt->vec, 32));
+	return media_store(ctxt, &OP0, ctxt->vec + (OP2.val & 1 ? 16 : 0), 16);
 }
 
 /* VZEROUPPER, and with VEX.L VZEROALL; outside of 64-bit mode there are eight. */
 int em_vzeroupper(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int n = mode64(ctxt) ? 16 : 8, i;
-	int rc = X86EMUL_CONTINUE;
 
-	for (i = 0; i < n && rc == X86EMUL_CONTINUE; i++) {
+	for (i = 0; i < n; i++) {
 		memset(ctxt->vec, 0, 32);
 		if (!ctxt->d.vex_l)
-			rc = ctxt->ops->get_vec(ctxt, i, ctxt->vec, 16);
-		if (rc == X86EMUL_CONTINUE)
-			rc = ctxt->ops->put_vec(ctxt, i, ctxt->vec, 32);
+			TRY(ctxt->ops->get_vec(ctxt, i, ctxt->vec, 16));
+		TRY(ctxt->ops->put_vec(ctxt, i, ctxt->vec, 32));
 	}
-	return rc;
+	return X86EMUL_CONTINUE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Any x87 instruction, by its number: there is no way to execute one that is not in
- * the code.  What state it finds and leaves is the caller's business.
+ * the code.  The caller sees to the state that it finds and leaves.
  */
 #ifndef X87_INSNS_H
 #define X87_INSNS_H
@@ -41,7 +41,8 @@
 #define X87_REGISTERS(n) \
 	case n: \
 		__asm__ volatile(X87_PICK X87_EACH("", "") : [st] "+r"(st) \
-				 : [op] "i"(0xd8 + (n) / 8), [low] "i"(0xc0 + (n) % 8 * 8) : "cc"); \
+				 : [op] "i"(0xd8 + (n) / 8), [low] "i"(0xc0 + (n) % 8 * 8) \
+				 : "cc"); \
 		break;
 /* What reads or writes flags: AH holds them as LAHF has them, and AL holds OF. */
 #define X87_FLAGS(n) \
@@ -49,7 +50,8 @@
 		__asm__ volatile(X87_PICK \
 				 X87_EACH("addb $0x7f, %%al\n sahf\n", "lahf\n seto %%al\n") \
 				 : [st] "+r"(st), "+a"(ax) \
-				 : [op] "i"(0xd8 + (n) / 8), [low] "i"(0xc0 + (n) % 8 * 8) : "cc"); \
+				 : [op] "i"(0xd8 + (n) / 8), [low] "i"(0xc0 + (n) % 8 * 8) \
+				 : "cc"); \
 		break;
 
 #define X87_STATUS_FLAGS 0x8d5
@@ -61,7 +63,7 @@ static inline void x87_with_memory(unsigned char opcode, unsigned char modrm, vo
 	}
 }
 
-/* What x86_opcodes.c has.  Returns the status flags. */
+/* What opcodes.c has.  Returns the status flags. */
 static inline unsigned int x87_with_registers(unsigned char opcode, unsigned char modrm,
 					      unsigned int flags)
 {

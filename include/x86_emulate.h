@@ -6,7 +6,7 @@
  * everything else of the machine through struct x86_emulate_ops; it builds as
  * it stands in the kernel and in userspace, where it is tested against the CPU.
  *
- * The way of one instruction:
+ * One instruction:
  *
  *	x86_emulate_init(ctxt);		 once in the life of a context
  *	ctxt->mode, regs, rip, rflags	 filled in by the caller ("the glue")
@@ -25,7 +25,7 @@
  *		    as architecture leaves them for a fault (for all but REP
  *		    strings and task switches: unchanged).
  *  UNHANDLEABLE    The emulator lacks this.  Nothing has been changed.
- *  IO_NEEDED	    An op asked to visit userspace; see below.
+ *  IO_NEEDED	    An op needs an exit to userspace; see below.
  *  RETRY_INSTR	    Somebody else changed memory under a locked access: the
  *		    state is unchanged, enter the guest again at the same rip.
  *
@@ -88,7 +88,7 @@ enum x86emul_mode {
 	X86EMUL_MODE_PROT64,	/* EFER.LMA and CS.L set */
 };
 
-/* The hardware's register numbers, in all tables of ours. */
+/* Register numbers as in ModRM. */
 enum {
 	X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
 	X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
@@ -247,8 +247,6 @@ struct x86_emulate_ops {
 	/* Actions; all but the last optional. */
 	int (*wbinvd)(struct x86_emulate_ctxt *ctxt);
 	int (*halt)(struct x86_emulate_ctxt *ctxt);
-	/* VMCALL or VMMCALL; works on ctxt->regs through x86_emulate_set_reg(). */
-	int (*hypercall)(struct x86_emulate_ctxt *ctxt);
 	/* IRET has completed: NMIs are open again. */
 	void (*unblock_nmi)(struct x86_emulate_ctxt *ctxt);
 
@@ -285,7 +283,7 @@ struct x86_emulate_ops {
 
 /* What the opcode tables call an operand, once decoded. */
 struct x86_operand {
-	u8 kind;		/* enum operand_kind in x86_decode.h */
+	u8 kind;		/* enum operand_kind in emulator/decode.h */
 	u8 code;		/* enum operand_code: the manual's Ev, Gb, ... */
 	u8 bytes;
 	u8 reg;			/* register number, of whichever file kind says */
@@ -317,7 +315,10 @@ struct x86_decode {
 	u8 seg;			/* of the memory operand */
 	u8 len;
 	u64 ea;			/* offset of the memory operand, in ad_bytes */
+	u8 disp_at;		/* where in the instruction the byte behind ModRM is, and */
+	u8 imm_at;		/* where the next immediate is */
 	const struct x86_opcode *row;
+	const struct x86_opcode *opnds;	/* the row whose operands hold */
 	struct x86_operand op[3];
 };
 
@@ -367,56 +368,27 @@ struct x86_emulate_ctxt {
 	u64 old_rflags;
 	u64 old_regs[X86_NR_GPR];	/* of those in undo */
 	u8 fetch_len;		/* bytes in fetch[] */
-	u8 fetch_pos;
 	u8 fetch[X86_MAX_INSN_LEN + 1];
 	struct x86_decode d;
 	struct x86_read_cache rc;
 	u16 ins_count;		/* units the pending pio_in was asked for */
 	u8 vec[64];		/* a media operand */
-	/* REP INS and OUTS; FXSAVE's image */
+	/* REP INS and OUTS; FXSAVE's image; ops->x87 may use it */
 	u8 batch[X86EMUL_BATCH_BYTES] __attribute__((aligned(64)));
 };
-
-/* Clears what must be clear once; ops, priv, va_bits, amd are set after it. */
-void x86_emulate_init(struct x86_emulate_ctxt *ctxt);
-
-/*
- * Decode the instruction at ctxt->rip.  insn holds len of its bytes when the
- * hardware has given them (len may be 0, or less than the whole: the rest is
- * fetched).  ctxt->d.len is its length afterwards.
- */
-int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn,
-		    unsigned int len);
-int x86_emulate_insn(struct x86_emulate_ctxt *ctxt);
-
-/* Is what has been decoded a MOV, whose one access to memory is all there is? */
-bool x86_emulate_one_access(const struct x86_emulate_ctxt *ctxt);
 
 /* Who switches tasks. */
 enum x86emul_task { X86EMUL_TASK_CALL, X86EMUL_TASK_JMP, X86EMUL_TASK_IRET, X86EMUL_TASK_GATE };
 
-/*
- * A task switch that hardware has intercepted; rip is what the old task shall
- * go on with.  error_code: NULL, or what to push onto the new task's stack.
- * Returns as x86_emulate_insn() does, IO_NEEDED and RETRY_INSTR excepted.
- */
+void x86_emulate_init(struct x86_emulate_ctxt *ctxt);
+int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn, unsigned int len);
+int x86_emulate_insn(struct x86_emulate_ctxt *ctxt);
+bool x86_emulate_one_access(const struct x86_emulate_ctxt *ctxt);
 int x86_emulate_task_switch(struct x86_emulate_ctxt *ctxt, u16 selector,
 			    enum x86emul_task why, const u32 *error_code);
-
-/* The pending read's data has come: call before x86_emulate_insn() again. */
-void x86_emulate_read_done(struct x86_emulate_ctxt *ctxt, const void *val,
-			   unsigned int bytes);
-
-/*
- * The decoder alone: how long is the instruction in bytes[0..len)?  -EINVAL for
- * none (undefined, too long), -ENODATA when it is longer than len.
- */
+void x86_emulate_read_done(struct x86_emulate_ctxt *ctxt, const void *val, unsigned int bytes);
+int x86_fetch_more(struct x86_emulate_ctxt *ctxt);
 int x86_insn_length(enum x86emul_mode mode, const void *bytes, unsigned int len);
-
-/* Register access for ops: keeps regs_dirty and the undo log right. */
-void x86_emulate_set_reg(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val);
-
-/* For ops: note an exception and return X86EMUL_PROPAGATE_FAULT. */
 int x86_emulate_fault(struct x86_emulate_ctxt *ctxt, u8 vector);
 int x86_emulate_fault_code(struct x86_emulate_ctxt *ctxt, u8 vector, u32 code);
 int x86_emulate_page_fault(struct x86_emulate_ctxt *ctxt, u64 address, u32 code);

@@ -8,10 +8,11 @@
  * With -DLIBFUZZER, the bytes that all chance comes from are libFuzzer's to
  * choose, by coverage; a promise broken is then a crash.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "tap.h"
-#include "x86_decode.h"
+#include "decode.h"
 
 static u64 seed;
 
@@ -330,7 +331,7 @@ static const struct x86_emulate_ops ops = {
 	.set_cr = op_set_cr, .get_dr = op_get_u64, .set_dr = op_set_u64,
 	.get_msr = op_get_u64, .set_msr = op_set_u64, .rdpmc = op_get_u64,
 	.rdtsc = op_rdtsc, .cpuid = op_cpuid, .has_feature = op_has_feature,
-	.wbinvd = op_action, .halt = op_action, .hypercall = op_action,
+	.wbinvd = op_action, .halt = op_action,
 	.get_vec = op_get_vec, .put_vec = op_put_vec, .get_mmx = op_get_u64,
 	.put_mmx = op_set_u64, .x87 = op_x87, .fxsave = op_fxsave,
 	.fxrstor = op_fxrstor, .get_xcr = op_get_u64, .set_xcr = op_set_u64,

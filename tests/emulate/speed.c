@@ -5,6 +5,7 @@
  * next to nothing here, and what they cost is counted with the rest.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 #include "tap.h"
-#include "x86_decode.h"
+#include "decode.h"
 
 static struct x86_emulate_ctxt ctxt;
 static u64 device = 0x1122334455667788;

@@ -5,12 +5,11 @@
  *
  * The emulator leaves the delivery of exceptions to the hardware; here, they take
  * the way of INT1, which no gate's DPL keeps out, and the error code is pushed
- * behind.  That is why emulator/exec.c is included.
+ * behind.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../emulator/exec.c"
 #include "machine.h"
 
 #define MEM_SIZE 0x200000
@@ -149,7 +148,7 @@ static bool deliver(const struct x86_exception *x)
 	ctxt.next_rip = ctxt.rip;
 	ctxt.rc.pos = ctxt.rc.end = 0;
 	x86em_begin(&ctxt);
-	rc = x86em_end(&ctxt, software_int(&ctxt, e.vector, true));
+	rc = x86em_end(&ctxt, x86em_software_int(&ctxt, e.vector, true));
 	if (rc != X86EMUL_CONTINUE)
 		return false;
 	if (!e.has_error_code || !(crs[0] & 1))
