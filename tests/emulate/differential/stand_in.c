@@ -71,8 +71,9 @@ bool bochs_differs(void)
 	/* Of flat segments, an operand that wraps at 4 GiB is no limit's violation. */
 	if ((emu.trap == 12 || emu.trap == 13) && cpu.trap == 14 && cpu.cr2 >= TOP_OF_4GIB)
 		return true;
-	/* ARPL's read is one for writing. */
-	if (IS(arpl) && cpu.trap == 14 && emu.trap == 14 && cpu.error == (emu.error | 2))
+	/* ARPL's read is one for writing, of a page as of a code segment. */
+	if (IS(arpl) && ((cpu.trap == 14 && emu.trap == 14 && cpu.error == (emu.error | 2)) ||
+			 (cpu.trap == 13 && d->seg == X86_SEG_CS)))
 		return true;
 	/* Flags are not put back when a repeated comparison faults. */
 	if ((IS(scas) || IS(cmps)) && d->rep && cpu.trap == emu.trap && emu.trap != 3)
