@@ -138,7 +138,7 @@ static void one_case(struct state *in, unsigned int tries)
 	}
 	if (standing_in) {
 		same_push_of_segment();
-		same_stack_fault();
+		same_c1();
 	}
 	if (standing_in && ctxt.d.len && !same() && bochs_differs()) {
 		stats->skipped++;

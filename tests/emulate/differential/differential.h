@@ -149,7 +149,7 @@ bool is_beyond_stand_in(void);
 bool stand_in(const struct state *in);
 bool bochs_differs(void);
 void same_push_of_segment(void);
-void same_stack_fault(void);
+void same_c1(void);
 int run_stand_in(int argc, char **argv);
 
 /* cases.c */

@@ -109,13 +109,26 @@ void same_push_of_segment(void)
 		memcpy(emu.data + at, cpu.data + at, 2);
 }
 
-/* An empty source and a full destination at once: C1 says one or the other. */
-void same_stack_fault(void)
+/*
+ * C1 is what the maker makes it where an empty source meets a full destination, and
+ * where comparisons set EFLAGS: Intel's clear it, AMD's leave it.
+ */
+static bool is_c1_undefined(void)
 {
-	u8 *a = emu.s.media + IMAGE_SW, *b = cpu.s.media + IMAGE_SW;
+	const struct x86_decode *d = &ctxt.d;
 
-	if ((a[0] & b[0] & 0x40) && (a[1] ^ b[1]) == 2)
-		a[1] ^= 2;
+	if (emu.s.media[IMAGE_SW] & cpu.s.media[IMAGE_SW] & 0x40)
+		return true;
+	return !d->map && (d->opcode == 0xdb || d->opcode == 0xdf) && d->modrm >= 0xe8 &&
+	       d->modrm <= 0xf7;
+}
+
+void same_c1(void)
+{
+	u8 *a = emu.s.media + IMAGE_SW + 1, *b = cpu.s.media + IMAGE_SW + 1;
+
+	if ((*a ^ *b) == 2 && is_c1_undefined())
+		*a ^= 2;
 }
 
 static bool emit(const struct state *in)
