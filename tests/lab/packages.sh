@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Packages of this machine's distribution, installed where they are missing.
+# Packages of this machine's distribution, installed where they are lacking.
 # Sourced by lib.sh, whose functions it uses.
 
 # Package lists no older than a day, as far as this user may see to that.
@@ -19,17 +19,17 @@ apt_update() {
 	fi
 }
 
-# Install the named packages that are missing.
+# Install the named packages that are lacking.
 need_packages() {
-	local pkg missing=()
+	local pkg lacking=()
 
 	for pkg in "$@"; do
-		[ "$(dpkg-query -W -f '${db:Status-Status}' "$pkg" 2>/dev/null)" = installed ] || missing+=("$pkg")
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$pkg" 2>/dev/null)" = installed ] || lacking+=("$pkg")
 	done
-	[ ${#missing[@]} -gt 0 ] || return 0
-	[ "$(id -u)" = 0 ] || die 125 "please install: ${missing[*]}"
-	say "installing ${missing[*]}"
+	[ ${#lacking[@]} -gt 0 ] || return 0
+	[ "$(id -u)" = 0 ] || die 125 "please install: ${lacking[*]}"
+	say "installing ${lacking[*]}"
 	apt_update_once
 	DEBIAN_FRONTEND=noninteractive locked apt quietly \
-		apt-get install -y -q --no-install-recommends "${missing[@]}"
+		apt-get install -y -q --no-install-recommends "${lacking[@]}"
 }
