@@ -74,6 +74,7 @@ fetch_image() {	# PACKAGE DIRECTORY KVER
 
 	[ ! -f "$2/.done" ] || return 0
 	say "fetching $1"
+	apt_update_once
 	tmp=$(mktemp -d "$KVM_CACHE/fetch.XXXXXX")
 	if ! (cd "$tmp" && quietly apt-get download -q "$1") || ! unpack_image "$2" "$3" "$tmp"/*.deb; then
 		rm -rf "$tmp"
