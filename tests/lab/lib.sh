@@ -20,6 +20,12 @@ die() {	# STATUS MESSAGE...
 	exit "$status"
 }
 
+# Go on below `limit`: whatever ends who started this script, `make` as well, then ends
+# all that the script has started.
+supervise() {	# THIS-SCRIPT ARGUMENTS...
+	[ "${LAB_SUPERVISOR:-}" = "$PPID" ] || exec "$TOP/tests/lab/limit" 0 "$@"
+}
+
 # Run a command with its output held back, and shown only if it fails.
 quietly() {
 	local out status=0
