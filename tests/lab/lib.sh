@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # Shared by the lab's scripts: where things are, which kernel is meant, and how
-# it gets into the cache; with packages.sh and image.sh. Sourced, never run.
+# it gets into the cache; with packages.sh, image.sh and speed.sh. Sourced, never run.
 
 TOP=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 KVM_CACHE=${KVM_CACHE:-$TOP/.cache}
@@ -192,3 +192,4 @@ fetch_kselftest() {	# DIRECTORY
 
 . "$TOP/tests/lab/packages.sh"
 . "$TOP/tests/lab/image.sh"
+. "$TOP/tests/lab/speed.sh"

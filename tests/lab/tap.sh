@@ -30,6 +30,21 @@ equal() {	# WANTED GOT
 	return 1
 }
 
+# The seconds that a test's source asks for, "timeout: SECONDS".
+time_limit() {	# ORDINARILY FILE...
+	local seconds
+
+	seconds=$(cat "${@:2}" 2>/dev/null | sed -n 's/.*\<timeout: \([0-9][0-9]*\).*/\1/p' | head -n 1)
+	echo "${seconds:-$1}"
+}
+
+# Set `rounds` to the number that this machine has time for (speed.sh).
+choose_rounds_of() {	# ALL
+	rounds=$(($1 * ${LAB_ROUNDS:-100} / 100))
+	[ $rounds -gt 0 ] || rounds=1
+	echo "# rounds: $rounds of $1"
+}
+
 skip_all() {	# REASON
 	echo "1..0 # SKIP $1"
 	exit 0
