@@ -59,11 +59,10 @@ apt_install() {	# PACKAGE...
 
 # Install the named packages that are lacking; what cannot be is the end of this run.
 need_packages() {	# PACKAGE...
-	local pkg lacking=()
+	local lacking
 
-	for pkg; do
-		[ "$(dpkg-query -W -f '${db:Status-Status}' "$pkg" 2>/dev/null)" = installed ] || lacking+=("$pkg")
-	done
+	mapfile -t lacking < <(comm -23 <(printf '%s\n' "$@" | sort -u) \
+		<(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p' | sort -u))
 	[ ${#lacking[@]} -gt 0 ] || return 0
 	[ "$(id -u)" = 0 ] || die 125 "please install: ${lacking[*]}"
 	say "installing ${lacking[*]}"
