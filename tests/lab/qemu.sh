@@ -14,8 +14,8 @@ emulator_name=qemu
 # much more as here.
 follow_speed() {
 	[ "${LAB_FACTOR:-100}" -gt 100 ] && [ "$icount$interactive" = 00 ] || return 0
+	host_factor=$LAB_FACTOR
 	envs+=("LAB_FACTOR=$LAB_FACTOR")
-	append="$append rcupdate.rcu_cpu_stall_timeout=$(scaled 21) sysctl.kernel.hung_task_timeout_secs=$(scaled 120)"
 }
 
 emulator_options() {
