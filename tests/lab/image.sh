@@ -105,7 +105,6 @@ host_config() {
 	printf 'LAB_MODULE_OPTS=%q\n' "$opts"
 	printf 'LAB_LOAD=%s LAB_ICOUNT=%s LAB_INTERACTIVE=%s LAB_SCAN=%s\n' \
 		"$load" "$icount" "$interactive" "$scan"
-	printf 'LAB_HOST_FACTOR=%s\n' "$host_factor"
 }
 
 host_command() {
