@@ -101,7 +101,7 @@ tests:
 	$(MAKE) -C tests
 
 check:
-	+@VENDOR='$(VENDOR)' tests/lab/check
+	+@exec env VENDOR='$(VENDOR)' tests/lab/check
 
 # The emulator alone: no lab, no module.
 check-emulate:
@@ -111,30 +111,30 @@ fuzz-emulate:
 	$(MAKE) -s -C tests/emulate fuzz
 
 check-peer:
-	+@MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/peer/check
+	+@exec env MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/peer/check
 
 check-guests:
-	+@MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' ROWS='$(ROWS)' LIST='$(LIST)' \
+	+@exec env MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' ROWS='$(ROWS)' LIST='$(LIST)' \
 		SCREENSHOT='$(SCREENSHOT)' VENDOR='$(VENDOR)' CPU='$(CPU)' tests/guests/check
 
 demo:
-	+@MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' \
+	+@exec env MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' \
 		VENDOR='$(VENDOR)' CPU='$(CPU)' tests/lab/demo
 
 bench:
-	+@KERNEL='$(KERNEL)' VENDOR='$(VENDOR)' tests/lab/boot-count
+	+@exec env KERNEL='$(KERNEL)' VENDOR='$(VENDOR)' tests/lab/boot-count
 
 bench-vm:
-	+@KERNEL='$(KERNEL)' tests/lab/bench-vm
+	+@exec env KERNEL='$(KERNEL)' tests/lab/bench-vm
 
 bench-irq:
-	+@KERNEL='$(KERNEL)' tests/lab/bench-irq
+	+@exec env KERNEL='$(KERNEL)' tests/lab/bench-irq
 
 bench-emulate:
-	+@KERNEL='$(KERNEL)' tests/lab/bench-emulate
+	+@exec env KERNEL='$(KERNEL)' tests/lab/bench-emulate
 
 debug-kernel:
-	+@tests/lab/debug-kernel
+	+@exec tests/lab/debug-kernel
 
 # All of Documentation/ and the sources' kernel-doc comments as one site.
 .PHONY: htmldocs

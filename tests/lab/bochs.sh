@@ -76,6 +76,8 @@ image_paths() {
 	{
 		cat "$base"
 		"$TOP/tests/lab/carry" "${scan[@]}" "$TOP/tests" "$TOP/build/tests" "${carry[@]}"
+		# what `limit` uses
+		perl -e 'use strict; use warnings; use constant NONE => 0; print "$_\n" for values %INC'
 		kernel_modules
 		printf '%s/\n' /dev /proc /sys /tmp /run /root /usr/lib/modules "$(pwd -P)" "$TOP" "$KVM_CACHE"
 	} | sort -u | sed 's/[\\=]/\\&/g' | awk -v empty="$dir/empty" '/\/$/ { print $0 "=" empty; next } { print $0 "=" $0 }'

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # Shared by the lab's scripts: where things are, which kernel is meant, and how
-# it gets into the cache. Sourced, never run.
+# it gets into the cache; with packages.sh, image.sh and speed.sh. Sourced, never run.
 
 TOP=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 KVM_CACHE=${KVM_CACHE:-$TOP/.cache}
@@ -18,6 +18,12 @@ die() {	# STATUS MESSAGE...
 	shift
 	say "$*"
 	exit "$status"
+}
+
+# Go on below `limit`: whatever ends who started this script, `make` as well, then ends
+# all that the script has started.
+supervise() {	# THIS-SCRIPT ARGUMENTS...
+	[ "${LAB_SUPERVISOR:-}" = "$PPID" ] || exec "$TOP/tests/lab/limit" 0 "$@"
 }
 
 # Run a command with its output held back, and shown only if it fails.
@@ -39,36 +45,6 @@ locked() {	# NAME COMMAND...
 	"$@" || status=$?
 	exec {fd}>&-
 	return "$status"
-}
-
-# Package lists no older than a day, as far as this user may see to that.
-apt_update_once() { locked apt-update apt_update; }
-
-apt_update() {
-	local stamp=$KVM_CACHE/.apt-updated
-
-	[ -z "$(find "$stamp" -mtime -1 2>/dev/null)" ] || return 0
-	[ "$(id -u)" = 0 ] || return 0
-	if quietly apt-get update -q; then
-		touch "$stamp"
-	else
-		say "apt-get update failed; going on with what is there"
-	fi
-}
-
-# Install the named packages that are missing.
-need_packages() {
-	local pkg missing=()
-
-	for pkg in "$@"; do
-		[ "$(dpkg-query -W -f '${db:Status-Status}' "$pkg" 2>/dev/null)" = installed ] || missing+=("$pkg")
-	done
-	[ ${#missing[@]} -gt 0 ] || return 0
-	[ "$(id -u)" = 0 ] || die 125 "please install: ${missing[*]}"
-	say "installing ${missing[*]}"
-	apt_update_once
-	DEBIAN_FRONTEND=noninteractive locked apt quietly \
-		apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
 
 # The image package that is current for a Debian kernel series. The ABI number
@@ -104,6 +80,7 @@ fetch_image() {	# PACKAGE DIRECTORY KVER
 
 	[ ! -f "$2/.done" ] || return 0
 	say "fetching $1"
+	apt_update_once
 	tmp=$(mktemp -d "$KVM_CACHE/fetch.XXXXXX")
 	if ! (cd "$tmp" && quietly apt-get download -q "$1") || ! unpack_image "$2" "$3" "$tmp"/*.deb; then
 		rm -rf "$tmp"
@@ -184,38 +161,6 @@ build_modules() {
 		make -s -j"$(nproc)" -C "$TOP" KVER="$KVER" KDIR="$KDIR" modules
 }
 
-# Kernel modules, with what they depend on and in order of loading, that the
-# selected kernel does not have built in.
-module_files() {	# NAME...
-	local name
-
-	for name; do
-		/sbin/modprobe -d "$KROOT" -S "$KVER" --show-depends "$name" 2>/dev/null
-	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
-}
-
-copy_module() {	# FILE.ko[.xz] DIRECTORY
-	case $1 in
-	*.xz) xz -dc "$1" >"$2/$(basename "$1" .xz)" ;;
-	*) cp "$1" "$2/" ;;
-	esac
-}
-
-# The demonstration guest's whole userland: busybox and one script.
-make_guest_initramfs() {	# FILE
-	local root
-
-	[ ! "$1" -nt "$TOP/tests/lab/guest-init" ] || return 0
-	root=$(mktemp -d "$KVM_CACHE/initramfs.XXXXXX")
-	mkdir -p "$root"/{bin,dev,proc,sys}
-	cp "$(command -v busybox)" "$root/bin/busybox"
-	ln -s busybox "$root/bin/sh"
-	cp "$TOP/tests/lab/guest-init" "$root/init"
-	chmod 755 "$root/init"
-	(cd "$root" && find . | cpio -o -H newc --quiet) >"$1.tmp" && mv "$1.tmp" "$1"
-	rm -rf "$root"
-}
-
 # The kernel's own sources, as Debian packages them: a tarball in the cache.
 fetch_source() {
 	local tmp
@@ -244,3 +189,7 @@ fetch_kselftest() {	# DIRECTORY
 		'*/tools/testing/selftests/kselftest.h' '*/tools/testing/selftests/kselftest_harness.h' &&
 		chmod 755 "$tmp" && rm -rf "$1" && mv "$tmp" "$1"
 }
+
+. "$TOP/tests/lab/packages.sh"
+. "$TOP/tests/lab/image.sh"
+. "$TOP/tests/lab/speed.sh"

@@ -10,11 +10,21 @@ initramfs_drivers=(virtio_pci 9pnet_virtio 9p virtio_console)
 lab_root=9p
 emulator_name=qemu
 
+# The lab host's clock goes by this machine's, so what has a time limit there gets as
+# much more as here; the kernel's own limits from its boot on.
+follow_speed() {
+	[ "${LAB_FACTOR:-100}" -gt 100 ] && [ "$icount$interactive" = 00 ] || return 0
+	envs+=("LAB_FACTOR=$LAB_FACTOR")
+	append="$append rcupdate.rcu_cpu_stall_timeout=$(($(scaled 21) < 300 ? $(scaled 21) : 300))"	# its maximum
+	append="$append sysctl.kernel.hung_task_timeout_secs=$(scaled 120)"
+}
+
 emulator_options() {
 	: "${smp:=2}" "${mem:=3G}" "${cpu:=max}"
 	if [ "$icount" = 1 ]; then
 		smp=1 append="$append nokaslr"
 	fi
+	follow_speed
 	if [ ${#carry[@]} -gt 0 ]; then
 		say "--carry is not needed here: the lab host has all of this machine's files"
 	fi

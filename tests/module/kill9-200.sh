@@ -9,10 +9,11 @@
 . "$(dirname -- "$0")/lib.sh"
 
 echo "1..4"
+choose_rounds_of 200
 "$vmm" 10	# whatever the first ones allocate for good
 kvm_before=$(references kvm)
-verdict "200 killed" growth_of "$vmm" 200
+verdict "$rounds killed" growth_of "$vmm" $rounds
 verdict "no reference to $vendor" references_are "$vendor" 0
 verdict "no reference to kvm more than before" references_are kvm "$kvm_before"
 # 200 leaks of one page would be 800 kB, and of a guest's touched memory 200 MB
-verdict "memory is back" memory_is_back 600 "$vmm" 200
+verdict "memory is back" memory_is_back 600 "$vmm" $rounds

@@ -3,22 +3,9 @@
 #
 # What the scripts here share.
 
+. "$(dirname -- "$0")/../lab/tap.sh"
 vendor=${LAB_VENDOR_MODULE:-kvm_amd}
 vmm=$(dirname -- "$0")/../../build/tests/module/vmm
-number=0
-
-# One result: true if the condition holds.
-verdict() {	# NAME CONDITION...
-	local name=$1
-
-	shift
-	number=$((number + 1))
-	if "$@"; then
-		echo "ok $number $name"
-	else
-		echo "not ok $number $name"
-	fi
-}
 
 references() { cat "/sys/module/$1/refcnt"; }
 

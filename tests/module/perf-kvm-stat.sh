@@ -17,8 +17,7 @@ run_guests() {
 }
 
 if ! command -v perf >/dev/null; then
-	echo "1..0 # SKIP no perf: install linux-perf"
-	exit 0
+	skip_all "no perf: install linux-perf"
 fi
 
 tracing=/sys/kernel/tracing

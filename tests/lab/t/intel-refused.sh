@@ -10,7 +10,9 @@
 lab=$(cd -- "$(dirname -- "$0")/.." && pwd)
 # shellcheck source=tests/lab/lib.sh
 . "$lab/lib.sh"
-[ "${VENDOR:-}" != amd ] || { echo "1..0 # SKIP Intel's"; exit; }
+# shellcheck source=tests/lab/tap.sh
+. "$lab/tap.sh"
+[ "${VENDOR:-}" != amd ] || skip_all "Intel's"
 select_kernel 6.1 || exit
 modules=${LAB_MODULES_DIR:-}
 if [ ! -f "$modules/kvm-intel.ko" ]; then
@@ -19,21 +21,7 @@ if [ ! -f "$modules/kvm-intel.ko" ]; then
 fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/kvmlab-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-n=0 failed=0
-
-verdict() {	# NAME CONDITION...
-	local name=$1
-
-	shift
-	n=$((n + 1))
-	if "$@"; then
-		echo "ok $n $name"
-	else
-		echo "not ok $n $name"
-		sed 's/^/# /' "$work/out" "$work/err" | tail -n 20
-		failed=1
-	fi
-}
+tap_show=("$work"/{out,err})
 
 # In the lab host: what insmod of each module gives, what the log says of it,
 # and the CR4 that the kernel is left with.
@@ -81,4 +69,4 @@ verdict "VMX held by another: the lab host lives" \
 verdict "EBUSY, and why" grep -q '^log: kvm_intel: VMX is in use by another hypervisor$' "$work/out"
 verdict "and once it is free, it is ours" grep -q '^later 0$' "$work/out"
 verdict "unloaded" grep -q '^unloaded 0$' "$work/out"
-exit $failed
+exit "$tap_failed"

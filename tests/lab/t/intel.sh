@@ -6,23 +6,11 @@
 # timeout: 600
 
 lab=$(cd -- "$(dirname -- "$0")/.." && pwd)
+# shellcheck source=tests/lab/tap.sh
+. "$lab/tap.sh"
 work=$(mktemp -d "${TMPDIR:-/tmp}/kvmlab-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-n=0 failed=0
-
-verdict() {	# NAME CONDITION...
-	local name=$1
-
-	shift
-	n=$((n + 1))
-	if "$@"; then
-		echo "ok $n $name"
-	else
-		echo "not ok $n $name"
-		sed 's/^/# /' "$work/err" | tail -n 20
-		failed=1
-	fi
-}
+tap_show=("$work/err")
 
 ends_with() {	# STATUS RUN-ARGUMENTS...
 	local wanted=$1 got=0
@@ -55,6 +43,6 @@ verdict "its output" [ "$(cat "$work/out")" = $'in a folder\n<a  b> x  y\nsome d
 verdict "its errors" grep -q '^to stderr$' "$work/err"
 verdict "a warning in the log fails a command that succeeds" ends_with 99 --timeout 300 -- \
 	sh -c 'echo "<4>WARNING: CPU: 0 PID: 1 at a test" >/dev/kmsg'
-verdict "no end in time" ends_with 124 --timeout 10 -- true
+LAB_FACTOR=100 verdict "no end in time" ends_with 124 --timeout 5 -- true
 verdict "no terminal" ends_with 2 --interactive -- true
-exit $failed
+exit "$tap_failed"
