@@ -60,7 +60,6 @@ static bool inject_by_virq __ro_after_init;	/* interrupts, where V_IRQ can */
 static u64 spec_ctrl_bits __ro_after_init;	/* what a guest may set */
 static u32 max_asid __ro_after_init;
 
-
 static_assert(offsetof(struct vcpu_svm, vcpu) == 0);
 static_assert(offsetof(struct svm_switch, guest_pa) == SWITCH_GUEST_PA);
 static_assert(offsetof(struct svm_switch, host_pa) == SWITCH_HOST_PA);

@@ -130,20 +130,6 @@ int vmx_hardware_enable(void)
 	return 0;
 }
 
-/** vmx_unload_vmcs - the VMCS goes to memory; on its CPU */
-void vmx_unload_vmcs(struct vcpu_vmx *vmx)
-{
-	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
-
-	vmclear(page_pa(vmx->vmcs));
-	if (vc->current_vmcs == vmx->vmcs)
-		vc->current_vmcs = NULL;
-	list_del_rcu(&vmx->loaded);
-	vmx->sw.launched = false;
-	/* Whoever sees -1 may put it on another CPU's list. */
-	smp_store_release(&vmx->loaded_cpu, -1);
-}
-
 /** vmx_hardware_disable - VMX off, on this CPU; VMCSs that it has go to memory */
 void vmx_hardware_disable(void)
 {
@@ -153,16 +139,6 @@ void vmx_hardware_disable(void)
 		vmx_unload_vmcs(list_first_entry(&vc->loaded, struct vcpu_vmx, loaded));
 	vmxoff();
 	cr4_clear_bits(X86_CR4_VMXE);
-}
-
-/** vmx_alloc_vmcs - as in SDM 3C "Format of the VMCS Region"; VMXON's begins the same way */
-struct page *vmx_alloc_vmcs(int node, gfp_t gfp)
-{
-	struct page *page = alloc_pages_node(node, gfp | __GFP_ZERO, 0);
-
-	if (page)
-		*(u32 *)page_address(page) = vmx_caps.revision;
-	return page;
 }
 
 /** vmx_free_cpus - undo vmx_alloc_cpus(), all of it or half */

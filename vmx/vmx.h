@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files of the VMX module share: a vcpu's own part, and real mode on
- * processors that cannot run it (vmx_real.c).
+ * processors that cannot run it (real.c).
  */
 #ifndef KVM_VMX_H
 #define KVM_VMX_H
@@ -21,6 +21,10 @@
 #define EXIT_REASON_NONE	0xffff		/* virtualization went off, or nothing ran yet */
 #define EXIT_REASON_BAD_STATE	0xfffe		/* what VMX cannot hold: emulate */
 #define EXIT_REASON_REAL_EVENT	0xfffd		/* an event of real mode: deliver by software */
+
+/* CR0's TS is the guest's own: kernels with lazy FPU switching change it often. */
+#define CR0_OWNED	X86_CR0_TS
+#define INTR_STATE_SHADOW	(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
 
 /* What virtual-interrupt delivery is used with; two of the three at a time, by the mode. */
 #define VMX_VID_CTLS	(SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | \
@@ -92,7 +96,7 @@ struct vcpu_vmx {
 	struct vmx_msr_entry *msr_areas;	/* [0] guest's, [1] host's */
 	bool efer_by_area;
 
-	/* Without unrestricted guests (vmx_real.c). */
+	/* Without unrestricted guests (real.c). */
 	struct {
 		bool identity;		/* CR3 is our map's, as the guest does not page */
 		bool vm86;		/* the guest is in real mode, the CPU in virtual-8086 */
@@ -135,7 +139,7 @@ struct vmx_cpu {
 	u32 tsc_aux;
 };
 
-/* vmx_caps.c */
+/* caps.c */
 extern struct vmx_controls vmx_ctl;
 extern struct vmx_caps vmx_caps;
 extern bool vmx_ept, vmx_unrestricted, vmx_vpid, vmx_eptad, vmx_pml, vmx_vnmi,
@@ -144,25 +148,58 @@ DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
 int  vmx_check_processors(void);
 void vmx_find_features(void);
-struct page *vmx_alloc_vmcs(int node, gfp_t gfp);
 int  vmx_alloc_cpus(void);
 void vmx_free_cpus(void);
 int  vmx_hardware_enable(void);
 void vmx_hardware_disable(void);
 void vmx_emergency_disable(void);
-void vmx_unload_vmcs(struct vcpu_vmx *vmx);
 
 /* vmx.c */
-
-void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s);
-void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s);
-
-void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
-void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
-
 void vmx_drop_false_step(struct vcpu_vmx *vmx);
 
-/* vmx_apic.c */
+/* vmcs.c */
+struct page *vmx_alloc_vmcs(int node, gfp_t gfp);
+void vmx_unload_vmcs(struct vcpu_vmx *vmx);
+void vmx_unload_vmcs_anywhere(struct vcpu_vmx *vmx);
+void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
+void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
+void vmx_set_entry_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
+void vmx_init_host_state(struct vcpu_vmx *vmx);
+void vmx_load_cpu_state(int cpu);
+unsigned long vmx_read_base(struct vcpu_vmx *vmx, int seg);
+u32  vmx_read_ar(struct vcpu_vmx *vmx, int seg);
+void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s);
+void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s);
+void vmx_sync_pending_dbg(struct vcpu_vmx *vmx);
+
+/* intercepts.c */
+int  vmx_alloc_maps(void);
+void vmx_free_maps(void);
+void vmx_watch_cr8(struct kvm_vcpu *vcpu, bool watch);
+void vmx_set_dr_intercepts(struct vcpu_vmx *vmx, bool on);
+u32  vmx_exception_intercepts(struct vcpu_vmx *vmx);
+void vmx_update_msr_map(struct vcpu_vmx *vmx);
+void vmx_update_intercepts(struct kvm_vcpu *vcpu);
+
+/* regs.c */
+void vmx_cache_reg(struct kvm_vcpu *vcpu, int reg);
+void vmx_get_segment(struct kvm_vcpu *vcpu, struct kvm_segment *var, int seg);
+void vmx_set_segment(struct kvm_vcpu *vcpu, const struct kvm_segment *var, int seg);
+int  vmx_get_cpl(struct kvm_vcpu *vcpu);
+void vmx_get_idt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
+void vmx_set_idt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
+void vmx_get_gdt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
+void vmx_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
+void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
+void vmx_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3);
+void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
+void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer);
+unsigned long vmx_get_rflags(struct kvm_vcpu *vcpu);
+void vmx_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
+void vmx_set_dr7(struct kvm_vcpu *vcpu, unsigned long dr7);
+void vmx_sync_debug_regs(struct kvm_vcpu *vcpu);
+
+/* apic.c */
 int  vmx_apic_init_vm(struct kvm *kvm);
 void vmx_apic_destroy_vm(struct kvm *kvm);
 void vmx_apic_init(struct vcpu_vmx *vmx);
@@ -174,10 +211,10 @@ int  vmx_apic_access_exit(struct kvm_vcpu *vcpu);
 int  vmx_apic_eoi_exit(struct kvm_vcpu *vcpu);
 int  vmx_apic_write_exit(struct kvm_vcpu *vcpu);
 
-/* vmx_dump.c */
+/* dump.c */
 void vmx_dump(struct vcpu_vmx *vmx);
 
-/* vmx_real.c */
+/* real.c */
 int  vmx_real_init_vm(struct kvm *kvm);
 void vmx_real_destroy_vm(struct kvm *kvm);
 bool vmx_real_map_identity(struct vcpu_vmx *vmx, gpa_t gpa, int *r);
@@ -209,6 +246,26 @@ static inline struct kvm_vmx *to_kvm_vmx(struct kvm *kvm)
 static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *vcpu)
 {
 	return container_of(vcpu, struct vcpu_vmx, vcpu);
+}
+
+static inline unsigned long hw_rflags(struct vcpu_vmx *vmx)
+{
+	struct kvm_vcpu *vcpu = &vmx->vcpu;
+
+	if (!(vcpu->regs_avail & BIT(VCPU_EXREG_RFLAGS))) {
+		vcpu->regs_avail |= BIT(VCPU_EXREG_RFLAGS);
+		vmx->rflags = vmcs_read(GUEST_RFLAGS);
+	}
+	return vmx->rflags;
+}
+
+/* Before an event, which ends it: VM entry refuses the two together. */
+static inline void clear_shadow(void)
+{
+	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
+
+	if (unlikely(state & INTR_STATE_SHADOW))
+		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~INTR_STATE_SHADOW);
 }
 
 #endif
