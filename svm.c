@@ -1209,18 +1209,18 @@ static int emulate(struct kvm_vcpu *vcpu)
 }
 
 /* Nothing to do: what came is the host's, and it has had it. */
-static int host_exit(struct kvm_vcpu *vcpu)
+static int handle_host_exit(struct kvm_vcpu *vcpu)
 {
 	return 1;
 }
 
-static int intr_exit(struct kvm_vcpu *vcpu)
+static int handle_intr(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.irq_exits++;
 	return 1;
 }
 
-static int nmi_exit(struct kvm_vcpu *vcpu)
+static int handle_nmi(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.nmi_exits++;
 	return 1;
@@ -1235,7 +1235,7 @@ static void add_insn_bytes(const struct vmcb_control_area *control, struct kvm_f
 }
 
 /* #PF under shadow paging, NPF under nested: the same two registers tell. */
-static int page_fault_exit(struct kvm_vcpu *vcpu)
+static int handle_page_fault(struct kvm_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
 	struct kvm_fault fault = {
@@ -1247,7 +1247,7 @@ static int page_fault_exit(struct kvm_vcpu *vcpu)
 	return kvm_mmu_page_fault(vcpu, &fault);
 }
 
-static int db_exit(struct kvm_vcpu *vcpu)
+static int handle_db(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 	unsigned long dr6 = svm->vmcb->save.dr6;
@@ -1268,12 +1268,12 @@ static int db_exit(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-static int bp_exit(struct kvm_vcpu *vcpu)
+static int handle_bp(struct kvm_vcpu *vcpu)
 {
 	return kvm_debug_exit(vcpu, X86_TRAP_BP, 0);
 }
 
-static int ac_exit(struct kvm_vcpu *vcpu)
+static int handle_ac(struct kvm_vcpu *vcpu)
 {
 	kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
 	return 1;
@@ -1294,14 +1294,14 @@ static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 		do_machine_check(&regs);
 }
 
-static int vintr_exit(struct kvm_vcpu *vcpu)
+static int handle_irq_window(struct kvm_vcpu *vcpu)
 {
 	clear_irq_window(to_svm(vcpu));
 	return kvm_handle_irq_window(vcpu);
 }
 
 /* The IRET ends the NMI's mask, but only when it is done: see finish_iret(). */
-static int iret_exit(struct kvm_vcpu *vcpu)
+static int handle_iret(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
@@ -1313,13 +1313,13 @@ static int iret_exit(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-static int pause_exit(struct kvm_vcpu *vcpu)
+static int handle_pause(struct kvm_vcpu *vcpu)
 {
 	kvm_vcpu_on_spin(vcpu);
 	return kvm_handle_nop(vcpu);
 }
 
-static int cr_exit(struct kvm_vcpu *vcpu)
+static int handle_cr(struct kvm_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
 	int cr = control->exit_code & 0xf;
@@ -1337,7 +1337,7 @@ static int cr_exit(struct kvm_vcpu *vcpu)
  * Debug registers are rarely used, and then many at once: the first access
  * gives them all to the guest until its next exit.
  */
-static int dr_exit(struct kvm_vcpu *vcpu)
+static int handle_dr(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 	const struct vmcb_control_area *control = &svm->vmcb->control;
@@ -1354,7 +1354,7 @@ static int dr_exit(struct kvm_vcpu *vcpu)
 				  control->exit_code >= SVM_EXIT_WRITE_DR0);
 }
 
-static int msr_exit(struct kvm_vcpu *vcpu)
+static int handle_msr(struct kvm_vcpu *vcpu)
 {
 	return to_svm(vcpu)->vmcb->control.exit_info_1 ? kvm_handle_wrmsr(vcpu) :
 							 kvm_handle_rdmsr(vcpu);
@@ -1364,7 +1364,7 @@ static int msr_exit(struct kvm_vcpu *vcpu)
 #define TASK_SWITCH_HAS_ERROR	BIT_ULL(44)
 
 /* APM 2 "IN and OUT Behavior" */
-static int io_exit(struct kvm_vcpu *vcpu)
+static int handle_io(struct kvm_vcpu *vcpu)
 {
 	u64 info = to_svm(vcpu)->vmcb->control.exit_info_1;
 	struct kvm_pio pio = {
@@ -1377,7 +1377,7 @@ static int io_exit(struct kvm_vcpu *vcpu)
 	return kvm_handle_pio(vcpu, &pio);
 }
 
-static int invlpg_exit(struct kvm_vcpu *vcpu)
+static int handle_invlpg(struct kvm_vcpu *vcpu)
 {
 	if (!has_decode_assists)
 		return emulate(vcpu);
@@ -1391,7 +1391,7 @@ static int invlpg_exit(struct kvm_vcpu *vcpu)
  * an event's way through a task gate has no instruction.  (INT3 and INTO, too,
  * are called exceptions.)
  */
-static int task_switch_exit(struct kvm_vcpu *vcpu)
+static int handle_task_switch(struct kvm_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
 	u32 info = control->exit_int_info, error_code = control->exit_info_2;
@@ -1411,7 +1411,7 @@ static int task_switch_exit(struct kvm_vcpu *vcpu)
  * Triple fault.  What the VMCB holds now is undefined (APM 2 "Shutdown
  * Intercept"), so it begins anew, with what the core knows.
  */
-static int shutdown_exit(struct kvm_vcpu *vcpu)
+static int handle_shutdown(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
@@ -1427,41 +1427,41 @@ static int shutdown_exit(struct kvm_vcpu *vcpu)
 }
 
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
-	[SVM_EXIT_READ_CR0]	= cr_exit,
-	[SVM_EXIT_READ_CR3]	= cr_exit,
-	[SVM_EXIT_READ_CR4]	= cr_exit,
-	[SVM_EXIT_READ_CR8]	= cr_exit,
-	[SVM_EXIT_WRITE_CR0]	= cr_exit,
-	[SVM_EXIT_WRITE_CR3]	= cr_exit,
-	[SVM_EXIT_WRITE_CR4]	= cr_exit,
-	[SVM_EXIT_WRITE_CR8]	= cr_exit,
+	[SVM_EXIT_READ_CR0]	= handle_cr,
+	[SVM_EXIT_READ_CR3]	= handle_cr,
+	[SVM_EXIT_READ_CR4]	= handle_cr,
+	[SVM_EXIT_READ_CR8]	= handle_cr,
+	[SVM_EXIT_WRITE_CR0]	= handle_cr,
+	[SVM_EXIT_WRITE_CR3]	= handle_cr,
+	[SVM_EXIT_WRITE_CR4]	= handle_cr,
+	[SVM_EXIT_WRITE_CR8]	= handle_cr,
 	[SVM_EXIT_CR0_SEL_WRITE] = emulate,	/* names no register */
-	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7] = dr_exit,
-	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = dr_exit,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = db_exit,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = bp_exit,
+	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7] = handle_dr,
+	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = handle_dr,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = handle_db,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = handle_bp,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD] = kvm_handle_invalid_opcode,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = page_fault_exit,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = ac_exit,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = host_exit,
-	[SVM_EXIT_INTR]		= intr_exit,
-	[SVM_EXIT_NMI]		= nmi_exit,
-	[SVM_EXIT_SMI]		= host_exit,
-	[SVM_EXIT_INIT]		= host_exit,
-	[SVM_EXIT_VINTR]	= vintr_exit,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = handle_page_fault,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = handle_ac,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = handle_host_exit,
+	[SVM_EXIT_INTR]		= handle_intr,
+	[SVM_EXIT_NMI]		= handle_nmi,
+	[SVM_EXIT_SMI]		= handle_host_exit,
+	[SVM_EXIT_INIT]		= handle_host_exit,
+	[SVM_EXIT_VINTR]	= handle_irq_window,
 	[SVM_EXIT_RDPMC]	= kvm_handle_rdpmc,
 	[SVM_EXIT_CPUID]	= kvm_handle_cpuid,
 	[SVM_EXIT_RSM]		= kvm_handle_ud,
-	[SVM_EXIT_IRET]		= iret_exit,
+	[SVM_EXIT_IRET]		= handle_iret,
 	[SVM_EXIT_INVD]		= kvm_handle_nop,
-	[SVM_EXIT_PAUSE]	= pause_exit,
+	[SVM_EXIT_PAUSE]	= handle_pause,
 	[SVM_EXIT_HLT]		= kvm_handle_halt,
-	[SVM_EXIT_INVLPG]	= invlpg_exit,
+	[SVM_EXIT_INVLPG]	= handle_invlpg,
 	[SVM_EXIT_INVLPGA]	= kvm_handle_ud,
-	[SVM_EXIT_IOIO]		= io_exit,
-	[SVM_EXIT_MSR]		= msr_exit,
-	[SVM_EXIT_TASK_SWITCH]	= task_switch_exit,
-	[SVM_EXIT_SHUTDOWN]	= shutdown_exit,
+	[SVM_EXIT_IOIO]		= handle_io,
+	[SVM_EXIT_MSR]		= handle_msr,
+	[SVM_EXIT_TASK_SWITCH]	= handle_task_switch,
+	[SVM_EXIT_SHUTDOWN]	= handle_shutdown,
 	[SVM_EXIT_VMRUN]	= kvm_handle_ud,
 	[SVM_EXIT_VMMCALL]	= kvm_handle_hypercall,
 	[SVM_EXIT_VMLOAD]	= kvm_handle_ud,
@@ -1483,7 +1483,7 @@ static int svm_handle_exit(struct kvm_vcpu *vcpu)
 	u32 code = to_svm(vcpu)->vmcb->control.exit_code;
 
 	if (code == SVM_EXIT_NPF)
-		return page_fault_exit(vcpu);
+		return handle_page_fault(vcpu);
 	if (likely(code < ARRAY_SIZE(exit_handlers) && exit_handlers[code]))
 		return exit_handlers[code](vcpu);
 	/* APM 2 "Canonicalization and Consistency Checks": VMRUN refused the state. */

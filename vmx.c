@@ -1280,18 +1280,18 @@ static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
  */
 
 /* Nothing to do: what came is the host's, and it has had it. */
-static int host_exit(struct kvm_vcpu *vcpu)
+static int handle_host_exit(struct kvm_vcpu *vcpu)
 {
 	return 1;
 }
 
-static int intr_exit(struct kvm_vcpu *vcpu)
+static int handle_intr(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.irq_exits++;
 	return 1;
 }
 
-static int nmi_exit(struct kvm_vcpu *vcpu)
+static int handle_nmi(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.nmi_exits++;
 	return 1;
@@ -1308,7 +1308,7 @@ static void block_nmis_again(struct vcpu_vmx *vmx, bool unblocked)
 }
 
 /* #PF, under shadow paging. */
-static int page_fault_exit(struct kvm_vcpu *vcpu)
+static int handle_page_fault(struct kvm_vcpu *vcpu)
 {
 	struct kvm_fault fault = {
 		.addr = vmcs_read(EXIT_QUALIFICATION),
@@ -1319,7 +1319,7 @@ static int page_fault_exit(struct kvm_vcpu *vcpu)
 }
 
 /* SDM 3C "Exit Qualification for EPT Violations" */
-static int ept_violation_exit(struct kvm_vcpu *vcpu)
+static int handle_ept_violation(struct kvm_vcpu *vcpu)
 {
 	unsigned long qual = vmcs_read(EXIT_QUALIFICATION);
 	struct kvm_fault fault = {
@@ -1348,7 +1348,7 @@ static int ept_violation_exit(struct kvm_vcpu *vcpu)
 }
 
 /* The log has been read already, as after each exit. */
-static int pml_full_exit(struct kvm_vcpu *vcpu)
+static int handle_pml_full(struct kvm_vcpu *vcpu)
 {
 	if (vmcs_read(EXIT_QUALIFICATION) & QUAL_NMI_UNBLOCKED)
 		block_nmis_again(to_vmx(vcpu), true);
@@ -1356,7 +1356,7 @@ static int pml_full_exit(struct kvm_vcpu *vcpu)
 }
 
 /* Of our making: nested_mmio_entry. */
-static int ept_misconfig_exit(struct kvm_vcpu *vcpu)
+static int handle_ept_misconfig(struct kvm_vcpu *vcpu)
 {
 	gpa_t gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS);
 	int r;
@@ -1371,7 +1371,7 @@ static int ept_misconfig_exit(struct kvm_vcpu *vcpu)
 	return kvm_mmu_mmio_fault(vcpu, gpa);
 }
 
-static int db_exit(struct kvm_vcpu *vcpu)
+static int handle_db(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	unsigned long bits = vmcs_read(EXIT_QUALIFICATION) & DB_QUAL_BITS;
@@ -1391,24 +1391,24 @@ static int db_exit(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-static int exception_exit(struct kvm_vcpu *vcpu)
+static int handle_exception_nmi(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	u32 info = vmx->intr_info;
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
-		return nmi_exit(vcpu);
+		return handle_nmi(vcpu);
 	vmx_drop_false_step(vmx);
 	if (unlikely(info & INTR_INFO_UNBLOCK_NMI) &&
 	    (info & INTR_INFO_VECTOR_MASK) != X86_TRAP_DF)
 		block_nmis_again(vmx, true);
 	switch (info & INTR_INFO_VECTOR_MASK) {
 	case X86_TRAP_PF:
-		return page_fault_exit(vcpu);
+		return handle_page_fault(vcpu);
 	case X86_TRAP_DB:
-		return db_exit(vcpu);
+		return handle_db(vcpu);
 	case X86_TRAP_MC:
-		return host_exit(vcpu);
+		return handle_host_exit(vcpu);
 	case X86_TRAP_BP:
 		if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
 			return kvm_debug_exit(vcpu, X86_TRAP_BP, 0);
@@ -1452,14 +1452,14 @@ static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 	machine_check();
 }
 
-static int irq_window_exit(struct kvm_vcpu *vcpu)
+static int handle_irq_window(struct kvm_vcpu *vcpu)
 {
 	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, false);
 	to_vmx(vcpu)->nmi_masked = false;
 	return kvm_handle_irq_window(vcpu);
 }
 
-static int nmi_window_exit(struct kvm_vcpu *vcpu)
+static int handle_nmi_window(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.nmi_window_exits++;
 	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_NMI_WINDOW_EXITING, false);
@@ -1468,19 +1468,19 @@ static int nmi_window_exit(struct kvm_vcpu *vcpu)
 }
 
 /* MOV to CR8 has been done: what waited for it may come. */
-static int tpr_below_exit(struct kvm_vcpu *vcpu)
+static int handle_tpr_below_threshold(struct kvm_vcpu *vcpu)
 {
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	return 1;
 }
 
-static int pause_exit(struct kvm_vcpu *vcpu)
+static int handle_pause(struct kvm_vcpu *vcpu)
 {
 	kvm_vcpu_on_spin(vcpu);
 	return kvm_handle_nop(vcpu);
 }
 
-static int cr_exit(struct kvm_vcpu *vcpu)
+static int handle_cr(struct kvm_vcpu *vcpu)
 {
 	unsigned long qual = vmcs_read(EXIT_QUALIFICATION);
 	int cr = CR_ACCESS_NUM(qual), reg = CR_ACCESS_GPR(qual);
@@ -1503,7 +1503,7 @@ static int cr_exit(struct kvm_vcpu *vcpu)
  * Debug registers are rarely used, and then many at once: the first access
  * gives them all to the guest until its next exit.
  */
-static int dr_exit(struct kvm_vcpu *vcpu)
+static int handle_dr(struct kvm_vcpu *vcpu)
 {
 	unsigned long qual;
 
@@ -1519,7 +1519,7 @@ static int dr_exit(struct kvm_vcpu *vcpu)
 }
 
 /* SDM 3C "Exit Qualification for I/O Instructions" */
-static int io_exit(struct kvm_vcpu *vcpu)
+static int handle_io(struct kvm_vcpu *vcpu)
 {
 	unsigned long qual = vmcs_read(EXIT_QUALIFICATION);
 	struct kvm_pio pio = {
@@ -1534,7 +1534,7 @@ static int io_exit(struct kvm_vcpu *vcpu)
 	return kvm_handle_pio(vcpu, &pio);
 }
 
-static int invlpg_exit(struct kvm_vcpu *vcpu)
+static int handle_invlpg(struct kvm_vcpu *vcpu)
 {
 	kvm_mmu_invlpg(vcpu, vmcs_read(EXIT_QUALIFICATION));
 	return kvm_skip_emulated_instruction(vcpu);
@@ -1545,7 +1545,7 @@ static int invlpg_exit(struct kvm_vcpu *vcpu)
  * it, which the emulator does as a whole; an event's way through a task gate has
  * no instruction.
  */
-static int task_switch_exit(struct kvm_vcpu *vcpu)
+static int handle_task_switch(struct kvm_vcpu *vcpu)
 {
 	unsigned long qual = vmcs_read(EXIT_QUALIFICATION);
 	u32 info = vmcs_read32(IDT_VECTORING_INFO_FIELD), error_code;
@@ -1562,41 +1562,41 @@ static int task_switch_exit(struct kvm_vcpu *vcpu)
 }
 
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
-	[EXIT_REASON_EXCEPTION_NMI]	= exception_exit,
-	[EXIT_REASON_EXTERNAL_INTERRUPT] = intr_exit,
+	[EXIT_REASON_EXCEPTION_NMI]	= handle_exception_nmi,
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = handle_intr,
 	[EXIT_REASON_TRIPLE_FAULT]	= kvm_handle_triple_fault,
-	[EXIT_REASON_INIT_SIGNAL]	= host_exit,
-	[EXIT_REASON_SIPI_SIGNAL]	= host_exit,
-	[EXIT_REASON_INTERRUPT_WINDOW]	= irq_window_exit,
-	[EXIT_REASON_NMI_WINDOW]	= nmi_window_exit,
-	[EXIT_REASON_TASK_SWITCH]	= task_switch_exit,
+	[EXIT_REASON_INIT_SIGNAL]	= handle_host_exit,
+	[EXIT_REASON_SIPI_SIGNAL]	= handle_host_exit,
+	[EXIT_REASON_INTERRUPT_WINDOW]	= handle_irq_window,
+	[EXIT_REASON_NMI_WINDOW]	= handle_nmi_window,
+	[EXIT_REASON_TASK_SWITCH]	= handle_task_switch,
 	[EXIT_REASON_CPUID]		= kvm_handle_cpuid,
 	[EXIT_REASON_GETSEC]		= kvm_handle_ud,
 	[EXIT_REASON_HLT]		= kvm_handle_halt,
 	[EXIT_REASON_INVD]		= kvm_handle_nop,
-	[EXIT_REASON_INVLPG]		= invlpg_exit,
+	[EXIT_REASON_INVLPG]		= handle_invlpg,
 	[EXIT_REASON_RDPMC]		= kvm_handle_rdpmc,
 	[EXIT_REASON_RSM]		= kvm_handle_ud,
 	[EXIT_REASON_VMCALL]		= kvm_handle_hypercall,
 	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = kvm_handle_ud,
-	[EXIT_REASON_CR_ACCESS]		= cr_exit,
-	[EXIT_REASON_DR_ACCESS]		= dr_exit,
-	[EXIT_REASON_IO_INSTRUCTION]	= io_exit,
+	[EXIT_REASON_CR_ACCESS]		= handle_cr,
+	[EXIT_REASON_DR_ACCESS]		= handle_dr,
+	[EXIT_REASON_IO_INSTRUCTION]	= handle_io,
 	[EXIT_REASON_MSR_READ]		= kvm_handle_rdmsr,
 	[EXIT_REASON_MSR_WRITE]		= kvm_handle_wrmsr,
 	[EXIT_REASON_MWAIT_INSTRUCTION]	= kvm_handle_mwait,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = kvm_handle_mwait,
-	[EXIT_REASON_PAUSE_INSTRUCTION]	= pause_exit,
-	[EXIT_REASON_TPR_BELOW_THRESHOLD] = tpr_below_exit,
-	[EXIT_REASON_APIC_ACCESS]	= vmx_apic_access_exit,
-	[EXIT_REASON_EOI_INDUCED]	= vmx_apic_eoi_exit,
-	[EXIT_REASON_APIC_WRITE]	= vmx_apic_write_exit,
-	[EXIT_REASON_EPT_VIOLATION]	= ept_violation_exit,
-	[EXIT_REASON_EPT_MISCONFIG]	= ept_misconfig_exit,
+	[EXIT_REASON_PAUSE_INSTRUCTION]	= handle_pause,
+	[EXIT_REASON_TPR_BELOW_THRESHOLD] = handle_tpr_below_threshold,
+	[EXIT_REASON_APIC_ACCESS]	= vmx_handle_apic_access,
+	[EXIT_REASON_EOI_INDUCED]	= vmx_handle_eoi_induced,
+	[EXIT_REASON_APIC_WRITE]	= vmx_handle_apic_write,
+	[EXIT_REASON_EPT_VIOLATION]	= handle_ept_violation,
+	[EXIT_REASON_EPT_MISCONFIG]	= handle_ept_misconfig,
 	[EXIT_REASON_INVEPT]		= kvm_handle_ud,
-	[EXIT_REASON_PREEMPTION_TIMER]	= host_exit,
+	[EXIT_REASON_PREEMPTION_TIMER]	= handle_host_exit,
 	[EXIT_REASON_INVVPID]		= kvm_handle_ud,
-	[EXIT_REASON_PML_FULL]		= pml_full_exit,
+	[EXIT_REASON_PML_FULL]		= handle_pml_full,
 	[EXIT_REASON_WBINVD]		= kvm_handle_wbinvd,
 	[EXIT_REASON_XSETBV]		= kvm_handle_xsetbv,
 };

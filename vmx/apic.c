@@ -279,7 +279,7 @@ void vmx_apic_after_exit(struct vcpu_vmx *vmx)
  * An EOI is written once an interrupt, whatever the value, by a simple MOV.  The
  * manual does not promise the instruction's length here, but processors give it.
  */
-int vmx_apic_access_exit(struct kvm_vcpu *vcpu)
+int vmx_handle_apic_access(struct kvm_vcpu *vcpu)
 {
 	unsigned long qual = vmcs_read(EXIT_QUALIFICATION);
 	gpa_t page = vcpu->apic_base & MSR_IA32_APICBASE_BASE;
@@ -294,14 +294,14 @@ int vmx_apic_access_exit(struct kvm_vcpu *vcpu)
 }
 
 /* Behind an EOI that is done, of a vector whose EOIs others hear of. */
-int vmx_apic_eoi_exit(struct kvm_vcpu *vcpu)
+int vmx_handle_eoi_induced(struct kvm_vcpu *vcpu)
 {
 	kvm_lapic_eoi_done(vcpu->lapic, vmcs_read(EXIT_QUALIFICATION));
 	return 1;
 }
 
 /* Behind a write that is in the page; what is read there from now on is our answer. */
-int vmx_apic_write_exit(struct kvm_vcpu *vcpu)
+int vmx_handle_apic_write(struct kvm_vcpu *vcpu)
 {
 	u32 offset = ACCESS_OFFSET(vmcs_read(EXIT_QUALIFICATION)) & ~0xfU;
 	u32 *val = reg(to_vmx(vcpu), offset);

@@ -207,9 +207,9 @@ bool vmx_apic_map(struct kvm_vcpu *vcpu, gpa_t gpa);
 void vmx_apic_update(struct vcpu_vmx *vmx);
 void vmx_apic_before_entry(struct vcpu_vmx *vmx);
 void vmx_apic_after_exit(struct vcpu_vmx *vmx);
-int  vmx_apic_access_exit(struct kvm_vcpu *vcpu);
-int  vmx_apic_eoi_exit(struct kvm_vcpu *vcpu);
-int  vmx_apic_write_exit(struct kvm_vcpu *vcpu);
+int  vmx_handle_apic_access(struct kvm_vcpu *vcpu);
+int  vmx_handle_eoi_induced(struct kvm_vcpu *vcpu);
+int  vmx_handle_apic_write(struct kvm_vcpu *vcpu);
 
 /* dump.c */
 void vmx_dump(struct vcpu_vmx *vmx);
