@@ -61,19 +61,6 @@ static u64 spec_ctrl_bits __ro_after_init;	/* what a guest may set */
 static u32 max_asid __ro_after_init;
 
 static_assert(offsetof(struct vcpu_svm, vcpu) == 0);
-static_assert(offsetof(struct svm_switch, guest_pa) == SWITCH_GUEST_PA);
-static_assert(offsetof(struct svm_switch, host_pa) == SWITCH_HOST_PA);
-static_assert(offsetof(struct svm_switch, guest_spec_ctrl) == SWITCH_GUEST_SPEC_CTRL);
-static_assert(offsetof(struct svm_switch, host_spec_ctrl) == SWITCH_HOST_SPEC_CTRL);
-static_assert(offsetof(struct svm_switch, read_spec_ctrl) == SWITCH_READ_SPEC_CTRL);
-static_assert(VCPU_REGS_RCX * 8 == REGS_RCX);
-static_assert(VCPU_REGS_RDX * 8 == REGS_RDX);
-static_assert(VCPU_REGS_RBX * 8 == REGS_RBX);
-static_assert(VCPU_REGS_RBP * 8 == REGS_RBP);
-static_assert(VCPU_REGS_RSI * 8 == REGS_RSI);
-static_assert(VCPU_REGS_RDI * 8 == REGS_RDI);
-static_assert(VCPU_REGS_R8 * 8 == REGS_R8);
-static_assert(VCPU_REGS_R15 * 8 == REGS_R15);
 static_assert(offsetof(struct vmcb, save) == 0x400);
 static_assert(offsetof(struct vmcb_control_area, asid) == 0x58);
 static_assert(offsetof(struct vmcb_control_area, exit_code) == 0x70);
@@ -293,7 +280,7 @@ static int svm_vcpu_create(struct kvm_vcpu *vcpu)
 	if (!page)
 		return -ENOMEM;
 	svm->vmcb = page_address(page);
-	svm->sw.guest_pa = page_pa(page);
+	svm->vmcb_pa = page_pa(page);
 	svm->id = atomic64_inc_return(&ids);
 	svm->last_cpu = -1;
 	vcpu->regs_avail = ~0UL;
@@ -360,9 +347,8 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 
 	if (!init_event) {
 		memset(&svm->vmcb->save, 0, sizeof(svm->vmcb->save));
-		svm->spec_ctrl_direct = false;
-		svm->sw.guest_spec_ctrl = 0;
-		svm->sw.read_spec_ctrl = 0;
+		vcpu->spec_ctrl.passthrough = false;
+		vcpu->spec_ctrl.guest = 0;
 		svm->virt_spec_ctrl = 0;
 		svm->debugctl = 0;
 	}
@@ -382,7 +368,7 @@ static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		/* No other CPU's copy of the VMCB, nor its ASIDs, mean anything here. */
 		svm->vmcb->control.clean = 0;
 		svm->asid_generation = 0;
-		svm->sw.host_pa = page_pa(sc->host);
+		svm->host_pa = page_pa(sc->host);
 		svm->last_cpu = cpu;
 	}
 	/* Guests of one process are no less strangers to each other. */
@@ -415,7 +401,7 @@ static void svm_prepare_guest_switch(struct kvm_vcpu *vcpu)
 
 	if (likely(svm->host_saved))
 		return;
-	svm_vmsave(svm->sw.host_pa);
+	svm_vmsave(svm->host_pa);
 	load_tsc_aux(svm, this_cpu_ptr(&svm_cpus), true);
 	svm->host_saved = true;
 	vcpu->stat.host_state_reload++;
@@ -561,7 +547,7 @@ static void before_entry(struct vcpu_svm *svm)
 	svm->force_exit = false;
 	/* An LDT may have come or moved since the host's state was saved. */
 	if (svm_compat_host_ldt())
-		svm_vmsave(svm->sw.host_pa);
+		svm_vmsave(svm->host_pa);
 	vmcb->save.rax = vcpu->regs[VCPU_REGS_RAX];
 	vmcb->save.rsp = vcpu->regs[VCPU_REGS_RSP];
 	vmcb->save.rip = vcpu->regs[VCPU_REGS_RIP];
@@ -581,11 +567,9 @@ static void before_entry(struct vcpu_svm *svm)
 		vmcb->save.g_pat = vcpu->msr.pat;
 		mark_dirty(svm, CLEAN_NPT);
 	}
-	if (cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL)) {
-		svm->sw.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
-		if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL))
-			vmcb->save.spec_ctrl = svm->sw.guest_spec_ctrl;
-	}
+	kvm_note_host_spec_ctrl(vcpu);
+	if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL))
+		vmcb->save.spec_ctrl = vcpu->spec_ctrl.guest;
 	if (has_virt_ssbd)
 		x86_virt_spec_ctrl(svm->virt_spec_ctrl, true);
 }
@@ -596,10 +580,8 @@ static void restore_host(struct vcpu_svm *svm)
 	if (has_virt_ssbd)
 		x86_virt_spec_ctrl(svm->virt_spec_ctrl, false);
 	if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL))
-		svm->sw.guest_spec_ctrl = svm->vmcb->save.spec_ctrl;
-	/* The VMM's user code must not run on what the guest taught the predictors. */
-	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
-		this_cpu_write(x86_ibpb_exit_to_user, true);
+		svm->vcpu.spec_ctrl.guest = svm->vmcb->save.spec_ctrl;
+	kvm_want_ibpb_to_user();
 }
 
 static void copy_exit(struct vcpu_svm *svm)
@@ -637,7 +619,7 @@ static void svm_run(struct kvm_vcpu *vcpu)
 	bool injected = control->event_inj || svm->virq;
 
 	before_entry(svm);
-	svm_enter_guest(vcpu->regs, &svm->sw);
+	svm_enter_guest(vcpu, svm->vmcb_pa, svm->host_pa);
 	restore_host(svm);
 	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR)) {
 		entry_failed(svm);
@@ -803,7 +785,7 @@ static int svm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 		msr->data = vcpu->msr.tsc_aux;
 		break;
 	case MSR_IA32_SPEC_CTRL:
-		msr->data = svm->sw.guest_spec_ctrl;
+		msr->data = svm->vcpu.spec_ctrl.guest;
 		break;
 	case MSR_IA32_PRED_CMD:
 		/* write-only */
@@ -855,11 +837,10 @@ static int set_spec_ctrl(struct vcpu_svm *svm, const struct msr_data *msr)
 {
 	if (msr->data & ~spec_ctrl_bits)
 		return -EINVAL;
-	svm->sw.guest_spec_ctrl = msr->data;
-	if (!msr->data || svm->spec_ctrl_direct)
+	svm->vcpu.spec_ctrl.guest = msr->data;
+	if (!msr->data || svm->vcpu.spec_ctrl.passthrough)
 		return 0;
-	svm->spec_ctrl_direct = true;
-	svm->sw.read_spec_ctrl = 1;
+	svm->vcpu.spec_ctrl.passthrough = true;
 	svm_update_msrpm(svm);
 	return 0;
 }

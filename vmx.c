@@ -89,20 +89,8 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 static_assert(offsetof(struct kvm_vmx, kvm) == 0);
 static_assert(offsetof(struct vcpu_vmx, vcpu) == 0);
 static_assert(offsetof(struct vmx_switch, host_rsp) == SWITCH_HOST_RSP);
-static_assert(offsetof(struct vmx_switch, guest_spec_ctrl) == SWITCH_GUEST_SPEC_CTRL);
-static_assert(offsetof(struct vmx_switch, host_spec_ctrl) == SWITCH_HOST_SPEC_CTRL);
-static_assert(offsetof(struct vmx_switch, read_spec_ctrl) == SWITCH_READ_SPEC_CTRL);
 static_assert(offsetof(struct vmx_switch, launched) == SWITCH_LAUNCHED);
 static_assert(HOST_RSP == VMCS_HOST_RSP);
-static_assert(VCPU_REGS_RAX * 8 == REGS_RAX);
-static_assert(VCPU_REGS_RCX * 8 == REGS_RCX);
-static_assert(VCPU_REGS_RDX * 8 == REGS_RDX);
-static_assert(VCPU_REGS_RBX * 8 == REGS_RBX);
-static_assert(VCPU_REGS_RBP * 8 == REGS_RBP);
-static_assert(VCPU_REGS_RSI * 8 == REGS_RSI);
-static_assert(VCPU_REGS_RDI * 8 == REGS_RDI);
-static_assert(VCPU_REGS_R8 * 8 == REGS_R8);
-static_assert(VCPU_REGS_R15 * 8 == REGS_R15);
 
 /* VPIDs: 0 is the host's. */
 static DECLARE_BITMAP(vpids, VMX_NR_VPIDS);
@@ -386,9 +374,8 @@ static void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	/* INIT keeps it. */
 	vmcs_write32(GUEST_SYSENTER_CS, vmx_real_sysenter_cs(vmx));
 	if (!init_event) {
-		vmx->spec_ctrl_direct = false;
-		vmx->sw.guest_spec_ctrl = 0;
-		vmx->sw.read_spec_ctrl = 0;
+		vcpu->spec_ctrl.passthrough = false;
+		vcpu->spec_ctrl.guest = 0;
 		vmx->debugctl = 0;
 		vmx->star = vmx->lstar = vmx->cstar = vmx->sfmask = 0;
 		vmx->kernel_gs_base = 0;
@@ -616,8 +603,7 @@ static void before_entry(struct vcpu_vmx *vmx)
 		set_debugreg(vcpu->dr6, 6);
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
-	if (cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL))
-		vmx->sw.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
+	kvm_note_host_spec_ctrl(vcpu);
 }
 
 /* What is the host's, however the guest ended. */
@@ -626,9 +612,7 @@ static void restore_host(struct vcpu_vmx *vmx)
 	/* VM exits clear it. */
 	if (unlikely(vmx->host.debugctl))
 		update_debugctlmsr(vmx->host.debugctl);
-	/* The VMM's user code must not run on what the guest taught the predictors. */
-	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
-		this_cpu_write(x86_ibpb_exit_to_user, true);
+	kvm_want_ibpb_to_user();
 }
 
 /*
@@ -690,7 +674,7 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	if (unlikely(!vmx_unrestricted) && vmx_real_no_entry(vmx))
 		return;
 	before_entry(vmx);
-	failed = vmx_enter_guest(vcpu->regs, &vmx->sw);
+	failed = vmx_enter_guest(vcpu, &vmx->sw);
 	restore_host(vmx);
 	if (vmx->vapic)
 		vmx_apic_after_exit(vmx);
@@ -882,7 +866,7 @@ static int vmx_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 		msr->data = vcpu->msr.tsc_aux;
 		break;
 	case MSR_IA32_SPEC_CTRL:
-		msr->data = vmx->sw.guest_spec_ctrl;
+		msr->data = vmx->vcpu.spec_ctrl.guest;
 		break;
 	case MSR_IA32_PRED_CMD:
 		/* write-only */
@@ -935,12 +919,11 @@ static int set_spec_ctrl(struct vcpu_vmx *vmx, const struct msr_data *msr)
 {
 	if (msr->data & ~vmx_caps.spec_ctrl_bits)
 		return -EINVAL;
-	vmx->sw.guest_spec_ctrl = msr->data;
-	if (!msr->data || vmx->spec_ctrl_direct ||
+	vmx->vcpu.spec_ctrl.guest = msr->data;
+	if (!msr->data || vmx->vcpu.spec_ctrl.passthrough ||
 	    !(vmx->cpu_ctl & CPU_BASED_USE_MSR_BITMAPS))
 		return 0;
-	vmx->spec_ctrl_direct = true;
-	vmx->sw.read_spec_ctrl = 1;
+	vmx->vcpu.spec_ctrl.passthrough = true;
 	vmx_update_msr_map(vmx);
 	return 0;
 }

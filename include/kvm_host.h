@@ -326,6 +326,10 @@ struct kvm_cpuid_key;
 struct kvm_vcpu {
 	/* Hot: entry and exit. */
 	unsigned long regs[NR_VCPU_REGS];
+	struct {			/* MSR_IA32_SPEC_CTRL; kvm_entry.h has offsets of both */
+		u64 guest, host;
+		bool passthrough;	/* the guest has used it, so it does not exit */
+	} spec_ctrl;
 	unsigned long regs_avail;	/* bit: enum kvm_reg is current here */
 	unsigned long regs_dirty;	/* bit: differs from the hardware's copy */
 	unsigned long requests;		/* KVM_REQ_*; set by anyone, atomic */
@@ -410,7 +414,7 @@ struct kvm_vcpu {
 		u64 mtrr_fixed[11];
 		struct { u64 base, mask; } mtrr_var[KVM_NR_VAR_MTRR];
 		u64 misc_enable, platform_info, tsc_adjust, arch_capabilities;
-		u64 ucode_rev, smbase, feature_control, spec_ctrl;
+		u64 ucode_rev, smbase, feature_control;
 		u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
 		u64 *mce_banks;		/* 4 per bank: CTL STATUS ADDR MISC */
 		u64 wall_clock, system_time, steal_time, poll_control;

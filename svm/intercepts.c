@@ -159,12 +159,12 @@ static bool msr_passthrough(struct kvm_vcpu *vcpu, u32 index)
 
 void svm_update_msrpm(struct vcpu_svm *svm)
 {
-	int i, which = svm->spec_ctrl_direct ? MSRPM_SPEC_CTRL : MSRPM_SWITCHED;
+	int i, which = svm->vcpu.spec_ctrl.passthrough ? MSRPM_SPEC_CTRL : MSRPM_SWITCHED;
 
 	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
 		if (!msr_passthrough(&svm->vcpu, switched_msrs[i]))
 			which = MSRPM_NONE;
-	if (svm->spec_ctrl_direct && !msr_passthrough(&svm->vcpu, MSR_IA32_SPEC_CTRL))
+	if (svm->vcpu.spec_ctrl.passthrough && !msr_passthrough(&svm->vcpu, MSR_IA32_SPEC_CTRL))
 		which = MSRPM_NONE;
 	svm->vmcb->control.msrpm_base_pa = page_pa(msrpm[which]);
 	mark_dirty(svm, CLEAN_PERM_MAPS);

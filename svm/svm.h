@@ -6,7 +6,7 @@
 #define KVM_SVM_H
 
 #include "kvm_host.h"
-#include "entry.h"
+#include "kvm_entry.h"
 
 #include <linux/io.h>
 #include <linux/mem_encrypt.h>
@@ -45,12 +45,12 @@ enum {
 struct vcpu_svm {
 	struct kvm_vcpu vcpu;		/* first: the core allocates us by it */
 	struct vmcb *vmcb;
-	struct svm_switch sw;
+	unsigned long vmcb_pa;
+	unsigned long host_pa;		/* this CPU's VMCB for its FS, GS, TR, LDTR, syscall MSRs */
 	u64 id;				/* never used again by another vcpu */
 	u64 asid_generation;		/* of the CPU it ran on last; 0: take a new ASID */
 	int last_cpu;
 	bool host_saved;		/* this CPU's host state is in host_pa's VMCB */
-	bool spec_ctrl_direct;		/* MSR map gives SPEC_CTRL to the guest */
 	u64 virt_spec_ctrl;
 	u64 debugctl;
 
@@ -114,6 +114,9 @@ static inline unsigned long page_pa(struct page *page)
 {
 	return __sme_set(page_to_phys(page));
 }
+
+/* entry.S */
+void svm_enter_guest(struct kvm_vcpu *vcpu, unsigned long guest_pa, unsigned long host_pa);
 
 /* svm.c */
 extern bool svm_npt;

@@ -147,7 +147,7 @@ static bool msr_passthrough(struct kvm_vcpu *vcpu, u32 index)
 
 void vmx_update_msr_map(struct vcpu_vmx *vmx)
 {
-	int i, which = vmx->spec_ctrl_direct ? MSR_MAP_SPEC_CTRL : 0;
+	int i, which = vmx->vcpu.spec_ctrl.passthrough ? MSR_MAP_SPEC_CTRL : 0;
 
 	if (!(vmx->cpu_ctl & CPU_BASED_USE_MSR_BITMAPS))
 		return;
@@ -156,7 +156,7 @@ void vmx_update_msr_map(struct vcpu_vmx *vmx)
 	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
 		if (!msr_passthrough(&vmx->vcpu, switched_msrs[i]))
 			which = MSR_MAP_NONE;
-	if (vmx->spec_ctrl_direct && !msr_passthrough(&vmx->vcpu, MSR_IA32_SPEC_CTRL))
+	if (vmx->vcpu.spec_ctrl.passthrough && !msr_passthrough(&vmx->vcpu, MSR_IA32_SPEC_CTRL))
 		which = MSR_MAP_NONE;
 	vmcs_write64(MSR_BITMAP, page_pa(msr_map[which]));
 }

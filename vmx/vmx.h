@@ -7,6 +7,7 @@
 #define KVM_VMX_H
 
 #include "kvm_host.h"
+#include "kvm_entry.h"
 #include "entry.h"
 #include "vmx_ops.h"
 
@@ -82,7 +83,6 @@ struct vcpu_vmx {
 	u64 debugctl;
 	bool nmi_masked;		/* without virtual NMIs: our own idea of it ... */
 	unsigned long nmi_masked_at;	/* ... since then, in jiffies */
-	bool spec_ctrl_direct;		/* MSR map gives SPEC_CTRL to the guest */
 
 	/* The host's, switched once for many entries. */
 	struct {
