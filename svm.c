@@ -54,10 +54,8 @@ MODULE_PARM_DESC(npt, "use nested paging where the processor has it");
 static bool has_nrips __ro_after_init;		/* next RIP saved at exits */
 static bool has_decode_assists __ro_after_init;
 static bool has_flush_by_asid __ro_after_init;
-static bool has_tsc_aux __ro_after_init;
 static bool has_virt_ssbd __ro_after_init;	/* SSBD by LS_CFG or VIRT_SPEC_CTRL */
 static bool inject_by_virq __ro_after_init;	/* interrupts, where V_IRQ can */
-static u64 spec_ctrl_bits __ro_after_init;	/* what a guest may set */
 static u32 max_asid __ro_after_init;
 
 static_assert(offsetof(struct vcpu_svm, vcpu) == 0);
@@ -123,12 +121,6 @@ static int svm_hardware_enable(void)
 	sc->asid_generation++;
 	sc->next_asid = max_asid + 1;
 	sc->last_vcpu = 0;
-	if (has_tsc_aux) {
-		u64 aux;
-
-		rdmsrl(MSR_TSC_AUX, aux);
-		sc->tsc_aux = aux;
-	}
 	svm_compat_predictor_guard(true);
 	return 0;
 }
@@ -169,17 +161,8 @@ static void __init find_features(void)
 	has_nrips = boot_cpu_has(X86_FEATURE_NRIPS);
 	has_decode_assists = boot_cpu_has(X86_FEATURE_DECODEASSISTS);
 	has_flush_by_asid = boot_cpu_has(X86_FEATURE_FLUSHBYASID);
-	has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
 	has_virt_ssbd = boot_cpu_has(X86_FEATURE_LS_CFG_SSBD) ||
 			boot_cpu_has(X86_FEATURE_VIRT_SSBD);
-	if (boot_cpu_has(X86_FEATURE_AMD_IBRS))
-		spec_ctrl_bits |= SPEC_CTRL_IBRS;
-	if (boot_cpu_has(X86_FEATURE_AMD_STIBP))
-		spec_ctrl_bits |= SPEC_CTRL_STIBP;
-	if (boot_cpu_has(X86_FEATURE_AMD_SSBD))
-		spec_ctrl_bits |= SPEC_CTRL_SSBD;
-	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
-		spec_ctrl_bits = 0;
 	svm_npt = svm_npt && boot_cpu_has(X86_FEATURE_NPT);
 	/* QEMU's emulation has a fault in EVENTINJ: see inject_by_event(). */
 	inject_by_virq = boot_cpu_has(X86_FEATURE_HYPERVISOR);
@@ -197,11 +180,8 @@ static void __init fill_ops(void)
 	svm_ops.nested_accessed_mask = _PAGE_ACCESSED;
 	svm_ops.nested_dirty_mask = _PAGE_DIRTY;
 	svm_ops.has_nx = boot_cpu_has(X86_FEATURE_NX);
-	svm_ops.umip_emulated = false;
-	svm_ops.cr4_guest_reserved = X86_CR4_VMXE | X86_CR4_SMXE | X86_CR4_CET;
-	/* Shadow pages know neither keys, nor five levels, nor process contexts. */
-	if (!svm_npt)
-		svm_ops.cr4_guest_reserved |= X86_CR4_PKE | X86_CR4_LA57 | X86_CR4_PCIDE;
+	svm_ops.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
+	svm_ops.has_xsaves = true;
 }
 
 static void free_cpus(void)
@@ -345,13 +325,8 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	if (!init_event) {
+	if (!init_event)
 		memset(&svm->vmcb->save, 0, sizeof(svm->vmcb->save));
-		vcpu->spec_ctrl.passthrough = false;
-		vcpu->spec_ctrl.guest = 0;
-		svm->virt_spec_ctrl = 0;
-		svm->debugctl = 0;
-	}
 	init_control(svm);
 	init_save(svm);
 	vcpu->dr_in_guest = false;
@@ -378,20 +353,13 @@ static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	}
 }
 
-/* The kernel itself does without TSC_AUX, so it may be the guest's until put. */
-static void load_tsc_aux(struct vcpu_svm *svm, struct svm_cpu *sc, bool guest)
-{
-	if (has_tsc_aux && (u32)svm->vcpu.msr.tsc_aux != sc->tsc_aux)
-		wrmsrl(MSR_TSC_AUX, guest ? svm->vcpu.msr.tsc_aux : sc->tsc_aux);
-}
-
 static void svm_vcpu_put(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	if (!svm->host_saved)
 		return;
-	load_tsc_aux(svm, this_cpu_ptr(&svm_cpus), false);
+	kvm_put_guest_tsc_aux(vcpu);
 	svm->host_saved = false;
 }
 
@@ -402,7 +370,7 @@ static void svm_prepare_guest_switch(struct kvm_vcpu *vcpu)
 	if (likely(svm->host_saved))
 		return;
 	svm_vmsave(svm->host_pa);
-	load_tsc_aux(svm, this_cpu_ptr(&svm_cpus), true);
+	kvm_load_guest_tsc_aux(vcpu);
 	svm->host_saved = true;
 	vcpu->stat.host_state_reload++;
 }
@@ -571,14 +539,14 @@ static void before_entry(struct vcpu_svm *svm)
 	if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL))
 		vmcb->save.spec_ctrl = vcpu->spec_ctrl.guest;
 	if (has_virt_ssbd)
-		x86_virt_spec_ctrl(svm->virt_spec_ctrl, true);
+		x86_virt_spec_ctrl(svm->vcpu.msr.virt_spec_ctrl, true);
 }
 
 /* What is the host's, however the guest ended. */
 static void restore_host(struct vcpu_svm *svm)
 {
 	if (has_virt_ssbd)
-		x86_virt_spec_ctrl(svm->virt_spec_ctrl, false);
+		x86_virt_spec_ctrl(svm->vcpu.msr.virt_spec_ctrl, false);
 	if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL))
 		svm->vcpu.spec_ctrl.guest = svm->vmcb->save.spec_ctrl;
 	kvm_want_ibpb_to_user();
@@ -675,78 +643,7 @@ static void svm_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *i
  * ---- model-specific registers ----
  */
 
-static bool svm_has_msr(u32 index)
-{
-	switch (index) {
-	case MSR_FS_BASE:
-	case MSR_GS_BASE:
-	case MSR_KERNEL_GS_BASE:
-	case MSR_STAR:
-	case MSR_LSTAR:
-	case MSR_CSTAR:
-	case MSR_SYSCALL_MASK:
-	case MSR_IA32_SYSENTER_CS:
-	case MSR_IA32_SYSENTER_ESP:
-	case MSR_IA32_SYSENTER_EIP:
-	case MSR_IA32_DEBUGCTLMSR:
-	case MSR_IA32_LASTBRANCHFROMIP:
-	case MSR_IA32_LASTBRANCHTOIP:
-	case MSR_IA32_LASTINTFROMIP:
-	case MSR_IA32_LASTINTTOIP:
-	case MSR_VM_CR:
-	case MSR_VM_HSAVE_PA:
-	case MSR_AMD64_SYSCFG:
-	case MSR_AMD64_DE_CFG:
-		return true;
-	case MSR_TSC_AUX:
-		return has_tsc_aux;
-	case MSR_IA32_SPEC_CTRL:
-		return spec_ctrl_bits;
-	case MSR_IA32_PRED_CMD:
-		return boot_cpu_has(X86_FEATURE_IBPB);
-	case MSR_AMD64_VIRT_SPEC_CTRL:
-		return has_virt_ssbd;
-	default:
-		return false;
-	}
-}
-
-static bool guest_has_spec_ctrl(struct kvm_vcpu *vcpu)
-{
-	return kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
-	       kvm_guest_has(vcpu, X86_FEATURE_AMD_IBRS) ||
-	       kvm_guest_has(vcpu, X86_FEATURE_AMD_STIBP) ||
-	       kvm_guest_has(vcpu, X86_FEATURE_AMD_SSBD);
-}
-
-static bool guest_has_ibpb(struct kvm_vcpu *vcpu)
-{
-	return kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
-	       kvm_guest_has(vcpu, X86_FEATURE_AMD_IBPB);
-}
-
-/* Those that not every guest has; userspace may save and restore them all the same. */
-static bool msr_offered(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	if (!svm_has_msr(msr->index))
-		return false;
-	if (msr->host_initiated)
-		return true;
-	switch (msr->index) {
-	case MSR_TSC_AUX:
-		return kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
-		       kvm_guest_has(vcpu, X86_FEATURE_RDPID);
-	case MSR_IA32_SPEC_CTRL:
-		return guest_has_spec_ctrl(vcpu);
-	case MSR_IA32_PRED_CMD:
-		return guest_has_ibpb(vcpu);
-	case MSR_AMD64_VIRT_SPEC_CTRL:
-		return kvm_guest_has(vcpu, X86_FEATURE_VIRT_SSBD);
-	}
-	return true;
-}
-
-/* The registers that VMLOAD and VMSAVE switch, or NULL. */
+/* All are of those that VMLOAD and VMSAVE switch. */
 static u64 *switched_msr(struct vcpu_svm *svm, u32 index)
 {
 	struct vmcb_save_area *save = &svm->vmcb->save;
@@ -761,172 +658,18 @@ static u64 *switched_msr(struct vcpu_svm *svm, u32 index)
 	case MSR_GS_BASE:		return &save->gs.base;
 	case MSR_IA32_SYSENTER_CS:	return &save->sysenter_cs;
 	case MSR_IA32_SYSENTER_ESP:	return &save->sysenter_esp;
-	case MSR_IA32_SYSENTER_EIP:	return &save->sysenter_eip;
-	default:			return NULL;
+	default:			return &save->sysenter_eip;
 	}
 }
 
-static int svm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
+static u64 svm_get_msr(struct kvm_vcpu *vcpu, u32 index)
 {
-	struct vcpu_svm *svm = to_svm(vcpu);
-	u64 *switched = switched_msr(svm, msr->index);
-
-	if (switched) {
-		msr->data = *switched;
-		return 0;
-	}
-	if (!svm_has_msr(msr->index))
-		return 1;
-	if (!msr_offered(vcpu, msr))
-		return -EINVAL;
-	msr->data = 0;
-	switch (msr->index) {
-	case MSR_TSC_AUX:
-		msr->data = vcpu->msr.tsc_aux;
-		break;
-	case MSR_IA32_SPEC_CTRL:
-		msr->data = svm->vcpu.spec_ctrl.guest;
-		break;
-	case MSR_IA32_PRED_CMD:
-		/* write-only */
-		return msr->host_initiated ? 0 : -EINVAL;
-	case MSR_AMD64_VIRT_SPEC_CTRL:
-		msr->data = svm->virt_spec_ctrl;
-		break;
-	case MSR_IA32_DEBUGCTLMSR:
-		msr->data = svm->debugctl;
-		break;
-	case MSR_AMD64_DE_CFG:
-		/* The host's LFENCE serializes, and so does the guest's. */
-		msr->data = MSR_AMD64_DE_CFG_LFENCE_SERIALIZE;
-		break;
-	}
-	return 0;
+	return *switched_msr(to_svm(vcpu), index);
 }
 
-static bool must_be_canonical(u32 index)
+static void svm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data)
 {
-	switch (index) {
-	case MSR_LSTAR:
-	case MSR_CSTAR:
-	case MSR_KERNEL_GS_BASE:
-	case MSR_FS_BASE:
-	case MSR_GS_BASE:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static int set_tsc_aux(struct vcpu_svm *svm, u64 data)
-{
-	if (data >> 32)
-		return -EINVAL;
-	preempt_disable();
-	if (svm->host_saved)
-		load_tsc_aux(svm, this_cpu_ptr(&svm_cpus), false);
-	svm->vcpu.msr.tsc_aux = data;
-	if (svm->host_saved)
-		load_tsc_aux(svm, this_cpu_ptr(&svm_cpus), true);
-	preempt_enable();
-	return 0;
-}
-
-/* Once used it is used at every turn of the guest's kernel: no more exits then. */
-static int set_spec_ctrl(struct vcpu_svm *svm, const struct msr_data *msr)
-{
-	if (msr->data & ~spec_ctrl_bits)
-		return -EINVAL;
-	svm->vcpu.spec_ctrl.guest = msr->data;
-	if (!msr->data || svm->vcpu.spec_ctrl.passthrough)
-		return 0;
-	svm->vcpu.spec_ctrl.passthrough = true;
-	svm_update_msrpm(svm);
-	return 0;
-}
-
-static int set_pred_cmd(const struct msr_data *msr)
-{
-	if (msr->data & ~PRED_CMD_IBPB)
-		return -EINVAL;
-	if (msr->data && !msr->host_initiated)
-		wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
-	return 0;
-}
-
-/* Branch recording and stepping by branches are not virtualized: the bits only read back. */
-static int set_debugctl(struct vcpu_svm *svm, u64 data)
-{
-	if (data & ~(u64)(DEBUGCTLMSR_LBR | DEBUGCTLMSR_BTF))
-		return -EINVAL;
-	svm->debugctl = data;
-	return 0;
-}
-
-static int svm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	u64 *switched = switched_msr(svm, msr->index);
-
-	if (switched) {
-		if (must_be_canonical(msr->index) &&
-		    is_noncanonical(msr->data, vcpu_virt_bits(vcpu)))
-			return -EINVAL;
-		*switched = msr->data;
-		return 0;
-	}
-	if (!svm_has_msr(msr->index))
-		return 1;
-	if (!msr_offered(vcpu, msr))
-		return -EINVAL;
-	switch (msr->index) {
-	case MSR_TSC_AUX:
-		return set_tsc_aux(svm, msr->data);
-	case MSR_IA32_SPEC_CTRL:
-		return set_spec_ctrl(svm, msr);
-	case MSR_IA32_PRED_CMD:
-		return set_pred_cmd(msr);
-	case MSR_AMD64_VIRT_SPEC_CTRL:
-		if (msr->data & ~SPEC_CTRL_SSBD)
-			return -EINVAL;
-		svm->virt_spec_ctrl = msr->data;
-		return 0;
-	case MSR_IA32_DEBUGCTLMSR:
-		return set_debugctl(svm, msr->data);
-	case MSR_AMD64_DE_CFG:
-		return msr->data & ~MSR_AMD64_DE_CFG_LFENCE_SERIALIZE ? -EINVAL : 0;
-	default:
-		/* Registers of a machine without SVM, SME or branch records: zero. */
-		return msr->data ? -EINVAL : 0;
-	}
-}
-
-static void svm_supported_cpuid(struct kvm_cpuid_entry2 *entry)
-{
-	switch (entry->function) {
-	case 1:
-		if (!svm_npt)
-			entry->ecx &= ~BIT(X86_FEATURE_PCID & 31);
-		break;
-	case 7:
-		if (entry->index || svm_npt)
-			break;
-		entry->ebx &= ~BIT(X86_FEATURE_INVPCID & 31);
-		entry->ecx &= ~(BIT(X86_FEATURE_PKU & 31) | BIT(X86_FEATURE_OSPKE & 31) |
-				BIT(X86_FEATURE_LA57 & 31));
-		break;
-	case 0x80000001:
-		/* A guest gets no SVM of its own. */
-		entry->ecx &= ~BIT(X86_FEATURE_SVM & 31);
-		break;
-	case 0x80000008:
-		if (has_virt_ssbd)
-			entry->ebx |= BIT(X86_FEATURE_VIRT_SSBD & 31);
-		break;
-	case SVM_CPUID_FUNC:
-		entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
-		break;
-	}
+	*switched_msr(to_svm(vcpu), index) = data;
 }
 
 /*
@@ -1517,8 +1260,6 @@ static struct kvm_arch_ops svm_ops __ro_after_init = {
 
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
-	.has_msr = svm_has_msr,
-	.supported_cpuid = svm_supported_cpuid,
 
 	.get_interrupt_shadow = svm_get_interrupt_shadow,
 	.set_interrupt_shadow = svm_set_interrupt_shadow,

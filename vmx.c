@@ -128,12 +128,11 @@ static void __init fill_ops(void)
 	/* Writable but not readable: SDM 3C "EPT Misconfigurations". */
 	vmx_ops.nested_mmio_entry = VMX_EPT_WRITABLE_MASK;
 	vmx_ops.has_nx = boot_cpu_has(X86_FEATURE_NX);
-	vmx_ops.umip_emulated = false;
-	vmx_ops.cr4_guest_reserved = X86_CR4_VMXE | X86_CR4_SMXE | X86_CR4_CET |
-				     (u32)~vmx_caps.cr4_fixed1;
-	/* Shadow pages know neither keys, nor five levels, nor process contexts. */
-	if (!vmx_ept)
-		vmx_ops.cr4_guest_reserved |= X86_CR4_PKE | X86_CR4_LA57 | X86_CR4_PCIDE;
+	/* SDM 3C "RDTSCP", "RDPID": #UD in a guest without the control. */
+	vmx_ops.has_tsc_aux = (vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
+			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
+	vmx_ops.has_xsaves = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES;
+	vmx_ops.cr4_guest_reserved = (u32)~vmx_caps.cr4_fixed1;
 }
 
 static int __init vmx_hardware_setup(void)
@@ -374,9 +373,6 @@ static void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	/* INIT keeps it. */
 	vmcs_write32(GUEST_SYSENTER_CS, vmx_real_sysenter_cs(vmx));
 	if (!init_event) {
-		vcpu->spec_ctrl.passthrough = false;
-		vcpu->spec_ctrl.guest = 0;
-		vmx->debugctl = 0;
 		vmx->star = vmx->lstar = vmx->cstar = vmx->sfmask = 0;
 		vmx->kernel_gs_base = 0;
 		vmcs_write32(GUEST_SYSENTER_CS, 0);
@@ -433,8 +429,6 @@ static void load_msrs(struct vcpu_vmx *vmx, struct vmx_cpu *vc, bool guest)
 		wrmsrl(MSR_LSTAR, guest ? vmx->lstar : vc->lstar);
 	if (vmx->sfmask != vc->sfmask)
 		wrmsrl(MSR_SYSCALL_MASK, guest ? vmx->sfmask : vc->sfmask);
-	if (vmx_caps.tsc_aux && (u32)vmx->vcpu.msr.tsc_aux != vc->tsc_aux)
-		wrmsrl(MSR_TSC_AUX, guest ? (u32)vmx->vcpu.msr.tsc_aux : vc->tsc_aux);
 }
 
 static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
@@ -445,6 +439,7 @@ static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 		return;
 	vmx->host.saved = false;
 	load_msrs(vmx, this_cpu_ptr(&vmx_cpus), false);
+	kvm_put_guest_tsc_aux(vcpu);
 	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	if (unlikely(vmx->host.ldt))
 		asm volatile("lldt %0" : : "m" (vmx->host.ldt));
@@ -493,6 +488,7 @@ static void vmx_prepare_guest_switch(struct kvm_vcpu *vcpu)
 	update_host_cr3(vmx);
 	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	load_msrs(vmx, this_cpu_ptr(&vmx_cpus), true);
+	kvm_load_guest_tsc_aux(vcpu);
 	vmx->host.saved = true;
 	vcpu->stat.host_state_reload++;
 }
@@ -761,58 +757,6 @@ static void vmx_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *i
  * ---- model-specific registers ----
  */
 
-static bool vmx_has_msr(u32 index)
-{
-	switch (index) {
-	case MSR_FS_BASE:
-	case MSR_GS_BASE:
-	case MSR_KERNEL_GS_BASE:
-	case MSR_STAR:
-	case MSR_LSTAR:
-	case MSR_CSTAR:
-	case MSR_SYSCALL_MASK:
-	case MSR_IA32_SYSENTER_CS:
-	case MSR_IA32_SYSENTER_ESP:
-	case MSR_IA32_SYSENTER_EIP:
-	case MSR_IA32_DEBUGCTLMSR:
-		return true;
-	case MSR_TSC_AUX:
-		return vmx_caps.tsc_aux;
-	case MSR_IA32_SPEC_CTRL:
-		return vmx_caps.spec_ctrl_bits;
-	case MSR_IA32_PRED_CMD:
-		return boot_cpu_has(X86_FEATURE_IBPB);
-	default:
-		return false;
-	}
-}
-
-static bool guest_has_spec_ctrl(struct kvm_vcpu *vcpu)
-{
-	return kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
-	       kvm_guest_has(vcpu, X86_FEATURE_INTEL_STIBP) ||
-	       kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL_SSBD);
-}
-
-/* Those that not every guest has; userspace may save and restore them all the same. */
-static bool msr_offered(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	if (!vmx_has_msr(msr->index))
-		return false;
-	if (msr->host_initiated)
-		return true;
-	switch (msr->index) {
-	case MSR_TSC_AUX:
-		return kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
-		       kvm_guest_has(vcpu, X86_FEATURE_RDPID);
-	case MSR_IA32_SPEC_CTRL:
-		return guest_has_spec_ctrl(vcpu);
-	case MSR_IA32_PRED_CMD:
-		return kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL);
-	}
-	return true;
-}
-
 /* The guest's own while its host's state is switched. */
 static u64 get_kernel_gs_base(struct vcpu_vmx *vmx)
 {
@@ -823,75 +767,31 @@ static u64 get_kernel_gs_base(struct vcpu_vmx *vmx)
 	return vmx->kernel_gs_base;
 }
 
-static int vmx_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
+static u64 vmx_get_msr(struct kvm_vcpu *vcpu, u32 index)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
-	if (!vmx_has_msr(msr->index))
-		return 1;
-	if (!msr_offered(vcpu, msr))
-		return -EINVAL;
-	switch (msr->index) {
-	case MSR_FS_BASE:
-		msr->data = vmx_read_base(vmx, VCPU_SREG_FS);
-		break;
-	case MSR_GS_BASE:
-		msr->data = vmx_read_base(vmx, VCPU_SREG_GS);
-		break;
-	case MSR_KERNEL_GS_BASE:
-		msr->data = get_kernel_gs_base(vmx);
-		break;
-	case MSR_STAR:
-		msr->data = vmx->star;
-		break;
-	case MSR_LSTAR:
-		msr->data = vmx->lstar;
-		break;
-	case MSR_CSTAR:
-		msr->data = vmx->cstar;
-		break;
-	case MSR_SYSCALL_MASK:
-		msr->data = vmx->sfmask;
-		break;
-	case MSR_IA32_SYSENTER_CS:
-		msr->data = vmx_real_sysenter_cs(vmx);
-		break;
-	case MSR_IA32_SYSENTER_ESP:
-		msr->data = vmcs_read(GUEST_SYSENTER_ESP);
-		break;
-	case MSR_IA32_SYSENTER_EIP:
-		msr->data = vmcs_read(GUEST_SYSENTER_EIP);
-		break;
-	case MSR_TSC_AUX:
-		msr->data = vcpu->msr.tsc_aux;
-		break;
-	case MSR_IA32_SPEC_CTRL:
-		msr->data = vmx->vcpu.spec_ctrl.guest;
-		break;
-	case MSR_IA32_PRED_CMD:
-		/* write-only */
-		msr->data = 0;
-		return msr->host_initiated ? 0 : -EINVAL;
-	case MSR_IA32_DEBUGCTLMSR:
-		msr->data = vmx->debugctl;
-		break;
-	}
-	return 0;
-}
-
-static bool must_be_canonical(u32 index)
-{
 	switch (index) {
-	case MSR_LSTAR:
-	case MSR_CSTAR:
-	case MSR_KERNEL_GS_BASE:
 	case MSR_FS_BASE:
+		return vmx_read_base(vmx, VCPU_SREG_FS);
 	case MSR_GS_BASE:
+		return vmx_read_base(vmx, VCPU_SREG_GS);
+	case MSR_KERNEL_GS_BASE:
+		return get_kernel_gs_base(vmx);
+	case MSR_STAR:
+		return vmx->star;
+	case MSR_LSTAR:
+		return vmx->lstar;
+	case MSR_CSTAR:
+		return vmx->cstar;
+	case MSR_SYSCALL_MASK:
+		return vmx->sfmask;
+	case MSR_IA32_SYSENTER_CS:
+		return vmx_real_sysenter_cs(vmx);
 	case MSR_IA32_SYSENTER_ESP:
-	case MSR_IA32_SYSENTER_EIP:
-		return true;
+		return vmcs_read(GUEST_SYSENTER_ESP);
 	default:
-		return false;
+		return vmcs_read(GUEST_SYSENTER_EIP);
 	}
 }
 
@@ -914,122 +814,41 @@ static void set_switched(struct vcpu_vmx *vmx, u32 index, u64 *field, u64 data)
 	preempt_enable();
 }
 
-/* Once used it is used at every turn of the guest's kernel: no more exits then. */
-static int set_spec_ctrl(struct vcpu_vmx *vmx, const struct msr_data *msr)
-{
-	if (msr->data & ~vmx_caps.spec_ctrl_bits)
-		return -EINVAL;
-	vmx->vcpu.spec_ctrl.guest = msr->data;
-	if (!msr->data || vmx->vcpu.spec_ctrl.passthrough ||
-	    !(vmx->cpu_ctl & CPU_BASED_USE_MSR_BITMAPS))
-		return 0;
-	vmx->vcpu.spec_ctrl.passthrough = true;
-	vmx_update_msr_map(vmx);
-	return 0;
-}
-
-static int set_pred_cmd(const struct msr_data *msr)
-{
-	if (msr->data & ~PRED_CMD_IBPB)
-		return -EINVAL;
-	if (msr->data && !msr->host_initiated)
-		wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
-	return 0;
-}
-
-/* Branch recording and stepping by branches are not virtualized: the bits only read back. */
-static int set_debugctl(struct vcpu_vmx *vmx, u64 data)
-{
-	if (data & ~(u64)(DEBUGCTLMSR_LBR | DEBUGCTLMSR_BTF))
-		return -EINVAL;
-	vmx->debugctl = data;
-	return 0;
-}
-
-static int vmx_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
+static void vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	u64 tsc_aux, data = msr->data;
 
-	if (!vmx_has_msr(msr->index))
-		return 1;
-	if (!msr_offered(vcpu, msr))
-		return -EINVAL;
-	if (must_be_canonical(msr->index) && is_noncanonical(data, vcpu_virt_bits(vcpu)))
-		return -EINVAL;
-	switch (msr->index) {
+	switch (index) {
 	case MSR_FS_BASE:
 		set_base(vmx, VCPU_SREG_FS, data);
-		return 0;
+		break;
 	case MSR_GS_BASE:
 		set_base(vmx, VCPU_SREG_GS, data);
-		return 0;
+		break;
 	case MSR_KERNEL_GS_BASE:
-		set_switched(vmx, msr->index, &vmx->kernel_gs_base, data);
-		return 0;
+		set_switched(vmx, index, &vmx->kernel_gs_base, data);
+		break;
 	case MSR_STAR:
-		set_switched(vmx, msr->index, &vmx->star, data);
-		return 0;
+		set_switched(vmx, index, &vmx->star, data);
+		break;
 	case MSR_LSTAR:
-		set_switched(vmx, msr->index, &vmx->lstar, data);
-		return 0;
+		set_switched(vmx, index, &vmx->lstar, data);
+		break;
 	case MSR_CSTAR:
 		/* Without effect on Intel's processors. */
 		vmx->cstar = data;
-		return 0;
+		break;
 	case MSR_SYSCALL_MASK:
-		/* The upper half is reserved (SDM 4). */
-		if (data >> 32)
-			return -EINVAL;
-		set_switched(vmx, msr->index, &vmx->sfmask, data);
-		return 0;
+		set_switched(vmx, index, &vmx->sfmask, data);
+		break;
 	case MSR_IA32_SYSENTER_CS:
 		vmx_real_set_sysenter_cs(vmx, data);
-		return 0;
+		break;
 	case MSR_IA32_SYSENTER_ESP:
 		vmcs_write(GUEST_SYSENTER_ESP, data);
-		return 0;
-	case MSR_IA32_SYSENTER_EIP:
-		vmcs_write(GUEST_SYSENTER_EIP, data);
-		return 0;
-	case MSR_TSC_AUX:
-		if (data >> 32)
-			return -EINVAL;
-		set_switched(vmx, msr->index, &tsc_aux, data);
-		vcpu->msr.tsc_aux = data;
-		return 0;
-	case MSR_IA32_SPEC_CTRL:
-		return set_spec_ctrl(vmx, msr);
-	case MSR_IA32_PRED_CMD:
-		return set_pred_cmd(msr);
+		break;
 	default:
-		return set_debugctl(vmx, data);
-	}
-}
-
-static void vmx_supported_cpuid(struct kvm_cpuid_entry2 *entry)
-{
-	bool invpcid = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID;
-
-	switch (entry->function) {
-	case 1:
-		if (!vmx_ept)
-			entry->ecx &= ~BIT(X86_FEATURE_PCID & 31);
-		break;
-	case 7:
-		if (entry->index)
-			break;
-		if (!invpcid)
-			entry->ebx &= ~BIT(X86_FEATURE_INVPCID & 31);
-		if (!vmx_ept)
-			entry->ecx &= ~(BIT(X86_FEATURE_PKU & 31) |
-					BIT(X86_FEATURE_OSPKE & 31) |
-					BIT(X86_FEATURE_LA57 & 31));
-		break;
-	case 0xd:
-		if (entry->index == 1 && !(vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES))
-			entry->eax &= ~BIT(X86_FEATURE_XSAVES & 31);
-		break;
+		vmcs_write(GUEST_SYSENTER_EIP, data);
 	}
 }
 
@@ -1661,8 +1480,6 @@ static struct kvm_arch_ops vmx_ops __ro_after_init = {
 
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
-	.has_msr = vmx_has_msr,
-	.supported_cpuid = vmx_supported_cpuid,
 
 	.get_interrupt_shadow = vmx_get_interrupt_shadow,
 	.set_interrupt_shadow = vmx_set_interrupt_shadow,

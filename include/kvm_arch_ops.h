@@ -26,8 +26,6 @@ struct kvm;
 struct kvm_vcpu;
 struct kvm_segment;
 struct kvm_dtable;
-struct kvm_cpuid_entry2;
-struct msr_data;
 
 /* What tracing tools know the two extensions by. */
 #define KVM_ISA_VMX	1
@@ -52,7 +50,8 @@ struct kvm_arch_ops {
 	bool nested_dirty_log;		/* calls kvm_mark_gpa_dirty() for what gets D set */
 	u64  nested_mmio_entry;		/* not present, and each access exits as MMIO; 0: none */
 	bool has_nx;			/* host EFER.NXE is usable for shadow */
-	bool umip_emulated;		/* UMIP can be emulated by intercepts */
+	bool has_tsc_aux;		/* TSC_AUX and its instructions are usable in guests */
+	bool has_xsaves;		/* likewise XSAVES */
 
 	/*
 	 * Module.  setup and unsetup run once, may sleep.  enable and disable
@@ -129,16 +128,12 @@ struct kvm_arch_ops {
 	void (*update_intercepts)(struct kvm_vcpu *vcpu);
 
 	/*
-	 * Model-specific registers that live in the VMCB/VMCS or only this
-	 * vendor has.  0, or 1: not this vendor's (the core goes on), or -EINVAL:
-	 * the guest gets #GP.
+	 * Model-specific registers that are switched with the guest: STAR, LSTAR,
+	 * CSTAR, SYSCALL_MASK, FS_BASE, GS_BASE, KERNEL_GS_BASE, SYSENTER_*.  The
+	 * core has checked the value.
 	 */
-	int  (*get_msr)(struct kvm_vcpu *vcpu, struct msr_data *msr);
-	int  (*set_msr)(struct kvm_vcpu *vcpu, struct msr_data *msr);
-	bool (*has_msr)(u32 index);
-
-	/* Adjust one supported CPUID entry to what the vendor virtualizes. */
-	void (*supported_cpuid)(struct kvm_cpuid_entry2 *entry);
+	u64  (*get_msr)(struct kvm_vcpu *vcpu, u32 index);
+	void (*set_msr)(struct kvm_vcpu *vcpu, u32 index, u64 data);
 
 	/*
 	 * Events, vcpu loaded, preemption off.  inject_*: put the event of

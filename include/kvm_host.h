@@ -418,9 +418,10 @@ struct kvm_vcpu {
 		u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
 		u64 *mce_banks;		/* 4 per bank: CTL STATUS ADDR MISC */
 		u64 wall_clock, system_time, steal_time, poll_control;
-		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux;
-		u64 misc_features, power_ctl;
+		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux, virt_spec_ctrl;
+		u64 misc_features, power_ctl, debugctl;
 	} msr;
+	bool tsc_aux_loaded;		/* the CPU has msr.tsc_aux, not the host's */
 
 	/* Paravirtual features (pv.c). */
 	struct {

@@ -7,15 +7,15 @@
 
 #include "kvm_host.h"
 
-/*
- * As ops->get_msr, but never "not mine": 0 or -EINVAL.
- */
 int  kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);	/* -ENOENT: unknown */
 int  kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 void kvm_msr_module_init(void);		/* after hardware_setup: which MSRs there are */
 int  kvm_msr_create(struct kvm_vcpu *vcpu);
 void kvm_msr_destroy(struct kvm_vcpu *vcpu);
 void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event);
+void kvm_save_host_tsc_aux(void);
+void kvm_load_guest_tsc_aux(struct kvm_vcpu *vcpu);
+void kvm_put_guest_tsc_aux(struct kvm_vcpu *vcpu);
 long kvm_get_msr_index_list(struct kvm_msr_list __user *list);
 long kvm_get_msr_feature_index_list(struct kvm_msr_list __user *list);
 long kvm_dev_get_msrs(struct kvm_msrs __user *msrs);
@@ -32,7 +32,7 @@ u64  kvm_mce_cap_supported(void);
 int  kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 int  kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error);
-bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 access);
+bool kvm_msr_passthrough(struct kvm_vcpu *vcpu, const u32 *indices, unsigned int n);
 long kvm_vm_set_msr_filter(struct kvm *kvm, void __user *arg);
 long kvm_vm_set_msr_filter_compat(struct kvm *kvm, void __user *arg);
 void kvm_msr_filter_destroy(struct kvm *kvm);

@@ -21,7 +21,7 @@ static struct page *iopm;
 static struct page *msrpm[3];
 
 /* Two bits an MSR, read then write, 0x2000 MSRs in 2 kB. */
-static void __init msrpm_allow(struct page *map, u32 msr, bool read, bool write)
+static void __init msrpm_allow(struct page *map, u32 msr)
 {
 	static const struct { u32 base, offset; } ranges[] = {
 		{ 0x00000000, 0 }, { 0xc0000000, 0x800 }, { 0xc0010000, 0x1000 },
@@ -34,19 +34,17 @@ static void __init msrpm_allow(struct page *map, u32 msr, bool read, bool write)
 
 		if (index >= 0x2000)
 			continue;
-		bytes += ranges[i].offset + index / 4;
-		if (read)
-			*bytes &= ~(1 << (index % 4 * 2));
-		if (write)
-			*bytes &= ~(2 << (index % 4 * 2));
+		bytes[ranges[i].offset + index / 4] &= ~(3 << (index % 4 * 2));
 		return;
 	}
 }
 
-static const u32 switched_msrs[] = {
+/* Last, with the second map only: SPEC_CTRL. */
+static const u32 passthrough_msrs[] = {
 	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+	MSR_IA32_SPEC_CTRL,
 };
 
 enum { MSRPM_SWITCHED, MSRPM_SPEC_CTRL, MSRPM_NONE };
@@ -58,10 +56,8 @@ static void __init fill_msrpm(struct page *map, int which)
 	memset(page_address(map), 0xff, PAGE_SIZE << MSRPM_ORDER);
 	if (which == MSRPM_NONE)
 		return;
-	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
-		msrpm_allow(map, switched_msrs[i], true, true);
-	if (which == MSRPM_SPEC_CTRL)
-		msrpm_allow(map, MSR_IA32_SPEC_CTRL, true, true);
+	for (i = 0; i < ARRAY_SIZE(passthrough_msrs) - (which == MSRPM_SWITCHED); i++)
+		msrpm_allow(map, passthrough_msrs[i]);
 }
 
 void svm_free_maps(void)
@@ -151,20 +147,13 @@ void svm_set_dr_intercepts(struct vcpu_svm *svm, bool on)
 	}
 }
 
-static bool msr_passthrough(struct kvm_vcpu *vcpu, u32 index)
-{
-	return kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ) &&
-	       kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE);
-}
-
 void svm_update_msrpm(struct vcpu_svm *svm)
 {
-	int i, which = svm->vcpu.spec_ctrl.passthrough ? MSRPM_SPEC_CTRL : MSRPM_SWITCHED;
+	const bool spec_ctrl = svm->vcpu.spec_ctrl.passthrough;
+	int which = spec_ctrl ? MSRPM_SPEC_CTRL : MSRPM_SWITCHED;
 
-	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
-		if (!msr_passthrough(&svm->vcpu, switched_msrs[i]))
-			which = MSRPM_NONE;
-	if (svm->vcpu.spec_ctrl.passthrough && !msr_passthrough(&svm->vcpu, MSR_IA32_SPEC_CTRL))
+	if (!kvm_msr_passthrough(&svm->vcpu, passthrough_msrs,
+				 ARRAY_SIZE(passthrough_msrs) - !spec_ctrl))
 		which = MSRPM_NONE;
 	svm->vmcb->control.msrpm_base_pa = page_pa(msrpm[which]);
 	mark_dirty(svm, CLEAN_PERM_MAPS);

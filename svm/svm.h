@@ -51,8 +51,6 @@ struct vcpu_svm {
 	u64 asid_generation;		/* of the CPU it ran on last; 0: take a new ASID */
 	int last_cpu;
 	bool host_saved;		/* this CPU's host state is in host_pa's VMCB */
-	u64 virt_spec_ctrl;
-	u64 debugctl;
 
 	/* #BP or #OF put in as an event: RIP before it, if delivery fails. */
 	bool soft_injected;
@@ -73,7 +71,6 @@ struct vcpu_svm {
 struct svm_cpu {
 	u64 asid_generation;
 	u32 next_asid;
-	u32 tsc_aux;			/* the host's */
 	u64 last_vcpu;			/* id of the vcpu that ran last */
 	struct page *hsave;		/* VMRUN's own, MSR_VM_HSAVE_PA */
 	struct page *host;		/* a VMCB for the host's VMSAVE and VMLOAD */

@@ -93,7 +93,6 @@ static int enable_feature_control(void)
 int vmx_hardware_enable(void)
 {
 	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
-	u64 aux;
 
 	if (__read_cr4() & X86_CR4_VMXE) {
 		pr_err_ratelimited("CPU %d: VMX is in use by another hypervisor\n",
@@ -120,10 +119,6 @@ int vmx_hardware_enable(void)
 	rdmsrl(MSR_STAR, vc->star);
 	rdmsrl(MSR_LSTAR, vc->lstar);
 	rdmsrl(MSR_SYSCALL_MASK, vc->sfmask);
-	if (vmx_caps.tsc_aux) {
-		rdmsrl(MSR_TSC_AUX, aux);
-		vc->tsc_aux = aux;
-	}
 	/* Whatever was tagged before is not to be met again. */
 	if (vmx_caps.ept_vpid & VMX_EPT_EXTENT_GLOBAL_BIT)
 		invept(VMX_EPT_EXTENT_GLOBAL, 0, 0);
@@ -396,15 +391,6 @@ void __init vmx_find_features(void)
 	vmx_caps.cr4_fixed0 = first.cr4_fixed0;
 	vmx_caps.cr4_fixed1 = first.cr4_fixed1;
 	rdmsrl(MSR_EFER, vmx_caps.host_efer);
-	/* SDM 3C "RDTSCP", "RDPID": #UD in a guest without the control. */
-	vmx_caps.tsc_aux = (vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
-		      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
-	if (boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
-		vmx_caps.spec_ctrl_bits = SPEC_CTRL_IBRS;
-	if (vmx_caps.spec_ctrl_bits && boot_cpu_has(X86_FEATURE_STIBP))
-		vmx_caps.spec_ctrl_bits |= SPEC_CTRL_STIBP;
-	if (vmx_caps.spec_ctrl_bits && boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD))
-		vmx_caps.spec_ctrl_bits |= SPEC_CTRL_SSBD;
 	if (!vmx_vnmi || !(vmx_ctl.pin & PIN_BASED_VIRTUAL_NMIS))
 		vmx_vnmi = false;
 	if (!vmx_vnmi)

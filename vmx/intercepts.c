@@ -40,9 +40,11 @@ static void __init msr_map_allow(struct page *map, u32 msr)
 	msr_map_allow_write(map, msr);
 }
 
-static const u32 switched_msrs[] = {
+/* Last, if the guest uses it: SPEC_CTRL. */
+static const u32 passthrough_msrs[] = {
 	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+	MSR_IA32_SPEC_CTRL,
 };
 
 static void __init fill_msr_map(struct page *map, int which)
@@ -52,10 +54,8 @@ static void __init fill_msr_map(struct page *map, int which)
 	memset(page_address(map), 0xff, PAGE_SIZE);
 	if (which == MSR_MAP_NONE)
 		return;
-	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
-		msr_map_allow(map, switched_msrs[i]);
-	if (which & MSR_MAP_SPEC_CTRL)
-		msr_map_allow(map, MSR_IA32_SPEC_CTRL);
+	for (i = 0; i < ARRAY_SIZE(passthrough_msrs) - !(which & MSR_MAP_SPEC_CTRL); i++)
+		msr_map_allow(map, passthrough_msrs[i]);
 	if (!(which & MSR_MAP_X2APIC))
 		return;
 	msr_map_allow(map, X2APIC_MSR(APIC_TASKPRI));
@@ -139,24 +139,17 @@ static void update_cr4_owned(struct vcpu_vmx *vmx)
 	vmcs_write(CR4_READ_SHADOW, vmx->vcpu.cr4);
 }
 
-static bool msr_passthrough(struct kvm_vcpu *vcpu, u32 index)
-{
-	return kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ) &&
-	       kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE);
-}
-
 void vmx_update_msr_map(struct vcpu_vmx *vmx)
 {
-	int i, which = vmx->vcpu.spec_ctrl.passthrough ? MSR_MAP_SPEC_CTRL : 0;
+	const bool spec_ctrl = vmx->vcpu.spec_ctrl.passthrough;
+	int which = spec_ctrl ? MSR_MAP_SPEC_CTRL : 0;
 
 	if (!(vmx->cpu_ctl & CPU_BASED_USE_MSR_BITMAPS))
 		return;
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
 		which |= MSR_MAP_X2APIC;
-	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
-		if (!msr_passthrough(&vmx->vcpu, switched_msrs[i]))
-			which = MSR_MAP_NONE;
-	if (vmx->vcpu.spec_ctrl.passthrough && !msr_passthrough(&vmx->vcpu, MSR_IA32_SPEC_CTRL))
+	if (!kvm_msr_passthrough(&vmx->vcpu, passthrough_msrs,
+				 ARRAY_SIZE(passthrough_msrs) - !spec_ctrl))
 		which = MSR_MAP_NONE;
 	vmcs_write64(MSR_BITMAP, page_pa(msr_map[which]));
 }

@@ -66,7 +66,6 @@ struct vcpu_vmx {
 	u32 entry_error;		/* VM-instruction error, if it was none */
 	u32 intr_info;			/* of EXCEPTION_NMI */
 	bool injected;			/* an event was put in for this entry */
-	bool exit_is_insn;		/* VM_EXIT_INSTRUCTION_LEN is about RIP */
 
 	/* What the VMCS has, so that it need not be read. */
 	u32 pin_ctl, cpu_ctl, cpu2_ctl, exit_ctl, entry_ctl;
@@ -80,7 +79,6 @@ struct vcpu_vmx {
 
 	/* The guest's, where the VMCS has no place for them. */
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;
-	u64 debugctl;
 	bool nmi_masked;		/* without virtual NMIs: our own idea of it ... */
 	unsigned long nmi_masked_at;	/* ... since then, in jiffies */
 
@@ -123,9 +121,7 @@ struct vmx_caps {
 	u64 ept_vpid;			/* MSR_IA32_VMX_EPT_VPID_CAP */
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	u64 host_efer;
-	u64 spec_ctrl_bits;		/* what a guest may set */
 	u32 revision;			/* of the VMCS */
-	bool tsc_aux;
 	bool wrong_vectoring;		/* IDT-vectoring information of virtual interrupts */
 };
 
@@ -136,7 +132,6 @@ struct vmx_cpu {
 	struct list_head loaded;	/* VMCSs that may be in the processor's caches */
 	u64 last_vcpu;			/* id of the vcpu that ran last */
 	u64 star, lstar, sfmask;	/* the host's; they never change */
-	u32 tsc_aux;
 };
 
 /* caps.c */
