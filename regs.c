@@ -78,6 +78,33 @@ bool is_64bit_code(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(is_64bit_code);
 
+/**
+ * kvm_reset_segments - segments and descriptor tables as RESET and INIT leave them
+ * @vcpu: the vcpu, loaded
+ *
+ * SDM 3A "Processor State After Reset", APM 2 "Processor Initialization State".
+ */
+void kvm_reset_segments(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_segment data = { .limit = 0xffff, .type = 0x3, .s = 1, .present = 1 };
+	const struct kvm_segment ldtr = { .limit = 0xffff, .type = 0x2, .present = 1 };
+	const struct kvm_segment tr = { .limit = 0xffff, .type = 0xb, .present = 1 };
+	const struct kvm_segment cs = {
+		.selector = 0xf000, .base = 0xffff0000, .limit = 0xffff,
+		.type = 0xb, .s = 1, .present = 1,
+	};
+	const struct kvm_dtable dt = { .limit = 0xffff };
+	int seg;
+
+	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_GS; seg++)
+		kvm_ops.set_segment(vcpu, seg == VCPU_SREG_CS ? &cs : &data, seg);
+	kvm_ops.set_segment(vcpu, &ldtr, VCPU_SREG_LDTR);
+	kvm_ops.set_segment(vcpu, &tr, VCPU_SREG_TR);
+	kvm_ops.set_gdt(vcpu, &dt);
+	kvm_ops.set_idt(vcpu, &dt);
+}
+EXPORT_SYMBOL_GPL(kvm_reset_segments);
+
 /*
  * ---- control registers ----
  */

@@ -18,6 +18,7 @@
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
+#include "kvm_regs.h"
 #include "kvm_vcpu.h"
 #include "svm/svm.h"
 
@@ -290,34 +291,15 @@ static void init_control(struct vcpu_svm *svm)
 	svm->asid_generation = 0;
 }
 
-static void init_seg(struct vmcb_seg *seg, u16 attrib)
-{
-	*seg = (struct vmcb_seg){ .limit = 0xffff, .attrib = attrib };
-}
-
-/* APM 2 "Processor Initialization State"; the core sets what it knows itself. */
+/* What RESET and INIT set; the core sets what it knows itself. */
 static void init_save(struct vcpu_svm *svm)
 {
 	struct vmcb_save_area *save = &svm->vmcb->save;
-	const u16 present = 1 << SEG_P_SHIFT, code_data = present | 1 << SEG_S_SHIFT;
 
-	init_seg(&save->cs, code_data | 0xb);
-	save->cs.selector = 0xf000;
-	save->cs.base = 0xffff0000;
-	init_seg(&save->ds, code_data | 0x3);
-	init_seg(&save->es, code_data | 0x3);
-	init_seg(&save->fs, code_data | 0x3);
-	init_seg(&save->gs, code_data | 0x3);
-	init_seg(&save->ss, code_data | 0x3);
-	init_seg(&save->gdtr, 0);
-	init_seg(&save->idtr, 0);
-	init_seg(&save->ldtr, present | 0x2);
-	init_seg(&save->tr, present | 0x1);
-	save->cpl = 0;
+	kvm_reset_segments(&svm->vcpu);
 	save->cr2 = 0;
 	save->cr3 = 0;
 	save->dr6 = DR6_RESERVED;
-	save->dr7 = 0x400;
 	save->rflags = X86_EFLAGS_FIXED;
 }
 
@@ -329,7 +311,6 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 		memset(&svm->vmcb->save, 0, sizeof(svm->vmcb->save));
 	init_control(svm);
 	init_save(svm);
-	vcpu->dr_in_guest = false;
 	svm->soft_injected = false;
 	svm->stepping = false;
 }
@@ -1142,10 +1123,11 @@ static int handle_shutdown(struct kvm_vcpu *vcpu)
 	init_control(svm);
 	init_save(svm);
 	svm_update_intercepts(vcpu);
-	kvm_ops.set_efer(vcpu, vcpu->efer);
-	kvm_ops.set_cr0(vcpu, vcpu->cr0);
-	kvm_ops.set_cr4(vcpu, vcpu->cr4);
-	kvm_ops.set_cr3(vcpu, vcpu->cr3);
+	kvm_update_dr7(vcpu);
+	svm_set_efer(vcpu, vcpu->efer);
+	svm_set_cr0(vcpu, vcpu->cr0);
+	svm_set_cr4(vcpu, vcpu->cr4);
+	svm_set_cr3(vcpu, vcpu->cr3);
 	kvm_mmu_unload(vcpu);
 	return kvm_handle_triple_fault(vcpu);
 }

@@ -1008,6 +1008,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 		vcpu->db[i] = 0;
 	vcpu->dr6 = DR6_RESERVED;
 	vcpu->dr7 = DR7_RESET;
+	vcpu->dr_in_guest = false;
 	vcpu->cr2 = 0;
 	vcpu->cr3 = 0;
 	vcpu->cr8 = 0;

@@ -306,7 +306,6 @@ static void init_control(struct vcpu_vmx *vmx)
 		vmcs_write64(PML_ADDRESS, __pa(vmx->pml));
 		vmcs_write16(GUEST_PML_INDEX, PML_LAST);
 	}
-	vmx_update_msr_map(vmx);
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
 		vmcs_write32(PLE_GAP, 128);
 		vmcs_write32(PLE_WINDOW, 4096);
@@ -325,40 +324,14 @@ static void init_control(struct vcpu_vmx *vmx)
 	vmcs_write32(CR3_TARGET_COUNT, 0);
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
 	vmcs_write(CR0_GUEST_HOST_MASK, ~CR0_OWNED);
-	vmx->exception_bitmap = vmx_exception_intercepts(vmx);
-	vmcs_write32(EXCEPTION_BITMAP, vmx->exception_bitmap);
 	vmx->efer_by_area = false;
 }
 
-static void init_seg(struct kvm_vcpu *vcpu, int seg, u16 selector, unsigned long base, u8 type,
-		     u8 s)
-{
-	struct kvm_segment var = {
-		.selector = selector, .base = base, .limit = 0xffff,
-		.type = type, .s = s, .present = 1,
-	};
-
-	kvm_ops.set_segment(vcpu, &var, seg);
-}
-
-/* SDM 3A "Processor State After Reset"; the core sets what it knows itself. */
+/* What RESET and INIT set; the core sets what it knows itself. */
 static void init_save(struct vcpu_vmx *vmx)
 {
-	struct kvm_vcpu *vcpu = &vmx->vcpu;
-	struct kvm_dtable dt = { .limit = 0xffff };
-
-	init_seg(vcpu, VCPU_SREG_CS, 0xf000, 0xffff0000, 0xb, 1);
-	init_seg(vcpu, VCPU_SREG_DS, 0, 0, 0x3, 1);
-	init_seg(vcpu, VCPU_SREG_ES, 0, 0, 0x3, 1);
-	init_seg(vcpu, VCPU_SREG_FS, 0, 0, 0x3, 1);
-	init_seg(vcpu, VCPU_SREG_GS, 0, 0, 0x3, 1);
-	init_seg(vcpu, VCPU_SREG_SS, 0, 0, 0x3, 1);
-	init_seg(vcpu, VCPU_SREG_LDTR, 0, 0, 0x2, 0);
-	init_seg(vcpu, VCPU_SREG_TR, 0, 0, 0xb, 0);
-	kvm_ops.set_gdt(vcpu, &dt);
-	kvm_ops.set_idt(vcpu, &dt);
+	kvm_reset_segments(&vmx->vcpu);
 	vmcs_write(GUEST_CR3, 0);
-	vmcs_write(GUEST_DR7, 0x400);
 	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmx->nmi_masked = false;
 	vmcs_write32(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
@@ -384,7 +357,6 @@ static void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	init_control(vmx);
 	vmx_init_host_state(vmx);
 	init_save(vmx);
-	vcpu->dr_in_guest = false;
 }
 
 static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)

@@ -17,6 +17,7 @@ int  kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8);
 int  kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host_initiated);
 unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu);
 void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
+void kvm_reset_segments(struct kvm_vcpu *vcpu);
 void kvm_lmsw(struct kvm_vcpu *vcpu, unsigned long msw);
 bool is_64bit_code(struct kvm_vcpu *vcpu);	/* CS.L in long mode */
 long kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs);

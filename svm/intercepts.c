@@ -147,7 +147,7 @@ void svm_set_dr_intercepts(struct vcpu_svm *svm, bool on)
 	}
 }
 
-void svm_update_msrpm(struct vcpu_svm *svm)
+static void update_msrpm(struct vcpu_svm *svm)
 {
 	const bool spec_ctrl = svm->vcpu.spec_ctrl.passthrough;
 	int which = spec_ctrl ? MSRPM_SPEC_CTRL : MSRPM_SWITCHED;
@@ -185,7 +185,7 @@ void svm_update_intercepts(struct kvm_vcpu *vcpu)
 		      !kvm_guest_has(vcpu, X86_FEATURE_RDTSCP));
 	set_intercept(svm, INTERCEPT_RDPRU, boot_cpu_has(X86_FEATURE_RDPRU));
 	set_intercept(svm, INTERCEPT_INVPCID, !svm_npt && boot_cpu_has(X86_FEATURE_INVPCID));
-	svm_update_msrpm(svm);
+	update_msrpm(svm);
 }
 
 void svm_init_intercepts(struct vcpu_svm *svm)

@@ -126,7 +126,6 @@ void svm_free_maps(void);
 void svm_init_intercepts(struct vcpu_svm *svm);
 void svm_update_cr8_intercepts(struct vcpu_svm *svm);
 void svm_watch_cr8(struct kvm_vcpu *vcpu, bool watch);
-void svm_update_msrpm(struct vcpu_svm *svm);
 void svm_update_intercepts(struct kvm_vcpu *vcpu);
 void svm_set_dr_intercepts(struct vcpu_svm *svm, bool on);
 

@@ -97,7 +97,7 @@ void vmx_set_dr_intercepts(struct vcpu_vmx *vmx, bool on)
 	vmx_set_cpu_ctl(vmx, CPU_BASED_MOV_DR_EXITING, on);
 }
 
-u32 vmx_exception_intercepts(struct vcpu_vmx *vmx)
+static u32 exception_intercepts(struct vcpu_vmx *vmx)
 {
 	/* A guest whose #DB or #AC handler faults again never leaves the CPU otherwise. */
 	u32 bits = BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC);
@@ -116,7 +116,7 @@ u32 vmx_exception_intercepts(struct vcpu_vmx *vmx)
 
 static void update_exception_intercepts(struct vcpu_vmx *vmx)
 {
-	u32 bits = vmx_exception_intercepts(vmx);
+	u32 bits = exception_intercepts(vmx);
 
 	if (vmx->exception_bitmap != bits) {
 		vmx->exception_bitmap = bits;
@@ -139,7 +139,7 @@ static void update_cr4_owned(struct vcpu_vmx *vmx)
 	vmcs_write(CR4_READ_SHADOW, vmx->vcpu.cr4);
 }
 
-void vmx_update_msr_map(struct vcpu_vmx *vmx)
+static void update_msr_map(struct vcpu_vmx *vmx)
 {
 	const bool spec_ctrl = vmx->vcpu.spec_ctrl.passthrough;
 	int which = spec_ctrl ? MSR_MAP_SPEC_CTRL : 0;
@@ -179,5 +179,5 @@ void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 	vmx_set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES,
 			 kvm_guest_has(vcpu, X86_FEATURE_XSAVES));
 	vmx_apic_update(vmx);
-	vmx_update_msr_map(vmx);
+	update_msr_map(vmx);
 }

@@ -172,8 +172,6 @@ int  vmx_alloc_maps(void);
 void vmx_free_maps(void);
 void vmx_watch_cr8(struct kvm_vcpu *vcpu, bool watch);
 void vmx_set_dr_intercepts(struct vcpu_vmx *vmx, bool on);
-u32  vmx_exception_intercepts(struct vcpu_vmx *vmx);
-void vmx_update_msr_map(struct vcpu_vmx *vmx);
 void vmx_update_intercepts(struct kvm_vcpu *vcpu);
 
 /* regs.c */
