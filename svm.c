@@ -29,7 +29,6 @@
 #include <asm/cpu_device_id.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
-#include <asm/mce.h>
 #include <asm/reboot.h>
 #include <asm/spec-ctrl.h>
 #include <asm/tlbflush.h>
@@ -611,6 +610,13 @@ static int svm_skip_insn(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
+/* The host's that cannot wait. */
+static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
+{
+	if (unlikely(to_svm(vcpu)->vmcb->control.exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
+		kvm_machine_check();
+}
+
 static void svm_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2)
 {
 	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
@@ -913,24 +919,6 @@ static int emulate(struct kvm_vcpu *vcpu)
 	return kvm_emulate_insn(vcpu, 0, 0, NULL, 0);
 }
 
-/* Nothing to do: what came is the host's, and it has had it. */
-static int handle_host_exit(struct kvm_vcpu *vcpu)
-{
-	return 1;
-}
-
-static int handle_intr(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat.irq_exits++;
-	return 1;
-}
-
-static int handle_nmi(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat.nmi_exits++;
-	return 1;
-}
-
 static void add_insn_bytes(const struct vmcb_control_area *control, struct kvm_fault *fault)
 {
 	if (!has_decode_assists)
@@ -978,27 +966,6 @@ static int handle_bp(struct kvm_vcpu *vcpu)
 	return kvm_debug_exit(vcpu, X86_TRAP_BP, 0);
 }
 
-static int handle_ac(struct kvm_vcpu *vcpu)
-{
-	kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
-	return 1;
-}
-
-/*
- * A machine check that came while the guest ran is the host's affair.  To the
- * kernel it looks as if the VMM's user code had met it, so that the thread
- * can be killed and the host live.
- */
-static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
-{
-	struct pt_regs regs = { .cs = __USER_CS, .flags = X86_EFLAGS_IF };
-
-	if (likely(to_svm(vcpu)->vmcb->control.exit_code != SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
-		return;
-	if (IS_ENABLED(CONFIG_X86_MCE))
-		do_machine_check(&regs);
-}
-
 static int handle_irq_window(struct kvm_vcpu *vcpu)
 {
 	clear_irq_window(to_svm(vcpu));
@@ -1016,12 +983,6 @@ static int handle_iret(struct kvm_vcpu *vcpu)
 	svm->iret_rip = kvm_rip_read(vcpu);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	return 1;
-}
-
-static int handle_pause(struct kvm_vcpu *vcpu)
-{
-	kvm_vcpu_on_spin(vcpu);
-	return kvm_handle_nop(vcpu);
 }
 
 static int handle_cr(struct kvm_vcpu *vcpu)
@@ -1148,19 +1109,19 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = handle_bp,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD] = kvm_handle_invalid_opcode,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = handle_page_fault,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = handle_ac,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = handle_host_exit,
-	[SVM_EXIT_INTR]		= handle_intr,
-	[SVM_EXIT_NMI]		= handle_nmi,
-	[SVM_EXIT_SMI]		= handle_host_exit,
-	[SVM_EXIT_INIT]		= handle_host_exit,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = kvm_handle_ac,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = kvm_handle_host_exit,
+	[SVM_EXIT_INTR]		= kvm_handle_host_irq,
+	[SVM_EXIT_NMI]		= kvm_handle_host_nmi,
+	[SVM_EXIT_SMI]		= kvm_handle_host_exit,
+	[SVM_EXIT_INIT]		= kvm_handle_host_exit,
 	[SVM_EXIT_VINTR]	= handle_irq_window,
 	[SVM_EXIT_RDPMC]	= kvm_handle_rdpmc,
 	[SVM_EXIT_CPUID]	= kvm_handle_cpuid,
 	[SVM_EXIT_RSM]		= kvm_handle_ud,
 	[SVM_EXIT_IRET]		= handle_iret,
 	[SVM_EXIT_INVD]		= kvm_handle_nop,
-	[SVM_EXIT_PAUSE]	= handle_pause,
+	[SVM_EXIT_PAUSE]	= kvm_handle_pause,
 	[SVM_EXIT_HLT]		= kvm_handle_halt,
 	[SVM_EXIT_INVLPG]	= handle_invlpg,
 	[SVM_EXIT_INVLPGA]	= kvm_handle_ud,

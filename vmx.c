@@ -38,7 +38,6 @@
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
-#include <asm/mce.h>
 #include <asm/mmu_context.h>
 #include <asm/reboot.h>
 #include <asm/segment.h>
@@ -718,6 +717,18 @@ static int vmx_skip_insn(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
+/* The host's that cannot wait. */
+static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+
+	if (likely(vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI ||
+		   (vmx->intr_info & INTR_INFO_VECTOR_MASK) != X86_TRAP_MC) &&
+	    likely((u16)vmx->exit_reason != EXIT_REASON_MCE_DURING_VMENTRY))
+		return;
+	kvm_machine_check();
+}
+
 static void vmx_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2)
 {
 	*reason = to_vmx(vcpu)->exit_reason;
@@ -1053,24 +1064,6 @@ static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
  * ---- exit handlers: 1 resume, 0 to userspace, -errno ----
  */
 
-/* Nothing to do: what came is the host's, and it has had it. */
-static int handle_host_exit(struct kvm_vcpu *vcpu)
-{
-	return 1;
-}
-
-static int handle_intr(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat.irq_exits++;
-	return 1;
-}
-
-static int handle_nmi(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat.nmi_exits++;
-	return 1;
-}
-
 /*
  * An IRET that faulted has unblocked NMIs, and is going to be executed again
  * (SDM 3C "Information About NMI Unblocking Due to IRET").
@@ -1171,7 +1164,7 @@ static int handle_exception_nmi(struct kvm_vcpu *vcpu)
 	u32 info = vmx->intr_info;
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
-		return handle_nmi(vcpu);
+		return kvm_handle_host_nmi(vcpu);
 	vmx_drop_false_step(vmx);
 	if (unlikely(info & INTR_INFO_UNBLOCK_NMI) &&
 	    (info & INTR_INFO_VECTOR_MASK) != X86_TRAP_DF)
@@ -1182,7 +1175,7 @@ static int handle_exception_nmi(struct kvm_vcpu *vcpu)
 	case X86_TRAP_DB:
 		return handle_db(vcpu);
 	case X86_TRAP_MC:
-		return handle_host_exit(vcpu);
+		return kvm_handle_host_exit(vcpu);
 	case X86_TRAP_BP:
 		if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
 			return kvm_debug_exit(vcpu, X86_TRAP_BP, 0);
@@ -1190,8 +1183,7 @@ static int handle_exception_nmi(struct kvm_vcpu *vcpu)
 	case X86_TRAP_AC:
 		if (vmx->real.vm86)
 			break;
-		kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
-		return 1;
+		return kvm_handle_ac(vcpu);
 	case X86_TRAP_UD:
 		if (vmx->real.vm86)
 			break;
@@ -1200,30 +1192,6 @@ static int handle_exception_nmi(struct kvm_vcpu *vcpu)
 	if (vmx->real.vm86)
 		return vmx_real_exception(vmx, info & INTR_INFO_VECTOR_MASK);
 	return kvm_handle_unexpected_exit(vcpu, vmx->exit_reason);
-}
-
-/*
- * A machine check that came while the guest ran, or was entered, is the host's
- * affair.  To the kernel it looks as if the VMM's user code had met it, so that
- * the thread can be killed and the host live.
- */
-static noinline void machine_check(void)
-{
-	struct pt_regs regs = { .cs = __USER_CS, .flags = X86_EFLAGS_IF };
-
-	if (IS_ENABLED(CONFIG_X86_MCE))
-		do_machine_check(&regs);
-}
-
-static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
-{
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-
-	if (likely(vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI ||
-		   (vmx->intr_info & INTR_INFO_VECTOR_MASK) != X86_TRAP_MC) &&
-	    likely((u16)vmx->exit_reason != EXIT_REASON_MCE_DURING_VMENTRY))
-		return;
-	machine_check();
 }
 
 static int handle_irq_window(struct kvm_vcpu *vcpu)
@@ -1246,12 +1214,6 @@ static int handle_tpr_below_threshold(struct kvm_vcpu *vcpu)
 {
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	return 1;
-}
-
-static int handle_pause(struct kvm_vcpu *vcpu)
-{
-	kvm_vcpu_on_spin(vcpu);
-	return kvm_handle_nop(vcpu);
 }
 
 static int handle_cr(struct kvm_vcpu *vcpu)
@@ -1337,10 +1299,10 @@ static int handle_task_switch(struct kvm_vcpu *vcpu)
 
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_NMI]	= handle_exception_nmi,
-	[EXIT_REASON_EXTERNAL_INTERRUPT] = handle_intr,
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = kvm_handle_host_irq,
 	[EXIT_REASON_TRIPLE_FAULT]	= kvm_handle_triple_fault,
-	[EXIT_REASON_INIT_SIGNAL]	= handle_host_exit,
-	[EXIT_REASON_SIPI_SIGNAL]	= handle_host_exit,
+	[EXIT_REASON_INIT_SIGNAL]	= kvm_handle_host_exit,
+	[EXIT_REASON_SIPI_SIGNAL]	= kvm_handle_host_exit,
 	[EXIT_REASON_INTERRUPT_WINDOW]	= handle_irq_window,
 	[EXIT_REASON_NMI_WINDOW]	= handle_nmi_window,
 	[EXIT_REASON_TASK_SWITCH]	= handle_task_switch,
@@ -1360,7 +1322,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_MSR_WRITE]		= kvm_handle_wrmsr,
 	[EXIT_REASON_MWAIT_INSTRUCTION]	= kvm_handle_mwait,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = kvm_handle_mwait,
-	[EXIT_REASON_PAUSE_INSTRUCTION]	= handle_pause,
+	[EXIT_REASON_PAUSE_INSTRUCTION]	= kvm_handle_pause,
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = handle_tpr_below_threshold,
 	[EXIT_REASON_APIC_ACCESS]	= vmx_handle_apic_access,
 	[EXIT_REASON_EOI_INDUCED]	= vmx_handle_eoi_induced,
@@ -1368,7 +1330,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_EPT_VIOLATION]	= handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG]	= handle_ept_misconfig,
 	[EXIT_REASON_INVEPT]		= kvm_handle_ud,
-	[EXIT_REASON_PREEMPTION_TIMER]	= handle_host_exit,
+	[EXIT_REASON_PREEMPTION_TIMER]	= kvm_handle_host_exit,
 	[EXIT_REASON_INVVPID]		= kvm_handle_ud,
 	[EXIT_REASON_PML_FULL]		= handle_pml_full,
 	[EXIT_REASON_WBINVD]		= kvm_handle_wbinvd,
