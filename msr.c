@@ -27,6 +27,7 @@
 #include <asm/cpufeature.h>
 #include <asm/mce.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/tsc.h>
 
 static bool ignore_msrs;
@@ -764,6 +765,24 @@ static int set_pred_cmd(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
+static DEFINE_PER_CPU(u64, last_vcpu);	/* unique_id of the vcpu that ran last */
+
+/**
+ * kvm_isolate_predictors - on the way into a vcpu: no other's branch predictions
+ * @vcpu: the vcpu, being loaded; preemption off
+ *
+ * Two guests are no closer to each other than two processes, though both may be
+ * one process's.
+ */
+void kvm_isolate_predictors(struct kvm_vcpu *vcpu)
+{
+	if (likely(__this_cpu_read(last_vcpu) == vcpu->unique_id))
+		return;
+	__this_cpu_write(last_vcpu, vcpu->unique_id);
+	indirect_branch_prediction_barrier();
+}
+EXPORT_SYMBOL_GPL(kvm_isolate_predictors);
+
 static bool valid_virt_spec_ctrl(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	return !(msr->data & ~SPEC_CTRL_SSBD);
@@ -1140,6 +1159,9 @@ long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs)
 
 int kvm_msr_create(struct kvm_vcpu *vcpu)
 {
+	static atomic64_t ids = ATOMIC64_INIT(0);
+
+	vcpu->unique_id = atomic64_inc_return(&ids);
 	vcpu->msr.mce_banks = kcalloc(KVM_NR_MCE_BANKS * MCI_NR, sizeof(u64), GFP_KERNEL_ACCOUNT);
 	if (!vcpu->msr.mce_banks)
 		return -ENOMEM;

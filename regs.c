@@ -22,6 +22,7 @@
 #include <asm/debugreg.h>
 #include <asm/fpu/xcr.h>
 #include <asm/msr.h>
+#include <asm/tlbflush.h>
 
 #define CR0_DEFINED	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | \
 			 X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | \
@@ -126,6 +127,45 @@ static bool may_switch_paging(struct kvm_vcpu *vcpu, bool on)
 		return !is_64bit_code(vcpu);
 	return !(vcpu->efer & EFER_LME) || (is_pae(vcpu) && !cs_is_64bit(vcpu));
 }
+
+/**
+ * kvm_hw_cr4 - what the processor has in CR4 while the guest runs
+ * @vcpu: the vcpu, its CR0 set
+ * @cr4: as the guest has it
+ *
+ * Return: the guest's, with MCE of the host's, without which the host's machine
+ * checks would shut the processor down.  Under shadow paging with PAE, the format
+ * of our tables, and without SMEP and SMAP while the guest does not page, since
+ * all its pages are user pages then.
+ */
+unsigned long kvm_hw_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
+{
+	cr4 |= cr4_read_shadow() & X86_CR4_MCE;
+	if (kvm_ops.nested_paging)
+		return cr4;
+	if (!(vcpu->cr0 & X86_CR0_PG))
+		cr4 &= ~(X86_CR4_SMEP | X86_CR4_SMAP);
+	return cr4 | X86_CR4_PAE;
+}
+EXPORT_SYMBOL_GPL(kvm_hw_cr4);
+
+/**
+ * kvm_hw_efer - what the processor has in EFER while the guest runs
+ * @efer: as the guest has it
+ *
+ * Return: the guest's; under shadow paging with NXE, which our tables use, and
+ * without LME, which hardware paging would take for long mode, before the guest
+ * pages.
+ */
+u64 kvm_hw_efer(u64 efer)
+{
+	if (kvm_ops.nested_paging)
+		return efer;
+	if (!(efer & EFER_LMA))
+		efer &= ~EFER_LME;
+	return kvm_ops.has_nx ? efer | EFER_NX : efer;
+}
+EXPORT_SYMBOL_GPL(kvm_hw_efer);
 
 static void store_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 {

@@ -120,7 +120,6 @@ static int svm_hardware_enable(void)
 	/* Whatever used ASIDs before: the first taker flushes them all. */
 	sc->asid_generation++;
 	sc->next_asid = max_asid + 1;
-	sc->last_vcpu = 0;
 	svm_compat_predictor_guard(true);
 	return 0;
 }
@@ -253,7 +252,6 @@ static void svm_hardware_unsetup(void)
 
 static int svm_vcpu_create(struct kvm_vcpu *vcpu)
 {
-	static atomic64_t ids = ATOMIC64_INIT(0);
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 
@@ -261,7 +259,6 @@ static int svm_vcpu_create(struct kvm_vcpu *vcpu)
 		return -ENOMEM;
 	svm->vmcb = page_address(page);
 	svm->vmcb_pa = page_pa(page);
-	svm->id = atomic64_inc_return(&ids);
 	svm->last_cpu = -1;
 	vcpu->regs_avail = ~0UL;
 	return 0;
@@ -326,11 +323,7 @@ static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		svm->host_pa = page_pa(sc->host);
 		svm->last_cpu = cpu;
 	}
-	/* Guests of one process are no less strangers to each other. */
-	if (unlikely(sc->last_vcpu != svm->id)) {
-		sc->last_vcpu = svm->id;
-		indirect_branch_prediction_barrier();
-	}
+	kvm_isolate_predictors(vcpu);
 }
 
 static void svm_vcpu_put(struct kvm_vcpu *vcpu)
@@ -589,7 +582,7 @@ static int svm_skip_insn(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
-	unsigned long rip = kvm_rip_read(vcpu), next = 0;
+	unsigned long rip = vcpu->regs[VCPU_REGS_RIP], next = 0;
 
 	/* The processor's answer is about the RIP of the exit only. */
 	if (rip == svm->vmcb->save.rip) {
@@ -605,7 +598,7 @@ static int svm_skip_insn(struct kvm_vcpu *vcpu)
 			return 0;
 		next = rip + len;
 	}
-	kvm_rip_write(vcpu, in_64bit_code(svm) ? next : (u32)next);
+	vcpu->regs[VCPU_REGS_RIP] = in_64bit_code(svm) ? next : (u32)next;
 	control->int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
 	return 1;
 }

@@ -736,6 +736,11 @@ static void load_guest_debug_regs(struct kvm_vcpu *vcpu)
 static void put_guest_debug_regs(struct kvm_vcpu *vcpu)
 {
 	if (unlikely(vcpu->dr_in_guest)) {
+		get_debugreg(vcpu->db[0], 0);
+		get_debugreg(vcpu->db[1], 1);
+		get_debugreg(vcpu->db[2], 2);
+		get_debugreg(vcpu->db[3], 3);
+		vcpu->dr_in_guest = false;
 		kvm_ops.sync_debug_regs(vcpu);
 		kvm_update_dr7(vcpu);
 	}

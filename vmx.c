@@ -218,7 +218,6 @@ static void free_vpid(u16 id)
 
 static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 {
-	static atomic64_t ids = ATOMIC64_INIT(0);
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
 	vmx->vmcs = vmx_alloc_vmcs(NUMA_NO_NODE, GFP_KERNEL_ACCOUNT);
@@ -237,7 +236,6 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 		if (!vmx->pml)
 			goto out_vapic;
 	}
-	vmx->id = atomic64_inc_return(&ids);
 	vmx->vpid = alloc_vpid();
 	vmx->loaded_cpu = -1;
 	vmx->exit_reason = EXIT_REASON_NONE;
@@ -384,11 +382,7 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		/* This CPU may have translations of long ago. */
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 	}
-	/* Guests of one process are no less strangers to each other. */
-	if (unlikely(vc->last_vcpu != vmx->id)) {
-		vc->last_vcpu = vmx->id;
-		indirect_branch_prediction_barrier();
-	}
+	kvm_isolate_predictors(vcpu);
 }
 
 /* MSRs that the kernel does without until it goes back to user mode. */

@@ -122,7 +122,7 @@ struct kvm_arch_ops {
 	unsigned long (*get_rflags)(struct kvm_vcpu *vcpu);
 	void (*set_rflags)(struct kvm_vcpu *vcpu, unsigned long rflags);
 	void (*set_dr7)(struct kvm_vcpu *vcpu, unsigned long dr7);
-	/* Guest writes DRs freely until the next exit; then read them back. */
+	/* The guest has had the debug registers since the last exit: DR6, DR7, and MOV DR exits. */
 	void (*sync_debug_regs)(struct kvm_vcpu *vcpu);
 	/* Guest debugging or CPUID changed: recompute intercepts. */
 	void (*update_intercepts)(struct kvm_vcpu *vcpu);

@@ -421,6 +421,7 @@ struct kvm_vcpu {
 		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux, virt_spec_ctrl;
 		u64 misc_features, power_ctl, debugctl;
 	} msr;
+	u64 unique_id;			/* never used again by another vcpu */
 	bool tsc_aux_loaded;		/* the CPU has msr.tsc_aux, not the host's */
 
 	/* Paravirtual features (pv.c). */

@@ -13,6 +13,7 @@ void kvm_msr_module_init(void);		/* after hardware_setup: which MSRs there are *
 int  kvm_msr_create(struct kvm_vcpu *vcpu);
 void kvm_msr_destroy(struct kvm_vcpu *vcpu);
 void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event);
+void kvm_isolate_predictors(struct kvm_vcpu *vcpu);
 void kvm_save_host_tsc_aux(void);
 void kvm_load_guest_tsc_aux(struct kvm_vcpu *vcpu);
 void kvm_put_guest_tsc_aux(struct kvm_vcpu *vcpu);

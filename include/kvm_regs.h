@@ -17,6 +17,8 @@ int  kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8);
 int  kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host_initiated);
 unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu);
 void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
+unsigned long kvm_hw_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
+u64  kvm_hw_efer(u64 efer);
 void kvm_reset_segments(struct kvm_vcpu *vcpu);
 void kvm_lmsw(struct kvm_vcpu *vcpu, unsigned long msw);
 bool is_64bit_code(struct kvm_vcpu *vcpu);	/* CS.L in long mode */

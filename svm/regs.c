@@ -2,6 +2,7 @@
 /*
  * The guest's registers in the VMCB, and what the hardware gets for them.
  */
+#include "kvm_regs.h"
 #include "svm.h"
 
 #include <asm/debugreg.h>
@@ -130,43 +131,21 @@ static void load_hw_cr(struct vcpu_svm *svm, u64 *hw, u64 val)
 	svm_tlb_flush(&svm->vcpu);
 }
 
-/*
- * The guest's CR4 but for: MCE, without which the host's machine checks would
- * shut the processor down; and under shadow paging PAE, the format of our
- * tables, without the supervisor-mode guards while the guest does not page,
- * since all its pages are user pages then.
- */
 void svm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
-	unsigned long hw = cr4 | (native_read_cr4() & X86_CR4_MCE);
+	unsigned long hw = kvm_hw_cr4(vcpu, cr4);
 
-	if (!svm_npt) {
-		hw |= X86_CR4_PAE;
-		if (!(vcpu->cr0 & X86_CR0_PG))
-			hw &= ~(X86_CR4_SMEP | X86_CR4_SMAP);
-	}
 	load_hw_cr(svm, &svm->vmcb->save.cr4, hw);
 	set_intercept(svm, INTERCEPT_CR4_READ, hw != cr4);
 }
 
-/*
- * The guest's EFER but for: SVME, which VMRUN insists on; under shadow paging
- * NXE, which our tables use, and LME, which hardware paging would take for
- * long mode before the guest pages.
- */
+/* VMRUN insists on SVME. */
 void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	efer |= EFER_SVME;
-	if (!svm_npt) {
-		if (kvm_ops.has_nx)
-			efer |= EFER_NX;
-		if (!(efer & EFER_LMA))
-			efer &= ~EFER_LME;
-	}
-	load_hw_cr(svm, &svm->vmcb->save.efer, efer);
+	load_hw_cr(svm, &svm->vmcb->save.efer, kvm_hw_efer(efer) | EFER_SVME);
 }
 
 /*
@@ -238,12 +217,7 @@ void svm_sync_debug_regs(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	get_debugreg(vcpu->db[0], 0);
-	get_debugreg(vcpu->db[1], 1);
-	get_debugreg(vcpu->db[2], 2);
-	get_debugreg(vcpu->db[3], 3);
 	vcpu->dr6 = svm->vmcb->save.dr6;
 	vcpu->dr7 = svm->vmcb->save.dr7;
-	vcpu->dr_in_guest = false;
 	svm_set_dr_intercepts(svm, true);
 }

@@ -47,7 +47,6 @@ struct vcpu_svm {
 	struct vmcb *vmcb;
 	unsigned long vmcb_pa;
 	unsigned long host_pa;		/* this CPU's VMCB for its FS, GS, TR, LDTR, syscall MSRs */
-	u64 id;				/* never used again by another vcpu */
 	u64 asid_generation;		/* of the CPU it ran on last; 0: take a new ASID */
 	int last_cpu;
 	bool host_saved;		/* this CPU's host state is in host_pa's VMCB */
@@ -71,7 +70,6 @@ struct vcpu_svm {
 struct svm_cpu {
 	u64 asid_generation;
 	u32 next_asid;
-	u64 last_vcpu;			/* id of the vcpu that ran last */
 	struct page *hsave;		/* VMRUN's own, MSR_VM_HSAVE_PA */
 	struct page *host;		/* a VMCB for the host's VMSAVE and VMLOAD */
 };

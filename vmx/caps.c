@@ -115,7 +115,6 @@ int vmx_hardware_enable(void)
 		return -EBUSY;
 	}
 	vc->current_vmcs = NULL;
-	vc->last_vcpu = 0;
 	rdmsrl(MSR_STAR, vc->star);
 	rdmsrl(MSR_LSTAR, vc->lstar);
 	rdmsrl(MSR_SYSCALL_MASK, vc->sfmask);

@@ -6,7 +6,6 @@
 #include "vmx.h"
 
 #include <asm/debugreg.h>
-#include <asm/tlbflush.h>
 
 void vmx_cache_reg(struct kvm_vcpu *vcpu, int reg)
 {
@@ -150,22 +149,12 @@ void vmx_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
 	vmcs_write32(GUEST_GDTR_LIMIT, dt->limit);
 }
 
-/*
- * The guest's CR4 but for: VMXE and what else VMX insists on; MCE, without
- * which the host's machine checks would shut the processor down; and under
- * shadow paging PAE, the format of our tables, without the supervisor-mode
- * guards while the guest does not page, since all its pages are user pages then.
- */
 void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	unsigned long hw = cr4 | (cr4_read_shadow() & X86_CR4_MCE) | vmx_caps.cr4_fixed0;
+	/* VMXE, and what else VMX insists on. */
+	unsigned long hw = kvm_hw_cr4(vcpu, cr4) | vmx_caps.cr4_fixed0;
 
-	if (!vmx_ept) {
-		hw |= X86_CR4_PAE;
-		if (!(vcpu->cr0 & X86_CR0_PG))
-			hw &= ~(X86_CR4_SMEP | X86_CR4_SMAP);
-	}
 	if (!vmx_unrestricted)
 		hw = vmx_real_cr4(vmx, hw);
 	vmcs_write(GUEST_CR4, hw);
@@ -190,18 +179,13 @@ static void switch_efer(struct vcpu_vmx *vmx, u64 efer)
 	vmcs_write32(VM_EXIT_MSR_LOAD_COUNT, differs);
 }
 
-/*
- * The guest's EFER but for, under shadow paging: NXE, which our tables use, and
- * LME, which hardware paging would take for long mode before the guest pages.
- */
 void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	bool long_mode = efer & EFER_LMA;
 	struct kvm_segment tr;
 
-	if (!vmx_ept && kvm_ops.has_nx)
-		efer |= EFER_NX;
+	efer = kvm_hw_efer(efer);
 	/* VM entry wants the two alike wherever it loads a paging CR0. */
 	if (!long_mode && !vmx_unrestricted)
 		efer &= ~EFER_LME;
@@ -285,13 +269,8 @@ void vmx_set_dr7(struct kvm_vcpu *vcpu, unsigned long dr7)
 
 void vmx_sync_debug_regs(struct kvm_vcpu *vcpu)
 {
-	get_debugreg(vcpu->db[0], 0);
-	get_debugreg(vcpu->db[1], 1);
-	get_debugreg(vcpu->db[2], 2);
-	get_debugreg(vcpu->db[3], 3);
 	get_debugreg(vcpu->dr6, 6);
 	set_debugreg(DR6_RESERVED, 6);
 	vcpu->dr7 = vmcs_read(GUEST_DR7);
-	vcpu->dr_in_guest = false;
 	vmx_set_dr_intercepts(to_vmx(vcpu), true);
 }

@@ -55,7 +55,6 @@ struct vcpu_vmx {
 	struct page *vmcs;
 	struct list_head loaded;	/* vmx_cpu.loaded of loaded_cpu */
 	int loaded_cpu;			/* the VMCS may be in its caches; -1: in memory */
-	u64 id;				/* never used again by another vcpu */
 	u16 vpid;			/* 0: none, every entry and exit flushes */
 	u8 *vapic;			/* page with the registers that do not exit, or NULL */
 	u64 *pml;			/* page that the processor logs writes in, or NULL */
@@ -130,7 +129,6 @@ struct vmx_cpu {
 	struct page *vmxon;		/* the processor's own, while VMX is on */
 	struct page *current_vmcs;	/* VMPTRLD's last */
 	struct list_head loaded;	/* VMCSs that may be in the processor's caches */
-	u64 last_vcpu;			/* id of the vcpu that ran last */
 	u64 star, lstar, sfmask;	/* the host's; they never change */
 };
 
