@@ -481,7 +481,7 @@ static void requeue_interrupted(struct vcpu_vmx *vmx, u32 info)
 	switch (info & VECTORING_INFO_TYPE_MASK) {
 	case INTR_TYPE_NMI_INTR:
 		/* Its delivery has blocked NMIs, and will again. */
-		kvm_ops.set_nmi_mask(vcpu, false);
+		vmx_set_nmi_mask(vcpu, false);
 		kvm_requeue_nmi(vcpu);
 		break;
 	case INTR_TYPE_EXT_INTR:
@@ -859,43 +859,19 @@ static void vmx_set_interrupt_shadow(struct kvm_vcpu *vcpu, u32 mask)
 	vmx_sync_pending_dbg(to_vmx(vcpu));
 }
 
-/*
- * Without virtual NMIs an IRET says nothing to anybody (SDM 3C "IRET" in
- * "Changes to Instruction Behavior").  Then an NMI's handler is taken to be at
- * its end when the guest can take interrupts again, or after a second.
- */
-#define NMI_HANDLER_MAX		HZ
-
-static bool nmi_masked(struct vcpu_vmx *vmx)
+static void vmx_enable_irq_window(struct kvm_vcpu *vcpu)
 {
-	if (likely(vmx_vnmi))
-		return vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
-	if (vmx->nmi_masked && time_after(jiffies, vmx->nmi_masked_at + NMI_HANDLER_MAX))
-		vmx->nmi_masked = false;
-	return vmx->nmi_masked;
+	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, true);
 }
 
-static void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
+/* Behind another event, too.  For processors without virtual NMIs see vmx_get_nmi_mask(). */
+static void vmx_enable_nmi_window(struct kvm_vcpu *vcpu)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	u32 state;
-
-	if (unlikely(!vmx_vnmi)) {
-		vmx->nmi_masked = masked;
-		vmx->nmi_masked_at = jiffies;
-		return;
-	}
-	state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & ~GUEST_INTR_STATE_NMI;
-	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
-		     masked ? state | GUEST_INTR_STATE_NMI : state);
+	vmx_set_cpu_ctl(to_vmx(vcpu), vmx_vnmi ? CPU_BASED_NMI_WINDOW_EXITING :
+						 CPU_BASED_INTR_WINDOW_EXITING, true);
 }
 
-static bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
-{
-	return nmi_masked(to_vmx(vcpu));
-}
-
-static void put_in(struct vcpu_vmx *vmx, u32 info)
+static void inject(struct vcpu_vmx *vmx, u32 info)
 {
 	vmx->injected = true;
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info | INTR_INFO_VALID_MASK);
@@ -927,7 +903,7 @@ static void vmx_inject_exception(struct kvm_vcpu *vcpu)
 	/* SDM 3C "Checks on Guest Non-Register State": few events enter a halted guest. */
 	if (unlikely(kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_HLT)))
 		vmcs_write32(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
-	put_in(vmx, info);
+	inject(vmx, info);
 }
 
 static void vmx_inject_irq(struct kvm_vcpu *vcpu)
@@ -945,11 +921,11 @@ static void vmx_inject_irq(struct kvm_vcpu *vcpu)
 	}
 	/* What userspace says was acknowledged must wait all the same. */
 	if (unlikely(!(vmx_get_rflags(vcpu) & X86_EFLAGS_IF))) {
-		kvm_ops.enable_irq_window(vcpu);
+		vmx_enable_irq_window(vcpu);
 		return;
 	}
 	clear_shadow();
-	put_in(vmx, vcpu->events.irq.nr | INTR_TYPE_EXT_INTR);
+	inject(vmx, vcpu->events.irq.nr | INTR_TYPE_EXT_INTR);
 }
 
 static void vmx_inject_nmi(struct kvm_vcpu *vcpu)
@@ -964,7 +940,7 @@ static void vmx_inject_nmi(struct kvm_vcpu *vcpu)
 	clear_shadow();
 	/* The entry blocks NMIs, and must not find them so. */
 	vmx_set_nmi_mask(vcpu, !vmx_vnmi);
-	put_in(vmx, X86_TRAP_NMI | INTR_TYPE_NMI_INTR);
+	inject(vmx, X86_TRAP_NMI | INTR_TYPE_NMI_INTR);
 }
 
 static bool vmx_irq_allowed(struct kvm_vcpu *vcpu)
@@ -977,19 +953,7 @@ static bool vmx_irq_allowed(struct kvm_vcpu *vcpu)
 static bool vmx_nmi_allowed(struct kvm_vcpu *vcpu)
 {
 	return !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & INTR_STATE_SHADOW) &&
-	       !nmi_masked(to_vmx(vcpu)) && vmx_real_can_inject(to_vmx(vcpu));
-}
-
-static void vmx_enable_irq_window(struct kvm_vcpu *vcpu)
-{
-	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, true);
-}
-
-/* Behind another event, too.  For processors without virtual NMIs see nmi_masked(). */
-static void vmx_enable_nmi_window(struct kvm_vcpu *vcpu)
-{
-	vmx_set_cpu_ctl(to_vmx(vcpu), vmx_vnmi ? CPU_BASED_NMI_WINDOW_EXITING :
-						 CPU_BASED_INTR_WINDOW_EXITING, true);
+	       !vmx_get_nmi_mask(vcpu) && vmx_real_can_inject(to_vmx(vcpu));
 }
 
 /*
@@ -1065,7 +1029,7 @@ static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 static void block_nmis_again(struct vcpu_vmx *vmx, bool unblocked)
 {
 	if (unblocked && vmx_vnmi && !(vmcs_read32(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_VALID_MASK))
-		kvm_ops.set_nmi_mask(&vmx->vcpu, true);
+		vmx_set_nmi_mask(&vmx->vcpu, true);
 }
 
 /* #PF, under shadow paging. */
@@ -1331,6 +1295,15 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_XSETBV]		= kvm_handle_xsetbv,
 };
 
+/* Delivery through a protected-mode IDT is the processor's, and it cannot enter. */
+static int handle_invalid_guest_state(struct vcpu_vmx *vmx)
+{
+	if (!vmx->injected)
+		return vmx_real_emulate(vmx);
+	vmx_cancel_injection(&vmx->vcpu);
+	return kvm_internal_error(&vmx->vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, 0, NULL);
+}
+
 /* No entry was made: VMLAUNCH failed, or the guest's state is not allowed. */
 static int vmentry_failed(struct vcpu_vmx *vmx, u64 reason)
 {
@@ -1351,7 +1324,7 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 		/* With VMX gone off the run loop finds out. */
 		return vmx->entry_error ? vmentry_failed(vmx, vmx->entry_error) : -EIO;
 	case EXIT_REASON_BAD_STATE:
-		return vmx_real_emulate(vmx);
+		return handle_invalid_guest_state(vmx);
 	case EXIT_REASON_REAL_EVENT:
 		return vmx_real_deliver(vmx);
 	}

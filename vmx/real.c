@@ -181,12 +181,12 @@ static void make_usable(struct vmx_seg *s)
 static void enter_vm86(struct vcpu_vmx *vmx)
 {
 	static const struct vmx_seg no_ports = { .ar = NO_PORTS_AR };
-	struct kvm_vcpu *vcpu = &vmx->vcpu;
-	unsigned long rflags = kvm_ops.get_rflags(vcpu);
+	unsigned long rflags = hw_rflags(vmx);
 	struct vmx_seg s;
 	int seg;
 
-	kvm_ops.get_idt(vcpu, &vmx->real.idt);
+	vmx->real.idt.base = vmcs_read(GUEST_IDTR_BASE);
+	vmx->real.idt.limit = vmcs_read32(GUEST_IDTR_LIMIT);
 	vmx->real.sysenter_cs = vmcs_read32(GUEST_SYSENTER_CS);
 	vmx->real.vm86 = true;
 	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_TR; seg++) {
@@ -198,13 +198,12 @@ static void enter_vm86(struct vcpu_vmx *vmx)
 	vmx_write_seg(vmx, VCPU_SREG_TR, &no_ports);
 	vmcs_write32(GUEST_IDTR_LIMIT, 0);
 	vmcs_write32(GUEST_SYSENTER_CS, 0);
-	kvm_ops.set_rflags(vcpu, rflags);
+	vmx_write_rflags(vmx, vmx_real_set_rflags(vmx, rflags));
 }
 
 static void leave_vm86(struct vcpu_vmx *vmx)
 {
-	struct kvm_vcpu *vcpu = &vmx->vcpu;
-	unsigned long rflags = kvm_ops.get_rflags(vcpu);
+	unsigned long rflags = vmx_real_rflags(vmx, hw_rflags(vmx));
 	struct vmx_seg s;
 	int seg;
 
@@ -214,8 +213,9 @@ static void leave_vm86(struct vcpu_vmx *vmx)
 	}
 	vmx->real.vm86 = false;
 	vmcs_write32(GUEST_SYSENTER_CS, vmx->real.sysenter_cs);
-	kvm_ops.set_idt(vcpu, &vmx->real.idt);
-	kvm_ops.set_rflags(vcpu, rflags);
+	vmcs_write(GUEST_IDTR_BASE, vmx->real.idt.base);
+	vmcs_write32(GUEST_IDTR_LIMIT, vmx->real.idt.limit);
+	vmx_write_rflags(vmx, vmx_real_set_rflags(vmx, rflags));
 }
 
 /*
@@ -234,20 +234,27 @@ static void switch_paging(struct vcpu_vmx *vmx, bool identity)
 	vmx_set_cpu_ctl(vmx, CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING, identity);
 }
 
-/** vmx_real_switch - CR0 is about to become another */
-void vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0)
+/**
+ * vmx_real_switch - CR0 is about to become another
+ * @vmx: the vcpu
+ * @cr0: what it will be
+ *
+ * Return: true if virtual-8086 mode was entered or left, so that other exceptions
+ * are to be intercepted.
+ */
+bool vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0)
 {
 	bool real = !(cr0 & X86_CR0_PE);
 
 	if (vmx_ept)
 		switch_paging(vmx, !(cr0 & X86_CR0_PG));
 	if (vmx->real.vm86 == real)
-		return;
+		return false;
 	if (real)
 		enter_vm86(vmx);
 	else
 		leave_vm86(vmx);
-	kvm_ops.update_intercepts(&vmx->vcpu);
+	return true;
 }
 
 /*
@@ -396,7 +403,7 @@ static bool invalid_guest_state(struct vcpu_vmx *vmx)
 		return vmx->real.invalid_guest_state;
 	if (vmx->real.vm86)
 		allowed = real_state_allowed(vmx);
-	else if (kvm_ops.get_rflags(&vmx->vcpu) & X86_EFLAGS_VM)
+	else if (hw_rflags(vmx) & X86_EFLAGS_VM)
 		allowed = own_vm86_allowed(vmx);
 	else
 		allowed = protected_state_allowed(vmx);
@@ -428,11 +435,6 @@ int vmx_real_emulate(struct vcpu_vmx *vmx)
 	struct kvm_vcpu *vcpu = &vmx->vcpu;
 	int i, r;
 
-	/* Delivery through a protected-mode IDT is the processor's. */
-	if (vmx->injected) {
-		kvm_ops.cancel_injection(vcpu);
-		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, 0, NULL);
-	}
 	for (i = 0; i < EMULATE_BATCH; i++) {
 		r = kvm_emulate_insn(vcpu, 0, 0, NULL, 0);
 		if (r <= 0)

@@ -215,8 +215,8 @@ void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 
 	if (vmx_unrestricted)
 		fixed &= ~(X86_CR0_PE | X86_CR0_PG);
-	else
-		vmx_real_switch(vmx, cr0);
+	else if (vmx_real_switch(vmx, cr0))
+		vmx_update_intercepts(vcpu);
 	hw = (cr0 | fixed) & vmx_caps.cr0_fixed1;
 	if (!vmx_ept)
 		hw |= X86_CR0_PG | X86_CR0_WP;
@@ -256,10 +256,7 @@ void vmx_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 
 	if (unlikely(!vmx_unrestricted))
 		rflags = vmx_real_set_rflags(vmx, rflags);
-	vmx->rflags = rflags;
-	vcpu->regs_avail |= BIT(VCPU_EXREG_RFLAGS);
-	vmcs_write(GUEST_RFLAGS, rflags);
-	vmx_sync_pending_dbg(vmx);
+	vmx_write_rflags(vmx, rflags);
 }
 
 void vmx_set_dr7(struct kvm_vcpu *vcpu, unsigned long dr7)

@@ -247,3 +247,49 @@ void vmx_sync_pending_dbg(struct vcpu_vmx *vmx)
 		pending |= DR_STEP;
 	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, pending);
 }
+
+/** vmx_write_rflags - the hardware's flags, which its interrupt shadow follows */
+void vmx_write_rflags(struct vcpu_vmx *vmx, unsigned long rflags)
+{
+	vmx->rflags = rflags;
+	vmx->vcpu.regs_avail |= BIT(VCPU_EXREG_RFLAGS);
+	vmcs_write(GUEST_RFLAGS, rflags);
+	vmx_sync_pending_dbg(vmx);
+}
+
+/*
+ * ---- NMI blocking ----
+ */
+
+/*
+ * Without virtual NMIs an IRET says nothing to anybody (SDM 3C "IRET" in
+ * "Changes to Instruction Behavior").  Then an NMI's handler is taken to be at
+ * its end when the guest can take interrupts again, or after a second.
+ */
+#define NMI_HANDLER_MAX		HZ
+
+bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+
+	if (likely(vmx_vnmi))
+		return vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
+	if (vmx->nmi_masked && time_after(jiffies, vmx->nmi_masked_at + NMI_HANDLER_MAX))
+		vmx->nmi_masked = false;
+	return vmx->nmi_masked;
+}
+
+void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	u32 state;
+
+	if (unlikely(!vmx_vnmi)) {
+		vmx->nmi_masked = masked;
+		vmx->nmi_masked_at = jiffies;
+		return;
+	}
+	state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & ~GUEST_INTR_STATE_NMI;
+	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
+		     masked ? state | GUEST_INTR_STATE_NMI : state);
+}

@@ -164,6 +164,9 @@ u32  vmx_read_ar(struct vcpu_vmx *vmx, int seg);
 void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s);
 void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s);
 void vmx_sync_pending_dbg(struct vcpu_vmx *vmx);
+void vmx_write_rflags(struct vcpu_vmx *vmx, unsigned long rflags);
+bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu);
+void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked);
 
 /* intercepts.c */
 int  vmx_alloc_maps(void);
@@ -216,7 +219,7 @@ unsigned long vmx_real_set_rflags(struct vcpu_vmx *vmx, unsigned long rflags);
 u32  vmx_real_sysenter_cs(struct vcpu_vmx *vmx);
 void vmx_real_set_sysenter_cs(struct vcpu_vmx *vmx, u32 val);
 unsigned long vmx_real_cr4(struct vcpu_vmx *vmx, unsigned long hw);
-void vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0);
+bool vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0);
 bool vmx_real_no_entry(struct vcpu_vmx *vmx);
 int  vmx_real_emulate(struct vcpu_vmx *vmx);
 void vmx_real_inject(struct vcpu_vmx *vmx, u8 vector, unsigned int insn_len);
