@@ -87,14 +87,14 @@ EXPORT_SYMBOL_GPL(is_64bit_code);
  */
 void kvm_reset_segments(struct kvm_vcpu *vcpu)
 {
-	const struct kvm_segment data = { .limit = 0xffff, .type = 0x3, .s = 1, .present = 1 };
-	const struct kvm_segment ldtr = { .limit = 0xffff, .type = 0x2, .present = 1 };
-	const struct kvm_segment tr = { .limit = 0xffff, .type = 0xb, .present = 1 };
-	const struct kvm_segment cs = {
+	static const struct kvm_segment data = { .limit = 0xffff, .type = 0x3, .s = 1, .present = 1 };
+	static const struct kvm_segment ldtr = { .limit = 0xffff, .type = 0x2, .present = 1 };
+	static const struct kvm_segment tr = { .limit = 0xffff, .type = 0xb, .present = 1 };
+	static const struct kvm_segment cs = {
 		.selector = 0xf000, .base = 0xffff0000, .limit = 0xffff,
 		.type = 0xb, .s = 1, .present = 1,
 	};
-	const struct kvm_dtable dt = { .limit = 0xffff };
+	static const struct kvm_dtable dt = { .limit = 0xffff };
 	int seg;
 
 	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_GS; seg++)

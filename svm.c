@@ -738,7 +738,7 @@ static bool svm_irq_allowed(struct kvm_vcpu *vcpu)
 static void clear_irq_window(struct vcpu_svm *svm)
 {
 	set_intercept(svm, INTERCEPT_VINTR, false);
-	svm_update_cr8_intercepts(svm);
+	svm_set_cr8_intercepts(svm);
 	svm->vmcb->control.int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
 	mark_dirty(svm, CLEAN_INTR);
 }
@@ -819,7 +819,7 @@ static void svm_enable_irq_window(struct kvm_vcpu *vcpu)
 		return;
 	free_virq(svm);
 	set_intercept(svm, INTERCEPT_VINTR, true);
-	svm_update_cr8_intercepts(svm);
+	svm_set_cr8_intercepts(svm);
 	svm->vmcb->control.int_vector = 0;
 	svm->vmcb->control.int_ctl |= V_IRQ_INJECTION_BITS_MASK;
 	mark_dirty(svm, CLEAN_INTR);
@@ -1209,7 +1209,7 @@ static struct kvm_arch_ops svm_ops __ro_after_init = {
 	.enable_irq_window = svm_enable_irq_window,
 	.enable_nmi_window = svm_enable_nmi_window,
 	.cancel_injection = svm_cancel_injection,
-	.watch_cr8 = svm_watch_cr8,
+	.update_cr8_intercept = svm_update_cr8_intercept,
 
 	.load_root = svm_load_root,
 	.tlb_flush = svm_tlb_flush,

@@ -316,10 +316,10 @@ static void watch_cr8(struct kvm_vcpu *vcpu)
 {
 	bool watch = !vcpu->lapic->virtual_delivery && kvm_lapic_tpr_masks(vcpu->lapic);
 
-	if (watch == vcpu->cr8_watched || !kvm_ops.watch_cr8)
+	if (watch == vcpu->cr8_watched)
 		return;
 	vcpu->cr8_watched = watch;
-	kvm_ops.watch_cr8(vcpu, watch);
+	kvm_ops.update_cr8_intercept(vcpu, watch);
 }
 
 static void inject_irq(struct kvm_vcpu *vcpu, bool busy)

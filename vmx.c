@@ -24,6 +24,7 @@
 #include "kvm_vcpu.h"
 #include "vmx/vmx.h"
 
+#include <linux/idr.h>
 #include <linux/io.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
@@ -91,9 +92,7 @@ static_assert(offsetof(struct vmx_switch, host_rsp) == SWITCH_HOST_RSP);
 static_assert(offsetof(struct vmx_switch, launched) == SWITCH_LAUNCHED);
 static_assert(HOST_RSP == VMCS_HOST_RSP);
 
-/* VPIDs: 0 is the host's. */
-static DECLARE_BITMAP(vpids, VMX_NR_VPIDS);
-static DEFINE_SPINLOCK(vpid_lock);
+static DEFINE_IDA(vpids);
 
 static struct kvm_arch_ops vmx_ops __ro_after_init;
 
@@ -147,7 +146,6 @@ static int __init vmx_hardware_setup(void)
 	r = vmx_alloc_cpus();
 	if (r)
 		goto out_cpus;
-	__set_bit(0, vpids);
 	find_lazy_regs();
 	fill_ops();
 	cpu_emergency_register_virt_callback(vmx_emergency_disable);
@@ -191,29 +189,18 @@ static void vmx_vm_destroy(struct kvm *kvm)
 	vmx_real_destroy_vm(kvm);
 }
 
+/* 0 is the host's, and stands for none. */
 static u16 alloc_vpid(void)
 {
-	unsigned long id = 0;
+	int id = vmx_vpid ? ida_alloc_range(&vpids, 1, VMX_NR_VPIDS - 1, GFP_KERNEL) : 0;
 
-	if (!vmx_vpid)
-		return 0;
-	spin_lock(&vpid_lock);
-	id = find_first_zero_bit(vpids, VMX_NR_VPIDS);
-	if (id < VMX_NR_VPIDS)
-		__set_bit(id, vpids);
-	else
-		id = 0;
-	spin_unlock(&vpid_lock);
-	return id;
+	return max(id, 0);
 }
 
 static void free_vpid(u16 id)
 {
-	if (!id)
-		return;
-	spin_lock(&vpid_lock);
-	__clear_bit(id, vpids);
-	spin_unlock(&vpid_lock);
+	if (id)
+		ida_free(&vpids, id);
 }
 
 static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
@@ -1026,9 +1013,9 @@ static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
  * An IRET that faulted has unblocked NMIs, and is going to be executed again
  * (SDM 3C "Information About NMI Unblocking Due to IRET").
  */
-static void block_nmis_again(struct vcpu_vmx *vmx, bool unblocked)
+static void block_nmis_again(struct vcpu_vmx *vmx)
 {
-	if (unblocked && vmx_vnmi && !(vmcs_read32(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_VALID_MASK))
+	if (vmx_vnmi && !(vmcs_read32(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_VALID_MASK))
 		vmx_set_nmi_mask(&vmx->vcpu, true);
 }
 
@@ -1054,7 +1041,7 @@ static int handle_ept_violation(struct kvm_vcpu *vcpu)
 	int r;
 
 	if (unlikely(qual & QUAL_NMI_UNBLOCKED))
-		block_nmis_again(to_vmx(vcpu), true);
+		block_nmis_again(to_vmx(vcpu));
 	vmx_drop_false_step(to_vmx(vcpu));
 	if (unlikely(to_vmx(vcpu)->real.identity) &&
 	    vmx_real_map_identity(to_vmx(vcpu), fault.addr, &r))
@@ -1076,7 +1063,7 @@ static int handle_ept_violation(struct kvm_vcpu *vcpu)
 static int handle_pml_full(struct kvm_vcpu *vcpu)
 {
 	if (vmcs_read(EXIT_QUALIFICATION) & QUAL_NMI_UNBLOCKED)
-		block_nmis_again(to_vmx(vcpu), true);
+		block_nmis_again(to_vmx(vcpu));
 	return 1;
 }
 
@@ -1126,7 +1113,7 @@ static int handle_exception_nmi(struct kvm_vcpu *vcpu)
 	vmx_drop_false_step(vmx);
 	if (unlikely(info & INTR_INFO_UNBLOCK_NMI) &&
 	    (info & INTR_INFO_VECTOR_MASK) != X86_TRAP_DF)
-		block_nmis_again(vmx, true);
+		block_nmis_again(vmx);
 	switch (info & INTR_INFO_VECTOR_MASK) {
 	case X86_TRAP_PF:
 		return handle_page_fault(vcpu);
@@ -1323,7 +1310,7 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 	case EXIT_REASON_NONE:
 		/* With VMX gone off the run loop finds out. */
 		return vmx->entry_error ? vmentry_failed(vmx, vmx->entry_error) : -EIO;
-	case EXIT_REASON_BAD_STATE:
+	case EXIT_REASON_INVALID_GUEST:
 		return handle_invalid_guest_state(vmx);
 	case EXIT_REASON_REAL_EVENT:
 		return vmx_real_deliver(vmx);
@@ -1394,7 +1381,7 @@ static struct kvm_arch_ops vmx_ops __ro_after_init = {
 	.enable_irq_window = vmx_enable_irq_window,
 	.enable_nmi_window = vmx_enable_nmi_window,
 	.cancel_injection = vmx_cancel_injection,
-	.watch_cr8 = vmx_watch_cr8,
+	.update_cr8_intercept = vmx_update_cr8_intercept,
 
 	.load_root = vmx_load_root,
 	.tlb_flush = vmx_tlb_flush,

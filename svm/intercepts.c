@@ -122,19 +122,19 @@ static const u8 shadow_intercepts[] = {
  * interrupt.  Where userspace holds the APIC, V_TPR is not used.  The emulator
  * of the lab ends itself by a CR8 write not intercepted while V_IRQ is set.
  */
-void svm_update_cr8_intercepts(struct vcpu_svm *svm)
+void svm_set_cr8_intercepts(struct vcpu_svm *svm)
 {
 	bool ours = svm->vcpu.lapic;
 
 	set_intercept(svm, INTERCEPT_CR8_READ, !ours);
 	set_intercept(svm, INTERCEPT_CR8_WRITE,
-		      !ours || svm->watch_cr8 || intercepted(svm, INTERCEPT_VINTR));
+		      !ours || svm->intercept_cr8 || intercepted(svm, INTERCEPT_VINTR));
 }
 
-void svm_watch_cr8(struct kvm_vcpu *vcpu, bool watch)
+void svm_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on)
 {
-	to_svm(vcpu)->watch_cr8 = watch;
-	svm_update_cr8_intercepts(to_svm(vcpu));
+	to_svm(vcpu)->intercept_cr8 = on;
+	svm_set_cr8_intercepts(to_svm(vcpu));
 }
 
 void svm_set_dr_intercepts(struct vcpu_svm *svm, bool on)
@@ -197,7 +197,7 @@ void svm_init_intercepts(struct vcpu_svm *svm)
 		set_intercept(svm, fixed_intercepts[i], true);
 	for (i = 0; !svm_npt && i < ARRAY_SIZE(shadow_intercepts); i++)
 		set_intercept(svm, shadow_intercepts[i], true);
-	svm_update_cr8_intercepts(svm);
+	svm_set_cr8_intercepts(svm);
 	svm->vmcb->control.iopm_base_pa = page_pa(iopm);
 	mark_dirty(svm, CLEAN_INTERCEPTS);
 }

@@ -63,7 +63,7 @@ struct vcpu_svm {
 	bool step_guest_tf;
 	bool force_exit;			/* right after the injected event is delivered */
 	bool virq;			/* the injected interrupt is V_IRQ, not EVENTINJ */
-	bool watch_cr8;			/* the core waits for a lower task priority */
+	bool intercept_cr8;			/* the core waits for a lower task priority */
 };
 
 /* A CPU's share; touched on that CPU only, preemption off. */
@@ -122,8 +122,8 @@ void svm_tlb_flush(struct kvm_vcpu *vcpu);
 int  svm_alloc_maps(void);
 void svm_free_maps(void);
 void svm_init_intercepts(struct vcpu_svm *svm);
-void svm_update_cr8_intercepts(struct vcpu_svm *svm);
-void svm_watch_cr8(struct kvm_vcpu *vcpu, bool watch);
+void svm_set_cr8_intercepts(struct vcpu_svm *svm);
+void svm_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on);
 void svm_update_intercepts(struct kvm_vcpu *vcpu);
 void svm_set_dr_intercepts(struct vcpu_svm *svm, bool on);
 

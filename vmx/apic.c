@@ -227,7 +227,7 @@ static void take_icr(struct vcpu_vmx *vmx)
  */
 static void load_tpr(struct vcpu_vmx *vmx)
 {
-	u32 threshold = vmx->watch_cr8 ? vmx->vcpu.cr8 : 0;
+	u32 threshold = vmx->intercept_cr8 ? vmx->vcpu.cr8 : 0;
 
 	vmx->vapic[APIC_TASKPRI] = vmx->vcpu.lapic->tpr;
 	if (unlikely(vmx->tpr_threshold != threshold)) {

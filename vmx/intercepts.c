@@ -87,9 +87,9 @@ int __init vmx_alloc_maps(void)
 	return 0;
 }
 
-void vmx_watch_cr8(struct kvm_vcpu *vcpu, bool watch)
+void vmx_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on)
 {
-	to_vmx(vcpu)->watch_cr8 = watch;
+	to_vmx(vcpu)->intercept_cr8 = on;
 }
 
 void vmx_set_dr_intercepts(struct vcpu_vmx *vmx, bool on)

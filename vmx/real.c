@@ -425,7 +425,7 @@ bool vmx_real_no_entry(struct vcpu_vmx *vmx)
 	}
 	if (likely(!invalid_guest_state(vmx)))
 		return false;
-	vmx->exit_reason = EXIT_REASON_BAD_STATE;
+	vmx->exit_reason = EXIT_REASON_INVALID_GUEST;
 	return true;
 }
 

@@ -20,7 +20,7 @@
 
 /* Exits that are none of the hardware's: the entry was not made. */
 #define EXIT_REASON_NONE	0xffff		/* virtualization went off, or nothing ran yet */
-#define EXIT_REASON_BAD_STATE	0xfffe		/* what VMX cannot hold: emulate */
+#define EXIT_REASON_INVALID_GUEST	0xfffe		/* what VMX cannot hold: emulate */
 #define EXIT_REASON_REAL_EVENT	0xfffd		/* an event of real mode: deliver by software */
 
 /* CR0's TS is the guest's own: kernels with lazy FPU switching change it often. */
@@ -58,7 +58,7 @@ struct vcpu_vmx {
 	u16 vpid;			/* 0: none, every entry and exit flushes */
 	u8 *vapic;			/* page with the registers that do not exit, or NULL */
 	u64 *pml;			/* page that the processor logs writes in, or NULL */
-	bool watch_cr8;			/* the core waits for a lower task priority */
+	bool intercept_cr8;			/* the core waits for a lower task priority */
 
 	/* The last exit. */
 	u32 exit_reason;
@@ -171,7 +171,7 @@ void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked);
 /* intercepts.c */
 int  vmx_alloc_maps(void);
 void vmx_free_maps(void);
-void vmx_watch_cr8(struct kvm_vcpu *vcpu, bool watch);
+void vmx_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on);
 void vmx_set_dr_intercepts(struct vcpu_vmx *vmx, bool on);
 void vmx_update_intercepts(struct kvm_vcpu *vcpu);
 
