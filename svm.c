@@ -117,7 +117,7 @@ static int svm_hardware_enable(void)
 	}
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, page_pa(sc->hsave));
-	/* Whatever used ASIDs before: the first taker flushes them all. */
+	/* Translations tagged before SVM went off are stale: the first taken flushes all. */
 	sc->asid_generation++;
 	sc->next_asid = max_asid + 1;
 	svm_compat_predictor_guard(true);
@@ -317,7 +317,7 @@ static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	if (unlikely(svm->last_cpu != cpu)) {
-		/* No other CPU's copy of the VMCB, nor its ASIDs, mean anything here. */
+		/* Neither this CPU's copy of the VMCB nor an ASID of another CPU is valid. */
 		svm->vmcb->control.clean = 0;
 		svm->asid_generation = 0;
 		svm->host_pa = page_pa(sc->host);
@@ -353,9 +353,9 @@ static void svm_prepare_guest_switch(struct kvm_vcpu *vcpu)
  */
 
 /*
- * ASIDs tag what the TLB holds.  Every CPU deals them out one after the other
- * and, when they are used up, flushes them all and begins a new generation;
- * so a vcpu can get rid of its translations by taking the next.
+ * ASIDs tag what the TLB holds.  Each CPU gives them out one after the other and,
+ * when they are used up, flushes all and begins a new generation; so a vcpu can
+ * flush its own translations by taking the next.
  */
 static void take_asid(struct vcpu_svm *svm, struct svm_cpu *sc)
 {
@@ -394,7 +394,7 @@ static void withdraw_virq(struct vcpu_svm *svm)
 /*
  * What an exit interrupted (APM 2 "Event Injection", EXITINTINFO).  INT n,
  * INT3 and INTO have not moved RIP yet and are simply executed again, unless
- * they were events put in by us.
+ * we injected them as events.
  */
 static void requeue_interrupted(struct vcpu_svm *svm)
 {
@@ -433,7 +433,7 @@ static void requeue_interrupted(struct vcpu_svm *svm)
 	}
 }
 
-/* The entry did not happen: what was to be injected still is, in vcpu->events. */
+/* There was no entry: the event is still in vcpu->events. */
 static void take_back_injection(struct vcpu_svm *svm)
 {
 	svm->vmcb->control.event_inj = 0;
@@ -515,7 +515,7 @@ static void before_entry(struct vcpu_svm *svm)
 		x86_virt_spec_ctrl(svm->vcpu.msr.virt_spec_ctrl, true);
 }
 
-/* What is the host's, however the guest ended. */
+/* The host's state that VMRUN's exit does not restore. */
 static void restore_host(struct vcpu_svm *svm)
 {
 	if (has_virt_ssbd)
@@ -545,7 +545,7 @@ static void copy_exit(struct vcpu_svm *svm)
 	vmcb->control.clean = BIT(CLEAN_NR) - 1;
 }
 
-/* VMRUN refused the state: nothing ran, and nothing of the VMCB is to be believed. */
+/* VMRUN failed its consistency checks: nothing ran, and the VMCB has no exit state. */
 static void entry_failed(struct vcpu_svm *svm)
 {
 	take_back_injection(svm);
@@ -689,8 +689,8 @@ static bool svm_get_nmi_mask(struct kvm_vcpu *vcpu)
 }
 
 /*
- * The return address of #BP and #OF lies behind their instruction, of one
- * byte, and injection pushes RIP as it is (APM 2 "Event Injection").
+ * #BP and #OF push the address after their instruction, which has one byte; but
+ * injection pushes RIP as it is (APM 2 "Event Injection").
  */
 static void step_over_trap(struct vcpu_svm *svm)
 {
@@ -765,7 +765,7 @@ static void svm_inject_irq(struct kvm_vcpu *vcpu)
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
 
-	/* INT n: RIP is still there, so the guest executes it again. */
+	/* INT n: RIP is still at the instruction, so the guest executes it again. */
 	if (unlikely(vcpu->events.irq.soft)) {
 		vcpu->events.irq.injected = false;
 		return;
@@ -869,13 +869,13 @@ static void svm_tlb_flush_gva(struct kvm_vcpu *vcpu, u64 gva)
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	preempt_disable();
-	/* With an ASID of another generation nothing of ours is in this TLB. */
+	/* An ASID of another generation has nothing in this TLB. */
 	if (svm->asid_generation == this_cpu_ptr(&svm_cpus)->asid_generation)
 		svm_invlpga(gva, svm->vmcb->control.asid);
 	preempt_enable();
 }
 
-/* VMRUN keeps what the ASID has in the TLB, whatever root it loads. */
+/* VMRUN flushes nothing by itself, whatever root it loads. */
 static void svm_load_root(struct kvm_vcpu *vcpu, u64 root_hpa, int level)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
@@ -941,7 +941,7 @@ static int handle_db(struct kvm_vcpu *vcpu)
 
 	if (svm->stepping)
 		end_step(svm);
-	/* Only the step that waits for the NMI window: the guest does not hear of it. */
+	/* Only the step that waits for the NMI window: nothing for the guest. */
 	if (our_step && !(dr6 & ~vcpu->dr6 & (DR_TRAP_BITS | BIT(13)))) {
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
 		return 1;
@@ -1146,7 +1146,7 @@ static int svm_handle_exit(struct kvm_vcpu *vcpu)
 		return handle_page_fault(vcpu);
 	if (likely(code < ARRAY_SIZE(exit_handlers) && exit_handlers[code]))
 		return exit_handlers[code](vcpu);
-	/* APM 2 "Canonicalization and Consistency Checks": VMRUN refused the state. */
+	/* APM 2 "Canonicalization and Consistency Checks" */
 	if (code == (u32)SVM_EXIT_ERR)
 		return kvm_fail_entry(vcpu, code);
 	return kvm_handle_unexpected_exit(vcpu, code);

@@ -4,9 +4,9 @@
  *
  * "SDM 3C" is the third part of volume 3 of the Intel 64 and IA-32
  * Architectures Software Developer's Manual; sections are named by their
- * titles.  The VMCS is not memory but asked for field by field: registers that
- * it holds are read when somebody wants them (cache_reg), and then remembered
- * until the next exit.
+ * titles.  The VMCS is not plain memory: each field is read by an instruction.  So
+ * the registers in it are read on demand (cache_reg) and remembered until the next
+ * exit.
  */
 #define pr_fmt(fmt) "kvm_intel: " fmt
 
@@ -59,7 +59,7 @@ MODULE_DEVICE_TABLE(x86cpu, vmx_cpu_ids);
 
 static bool dump_invalid_vmcs;
 module_param(dump_invalid_vmcs, bool, 0644);
-MODULE_PARM_DESC(dump_invalid_vmcs, "log the VMCS when the processor refuses to enter a guest");
+MODULE_PARM_DESC(dump_invalid_vmcs, "log the VMCS when a VM entry fails");
 
 static unsigned long lazy_regs __ro_after_init;	/* kvm_reg bits to be read on demand */
 
@@ -352,9 +352,9 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 
 	if (unlikely(moved)) {
 		vmx_unload_vmcs_anywhere(vmx);
-		/* A new one is made ready by it; for others it is nothing new. */
+		/* It initializes a new VMCS, and does no harm to another. */
 		vmclear(page_pa(vmx->vmcs));
-		/* Hotplug's end of VMX walks the list with interrupts off. */
+		/* CPU hotplug walks the list with interrupts off. */
 		local_irq_save(flags);
 		vmx->loaded_cpu = cpu;
 		list_add_rcu(&vmx->loaded, &vc->loaded);
@@ -366,13 +366,13 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	}
 	if (unlikely(moved)) {
 		vmx_load_cpu_state(cpu);
-		/* This CPU may have translations of long ago. */
+		/* The TLB may have translations with this tag from the vcpu's last stay. */
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 	}
 	kvm_isolate_predictors(vcpu);
 }
 
-/* MSRs that the kernel does without until it goes back to user mode. */
+/* MSRs that the kernel needs only in user mode and on the way from there. */
 static void load_msrs(struct vcpu_vmx *vmx, struct vmx_cpu *vc, bool guest)
 {
 	if (vmx->star != vc->star)
@@ -452,7 +452,7 @@ static void vmx_prepare_guest_switch(struct kvm_vcpu *vcpu)
 /*
  * What an exit interrupted (SDM 3C "Information for VM Exits That Occur During
  * Event Delivery").  INT n, INT3 and INTO have not moved RIP yet and are simply
- * executed again, unless they were events put in by us.
+ * executed again, unless we injected them as events.
  */
 static void requeue_interrupted(struct vcpu_vmx *vmx, u32 info)
 {
@@ -503,7 +503,7 @@ static u32 vectoring_info(struct vcpu_vmx *vmx)
 	return VECTORING_INFO_VALID_MASK | INTR_TYPE_EXT_INTR | apic->highest_isr;
 }
 
-/* The entry did not happen: what was to be injected still is, in vcpu->events. */
+/* There was no entry: the event is still in vcpu->events. */
 static void vmx_cancel_injection(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -515,7 +515,7 @@ static void vmx_cancel_injection(struct kvm_vcpu *vcpu)
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
 }
 
-/* A fault in the tables of PAE paging is the guest's, by its last MOV to CR. */
+/* The entries were checked when the guest loaded them by MOV CR: VM entry takes these. */
 static void load_pdptrs(struct vcpu_vmx *vmx)
 {
 	const u64 *pdptrs = vmx->vcpu.mmu.pdptrs;
@@ -533,7 +533,7 @@ static void before_entry(struct vcpu_vmx *vmx)
 	struct kvm_vcpu *vcpu = &vmx->vcpu;
 	unsigned long cr4 = cr4_read_shadow(), dirty = vcpu->regs_dirty;
 
-	/* Another CPU may have this one change it, for performance counters. */
+	/* An IPI may have changed it, for performance counters. */
 	if (unlikely(vmx->host_cr4 != cr4)) {
 		vmx->host_cr4 = cr4;
 		vmcs_write(HOST_CR4, cr4);
@@ -554,7 +554,7 @@ static void before_entry(struct vcpu_vmx *vmx)
 	kvm_note_host_spec_ctrl(vcpu);
 }
 
-/* What is the host's, however the guest ended. */
+/* The host's state that VM exits do not restore. */
 static void restore_host(struct vcpu_vmx *vmx)
 {
 	/* VM exits clear it. */
@@ -579,7 +579,7 @@ static void collect_pml(struct vcpu_vmx *vmx)
 	vmcs_write16(GUEST_PML_INDEX, PML_LAST);
 }
 
-/* NMIs are blocked until the handler's IRET: nothing that could fault comes before it. */
+/* After an NMI exit NMIs are blocked until the handler's IRET: nothing before it may fault. */
 static void copy_exit(struct vcpu_vmx *vmx)
 {
 	struct kvm_vcpu *vcpu = &vmx->vcpu;
@@ -595,7 +595,7 @@ static void copy_exit(struct vcpu_vmx *vmx)
 	vmx->seg_read = 0;
 }
 
-/* Without virtual NMIs: none is blocked but by us, and one that waits is asked for at each exit. */
+/* Without virtual NMIs only software blocks them; one that is pending is tried after each exit. */
 static void soft_vnmi(struct vcpu_vmx *vmx)
 {
 	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
@@ -606,7 +606,7 @@ static void soft_vnmi(struct vcpu_vmx *vmx)
 		kvm_make_request(KVM_REQ_EVENT, &vmx->vcpu);
 }
 
-/* Nothing ran.  With VMX gone off under us there is no error number either. */
+/* Nothing ran.  The error number is 0 if VMX went off in an emergency. */
 static void entry_failed(struct vcpu_vmx *vmx)
 {
 	vmx->exit_reason = EXIT_REASON_NONE;
@@ -666,7 +666,7 @@ void vmx_drop_false_step(struct vcpu_vmx *vmx)
 		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 }
 
-/* Every exit's way: without the detour through the core. */
+/* Each exit that skips comes here: kvm_rip_read() would call back through kvm_ops. */
 static unsigned long read_rip(struct kvm_vcpu *vcpu)
 {
 	if (unlikely(vcpu->regs_avail & BIT(VCPU_REGS_RIP)))
@@ -721,7 +721,7 @@ static void vmx_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *i
  * ---- model-specific registers ----
  */
 
-/* The guest's own while its host's state is switched. */
+/* The hardware has the guest's from prepare_guest_switch to put, and SWAPGS changes it. */
 static u64 get_kernel_gs_base(struct vcpu_vmx *vmx)
 {
 	preempt_disable();
@@ -768,7 +768,7 @@ static void set_base(struct vcpu_vmx *vmx, int seg, u64 base)
 	vmx_write_seg(vmx, seg, &s);
 }
 
-/* Those that are in the hardware from prepare_guest_switch to put. */
+/* The hardware has the guest's from prepare_guest_switch to put. */
 static void set_switched(struct vcpu_vmx *vmx, u32 index, u64 *field, u64 data)
 {
 	preempt_disable();
@@ -799,7 +799,7 @@ static void vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data)
 		set_switched(vmx, index, &vmx->lstar, data);
 		break;
 	case MSR_CSTAR:
-		/* Without effect on Intel's processors. */
+		/* Intel's processors have the register, but not SYSCALL in compatibility mode. */
 		vmx->cstar = data;
 		break;
 	case MSR_SYSCALL_MASK:
@@ -831,7 +831,7 @@ static u32 vmx_get_interrupt_shadow(struct kvm_vcpu *vcpu)
 	return shadow;
 }
 
-/* Both at once is more than VM entry allows, and MOV SS is the stronger. */
+/* VM entry allows only one of the two (SDM 3C "Checks on Guest Non-Register State"). */
 static void vmx_set_interrupt_shadow(struct kvm_vcpu *vcpu, u32 mask)
 {
 	u32 old = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO), state = old & ~INTR_STATE_SHADOW;
@@ -875,7 +875,7 @@ static void vmx_inject_exception(struct kvm_vcpu *vcpu)
 				ex->vector == X86_TRAP_BP || ex->vector == X86_TRAP_OF);
 		return;
 	}
-	/* The return address of #BP and #OF lies behind their instruction, of one byte. */
+	/* #BP and #OF push the address after their instruction, which has one byte. */
 	if (ex->vector == X86_TRAP_BP || ex->vector == X86_TRAP_OF) {
 		info |= INTR_TYPE_SOFT_EXCEPTION;
 		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, 1);
@@ -897,7 +897,7 @@ static void vmx_inject_irq(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
-	/* INT n: RIP is still there, so the guest executes it again. */
+	/* INT n: RIP is still at the instruction, so the guest executes it again. */
 	if (unlikely(vcpu->events.irq.soft)) {
 		vcpu->events.irq.injected = false;
 		return;
@@ -906,7 +906,7 @@ static void vmx_inject_irq(struct kvm_vcpu *vcpu)
 		vmx_real_inject(vmx, vcpu->events.irq.nr, 0);
 		return;
 	}
-	/* What userspace says was acknowledged must wait all the same. */
+	/* VM entry needs IF set, even if userspace says that the interrupt was acknowledged. */
 	if (unlikely(!(vmx_get_rflags(vcpu) & X86_EFLAGS_IF))) {
 		vmx_enable_irq_window(vcpu);
 		return;
@@ -925,7 +925,7 @@ static void vmx_inject_nmi(struct kvm_vcpu *vcpu)
 		return;
 	}
 	clear_shadow();
-	/* The entry blocks NMIs, and must not find them so. */
+	/* The entry blocks NMIs, and fails if they are blocked already. */
 	vmx_set_nmi_mask(vcpu, !vmx_vnmi);
 	inject(vmx, X86_TRAP_NMI | INTR_TYPE_NMI_INTR);
 }
@@ -975,7 +975,7 @@ static void vmx_tlb_flush_gva(struct kvm_vcpu *vcpu, u64 gva)
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	const u64 cap = (u64)VMX_VPID_EXTENT_INDIVIDUAL_ADDR_BIT << 32;
 
-	/* Without a tag, every exit flushes. */
+	/* Without VPIDs every entry and exit flushes. */
 	if (!vmx->vpid)
 		return;
 	preempt_disable();
@@ -986,7 +986,7 @@ static void vmx_tlb_flush_gva(struct kvm_vcpu *vcpu, u64 gva)
 	preempt_enable();
 }
 
-/* VM entry keeps what the tags have in the TLB, whatever root it loads. */
+/* With VPIDs a VM entry flushes nothing, whatever root it loads. */
 static void vmx_load_root(struct kvm_vcpu *vcpu, u64 root_hpa, int level)
 {
 	if (vmx_ept)
@@ -1067,14 +1067,14 @@ static int handle_pml_full(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-/* Of our making: nested_mmio_entry. */
+/* Only nested_mmio_entry is one. */
 static int handle_ept_misconfig(struct kvm_vcpu *vcpu)
 {
 	gpa_t gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS);
 	int r;
 
 	vmx_drop_false_step(to_vmx(vcpu));
-	/* Where the guest itself has looked, while it did page. */
+	/* While it paged, the guest may have accessed what is now the identity map's frame. */
 	if (unlikely(to_vmx(vcpu)->real.identity) &&
 	    vmx_real_map_identity(to_vmx(vcpu), gpa, &r))
 		return r;
@@ -1093,7 +1093,7 @@ static int handle_db(struct kvm_vcpu *vcpu)
 		clear_shadow();
 		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	}
-	/* INT1 is behind itself when its handler runs. */
+	/* INT1 is a trap: what its handler returns to follows it. */
 	if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION)
 		vmx_skip_insn(vcpu);
 	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
@@ -1154,7 +1154,7 @@ static int handle_nmi_window(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-/* MOV to CR8 has been done: what waited for it may come. */
+/* The MOV to CR8 is done: an interrupt of that priority may be injected now. */
 static int handle_tpr_below_threshold(struct kvm_vcpu *vcpu)
 {
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -1291,7 +1291,7 @@ static int handle_invalid_guest_state(struct vcpu_vmx *vmx)
 	return kvm_internal_error(&vmx->vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, 0, NULL);
 }
 
-/* No entry was made: VMLAUNCH failed, or the guest's state is not allowed. */
+/* VMLAUNCH or VMRESUME failed, or the guest's state did not pass VM entry's checks. */
 static int vmentry_failed(struct vcpu_vmx *vmx, u64 reason)
 {
 	if (READ_ONCE(dump_invalid_vmcs))
@@ -1308,7 +1308,7 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 		return exit_handlers[reason](vcpu);
 	switch (reason) {
 	case EXIT_REASON_NONE:
-		/* With VMX gone off the run loop finds out. */
+		/* 0: VMX went off in an emergency. */
 		return vmx->entry_error ? vmentry_failed(vmx, vmx->entry_error) : -EIO;
 	case EXIT_REASON_INVALID_GUEST:
 		return handle_invalid_guest_state(vmx);

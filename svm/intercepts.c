@@ -107,7 +107,7 @@ static const u8 fixed_intercepts[] = {
 	INTERCEPT_INVD, INTERCEPT_WBINVD,
 	/* control registers whose value here differs, or has consequences */
 	INTERCEPT_SELECTIVE_CR0, INTERCEPT_CR4_WRITE,
-	/* VMRUN refuses a VMCB without its own; the rest is not offered to guests */
+	/* VMRUN fails without its own intercept; the rest is not offered to guests */
 	INTERCEPT_VMRUN, INTERCEPT_VMMCALL, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE,
 	INTERCEPT_STGI, INTERCEPT_CLGI, INTERCEPT_SKINIT, INTERCEPT_INVLPGA, INTERCEPT_RSM,
 };

@@ -51,7 +51,7 @@ struct vcpu_svm {
 	int last_cpu;
 	bool host_saved;		/* this CPU's host state is in host_pa's VMCB */
 
-	/* #BP or #OF put in as an event: RIP before it, if delivery fails. */
+	/* #BP or #OF injected as an event: RIP before it, if an exit interrupts delivery. */
 	bool soft_injected;
 	unsigned long soft_rip;
 

@@ -118,7 +118,7 @@ int vmx_hardware_enable(void)
 	rdmsrl(MSR_STAR, vc->star);
 	rdmsrl(MSR_LSTAR, vc->lstar);
 	rdmsrl(MSR_SYSCALL_MASK, vc->sfmask);
-	/* Whatever was tagged before is not to be met again. */
+	/* Translations tagged before VMX went off are stale. */
 	if (vmx_caps.ept_vpid & VMX_EPT_EXTENT_GLOBAL_BIT)
 		invept(VMX_EPT_EXTENT_GLOBAL, 0, 0);
 	return 0;
@@ -222,7 +222,7 @@ static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl
 #define ENTRY_REQUIRED	VM_ENTRY_LOAD_DEBUG_CONTROLS
 
 /*
- * The whole of what the processor offers against what we need.  PAT is not
+ * All controls, by what is needed and what the processor has.  PAT is not
  * switched: EPT entries say "ignore PAT", and shadow entries select the first
  * of the host's types.
  */
@@ -359,8 +359,8 @@ static void __init find_paging(void)
 }
 
 /*
- * The APIC, by what the processor has and the user wants.  Shadow tables could
- * not find their entries for the registers' page again.
+ * The APIC, by what the processor has and the user wants.  Under shadow paging the
+ * APIC-access page would have no reverse map by which to zap its entries.
  */
 static void __init find_apic(void)
 {
@@ -369,7 +369,7 @@ static void __init find_apic(void)
 	if (!vmx_ept || !(vmx_ctl.cpu & CPU_BASED_TPR_SHADOW) ||
 	    !(vmx_ctl.cpu2 & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES))
 		vmx_apicv = false;
-	/* Where real mode is another, its events are put in by software. */
+	/* Without unrestricted guests software delivers real mode's events. */
 	vmx_vid = vmx_apicv && vmx_unrestricted && (vmx_ctl.cpu2 & VMX_VID_CTLS) == VMX_VID_CTLS;
 	/* Hardware has this together with posted interrupts; Bochs 2.7, whose fault it is, has not. */
 	rdmsrl(MSR_IA32_VMX_PINBASED_CTLS, pin);

@@ -124,7 +124,7 @@ static void update_exception_intercepts(struct vcpu_vmx *vmx)
 	}
 }
 
-/* Only what the guest's CPUID has, so that the rest is still #GP. */
+/* Only bits that the guest's CPUID has, so that the others exit, to be #GP. */
 static void update_cr4_owned(struct vcpu_vmx *vmx)
 {
 	unsigned long owned = CR4_MAY_OWN;
@@ -132,7 +132,7 @@ static void update_cr4_owned(struct vcpu_vmx *vmx)
 	if (vmx_ept)
 		owned |= X86_CR4_PGE;
 	owned &= ~vmx->vcpu.cr4_guest_rsvd & ~vmx_caps.cr4_fixed0;
-	/* What it has set so far is known to nobody else. */
+	/* The bits that it owned so far are only in the VMCS. */
 	kvm_read_cr4(&vmx->vcpu);
 	vmx->cr4_owned = owned;
 	vmcs_write(CR4_GUEST_HOST_MASK, ~owned);

@@ -34,7 +34,7 @@
 /* A TSS that a 16-bit I/O map base does not fit in. */
 #define NO_PORTS_AR	(VMX_AR_P_MASK | VMX_AR_TYPE_BUSY_32_TSS)
 
-/* So many instructions are emulated in a row, if nothing else is to be done. */
+/* At most so many instructions are emulated in a row. */
 #define EMULATE_BATCH	128
 
 #define VM86_FLAGS	(X86_EFLAGS_VM | X86_EFLAGS_IOPL)
@@ -170,7 +170,7 @@ void vmx_real_set_sysenter_cs(struct vcpu_vmx *vmx, u32 val)
 		vmcs_write32(GUEST_SYSENTER_CS, val);
 }
 
-/* What a null selector leaves behind is nowhere said: something to go on with. */
+/* Real mode has no unusable segments; what a null selector leaves is undefined. */
 static void make_usable(struct vmx_seg *s)
 {
 	s->base = (unsigned long)s->selector << 4;
@@ -416,7 +416,7 @@ static bool invalid_guest_state(struct vcpu_vmx *vmx)
  * ---- running ----
  */
 
-/** vmx_real_no_entry - something is to be done by software first */
+/** vmx_real_no_entry - must software act in place of an entry?  Sets the exit reason */
 bool vmx_real_no_entry(struct vcpu_vmx *vmx)
 {
 	if (vmx->real.event.valid) {
@@ -454,7 +454,7 @@ void vmx_real_inject(struct vcpu_vmx *vmx, u8 vector, unsigned int insn_len)
 	vmx->real.event.insn_len = insn_len;
 }
 
-/** vmx_real_deliver - and does, where memory may be slept for; as exit handlers */
+/** vmx_real_deliver - deliver the event of vmx_real_inject(); may sleep; as exit handlers */
 int vmx_real_deliver(struct vcpu_vmx *vmx)
 {
 	vmx->real.event.valid = false;
@@ -462,7 +462,7 @@ int vmx_real_deliver(struct vcpu_vmx *vmx)
 					  vmx->real.event.insn_len);
 }
 
-/** vmx_real_can_inject - is there a way to deliver an event now? */
+/** vmx_real_can_inject - can an event be delivered now? */
 bool vmx_real_can_inject(struct vcpu_vmx *vmx)
 {
 	return vmx_unrestricted || vmx->real.vm86 || !invalid_guest_state(vmx);

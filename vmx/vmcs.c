@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The VMCS: its memory, on which CPU it is, and its fields: the controls, the
- * host's state, the guest's segments and flags.  What else the module does to a
- * guest rests on these.
+ * host's state, the guest's segments, flags and NMI blocking.  It calls no other
+ * file of the module.
  */
 #define pr_fmt(fmt) "kvm_intel: " fmt
 
@@ -62,7 +62,7 @@ static void unload_ipi(void *vmx)
 		vmx_unload_vmcs(vmx);
 }
 
-/* Wherever it is; a CPU that goes down unloads what it has by itself. */
+/** vmx_unload_vmcs_anywhere - the VMCS goes to memory; on any CPU, interrupts on */
 void vmx_unload_vmcs_anywhere(struct vcpu_vmx *vmx)
 {
 	int cpu = READ_ONCE(vmx->loaded_cpu);
@@ -75,7 +75,7 @@ void vmx_unload_vmcs_anywhere(struct vcpu_vmx *vmx)
  * ---- controls ----
  */
 
-/* Controls that change while the guest runs: written when they do. */
+/** vmx_set_cpu_ctl - switch primary processor-based controls; on the vcpu's CPU, as all below */
 void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
 {
 	u32 val = on ? vmx->cpu_ctl | bits : vmx->cpu_ctl & ~bits;
@@ -111,7 +111,7 @@ void vmx_set_entry_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
  * ---- the host's state ----
  */
 
-/* What is the same at every exit, on whatever CPU. */
+/** vmx_init_host_state - the part of the host's state that all CPUs have alike */
 void vmx_init_host_state(struct vcpu_vmx *vmx)
 {
 	struct desc_ptr idt;
@@ -125,7 +125,7 @@ void vmx_init_host_state(struct vcpu_vmx *vmx)
 	vmcs_write(HOST_CR4, vmx->host_cr4);
 	vmcs_write16(HOST_CS_SELECTOR, __KERNEL_CS);
 	vmcs_write16(HOST_SS_SELECTOR, __KERNEL_DS);
-	/* The user's, if they are any, are put back when the thread leaves. */
+	/* The thread's own, if not null, are restored by vmx_vcpu_put(). */
 	vmcs_write16(HOST_DS_SELECTOR, 0);
 	vmcs_write16(HOST_ES_SELECTOR, 0);
 	vmcs_write16(HOST_FS_SELECTOR, 0);
@@ -138,7 +138,7 @@ void vmx_init_host_state(struct vcpu_vmx *vmx)
 		vmcs_write64(HOST_IA32_EFER, vmx_caps.host_efer);
 }
 
-/* What the host's state at exits has of its CPU. */
+/** vmx_load_cpu_state - the part of the host's state that is this CPU's; on it */
 void vmx_load_cpu_state(int cpu)
 {
 	unsigned long esp, gs_base;
@@ -201,7 +201,7 @@ u32 vmx_read_ar(struct vcpu_vmx *vmx, int seg)
 	return vmx->seg_cache[seg].ar;
 }
 
-/* As it is in the VMCS, whatever the guest has. */
+/** vmx_read_seg - a segment as the VMCS has it, which in real mode is not the guest's */
 void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s)
 {
 	s->selector = read_selector(vmx, seg);
@@ -262,9 +262,9 @@ void vmx_write_rflags(struct vcpu_vmx *vmx, unsigned long rflags)
  */
 
 /*
- * Without virtual NMIs an IRET says nothing to anybody (SDM 3C "IRET" in
- * "Changes to Instruction Behavior").  Then an NMI's handler is taken to be at
- * its end when the guest can take interrupts again, or after a second.
+ * Without virtual NMIs an IRET does not unblock virtual ones (SDM 3C "IRET" in
+ * "Changes to Instruction Behavior").  Then an NMI's handler is assumed to have
+ * ended when the guest can take interrupts again, or after a second.
  */
 #define NMI_HANDLER_MAX		HZ
 

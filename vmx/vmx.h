@@ -19,9 +19,9 @@
 #include "compat/vmx.h"
 
 /* Exits that are none of the hardware's: the entry was not made. */
-#define EXIT_REASON_NONE	0xffff		/* virtualization went off, or nothing ran yet */
-#define EXIT_REASON_INVALID_GUEST	0xfffe		/* what VMX cannot hold: emulate */
-#define EXIT_REASON_REAL_EVENT	0xfffd		/* an event of real mode: deliver by software */
+#define EXIT_REASON_NONE	0xffff		/* VMfail, VMX off, or nothing ran yet */
+#define EXIT_REASON_INVALID_GUEST	0xfffe		/* invalid guest state: emulate */
+#define EXIT_REASON_REAL_EVENT	0xfffd		/* deliver an event of real mode by software */
 
 /* CR0's TS is the guest's own: kernels with lazy FPU switching change it often. */
 #define CR0_OWNED	X86_CR0_TS
@@ -46,7 +46,7 @@ struct vmx_seg {
 struct kvm_vmx {
 	struct kvm kvm;			/* first: the core allocates us by it */
 	struct page *identity;		/* page table for guests that do not page, or NULL */
-	struct page *apic_access;	/* what the processor knows the APICs' registers by, or NULL */
+	struct page *apic_access;	/* APIC-access page, or NULL */
 };
 
 struct vcpu_vmx {
@@ -64,7 +64,7 @@ struct vcpu_vmx {
 	u32 exit_reason;
 	u32 entry_error;		/* VM-instruction error, if it was none */
 	u32 intr_info;			/* of EXCEPTION_NMI */
-	bool injected;			/* an event was put in for this entry */
+	bool injected;			/* this entry injects an event */
 
 	/* What the VMCS has, so that it need not be read. */
 	u32 pin_ctl, cpu_ctl, cpu2_ctl, exit_ctl, entry_ctl;
@@ -97,8 +97,8 @@ struct vcpu_vmx {
 	struct {
 		bool identity;		/* CR3 is our map's, as the guest does not page */
 		bool vm86;		/* the guest is in real mode, the CPU in virtual-8086 */
-		bool check;		/* something changed: is the state one that VMX holds? */
-		bool invalid_guest_state;		/* no */
+		bool check;		/* invalid_guest_state is to be found anew */
+		bool invalid_guest_state;	/* VM entry would fail its checks */
 		struct { bool valid; u8 vector; u8 insn_len; } event;
 		unsigned long iopl;	/* the guest's IOPL and VM */
 		u32 sysenter_cs;	/* in the MSR, if vm86 */
@@ -253,7 +253,7 @@ static inline unsigned long hw_rflags(struct vcpu_vmx *vmx)
 	return vmx->rflags;
 }
 
-/* Before an event, which ends it: VM entry refuses the two together. */
+/* VM entry fails with both a shadow and an event, which would end the shadow anyway. */
 static inline void clear_shadow(void)
 {
 	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
