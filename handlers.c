@@ -15,14 +15,24 @@
  * ---- what is the host's ----
  */
 
-/** kvm_handle_host_exit - an event of the host's that needs nothing more: 1 */
+/**
+ * kvm_handle_host_exit - an event of the host's that needs nothing more
+ * @vcpu: the vcpu
+ *
+ * Return: 1.
+ */
 int kvm_handle_host_exit(struct kvm_vcpu *vcpu)
 {
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_host_exit);
 
-/** kvm_handle_host_irq - an interrupt of the host's, which it has handled already: 1 */
+/**
+ * kvm_handle_host_irq - an interrupt of the host's, which it has taken already
+ * @vcpu: the vcpu
+ *
+ * Return: 1.
+ */
 int kvm_handle_host_irq(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.irq_exits++;
@@ -30,7 +40,12 @@ int kvm_handle_host_irq(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_host_irq);
 
-/** kvm_handle_host_nmi - an NMI of the host's, which it has handled already: 1 */
+/**
+ * kvm_handle_host_nmi - an NMI of the host's, which it has taken already
+ * @vcpu: the vcpu
+ *
+ * Return: 1.
+ */
 int kvm_handle_host_nmi(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.nmi_exits++;
@@ -57,7 +72,12 @@ EXPORT_SYMBOL_GPL(kvm_machine_check);
  * ---- the guest's ----
  */
 
-/** kvm_handle_pause - PAUSE in a loop: the guest waits for another vcpu.  As exit handlers */
+/**
+ * kvm_handle_pause - PAUSE in a loop: the guest waits for another vcpu
+ * @vcpu: the vcpu, loaded
+ *
+ * Return: as exit handlers.
+ */
 int kvm_handle_pause(struct kvm_vcpu *vcpu)
 {
 	kvm_vcpu_on_spin(vcpu);
@@ -66,8 +86,10 @@ int kvm_handle_pause(struct kvm_vcpu *vcpu)
 EXPORT_SYMBOL_GPL(kvm_handle_pause);
 
 /**
- * kvm_handle_ac - #AC, which is intercepted only against endless delivery: 1
+ * kvm_handle_ac - #AC, which is intercepted only against endless delivery
  * @vcpu: the vcpu, loaded
+ *
+ * Return: 1.
  */
 int kvm_handle_ac(struct kvm_vcpu *vcpu)
 {

@@ -854,6 +854,7 @@ static void svm_enable_nmi_window(struct kvm_vcpu *vcpu)
  * ---- MMU ----
  */
 
+/** svm_tlb_flush - ops->tlb_flush */
 void svm_tlb_flush(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);

@@ -60,6 +60,7 @@ static void __init fill_msrpm(struct page *map, int which)
 		msrpm_allow(map, passthrough_msrs[i]);
 }
 
+/** svm_free_maps - undo svm_alloc_maps(), all of it or half */
 void svm_free_maps(void)
 {
 	int i;
@@ -74,6 +75,7 @@ void svm_free_maps(void)
 	iopm = NULL;
 }
 
+/** svm_alloc_maps - the permission maps: 0, or -ENOMEM */
 int __init svm_alloc_maps(void)
 {
 	int i;
@@ -117,7 +119,10 @@ static const u8 shadow_intercepts[] = {
 	INTERCEPT_CR3_READ, INTERCEPT_CR3_WRITE, INTERCEPT_INVLPG, INTERCEPT_TASK_SWITCH,
 };
 
-/*
+/**
+ * svm_set_cr8_intercepts - CR8, by who has the APIC and what waits for it
+ * @svm: the vcpu
+ *
  * CR8 is V_TPR while the APIC is ours, but for writes that could let in an
  * interrupt.  Where userspace holds the APIC, V_TPR is not used.  The emulator
  * of the lab ends itself by a CR8 write not intercepted while V_IRQ is set.
@@ -131,12 +136,18 @@ void svm_set_cr8_intercepts(struct vcpu_svm *svm)
 		      !ours || svm->intercept_cr8 || intercepted(svm, INTERCEPT_VINTR));
 }
 
+/** svm_update_cr8_intercept - ops->update_cr8_intercept */
 void svm_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on)
 {
 	to_svm(vcpu)->intercept_cr8 = on;
 	svm_set_cr8_intercepts(to_svm(vcpu));
 }
 
+/**
+ * svm_set_dr_intercepts - whether MOV DR exits
+ * @svm: the vcpu
+ * @on: it does
+ */
 void svm_set_dr_intercepts(struct vcpu_svm *svm, bool on)
 {
 	u32 all = on ? 0x00ff00ff : 0;
@@ -159,6 +170,7 @@ static void update_msrpm(struct vcpu_svm *svm)
 	mark_dirty(svm, CLEAN_PERM_MAPS);
 }
 
+/** svm_update_intercepts - ops->update_intercepts */
 void svm_update_intercepts(struct kvm_vcpu *vcpu)
 {
 	bool mwait_exits = !kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_MWAIT);
@@ -188,6 +200,10 @@ void svm_update_intercepts(struct kvm_vcpu *vcpu)
 	update_msrpm(svm);
 }
 
+/**
+ * svm_init_intercepts - the intercepts that do not change, of a VMCB that is reset
+ * @svm: the vcpu
+ */
 void svm_init_intercepts(struct vcpu_svm *svm)
 {
 	int i;

@@ -30,6 +30,7 @@
  * address.  Otherwise nothing is mapped there, and accesses are MMIO.
  */
 
+/** vmx_apic_init_vm - the VM's APIC-access page, if it needs one: 0, or -ENOMEM */
 int vmx_apic_init_vm(struct kvm *kvm)
 {
 	struct kvm_vmx *kvm_vmx = to_kvm_vmx(kvm);
@@ -40,6 +41,7 @@ int vmx_apic_init_vm(struct kvm *kvm)
 	return kvm_vmx->apic_access ? 0 : -ENOMEM;
 }
 
+/** vmx_apic_destroy_vm - undo vmx_apic_init_vm() */
 void vmx_apic_destroy_vm(struct kvm *kvm)
 {
 	if (to_kvm_vmx(kvm)->apic_access)
@@ -63,7 +65,10 @@ bool vmx_apic_map(struct kvm_vcpu *vcpu, gpa_t gpa)
 	return kvm_mmu_map_apic_page(vcpu, gpa, page);
 }
 
-/** vmx_apic_init - controls, before they are written, and fields of a vcpu that is reset */
+/**
+ * vmx_apic_init - the APIC's part of a vcpu that is reset
+ * @vmx: the vcpu, its VMCS loaded; its controls are not yet written
+ */
 void vmx_apic_init(struct vcpu_vmx *vmx)
 {
 	struct page *page = to_kvm_vmx(vmx->vcpu.kvm)->apic_access;
@@ -254,7 +259,10 @@ static void save_tpr(struct vcpu_vmx *vmx)
 		kvm_lapic_set_tpr(apic, tpr);
 }
 
-/** vmx_apic_before_entry - interrupts off, after the last look at requests */
+/**
+ * vmx_apic_before_entry - the APIC's state to the virtual-APIC page
+ * @vmx: the vcpu, with such a page; interrupts off, requests checked
+ */
 void vmx_apic_before_entry(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;
@@ -267,7 +275,10 @@ void vmx_apic_before_entry(struct vcpu_vmx *vmx)
 	vapic_load(vmx);
 }
 
-/** vmx_apic_after_exit - undo vmx_apic_before_entry(), also if there was no entry */
+/**
+ * vmx_apic_after_exit - undo vmx_apic_before_entry(), also after a failed entry
+ * @vmx: the vcpu; interrupts off
+ */
 void vmx_apic_after_exit(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;

@@ -63,6 +63,7 @@ static void __init fill_msr_map(struct page *map, int which)
 	msr_map_allow_write(map, X2APIC_MSR(APIC_SELF_IPI));
 }
 
+/** vmx_free_maps - undo vmx_alloc_maps(), all of it or half */
 void vmx_free_maps(void)
 {
 	int i;
@@ -74,6 +75,7 @@ void vmx_free_maps(void)
 	}
 }
 
+/** vmx_alloc_maps - the MSR bitmaps: 0, or -ENOMEM */
 int __init vmx_alloc_maps(void)
 {
 	int i;
@@ -87,11 +89,17 @@ int __init vmx_alloc_maps(void)
 	return 0;
 }
 
+/** vmx_update_cr8_intercept - ops->update_cr8_intercept, by the TPR threshold */
 void vmx_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on)
 {
 	to_vmx(vcpu)->intercept_cr8 = on;
 }
 
+/**
+ * vmx_set_dr_intercepts - whether MOV DR exits
+ * @vmx: the vcpu, its VMCS loaded
+ * @on: it does
+ */
 void vmx_set_dr_intercepts(struct vcpu_vmx *vmx, bool on)
 {
 	vmx_set_cpu_ctl(vmx, CPU_BASED_MOV_DR_EXITING, on);
@@ -154,6 +162,7 @@ static void update_msr_map(struct vcpu_vmx *vmx)
 	vmcs_write64(MSR_BITMAP, page_pa(msr_map[which]));
 }
 
+/** vmx_update_intercepts - ops->update_intercepts */
 void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);

@@ -53,6 +53,7 @@ static u64 identity_gpa(struct kvm *kvm)
 	return kvm->identity_map_addr ?: VMX_EPT_IDENTITY_PAGETABLE_ADDR;
 }
 
+/** vmx_real_init_vm - the VM's identity map, if it needs one: 0, or -ENOMEM */
 int vmx_real_init_vm(struct kvm *kvm)
 {
 	struct kvm_vmx *kvm_vmx = to_kvm_vmx(kvm);
@@ -69,13 +70,21 @@ int vmx_real_init_vm(struct kvm *kvm)
 	return 0;
 }
 
+/** vmx_real_destroy_vm - undo vmx_real_init_vm() */
 void vmx_real_destroy_vm(struct kvm *kvm)
 {
 	if (to_kvm_vmx(kvm)->identity)
 		__free_page(to_kvm_vmx(kvm)->identity);
 }
 
-/** vmx_real_map_identity - is it the map that an EPT violation is about?  *r: as exit handlers */
+/**
+ * vmx_real_map_identity - map the identity map, if a nested page fault was about it
+ * @vmx: the vcpu
+ * @gpa: the address that was accessed
+ * @r: what the exit handler returns then
+ *
+ * Return: true if it was.
+ */
 bool vmx_real_map_identity(struct vcpu_vmx *vmx, gpa_t gpa, int *r)
 {
 	struct kvm *kvm = vmx->vcpu.kvm;
@@ -153,7 +162,10 @@ unsigned long vmx_real_cr4(struct vcpu_vmx *vmx, unsigned long hw)
 	return hw;
 }
 
-/*
+/**
+ * vmx_real_sysenter_cs - MSR_IA32_SYSENTER_CS as the guest has it
+ * @vmx: the vcpu, its VMCS loaded
+ *
  * SYSENTER is for virtual-8086 mode, too, and leaves it; in real mode it is #GP,
  * as it is without a selector.
  */
@@ -162,6 +174,7 @@ u32 vmx_real_sysenter_cs(struct vcpu_vmx *vmx)
 	return vmx->real.vm86 ? vmx->real.sysenter_cs : vmcs_read32(GUEST_SYSENTER_CS);
 }
 
+/** vmx_real_set_sysenter_cs - the same, set */
 void vmx_real_set_sysenter_cs(struct vcpu_vmx *vmx, u32 val)
 {
 	if (vmx->real.vm86)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's registers in the VMCS, and what the hardware gets for them.
+ * The guest's registers in the VMCS, and what the hardware gets for them: the
+ * operations of these names in kvm_arch_ops.h.
  */
 #include "kvm_regs.h"
 #include "vmx.h"

@@ -17,12 +17,22 @@
 #include <asm/segment.h>
 #include <asm/tlbflush.h>
 
+/**
+ * vmx_vmwrite_failed - log a VMWRITE that failed, which none should
+ * @field: the field's encoding
+ * @value: what was to be written
+ */
 void vmx_vmwrite_failed(unsigned long field, unsigned long value)
 {
 	pr_err_ratelimited("VMWRITE of %#lx to field %#lx failed, error %u\n", value, field,
 			   vmcs_read32(VM_INSTRUCTION_ERROR));
 }
 
+/**
+ * vmx_insn_failed - log another VMX instruction that failed
+ * @insn: its name
+ * @operand: its operand
+ */
 void vmx_insn_failed(const char *insn, u64 operand)
 {
 	pr_err_ratelimited("%s of %#llx failed\n", insn, operand);
@@ -32,7 +42,15 @@ void vmx_insn_failed(const char *insn, u64 operand)
  * ---- memory ----
  */
 
-/** vmx_alloc_vmcs - as in SDM 3C "Format of the VMCS Region"; VMXON's begins the same way */
+/**
+ * vmx_alloc_vmcs - a VMCS region, or one for VMXON
+ * @node: NUMA node
+ * @gfp: allocation flags
+ *
+ * SDM 3C "Format of the VMCS Region".
+ *
+ * Return: the page, or NULL
+ */
 struct page *vmx_alloc_vmcs(int node, gfp_t gfp)
 {
 	struct page *page = alloc_pages_node(node, gfp | __GFP_ZERO, 0);
@@ -42,7 +60,10 @@ struct page *vmx_alloc_vmcs(int node, gfp_t gfp)
 	return page;
 }
 
-/** vmx_unload_vmcs - the VMCS goes to memory; on its CPU */
+/**
+ * vmx_unload_vmcs - the VMCS goes from the CPU's caches to memory
+ * @vmx: the vcpu, loaded on this CPU before; interrupts off
+ */
 void vmx_unload_vmcs(struct vcpu_vmx *vmx)
 {
 	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
@@ -62,7 +83,12 @@ static void unload_ipi(void *vmx)
 		vmx_unload_vmcs(vmx);
 }
 
-/** vmx_unload_vmcs_anywhere - the VMCS goes to memory; on any CPU, interrupts on */
+/**
+ * vmx_unload_vmcs_anywhere - the same, whatever CPU it is on, if any
+ * @vmx: the vcpu; interrupts on
+ *
+ * A CPU that goes down unloads its VMCSs itself.
+ */
 void vmx_unload_vmcs_anywhere(struct vcpu_vmx *vmx)
 {
 	int cpu = READ_ONCE(vmx->loaded_cpu);
@@ -75,7 +101,14 @@ void vmx_unload_vmcs_anywhere(struct vcpu_vmx *vmx)
  * ---- controls ----
  */
 
-/** vmx_set_cpu_ctl - switch primary processor-based controls; on the vcpu's CPU, as all below */
+/**
+ * vmx_set_cpu_ctl - switch primary processor-based controls
+ * @vmx: the vcpu, its VMCS loaded
+ * @bits: CPU_BASED_*
+ * @on: set them, or clear them
+ *
+ * Written only if they change.
+ */
 void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
 {
 	u32 val = on ? vmx->cpu_ctl | bits : vmx->cpu_ctl & ~bits;
@@ -86,17 +119,28 @@ void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
 	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, val);
 }
 
+/**
+ * vmx_set_cpu2_ctl - switch secondary processor-based controls
+ * @vmx: the vcpu, its VMCS loaded
+ * @bits: SECONDARY_EXEC_*; 0 if the processor has none
+ * @on: set them, or clear them
+ */
 void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
 {
 	u32 val = on ? vmx->cpu2_ctl | bits : vmx->cpu2_ctl & ~bits;
 
-	/* None at all if the processor has no second word. */
 	if (vmx->cpu2_ctl == val)
 		return;
 	vmx->cpu2_ctl = val;
 	vmcs_write32(SECONDARY_VM_EXEC_CONTROL, val);
 }
 
+/**
+ * vmx_set_entry_ctl - switch VM-entry controls
+ * @vmx: the vcpu, its VMCS loaded
+ * @bits: VM_ENTRY_*
+ * @on: set them, or clear them
+ */
 void vmx_set_entry_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
 {
 	u32 val = on ? vmx->entry_ctl | bits : vmx->entry_ctl & ~bits;
@@ -111,7 +155,10 @@ void vmx_set_entry_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
  * ---- the host's state ----
  */
 
-/** vmx_init_host_state - the part of the host's state that all CPUs have alike */
+/**
+ * vmx_init_host_state - the part of the host's state that all CPUs have alike
+ * @vmx: the vcpu, its VMCS loaded
+ */
 void vmx_init_host_state(struct vcpu_vmx *vmx)
 {
 	struct desc_ptr idt;
@@ -138,7 +185,10 @@ void vmx_init_host_state(struct vcpu_vmx *vmx)
 		vmcs_write64(HOST_IA32_EFER, vmx_caps.host_efer);
 }
 
-/** vmx_load_cpu_state - the part of the host's state that is this CPU's; on it */
+/**
+ * vmx_load_cpu_state - the part of the host's state that is a CPU's own
+ * @cpu: this CPU; a VMCS is loaded on it
+ */
 void vmx_load_cpu_state(int cpu)
 {
 	unsigned long esp, gs_base;
@@ -180,6 +230,13 @@ static u16 read_selector(struct vcpu_vmx *vmx, int seg)
 	return vmx->seg_cache[seg].selector;
 }
 
+/**
+ * vmx_read_base - a segment's base in the VMCS
+ * @vmx: the vcpu, its VMCS loaded
+ * @seg: VCPU_SREG_*
+ *
+ * Return: the base, read once an exit
+ */
 unsigned long vmx_read_base(struct vcpu_vmx *vmx, int seg)
 {
 	if (!seg_cached(vmx, seg, SEG_BASE))
@@ -194,6 +251,13 @@ static u32 read_limit(struct vcpu_vmx *vmx, int seg)
 	return vmx->seg_cache[seg].limit;
 }
 
+/**
+ * vmx_read_ar - a segment's access rights in the VMCS
+ * @vmx: the vcpu, its VMCS loaded
+ * @seg: VCPU_SREG_*
+ *
+ * Return: VMX_AR_*, read once an exit
+ */
 u32 vmx_read_ar(struct vcpu_vmx *vmx, int seg)
 {
 	if (!seg_cached(vmx, seg, SEG_AR))
@@ -201,7 +265,14 @@ u32 vmx_read_ar(struct vcpu_vmx *vmx, int seg)
 	return vmx->seg_cache[seg].ar;
 }
 
-/** vmx_read_seg - a segment as the VMCS has it, which in real mode is not the guest's */
+/**
+ * vmx_read_seg - a segment as the VMCS has it
+ * @vmx: the vcpu, its VMCS loaded
+ * @seg: VCPU_SREG_*
+ * @s: filled in
+ *
+ * In virtual-8086 mode that stands for real mode this is not the guest's.
+ */
 void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s)
 {
 	s->selector = read_selector(vmx, seg);
@@ -210,6 +281,12 @@ void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s)
 	s->ar = vmx_read_ar(vmx, seg);
 }
 
+/**
+ * vmx_write_seg - set a segment in the VMCS
+ * @vmx: the vcpu, its VMCS loaded
+ * @seg: VCPU_SREG_*
+ * @s: what becomes of it
+ */
 void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s)
 {
 	unsigned int i = hw_seg(seg);
@@ -222,7 +299,10 @@ void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s)
 	vmcs_write32(SEG_FIELD(GUEST_ES_AR_BYTES, i), s->ar);
 }
 
-/*
+/**
+ * vmx_sync_pending_dbg - have the interrupt shadow agree with the flags
+ * @vmx: the vcpu, its VMCS loaded
+ *
  * An interrupt shadow and the flags must agree (SDM 3C "Checks on Guest
  * Non-Register State"): STI casts one only with IF set, but MOV SS always, and
  * a step that waits behind it is a pending debug exception.
@@ -248,7 +328,11 @@ void vmx_sync_pending_dbg(struct vcpu_vmx *vmx)
 	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, pending);
 }
 
-/** vmx_write_rflags - the hardware's flags, which its interrupt shadow follows */
+/**
+ * vmx_write_rflags - set the hardware's flags, and what must agree with them
+ * @vmx: the vcpu, its VMCS loaded
+ * @rflags: the flags
+ */
 void vmx_write_rflags(struct vcpu_vmx *vmx, unsigned long rflags)
 {
 	vmx->rflags = rflags;
@@ -261,13 +345,18 @@ void vmx_write_rflags(struct vcpu_vmx *vmx, unsigned long rflags)
  * ---- NMI blocking ----
  */
 
-/*
- * Without virtual NMIs an IRET does not unblock virtual ones (SDM 3C "IRET" in
- * "Changes to Instruction Behavior").  Then an NMI's handler is assumed to have
- * ended when the guest can take interrupts again, or after a second.
- */
 #define NMI_HANDLER_MAX		HZ
 
+/**
+ * vmx_get_nmi_mask - ops->get_nmi_mask
+ * @vcpu: the vcpu, loaded
+ *
+ * Without virtual NMIs nothing shows that a handler's IRET was executed (SDM 3C
+ * "IRET" in "Changes to Instruction Behavior").  Then the handler is assumed to have
+ * ended when the guest can take interrupts again, or after a second.
+ *
+ * Return: true if NMIs are blocked.
+ */
 bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -279,6 +368,7 @@ bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
 	return vmx->nmi_masked;
 }
 
+/** vmx_set_nmi_mask - ops->set_nmi_mask */
 void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
