@@ -101,8 +101,8 @@ void kvm_reset_segments(struct kvm_vcpu *vcpu)
 		kvm_ops.set_segment(vcpu, seg == VCPU_SREG_CS ? &cs : &data, seg);
 	kvm_ops.set_segment(vcpu, &ldtr, VCPU_SREG_LDTR);
 	kvm_ops.set_segment(vcpu, &tr, VCPU_SREG_TR);
-	kvm_ops.set_gdt(vcpu, &dt);
-	kvm_ops.set_idt(vcpu, &dt);
+	kvm_ops.set_dtable(vcpu, &dt, VCPU_SREG_GDTR);
+	kvm_ops.set_dtable(vcpu, &dt, VCPU_SREG_IDTR);
 }
 EXPORT_SYMBOL_GPL(kvm_reset_segments);
 
@@ -685,8 +685,8 @@ long kvm_vcpu_get_sregs(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
 #define GET_SEGMENT(field, SEG) kvm_ops.get_segment(vcpu, &sregs->field, VCPU_SREG_##SEG);
 	FOR_EACH_SEGMENT(GET_SEGMENT)
 #undef GET_SEGMENT
-	kvm_ops.get_gdt(vcpu, &sregs->gdt);
-	kvm_ops.get_idt(vcpu, &sregs->idt);
+	kvm_ops.get_dtable(vcpu, &sregs->gdt, VCPU_SREG_GDTR);
+	kvm_ops.get_dtable(vcpu, &sregs->idt, VCPU_SREG_IDTR);
 	sregs->cr0 = kvm_read_cr0(vcpu);
 	sregs->cr2 = vcpu->cr2;
 	sregs->cr3 = kvm_read_cr3(vcpu);
@@ -787,8 +787,8 @@ static bool load_new_pdptrs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs
 /* All but what is pending; the PDPTEs are loaded. */
 static void set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
-	kvm_ops.set_gdt(vcpu, &sregs->gdt);
-	kvm_ops.set_idt(vcpu, &sregs->idt);
+	kvm_ops.set_dtable(vcpu, &sregs->gdt, VCPU_SREG_GDTR);
+	kvm_ops.set_dtable(vcpu, &sregs->idt, VCPU_SREG_IDTR);
 	set_control_registers(vcpu, sregs);
 	kvm_set_apic_base(vcpu, sregs->apic_base, true);
 	/* After the mode, by which a vendor reads them. */

@@ -24,8 +24,6 @@
 
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
-#include <linux/percpu.h>
-#include <linux/sched.h>
 #include <asm/cpu_device_id.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
@@ -59,16 +57,6 @@ static bool inject_by_virq __ro_after_init;	/* interrupts, where V_IRQ can */
 static u32 max_asid __ro_after_init;
 
 static_assert(offsetof(struct vcpu_svm, vcpu) == 0);
-static_assert(offsetof(struct vmcb, save) == 0x400);
-static_assert(offsetof(struct vmcb_control_area, asid) == 0x58);
-static_assert(offsetof(struct vmcb_control_area, exit_code) == 0x70);
-static_assert(offsetof(struct vmcb_control_area, event_inj) == 0xa8);
-static_assert(offsetof(struct vmcb_control_area, clean) == 0xc0);
-static_assert(offsetof(struct vmcb_save_area, cpl) == 0xcb);
-static_assert(offsetof(struct vmcb_save_area, efer) == 0xd0);
-static_assert(offsetof(struct vmcb_save_area, cr4) == 0x148);
-static_assert(offsetof(struct vmcb_save_area, rsp) == 0x1d8);
-static_assert(offsetof(struct vmcb_save_area, g_pat) == 0x268);
 
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 
@@ -1088,14 +1076,7 @@ static int handle_shutdown(struct kvm_vcpu *vcpu)
 }
 
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
-	[SVM_EXIT_READ_CR0]	= handle_cr,
-	[SVM_EXIT_READ_CR3]	= handle_cr,
-	[SVM_EXIT_READ_CR4]	= handle_cr,
-	[SVM_EXIT_READ_CR8]	= handle_cr,
-	[SVM_EXIT_WRITE_CR0]	= handle_cr,
-	[SVM_EXIT_WRITE_CR3]	= handle_cr,
-	[SVM_EXIT_WRITE_CR4]	= handle_cr,
-	[SVM_EXIT_WRITE_CR8]	= handle_cr,
+	[SVM_EXIT_READ_CR0 ... SVM_EXIT_WRITE_CR8] = handle_cr,
 	[SVM_EXIT_CR0_SEL_WRITE] = emulate,	/* names no register */
 	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7] = handle_dr,
 	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = handle_dr,
@@ -1125,12 +1106,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_SHUTDOWN]	= handle_shutdown,
 	[SVM_EXIT_VMRUN]	= kvm_handle_ud,
 	[SVM_EXIT_VMMCALL]	= kvm_handle_hypercall,
-	[SVM_EXIT_VMLOAD]	= kvm_handle_ud,
-	[SVM_EXIT_VMSAVE]	= kvm_handle_ud,
-	[SVM_EXIT_STGI]		= kvm_handle_ud,
-	[SVM_EXIT_CLGI]		= kvm_handle_ud,
-	[SVM_EXIT_SKINIT]	= kvm_handle_ud,
-	[SVM_EXIT_RDTSCP]	= kvm_handle_ud,
+	[SVM_EXIT_VMLOAD ... SVM_EXIT_RDTSCP] = kvm_handle_ud,
 	[SVM_EXIT_WBINVD]	= kvm_handle_wbinvd,
 	[SVM_EXIT_MONITOR]	= kvm_handle_mwait,
 	[SVM_EXIT_MWAIT]	= kvm_handle_mwait,
@@ -1181,10 +1157,8 @@ static struct kvm_arch_ops svm_ops __ro_after_init = {
 	.get_segment = svm_get_segment,
 	.set_segment = svm_set_segment,
 	.get_cpl = svm_get_cpl,
-	.get_idt = svm_get_idt,
-	.set_idt = svm_set_idt,
-	.get_gdt = svm_get_gdt,
-	.set_gdt = svm_set_gdt,
+	.get_dtable = svm_get_dtable,
+	.set_dtable = svm_set_dtable,
 	.set_cr0 = svm_set_cr0,
 	.set_cr3 = svm_set_cr3,
 	.set_cr4 = svm_set_cr4,

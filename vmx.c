@@ -25,24 +25,16 @@
 #include "vmx/vmx.h"
 
 #include <linux/idr.h>
-#include <linux/io.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
-#include <linux/percpu.h>
 #include <linux/rculist.h>
-#include <linux/sched.h>
-#include <linux/smp.h>
-#include <asm/apicdef.h>
 #include <asm/cpu_device_id.h>
-#include <asm/cpu_entry_area.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
-#include <asm/fsgsbase.h>
 #include <asm/mmu_context.h>
 #include <asm/reboot.h>
 #include <asm/segment.h>
-#include <asm/spec-ctrl.h>
 #include <asm/tlbflush.h>
 #include <asm/tsc.h>
 
@@ -88,9 +80,6 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 
 static_assert(offsetof(struct kvm_vmx, kvm) == 0);
 static_assert(offsetof(struct vcpu_vmx, vcpu) == 0);
-static_assert(offsetof(struct vmx_switch, host_rsp) == SWITCH_HOST_RSP);
-static_assert(offsetof(struct vmx_switch, launched) == SWITCH_LAUNCHED);
-static_assert(HOST_RSP == VMCS_HOST_RSP);
 
 static DEFINE_IDA(vpids);
 
@@ -330,7 +319,7 @@ static void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	/* INIT keeps it. */
 	vmcs_write32(GUEST_SYSENTER_CS, vmx_real_sysenter_cs(vmx));
 	if (!init_event) {
-		vmx->star = vmx->lstar = vmx->cstar = vmx->sfmask = 0;
+		memset(vmx->syscall_msrs, 0, sizeof(vmx->syscall_msrs));
 		vmx->kernel_gs_base = 0;
 		vmcs_write32(GUEST_SYSENTER_CS, 0);
 		vmcs_write(GUEST_SYSENTER_ESP, 0);
@@ -372,15 +361,17 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	kvm_isolate_predictors(vcpu);
 }
 
-/* MSRs that the kernel needs only in user mode and on the way from there. */
+/*
+ * MSRs that the kernel needs only for system calls of user mode.  CSTAR has no effect
+ * on Intel's processors, as there is no SYSCALL in compatibility mode: it is not loaded.
+ */
 static void load_msrs(struct vcpu_vmx *vmx, struct vmx_cpu *vc, bool guest)
 {
-	if (vmx->star != vc->star)
-		wrmsrl(MSR_STAR, guest ? vmx->star : vc->star);
-	if (vmx->lstar != vc->lstar)
-		wrmsrl(MSR_LSTAR, guest ? vmx->lstar : vc->lstar);
-	if (vmx->sfmask != vc->sfmask)
-		wrmsrl(MSR_SYSCALL_MASK, guest ? vmx->sfmask : vc->sfmask);
+	int i;
+
+	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
+		if (MSR_STAR + i != MSR_CSTAR && vmx->syscall_msrs[i] != vc->syscall_msrs[i])
+			wrmsrl(MSR_STAR + i, guest ? vmx->syscall_msrs[i] : vc->syscall_msrs[i]);
 }
 
 static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
@@ -622,7 +613,7 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	if (unlikely(!vmx_unrestricted) && vmx_real_no_entry(vmx))
 		return;
 	before_entry(vmx);
-	failed = vmx_enter_guest(vcpu, &vmx->sw);
+	failed = vmx_enter_guest(vcpu, &vmx->host_rsp, vmx->launched);
 	restore_host(vmx);
 	if (vmx->vapic)
 		vmx_apic_after_exit(vmx);
@@ -635,7 +626,7 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 		vmx_cancel_injection(vcpu);
 		return;
 	}
-	vmx->sw.launched = true;
+	vmx->launched = true;
 	if (vmx->pml)
 		collect_pml(vmx);
 	if (unlikely(!vmx_vnmi))
@@ -742,14 +733,8 @@ static u64 vmx_get_msr(struct kvm_vcpu *vcpu, u32 index)
 		return vmx_read_base(vmx, VCPU_SREG_GS);
 	case MSR_KERNEL_GS_BASE:
 		return get_kernel_gs_base(vmx);
-	case MSR_STAR:
-		return vmx->star;
-	case MSR_LSTAR:
-		return vmx->lstar;
-	case MSR_CSTAR:
-		return vmx->cstar;
-	case MSR_SYSCALL_MASK:
-		return vmx->sfmask;
+	case MSR_STAR ... MSR_SYSCALL_MASK:
+		return vmx->syscall_msrs[index - MSR_STAR];
 	case MSR_IA32_SYSENTER_CS:
 		return vmx_real_sysenter_cs(vmx);
 	case MSR_IA32_SYSENTER_ESP:
@@ -773,7 +758,7 @@ static void set_switched(struct vcpu_vmx *vmx, u32 index, u64 *field, u64 data)
 {
 	preempt_disable();
 	*field = data;
-	if (vmx->host.saved)
+	if (vmx->host.saved && index != MSR_CSTAR)
 		wrmsrl(index, data);
 	preempt_enable();
 }
@@ -792,18 +777,8 @@ static void vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data)
 	case MSR_KERNEL_GS_BASE:
 		set_switched(vmx, index, &vmx->kernel_gs_base, data);
 		break;
-	case MSR_STAR:
-		set_switched(vmx, index, &vmx->star, data);
-		break;
-	case MSR_LSTAR:
-		set_switched(vmx, index, &vmx->lstar, data);
-		break;
-	case MSR_CSTAR:
-		/* Intel's processors have the register, but not SYSCALL in compatibility mode. */
-		vmx->cstar = data;
-		break;
-	case MSR_SYSCALL_MASK:
-		set_switched(vmx, index, &vmx->sfmask, data);
+	case MSR_STAR ... MSR_SYSCALL_MASK:
+		set_switched(vmx, index, &vmx->syscall_msrs[index - MSR_STAR], data);
 		break;
 	case MSR_IA32_SYSENTER_CS:
 		vmx_real_set_sysenter_cs(vmx, data);
@@ -1352,10 +1327,8 @@ static struct kvm_arch_ops vmx_ops __ro_after_init = {
 	.get_segment = vmx_get_segment,
 	.set_segment = vmx_set_segment,
 	.get_cpl = vmx_get_cpl,
-	.get_idt = vmx_get_idt,
-	.set_idt = vmx_set_idt,
-	.get_gdt = vmx_get_gdt,
-	.set_gdt = vmx_set_gdt,
+	.get_dtable = vmx_get_dtable,
+	.set_dtable = vmx_set_dtable,
 	.set_cr0 = vmx_set_cr0,
 	.set_cr3 = vmx_set_cr3,
 	.set_cr4 = vmx_set_cr4,

@@ -109,7 +109,7 @@ struct kvm_arch_ops {
 	void (*exit_info)(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2);
 
 	/*
-	 * Registers, vcpu loaded.  cache_reg: brings an enum kvm_reg that is not in
+	 * Registers, vcpu loaded; seg is VCPU_SREG_*, of dtables _GDTR or _IDTR.  cache_reg: brings an enum kvm_reg that is not in
 	 * vcpu->regs_avail into the vcpu.  set_cr0, set_cr3, set_cr4, set_efer: the
 	 * core has checked the value against the architecture and stored it in the
 	 * vcpu; the hardware gets what it needs for it (CR3 under nested paging
@@ -120,10 +120,8 @@ struct kvm_arch_ops {
 	void (*get_segment)(struct kvm_vcpu *vcpu, struct kvm_segment *var, int seg);
 	void (*set_segment)(struct kvm_vcpu *vcpu, const struct kvm_segment *var, int seg);
 	int  (*get_cpl)(struct kvm_vcpu *vcpu);
-	void (*get_idt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
-	void (*set_idt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
-	void (*get_gdt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
-	void (*set_gdt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
+	void (*get_dtable)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt, int seg);
+	void (*set_dtable)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt, int seg);
 	void (*set_cr0)(struct kvm_vcpu *vcpu, unsigned long cr0);
 	void (*set_cr3)(struct kvm_vcpu *vcpu, unsigned long cr3);
 	void (*set_cr4)(struct kvm_vcpu *vcpu, unsigned long cr4);

@@ -105,10 +105,11 @@ enum kvm_reg {
 	VCPU_EXREG_PDPTR,
 };
 
-/* Segment numbers: the hardware's, then TR and LDTR. */
+/* Segment numbers: the hardware's, then TR and LDTR; descriptor tables. */
 enum {
 	VCPU_SREG_ES, VCPU_SREG_CS, VCPU_SREG_SS, VCPU_SREG_DS,
 	VCPU_SREG_FS, VCPU_SREG_GS, VCPU_SREG_TR, VCPU_SREG_LDTR,
+	VCPU_SREG_GDTR, VCPU_SREG_IDTR,
 };
 
 /* Page levels as in PG_LEVEL_*: 1 = 4k, 2 = 2M (4M), 3 = 1G, 4 = root, 5. */

@@ -143,11 +143,7 @@ void svm_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on)
 	svm_set_cr8_intercepts(to_svm(vcpu));
 }
 
-/**
- * svm_set_dr_intercepts - whether MOV DR exits
- * @svm: the vcpu
- * @on: it does
- */
+/** svm_set_dr_intercepts - whether MOV DR exits */
 void svm_set_dr_intercepts(struct vcpu_svm *svm, bool on)
 {
 	u32 all = on ? 0x00ff00ff : 0;
@@ -200,10 +196,7 @@ void svm_update_intercepts(struct kvm_vcpu *vcpu)
 	update_msrpm(svm);
 }
 
-/**
- * svm_init_intercepts - the intercepts that do not change, of a VMCB that is reset
- * @svm: the vcpu
- */
+/** svm_init_intercepts - what does not change, in a VMCB that is reset */
 void svm_init_intercepts(struct vcpu_svm *svm)
 {
 	int i;

@@ -26,6 +26,8 @@ static struct vmcb_seg *vmcb_seg(struct vcpu_svm *svm, int seg)
 	case VCPU_SREG_GS:	return &save->gs;
 	case VCPU_SREG_TR:	return &save->tr;
 	case VCPU_SREG_LDTR:	return &save->ldtr;
+	case VCPU_SREG_GDTR:	return &save->gdtr;
+	case VCPU_SREG_IDTR:	return &save->idtr;
 	default:		return &save->ss;
 	}
 }
@@ -89,37 +91,21 @@ int svm_get_cpl(struct kvm_vcpu *vcpu)
 	return to_svm(vcpu)->vmcb->save.cpl;
 }
 
-static void get_dtable(const struct vmcb_seg *s, struct kvm_dtable *dt)
+void svm_get_dtable(struct kvm_vcpu *vcpu, struct kvm_dtable *dt, int seg)
 {
+	const struct vmcb_seg *s = vmcb_seg(to_svm(vcpu), seg);
+
 	dt->base = s->base;
 	dt->limit = s->limit;
 }
 
-static void set_dtable(struct vcpu_svm *svm, struct vmcb_seg *s, const struct kvm_dtable *dt)
+void svm_set_dtable(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt, int seg)
 {
+	struct vmcb_seg *s = vmcb_seg(to_svm(vcpu), seg);
+
 	s->base = dt->base;
 	s->limit = dt->limit;
-	mark_dirty(svm, CLEAN_DT);
-}
-
-void svm_get_idt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
-{
-	get_dtable(&to_svm(vcpu)->vmcb->save.idtr, dt);
-}
-
-void svm_set_idt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
-{
-	set_dtable(to_svm(vcpu), &to_svm(vcpu)->vmcb->save.idtr, dt);
-}
-
-void svm_get_gdt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
-{
-	get_dtable(&to_svm(vcpu)->vmcb->save.gdtr, dt);
-}
-
-void svm_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
-{
-	set_dtable(to_svm(vcpu), &to_svm(vcpu)->vmcb->save.gdtr, dt);
+	mark_dirty(to_svm(vcpu), CLEAN_DT);
 }
 
 /* What MOV to a control register flushes, VMRUN with another value keeps. */

@@ -65,10 +65,7 @@ bool vmx_apic_map(struct kvm_vcpu *vcpu, gpa_t gpa)
 	return kvm_mmu_map_apic_page(vcpu, gpa, page);
 }
 
-/**
- * vmx_apic_init - the APIC's part of a vcpu that is reset
- * @vmx: the vcpu, its VMCS loaded; its controls are not yet written
- */
+/** vmx_apic_init - controls, before they are written, and fields of a vcpu that is reset */
 void vmx_apic_init(struct vcpu_vmx *vmx)
 {
 	struct page *page = to_kvm_vmx(vmx->vcpu.kvm)->apic_access;
@@ -91,10 +88,7 @@ void vmx_apic_init(struct vcpu_vmx *vmx)
 		vmcs_write16(GUEST_INTR_STATUS, 0);
 }
 
-/**
- * vmx_apic_update - choose the controls by the APIC's mode and state
- * @vmx: the vcpu, loaded
- */
+/** vmx_apic_update - choose the controls by the APIC's mode and state; vcpu loaded */
 void vmx_apic_update(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;
@@ -259,10 +253,7 @@ static void save_tpr(struct vcpu_vmx *vmx)
 		kvm_lapic_set_tpr(apic, tpr);
 }
 
-/**
- * vmx_apic_before_entry - the APIC's state to the virtual-APIC page
- * @vmx: the vcpu, with such a page; interrupts off, requests checked
- */
+/** vmx_apic_before_entry - interrupts off, requests checked */
 void vmx_apic_before_entry(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;
@@ -275,10 +266,7 @@ void vmx_apic_before_entry(struct vcpu_vmx *vmx)
 	vapic_load(vmx);
 }
 
-/**
- * vmx_apic_after_exit - undo vmx_apic_before_entry(), also after a failed entry
- * @vmx: the vcpu; interrupts off
- */
+/** vmx_apic_after_exit - undo vmx_apic_before_entry(), also after a failed entry */
 void vmx_apic_after_exit(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;

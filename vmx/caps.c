@@ -93,6 +93,7 @@ static int enable_feature_control(void)
 int vmx_hardware_enable(void)
 {
 	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
+	int i;
 
 	if (__read_cr4() & X86_CR4_VMXE) {
 		pr_err_ratelimited("CPU %d: VMX is in use by another hypervisor\n",
@@ -115,9 +116,8 @@ int vmx_hardware_enable(void)
 		return -EBUSY;
 	}
 	vc->current_vmcs = NULL;
-	rdmsrl(MSR_STAR, vc->star);
-	rdmsrl(MSR_LSTAR, vc->lstar);
-	rdmsrl(MSR_SYSCALL_MASK, vc->sfmask);
+	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
+		rdmsrl(MSR_STAR + i, vc->syscall_msrs[i]);
 	/* Translations tagged before VMX went off are stale. */
 	if (vmx_caps.ept_vpid & VMX_EPT_EXTENT_GLOBAL_BIT)
 		invept(VMX_EPT_EXTENT_GLOBAL, 0, 0);
@@ -212,13 +212,7 @@ static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl
 	 SECONDARY_EXEC_ENABLE_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
 	 SECONDARY_EXEC_ENABLE_PML | SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES | VMX_VID_CTLS)
 
-#ifdef CONFIG_X86_64
-#define HOST_IS_64BIT	true
-#else
-#define HOST_IS_64BIT	false
-#endif
-#define EXIT_REQUIRED	(VM_EXIT_SAVE_DEBUG_CONTROLS |			\
-			 (HOST_IS_64BIT ? VM_EXIT_HOST_ADDR_SPACE_SIZE : 0))
+#define EXIT_REQUIRED	(VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE)
 #define ENTRY_REQUIRED	VM_ENTRY_LOAD_DEBUG_CONTROLS
 
 /*

@@ -13,14 +13,17 @@
 #include <asm/unwind_hints.h>
 
 #include "compat/vmx.h"
-#include "entry.h"
 #include "kvm_entry.h"
 
 	.text
 
+/* The encoding of the VMCS field HOST_RSP, SDM 3D "Field Encoding in VMCS". */
+#define HOST_RSP_FIELD	0x6c14
+
 /*
- * bool vmx_enter_guest(struct kvm_vcpu *vcpu, struct vmx_switch *sw)
+ * bool vmx_enter_guest(struct kvm_vcpu *vcpu, unsigned long *host_rsp, bool launched)
  *
+ * True: the instruction failed, nothing was loaded (SDM 3C "Conventions": VMfail).
  * Interrupts off.  The processor itself switches RSP, RIP, RFLAGS, the control
  * registers, segments, descriptor tables and the MSRs that the VMCS has; the
  * general registers are ours.  An exit lands at vmx_exit_landing with RSP as
@@ -31,18 +34,19 @@ SYM_FUNC_START(vmx_enter_guest)
 	push	%rdi
 
 	/* The same thread comes by the same way: it seldom changes. */
-	cmp	%rsp, SWITCH_HOST_RSP(%rsi)
+	cmp	%rsp, (%rsi)
 	je	.Lhost_rsp_done
-	mov	%rsp, SWITCH_HOST_RSP(%rsi)
-	mov	$VMCS_HOST_RSP, %eax
+	mov	%rsp, (%rsi)
+	mov	$HOST_RSP_FIELD, %eax
 .Lwrite_host_rsp:
 	vmwrite	%rsp, %rax
 .Lhost_rsp_done:
 
+	mov	%edx, %esi
 	KVM_LOAD_GUEST_SPEC_CTRL
 
 	/* CF: not launched yet.  Nothing below changes it. */
-	cmpb	$1, SWITCH_LAUNCHED(%rsi)
+	cmpb	$1, %sil
 
 	mov	REGS_RAX(%rdi), %rax
 	KVM_LOAD_GUEST_REGS

@@ -95,11 +95,7 @@ void vmx_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on)
 	to_vmx(vcpu)->intercept_cr8 = on;
 }
 
-/**
- * vmx_set_dr_intercepts - whether MOV DR exits
- * @vmx: the vcpu, its VMCS loaded
- * @on: it does
- */
+/** vmx_set_dr_intercepts - whether MOV DR exits */
 void vmx_set_dr_intercepts(struct vcpu_vmx *vmx, bool on)
 {
 	vmx_set_cpu_ctl(vmx, CPU_BASED_MOV_DR_EXITING, on);

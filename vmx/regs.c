@@ -114,40 +114,30 @@ int vmx_get_cpl(struct kvm_vcpu *vcpu)
 	return VMX_AR_DPL(vmx_read_ar(vmx, VCPU_SREG_SS));
 }
 
-void vmx_get_idt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
+void vmx_get_dtable(struct kvm_vcpu *vcpu, struct kvm_dtable *dt, int seg)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-
-	if (unlikely(vmx->real.vm86)) {
-		*dt = vmx->real.idt;
-		return;
+	if (seg == VCPU_SREG_GDTR) {
+		dt->base = vmcs_read(GUEST_GDTR_BASE);
+		dt->limit = vmcs_read32(GUEST_GDTR_LIMIT);
+	} else if (unlikely(to_vmx(vcpu)->real.vm86)) {
+		*dt = to_vmx(vcpu)->real.idt;
+	} else {
+		dt->base = vmcs_read(GUEST_IDTR_BASE);
+		dt->limit = vmcs_read32(GUEST_IDTR_LIMIT);
 	}
-	dt->base = vmcs_read(GUEST_IDTR_BASE);
-	dt->limit = vmcs_read32(GUEST_IDTR_LIMIT);
 }
 
-void vmx_set_idt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
+void vmx_set_dtable(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt, int seg)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-
-	if (unlikely(vmx->real.vm86)) {
-		vmx->real.idt = *dt;
-		return;
+	if (seg == VCPU_SREG_GDTR) {
+		vmcs_write(GUEST_GDTR_BASE, dt->base);
+		vmcs_write32(GUEST_GDTR_LIMIT, dt->limit);
+	} else if (unlikely(to_vmx(vcpu)->real.vm86)) {
+		to_vmx(vcpu)->real.idt = *dt;
+	} else {
+		vmcs_write(GUEST_IDTR_BASE, dt->base);
+		vmcs_write32(GUEST_IDTR_LIMIT, dt->limit);
 	}
-	vmcs_write(GUEST_IDTR_BASE, dt->base);
-	vmcs_write32(GUEST_IDTR_LIMIT, dt->limit);
-}
-
-void vmx_get_gdt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
-{
-	dt->base = vmcs_read(GUEST_GDTR_BASE);
-	dt->limit = vmcs_read32(GUEST_GDTR_LIMIT);
-}
-
-void vmx_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
-{
-	vmcs_write(GUEST_GDTR_BASE, dt->base);
-	vmcs_write32(GUEST_GDTR_LIMIT, dt->limit);
 }
 
 void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
@@ -190,7 +180,7 @@ void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 	/* VM entry wants the two alike wherever it loads a paging CR0. */
 	if (!long_mode && !vmx_unrestricted)
 		efer &= ~EFER_LME;
-	vmx_set_entry_ctl(vmx, VM_ENTRY_IA32E_MODE, long_mode);
+	vmx_set_ctl(&vmx->entry_ctl, VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE, long_mode);
 	if (vmx->entry_ctl & VM_ENTRY_LOAD_IA32_EFER)
 		vmcs_write64(GUEST_IA32_EFER, efer);
 	else

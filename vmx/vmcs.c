@@ -17,22 +17,14 @@
 #include <asm/segment.h>
 #include <asm/tlbflush.h>
 
-/**
- * vmx_vmwrite_failed - log a VMWRITE that failed, which none should
- * @field: the field's encoding
- * @value: what was to be written
- */
+/** vmx_vmwrite_failed - none should: to the log */
 void vmx_vmwrite_failed(unsigned long field, unsigned long value)
 {
 	pr_err_ratelimited("VMWRITE of %#lx to field %#lx failed, error %u\n", value, field,
 			   vmcs_read32(VM_INSTRUCTION_ERROR));
 }
 
-/**
- * vmx_insn_failed - log another VMX instruction that failed
- * @insn: its name
- * @operand: its operand
- */
+/** vmx_insn_failed - the same of another VMX instruction */
 void vmx_insn_failed(const char *insn, u64 operand)
 {
 	pr_err_ratelimited("%s of %#llx failed\n", insn, operand);
@@ -42,15 +34,7 @@ void vmx_insn_failed(const char *insn, u64 operand)
  * ---- memory ----
  */
 
-/**
- * vmx_alloc_vmcs - a VMCS region, or one for VMXON
- * @node: NUMA node
- * @gfp: allocation flags
- *
- * SDM 3C "Format of the VMCS Region".
- *
- * Return: the page, or NULL
- */
+/** vmx_alloc_vmcs - or for VMXON: SDM 3C "Format of the VMCS Region".  NULL: no memory */
 struct page *vmx_alloc_vmcs(int node, gfp_t gfp)
 {
 	struct page *page = alloc_pages_node(node, gfp | __GFP_ZERO, 0);
@@ -60,10 +44,7 @@ struct page *vmx_alloc_vmcs(int node, gfp_t gfp)
 	return page;
 }
 
-/**
- * vmx_unload_vmcs - the VMCS goes from the CPU's caches to memory
- * @vmx: the vcpu, loaded on this CPU before; interrupts off
- */
+/** vmx_unload_vmcs - VMCLEAR of a VMCS that is loaded on this CPU; interrupts off */
 void vmx_unload_vmcs(struct vcpu_vmx *vmx)
 {
 	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
@@ -72,7 +53,7 @@ void vmx_unload_vmcs(struct vcpu_vmx *vmx)
 	if (vc->current_vmcs == vmx->vmcs)
 		vc->current_vmcs = NULL;
 	list_del_rcu(&vmx->loaded);
-	vmx->sw.launched = false;
+	vmx->launched = false;
 	/* Whoever sees -1 may put it on another CPU's list. */
 	smp_store_release(&vmx->loaded_cpu, -1);
 }
@@ -83,12 +64,7 @@ static void unload_ipi(void *vmx)
 		vmx_unload_vmcs(vmx);
 }
 
-/**
- * vmx_unload_vmcs_anywhere - the same, whatever CPU it is on, if any
- * @vmx: the vcpu; interrupts on
- *
- * A CPU that goes down unloads its VMCSs itself.
- */
+/** vmx_unload_vmcs_anywhere - the same, whatever CPU it is on, if any; interrupts on */
 void vmx_unload_vmcs_anywhere(struct vcpu_vmx *vmx)
 {
 	int cpu = READ_ONCE(vmx->loaded_cpu);
@@ -102,63 +78,27 @@ void vmx_unload_vmcs_anywhere(struct vcpu_vmx *vmx)
  */
 
 /**
- * vmx_set_cpu_ctl - switch primary processor-based controls
- * @vmx: the vcpu, its VMCS loaded
- * @bits: CPU_BASED_*
- * @on: set them, or clear them
- *
- * Written only if they change.
- */
-void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
-{
-	u32 val = on ? vmx->cpu_ctl | bits : vmx->cpu_ctl & ~bits;
-
-	if (vmx->cpu_ctl == val)
-		return;
-	vmx->cpu_ctl = val;
-	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, val);
-}
-
-/**
- * vmx_set_cpu2_ctl - switch secondary processor-based controls
- * @vmx: the vcpu, its VMCS loaded
- * @bits: SECONDARY_EXEC_*; 0 if the processor has none
+ * vmx_set_ctl - switch controls, if they are not so already
+ * @ctl: what the VMCS has
+ * @field: the VMCS field
+ * @bits: of it
  * @on: set them, or clear them
  */
-void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
+void vmx_set_ctl(u32 *ctl, u32 field, u32 bits, bool on)
 {
-	u32 val = on ? vmx->cpu2_ctl | bits : vmx->cpu2_ctl & ~bits;
+	u32 val = on ? *ctl | bits : *ctl & ~bits;
 
-	if (vmx->cpu2_ctl == val)
+	if (*ctl == val)
 		return;
-	vmx->cpu2_ctl = val;
-	vmcs_write32(SECONDARY_VM_EXEC_CONTROL, val);
-}
-
-/**
- * vmx_set_entry_ctl - switch VM-entry controls
- * @vmx: the vcpu, its VMCS loaded
- * @bits: VM_ENTRY_*
- * @on: set them, or clear them
- */
-void vmx_set_entry_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
-{
-	u32 val = on ? vmx->entry_ctl | bits : vmx->entry_ctl & ~bits;
-
-	if (vmx->entry_ctl == val)
-		return;
-	vmx->entry_ctl = val;
-	vmcs_write32(VM_ENTRY_CONTROLS, val);
+	*ctl = val;
+	vmcs_write32(field, val);
 }
 
 /*
  * ---- the host's state ----
  */
 
-/**
- * vmx_init_host_state - the part of the host's state that all CPUs have alike
- * @vmx: the vcpu, its VMCS loaded
- */
+/** vmx_init_host_state - the part of the host's state that all CPUs have alike */
 void vmx_init_host_state(struct vcpu_vmx *vmx)
 {
 	struct desc_ptr idt;
@@ -166,7 +106,7 @@ void vmx_init_host_state(struct vcpu_vmx *vmx)
 	store_idt(&idt);
 	vmx->host_cr3 = __get_current_cr3_fast();
 	vmx->host_cr4 = cr4_read_shadow();
-	vmx->sw.host_rsp = 0;
+	vmx->host_rsp = 0;
 	vmcs_write(HOST_CR0, read_cr0());
 	vmcs_write(HOST_CR3, vmx->host_cr3);
 	vmcs_write(HOST_CR4, vmx->host_cr4);
@@ -185,10 +125,7 @@ void vmx_init_host_state(struct vcpu_vmx *vmx)
 		vmcs_write64(HOST_IA32_EFER, vmx_caps.host_efer);
 }
 
-/**
- * vmx_load_cpu_state - the part of the host's state that is a CPU's own
- * @cpu: this CPU; a VMCS is loaded on it
- */
+/** vmx_load_cpu_state - the part of the host's state that is this CPU's own */
 void vmx_load_cpu_state(int cpu)
 {
 	unsigned long esp, gs_base;
@@ -230,13 +167,7 @@ static u16 read_selector(struct vcpu_vmx *vmx, int seg)
 	return vmx->seg_cache[seg].selector;
 }
 
-/**
- * vmx_read_base - a segment's base in the VMCS
- * @vmx: the vcpu, its VMCS loaded
- * @seg: VCPU_SREG_*
- *
- * Return: the base, read once an exit
- */
+/** vmx_read_base - a segment's base in the VMCS, read once an exit */
 unsigned long vmx_read_base(struct vcpu_vmx *vmx, int seg)
 {
 	if (!seg_cached(vmx, seg, SEG_BASE))
@@ -251,13 +182,7 @@ static u32 read_limit(struct vcpu_vmx *vmx, int seg)
 	return vmx->seg_cache[seg].limit;
 }
 
-/**
- * vmx_read_ar - a segment's access rights in the VMCS
- * @vmx: the vcpu, its VMCS loaded
- * @seg: VCPU_SREG_*
- *
- * Return: VMX_AR_*, read once an exit
- */
+/** vmx_read_ar - its access rights, VMX_AR_*, likewise */
 u32 vmx_read_ar(struct vcpu_vmx *vmx, int seg)
 {
 	if (!seg_cached(vmx, seg, SEG_AR))
@@ -265,14 +190,7 @@ u32 vmx_read_ar(struct vcpu_vmx *vmx, int seg)
 	return vmx->seg_cache[seg].ar;
 }
 
-/**
- * vmx_read_seg - a segment as the VMCS has it
- * @vmx: the vcpu, its VMCS loaded
- * @seg: VCPU_SREG_*
- * @s: filled in
- *
- * In virtual-8086 mode that stands for real mode this is not the guest's.
- */
+/** vmx_read_seg - all of a segment; with vmx->real.vm86 that is not the guest's */
 void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s)
 {
 	s->selector = read_selector(vmx, seg);
@@ -281,12 +199,7 @@ void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s)
 	s->ar = vmx_read_ar(vmx, seg);
 }
 
-/**
- * vmx_write_seg - set a segment in the VMCS
- * @vmx: the vcpu, its VMCS loaded
- * @seg: VCPU_SREG_*
- * @s: what becomes of it
- */
+/** vmx_write_seg - set a segment in the VMCS */
 void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s)
 {
 	unsigned int i = hw_seg(seg);
@@ -328,11 +241,7 @@ void vmx_sync_pending_dbg(struct vcpu_vmx *vmx)
 	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, pending);
 }
 
-/**
- * vmx_write_rflags - set the hardware's flags, and what must agree with them
- * @vmx: the vcpu, its VMCS loaded
- * @rflags: the flags
- */
+/** vmx_write_rflags - set the hardware's flags, and what must agree with them */
 void vmx_write_rflags(struct vcpu_vmx *vmx, unsigned long rflags)
 {
 	vmx->rflags = rflags;

@@ -8,7 +8,6 @@
 
 #include "kvm_host.h"
 #include "kvm_entry.h"
-#include "entry.h"
 #include "vmx_ops.h"
 
 #include <linux/io.h>
@@ -43,6 +42,10 @@ struct vmx_seg {
 	unsigned long base;
 };
 
+/* STAR, LSTAR, CSTAR, SYSCALL_MASK, by index - MSR_STAR. */
+#define VMX_NR_SYSCALL_MSRS	4
+static_assert(MSR_STAR + VMX_NR_SYSCALL_MSRS - 1 == MSR_SYSCALL_MASK);
+
 struct kvm_vmx {
 	struct kvm kvm;			/* first: the core allocates us by it */
 	struct page *identity;		/* page table for guests that do not page, or NULL */
@@ -51,7 +54,8 @@ struct kvm_vmx {
 
 struct vcpu_vmx {
 	struct kvm_vcpu vcpu;		/* first: the core allocates us by it */
-	struct vmx_switch sw;
+	unsigned long host_rsp;		/* as in the VMCS: entry.S's */
+	bool launched;			/* VMRESUME, no more VMLAUNCH */
 	struct page *vmcs;
 	struct list_head loaded;	/* vmx_cpu.loaded of loaded_cpu */
 	int loaded_cpu;			/* the VMCS may be in its caches; -1: in memory */
@@ -77,7 +81,7 @@ struct vcpu_vmx {
 	struct vmx_seg seg_cache[VMX_NR_SEGS];
 
 	/* The guest's, where the VMCS has no place for them. */
-	u64 star, lstar, cstar, sfmask, kernel_gs_base;
+	u64 syscall_msrs[VMX_NR_SYSCALL_MSRS], kernel_gs_base;
 	bool nmi_masked;		/* without virtual NMIs: our own idea of it ... */
 	unsigned long nmi_masked_at;	/* ... since then, in jiffies */
 
@@ -129,8 +133,13 @@ struct vmx_cpu {
 	struct page *vmxon;		/* the processor's own, while VMX is on */
 	struct page *current_vmcs;	/* VMPTRLD's last */
 	struct list_head loaded;	/* VMCSs that may be in the processor's caches */
-	u64 star, lstar, sfmask;	/* the host's; they never change */
+	u64 syscall_msrs[VMX_NR_SYSCALL_MSRS];	/* the host's; they never change */
 };
+
+/* entry.S */
+bool vmx_enter_guest(struct kvm_vcpu *vcpu, unsigned long *host_rsp, bool launched);
+void vmx_exit_landing(void);		/* where exits land: HOST_RIP, never called */
+void vmx_call_nmi(void);
 
 /* caps.c */
 extern struct vmx_controls vmx_ctl;
@@ -154,9 +163,7 @@ void vmx_drop_false_step(struct vcpu_vmx *vmx);
 struct page *vmx_alloc_vmcs(int node, gfp_t gfp);
 void vmx_unload_vmcs(struct vcpu_vmx *vmx);
 void vmx_unload_vmcs_anywhere(struct vcpu_vmx *vmx);
-void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
-void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
-void vmx_set_entry_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
+void vmx_set_ctl(u32 *ctl, u32 field, u32 bits, bool on);
 void vmx_init_host_state(struct vcpu_vmx *vmx);
 void vmx_load_cpu_state(int cpu);
 unsigned long vmx_read_base(struct vcpu_vmx *vmx, int seg);
@@ -180,10 +187,8 @@ void vmx_cache_reg(struct kvm_vcpu *vcpu, int reg);
 void vmx_get_segment(struct kvm_vcpu *vcpu, struct kvm_segment *var, int seg);
 void vmx_set_segment(struct kvm_vcpu *vcpu, const struct kvm_segment *var, int seg);
 int  vmx_get_cpl(struct kvm_vcpu *vcpu);
-void vmx_get_idt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
-void vmx_set_idt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
-void vmx_get_gdt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
-void vmx_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
+void vmx_get_dtable(struct kvm_vcpu *vcpu, struct kvm_dtable *dt, int seg);
+void vmx_set_dtable(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt, int seg);
 void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
 void vmx_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3);
 void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
@@ -240,6 +245,17 @@ static inline struct kvm_vmx *to_kvm_vmx(struct kvm *kvm)
 static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *vcpu)
 {
 	return container_of(vcpu, struct vcpu_vmx, vcpu);
+}
+
+static inline void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
+{
+	vmx_set_ctl(&vmx->cpu_ctl, CPU_BASED_VM_EXEC_CONTROL, bits, on);
+}
+
+/* bits: 0 if the processor has no such word. */
+static inline void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
+{
+	vmx_set_ctl(&vmx->cpu2_ctl, SECONDARY_VM_EXEC_CONTROL, bits, on);
 }
 
 static inline unsigned long hw_rflags(struct vcpu_vmx *vmx)
