@@ -1274,13 +1274,9 @@ static int vmentry_failed(struct vcpu_vmx *vmx, u64 reason)
 	return kvm_fail_entry(&vmx->vcpu, reason);
 }
 
-static int vmx_handle_exit(struct kvm_vcpu *vcpu)
+/* What is no exit of the hardware's, or of none that was asked for. */
+static noinline int handle_other_exit(struct vcpu_vmx *vmx, u32 reason)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	u32 reason = vmx->exit_reason;
-
-	if (likely(reason < ARRAY_SIZE(exit_handlers) && exit_handlers[reason]))
-		return exit_handlers[reason](vcpu);
 	switch (reason) {
 	case EXIT_REASON_NONE:
 		/* 0: VMX went off in an emergency. */
@@ -1292,7 +1288,16 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 	}
 	if (reason & VMX_EXIT_REASONS_FAILED_VMENTRY)
 		return vmentry_failed(vmx, reason);
-	return kvm_handle_unexpected_exit(vcpu, reason);
+	return kvm_handle_unexpected_exit(&vmx->vcpu, reason);
+}
+
+static int vmx_handle_exit(struct kvm_vcpu *vcpu)
+{
+	u32 reason = to_vmx(vcpu)->exit_reason;
+
+	if (likely(reason < ARRAY_SIZE(exit_handlers) && exit_handlers[reason]))
+		return exit_handlers[reason](vcpu);
+	return handle_other_exit(to_vmx(vcpu), reason);
 }
 
 static struct kvm_arch_ops vmx_ops __ro_after_init = {
