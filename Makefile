@@ -136,6 +136,11 @@ bench-emulate:
 debug-kernel:
 	+@tests/lab/debug-kernel
 
+# All of Documentation/ and the sources' kernel-doc comments as one site.
+.PHONY: htmldocs
+htmldocs:
+	@Documentation/htmldocs
+
 .PHONY: clean distclean
 clean:
 	rm -rf build
@@ -152,6 +157,7 @@ help:
 	@echo '  make uninstall        take them out of there again'
 	@echo '  make dkms-install     install them by DKMS; make dkms-uninstall'
 	@echo '  make deb              the Debian package kvm-dkms, in build/deb/'
+	@echo '  make htmldocs         the documentation as a site with a search, in build/htmldocs/'
 	@echo '  make headers_install  the userspace ABI headers, to INSTALL_HDR_PATH='
 	@echo '     KVER=VERSION or KDIR=DIRECTORY choose another kernel'
 	@echo
