@@ -345,7 +345,7 @@ static void svm_prepare_guest_switch(struct kvm_vcpu *vcpu)
  * when they are used up, flushes all and begins a new generation; so a vcpu can
  * flush its own translations by taking the next.
  */
-static void take_asid(struct vcpu_svm *svm, struct svm_cpu *sc)
+static void alloc_asid(struct vcpu_svm *svm, struct svm_cpu *sc)
 {
 	if (sc->next_asid > max_asid) {
 		sc->asid_generation++;
@@ -422,19 +422,16 @@ static void requeue_interrupted(struct vcpu_svm *svm)
 }
 
 /* There was no entry: the event is still in vcpu->events. */
-static void take_back_injection(struct vcpu_svm *svm)
+static void svm_cancel_injection(struct kvm_vcpu *vcpu)
 {
+	struct vcpu_svm *svm = to_svm(vcpu);
+
 	svm->vmcb->control.event_inj = 0;
 	if (svm->virq)
 		withdraw_virq(svm);
 	if (svm->soft_injected)
-		kvm_rip_write(&svm->vcpu, svm->soft_rip);
+		kvm_rip_write(vcpu, svm->soft_rip);
 	svm->soft_injected = false;
-}
-
-static void svm_cancel_injection(struct kvm_vcpu *vcpu)
-{
-	take_back_injection(to_svm(vcpu));
 }
 
 static void end_step(struct vcpu_svm *svm)
@@ -469,7 +466,7 @@ static void before_entry(struct vcpu_svm *svm)
 	unsigned long dr6 = unlikely(vcpu->guest_debug) ? DR6_RESERVED : vcpu->dr6;
 
 	if (unlikely(svm->asid_generation != sc->asid_generation))
-		take_asid(svm, sc);
+		alloc_asid(svm, sc);
 	/* An interrupt that waits already is taken behind the event put in. */
 	if (unlikely(svm->force_exit))
 		svm_compat_self_interrupt();
@@ -536,7 +533,7 @@ static void copy_exit(struct vcpu_svm *svm)
 /* VMRUN failed its consistency checks: nothing ran, and the VMCB has no exit state. */
 static void entry_failed(struct vcpu_svm *svm)
 {
-	take_back_injection(svm);
+	svm_cancel_injection(&svm->vcpu);
 	svm->vmcb->control.clean = 0;
 	svm->asid_generation = 0;
 }

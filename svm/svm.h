@@ -63,7 +63,7 @@ struct vcpu_svm {
 	bool step_guest_tf;
 	bool force_exit;			/* right after the injected event is delivered */
 	bool virq;			/* the injected interrupt is V_IRQ, not EVENTINJ */
-	bool intercept_cr8;			/* the core waits for a lower task priority */
+	bool intercept_cr8;		/* the core waits for a lower task priority */
 };
 
 /* A CPU's share; touched on that CPU only, preemption off. */

@@ -62,7 +62,7 @@ struct vcpu_vmx {
 	u16 vpid;			/* 0: none, every entry and exit flushes */
 	u8 *vapic;			/* page with the registers that do not exit, or NULL */
 	u64 *pml;			/* page that the processor logs writes in, or NULL */
-	bool intercept_cr8;			/* the core waits for a lower task priority */
+	bool intercept_cr8;		/* the core waits for a lower task priority */
 
 	/* The last exit. */
 	u32 exit_reason;
