@@ -811,10 +811,10 @@ static void svm_enable_irq_window(struct kvm_vcpu *vcpu)
 }
 
 /*
- * Masked by an NMI before: the IRET intercept will tell.  Behind another
- * event: the next exit comes as soon as that is delivered.  Right before the
- * IRET, or in an interrupt shadow, one instruction must pass, and only TF can
- * make it exit.  (Should that instruction fault, the guest sees TF in the
+ * While NMIs are masked the IRET intercept opens the window.  If another event is
+ * injected, an exit is forced right after its delivery.  Right before the IRET, or
+ * in an interrupt shadow, one instruction must pass, and only TF can make it exit.
+ * (Should that instruction fault, the guest sees TF in the
  * flags that the fault pushes.)
  */
 static void svm_enable_nmi_window(struct kvm_vcpu *vcpu)

@@ -1274,7 +1274,7 @@ static int vmentry_failed(struct vcpu_vmx *vmx, u64 reason)
 	return kvm_fail_entry(&vmx->vcpu, reason);
 }
 
-/* What is no exit of the hardware's, or of none that was asked for. */
+/* Failed entries, what software does in place of an entry, reasons without a handler. */
 static noinline int handle_other_exit(struct vcpu_vmx *vmx, u32 reason)
 {
 	switch (reason) {

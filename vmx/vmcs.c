@@ -54,7 +54,7 @@ void vmx_unload_vmcs(struct vcpu_vmx *vmx)
 		vc->current_vmcs = NULL;
 	list_del_rcu(&vmx->loaded);
 	vmx->launched = false;
-	/* Whoever sees -1 may put it on another CPU's list. */
+	/* Once it is -1 another CPU may load the VMCS. */
 	smp_store_release(&vmx->loaded_cpu, -1);
 }
 
@@ -218,7 +218,7 @@ void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s)
  *
  * An interrupt shadow and the flags must agree (SDM 3C "Checks on Guest
  * Non-Register State"): STI casts one only with IF set, but MOV SS always, and
- * a step that waits behind it is a pending debug exception.
+ * a single step that it delays is a pending debug exception.
  */
 void vmx_sync_pending_dbg(struct vcpu_vmx *vmx)
 {
