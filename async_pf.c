@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Asynchronous page faults: a guest that knows its hypervisor goes on with
- * another task while the host fetches a page of its memory.
+ * Asynchronous page faults: the guest runs another task while the host fetches a
+ * page of its memory.
  *
- * "Not present" is a #PF with a token in place of the address and a flag in the
- * guest's memory; "ready" is the token in memory and an interrupt, which the
- * guest acknowledges before it gets the next (<asm/kvm_para.h>).
+ * "Page not present" is a #PF with a token in CR2 and a flag in the guest's memory;
+ * "page ready" is the token in its memory and an interrupt, which the guest
+ * acknowledges before it gets the next one (<asm/kvm_para.h>).
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_events.h"
 #include "kvm_guest_mem.h"
@@ -24,36 +22,38 @@
 #define EN_RESERVED	0x30ULL
 #define EN_FLAGS	0x3fULL
 #define EN_WANTED	((u64)(KVM_ASYNC_PF_ENABLED | KVM_ASYNC_PF_DELIVERY_AS_INT))
-#define TOKEN_ALL	0xffffffffU
+#define TOKEN_ALL	0xffffffffU	/* wakes all tasks that wait */
 #define ID_SHIFT	12		/* of a token; a vcpu's id is below */
 
 /*
- * Pages on their way.  Of all VMs fewer than the queue runs at a time, so that
- * one whose pages never come holds up nobody: the others' faults wait as ever.
+ * Limits of pages being fetched.  The one for all VMs is below the number of works
+ * that the queue runs at a time, so a VM whose pages never come does not hold up
+ * others: beyond the limits a fault is waited for synchronously.
  */
 #define MAX_PER_VCPU	64
-#define MAX_IN_ALL	384
+#define MAX_TOTAL	384
 #define MAX_ACTIVE	512
 
 static_assert(KVM_MAX_VCPU_ID < 1 << ID_SHIFT);
 
 static struct workqueue_struct *apf_wq;
-static atomic_t in_all = ATOMIC_INIT(0);
+static atomic_t nr_total = ATOMIC_INIT(0);
 
 /*
- * What a vcpu waits for.  The works hold it, too: a page that userspace itself
- * withholds may come after the VM is gone, so nobody waits for them.
+ * The pages that a vcpu waits for.  Each work holds a reference: userspace may
+ * withhold a page (userfaultfd) until after the VM is gone, and the VM's end does not
+ * wait for it.
  */
 struct kvm_apf {
 	refcount_t users;
 	spinlock_t lock;		/* vcpu, lists, nr */
-	struct kvm_vcpu *vcpu;		/* NULL: gone */
+	struct kvm_vcpu *vcpu;		/* NULL once it is destroyed */
 	struct list_head fetching, ready;
 	unsigned int nr;		/* in both */
 	/* The vcpu thread's own. */
 	u32 id;
-	bool told;			/* a ready token that is not acknowledged yet */
-	bool wake_all;			/* tasks that wait for another host's tokens */
+	bool unacked;			/* a "page ready" is not acknowledged yet */
+	bool wake_all;			/* after migration: TOKEN_ALL is to be sent */
 };
 
 struct apf_work {
@@ -77,13 +77,13 @@ static void put_apf(struct kvm_apf *apf)
 		kfree(apf);
 }
 
-/* The page is there, or never will be: either way the guest's access says. */
+/* The page is there, or could not be had: the guest's next access finds out. */
 static void finish(struct apf_work *w)
 {
 	struct kvm_apf *apf = w->apf;
 	struct kvm_vcpu *vcpu;
 
-	atomic_dec(&in_all);
+	atomic_dec(&nr_total);
 	spin_lock(&apf->lock);
 	list_del(&w->link);
 	vcpu = apf->vcpu;
@@ -102,8 +102,8 @@ static void finish(struct apf_work *w)
 
 /*
  * One fault, as the VMM's own access would raise it.  Not get_user_pages(): while a
- * userfaultfd is being closed that tries again and again with mmap_lock held, for
- * which the closer waits, and nobody could kill a work that does so.
+ * userfaultfd is being closed it retries without end and holds mmap_lock, for which
+ * the closing task waits; and a work, unlike a task, cannot be killed.
  */
 static void fetch(struct work_struct *work)
 {
@@ -118,7 +118,7 @@ static void fetch(struct work_struct *work)
 	mmput(mm);
 }
 
-/* False: the same page is on its way already, or too many are. */
+/* False: the same page is being fetched already, or too many are. */
 static bool enlist(struct kvm_apf *apf, struct apf_work *w)
 {
 	struct apf_work *other;
@@ -140,7 +140,7 @@ static u32 next_token(struct kvm_vcpu *vcpu)
 {
 	u32 token;
 
-	/* Neither of the values that mean something else. */
+	/* 0 and TOKEN_ALL are reserved. */
 	do {
 		token = ++vcpu->apf->id << ID_SHIFT | vcpu->vcpu_id;
 	} while (!token || token == TOKEN_ALL);
@@ -178,16 +178,17 @@ static bool enabled(const struct kvm_vcpu *vcpu)
 }
 
 /**
- * kvm_async_pf_wanted - may a fault be told to the guest rather than waited for?
+ * kvm_async_pf_wanted - has the guest enabled asynchronous page faults?
  * @vcpu: the vcpu
- * Only the first question; kvm_async_pf_start() asks the rest.
+ *
+ * A quick check; kvm_async_pf_start() finds out whether it can take one now.
  */
 bool kvm_async_pf_wanted(struct kvm_vcpu *vcpu)
 {
 	return enabled(vcpu) && vcpu->lapic;
 }
 
-/* It must be able to switch tasks, and to take the #PF at once, as the next event. */
+/* The guest must be able to switch tasks, and to take the #PF at once, as the next event. */
 static bool guest_can_take(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_events *ev = &vcpu->events;
@@ -199,7 +200,7 @@ static bool guest_can_take(struct kvm_vcpu *vcpu)
 		return false;
 	if (!is_paging(vcpu) || !kvm_lapic_enabled(vcpu->lapic) || !kvm_call(irq_allowed)(vcpu))
 		return false;
-	/* The last one is not looked at yet. */
+	/* Nonzero: the guest has not handled the last one yet. */
 	return !kvm_read_guest(vcpu, data_gpa(vcpu), &flags, sizeof(flags)) && !flags;
 }
 
@@ -217,13 +218,14 @@ static bool tell_not_present(struct kvm_vcpu *vcpu, u32 token)
 }
 
 /**
- * kvm_async_pf_start - a page of the guest's must be waited for: by others
- * @vcpu: the vcpu, loaded, kvm_async_pf_wanted()
+ * kvm_async_pf_start - fetch a page in the background
+ * @vcpu: the vcpu, loaded, for which kvm_async_pf_wanted() is true
  * @gfn: the frame
- * @hva: where userspace has it
- * @write: the guest's access
+ * @hva: its address in userspace
+ * @write: the guest's access is a write
  *
- * True: the guest gets #PF with a token; false: wait here.
+ * Return: true if the guest gets a "page not present" #PF, false if the caller has
+ * to wait for the page itself.
  */
 bool kvm_async_pf_start(struct kvm_vcpu *vcpu, gfn_t gfn, hva_t hva, bool write)
 {
@@ -231,7 +233,7 @@ bool kvm_async_pf_start(struct kvm_vcpu *vcpu, gfn_t gfn, hva_t hva, bool write)
 
 	if (!guest_can_take(vcpu))
 		return false;
-	if (atomic_inc_return(&in_all) > MAX_IN_ALL)
+	if (atomic_inc_return(&nr_total) > MAX_TOTAL)
 		goto out_count;
 	w = new_work(vcpu, gfn, hva, write);
 	if (!w)
@@ -256,11 +258,11 @@ out_mm:
 out_work:
 	kfree(w);
 out_count:
-	atomic_dec(&in_all);
+	atomic_dec(&nr_total);
 	return false;
 }
 
-/* Forget what is ready, and let what is under way end unheard. */
+/* Free what is ready; what is being fetched is dropped when it is done. */
 static void drop_all(struct kvm_apf *apf)
 {
 	struct apf_work *w, *next;
@@ -274,7 +276,7 @@ static void drop_all(struct kvm_apf *apf)
 		kfree(w);
 	}
 	spin_unlock(&apf->lock);
-	apf->told = false;
+	apf->unacked = false;
 	apf->wake_all = false;
 }
 
@@ -288,9 +290,9 @@ static struct apf_work *first_ready(struct kvm_apf *apf)
 	return w;
 }
 
-static void told_ready(struct kvm_apf *apf, struct apf_work *w)
+static void ready_sent(struct kvm_apf *apf, struct apf_work *w)
 {
-	apf->told = true;
+	apf->unacked = true;
 	if (!w) {
 		apf->wake_all = false;
 		return;
@@ -302,18 +304,18 @@ static void told_ready(struct kvm_apf *apf, struct apf_work *w)
 	kfree(w);
 }
 
-/** kvm_async_pf_ready - KVM_REQ_APF_READY: a page came, or the guest took the last token */
+/** kvm_async_pf_ready - KVM_REQ_APF_READY: send "page ready" if the guest can take it; vcpu loaded */
 void kvm_async_pf_ready(struct kvm_vcpu *vcpu)
 {
 	gpa_t gpa = data_gpa(vcpu) + offsetof(struct kvm_vcpu_pv_apf_data, token);
 	struct kvm_lapic_irq irq = {
-		.shorthand = 1, .vector = vcpu->pv.apf_int, .level = true,
+		.shorthand = APIC_DEST_SELF, .vector = vcpu->pv.apf_int, .level = true,
 	};
 	struct kvm_apf *apf = vcpu->apf;
 	struct apf_work *w = NULL;
 	u32 token;
 
-	if (!enabled(vcpu) || apf->told)
+	if (!enabled(vcpu) || apf->unacked)
 		return;
 	if (!apf->wake_all) {
 		w = first_ready(apf);
@@ -325,7 +327,7 @@ void kvm_async_pf_ready(struct kvm_vcpu *vcpu)
 	token = w ? w->token : TOKEN_ALL;
 	if (kvm_write_guest(vcpu, gpa, &token, sizeof(token)))
 		return;
-	told_ready(apf, w);
+	ready_sent(apf, w);
 	kvm_irq_deliver(vcpu->kvm, vcpu, &irq);
 }
 
@@ -352,8 +354,10 @@ static struct kvm_apf *new_apf(struct kvm_vcpu *vcpu)
  * @vcpu: the vcpu, loaded
  * @msr: a write by the guest or by userspace
  *
- * Userspace writes it where the guest goes on that another host ran, which
- * promised pages.  Without an APIC here every fault waits, and that is allowed.
+ * After migration userspace writes it, and tasks of the guest may wait for tokens of
+ * the old host.  Without a local APIC in the kernel all faults are synchronous.
+ *
+ * Return: 0, or -EINVAL for a reserved bit.
  */
 int kvm_async_pf_set_en(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
@@ -362,7 +366,7 @@ int kvm_async_pf_set_en(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	if (vcpu->apf)
 		drop_all(vcpu->apf);
 	vcpu->pv.apf_en = msr->data;
-	/* Without memory for it faults wait, too. */
+	/* Without memory for it all faults are synchronous, too. */
 	if (!vcpu->apf && vcpu->lapic && (msr->data & KVM_ASYNC_PF_ENABLED))
 		vcpu->apf = new_apf(vcpu);
 	if (msr->host_initiated && enabled(vcpu)) {
@@ -372,7 +376,7 @@ int kvm_async_pf_set_en(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
-/** kvm_async_pf_set_int - MSR_KVM_ASYNC_PF_INT: the vector of "ready" */
+/** kvm_async_pf_set_int - MSR_KVM_ASYNC_PF_INT: the vector of "page ready"; 0 or -EINVAL */
 int kvm_async_pf_set_int(struct kvm_vcpu *vcpu, u64 data)
 {
 	if (data & ~(u64)KVM_ASYNC_PF_VEC_MASK)
@@ -381,19 +385,19 @@ int kvm_async_pf_set_int(struct kvm_vcpu *vcpu, u64 data)
 	return 0;
 }
 
-/** kvm_async_pf_ack - MSR_KVM_ASYNC_PF_ACK: the next token, please */
+/** kvm_async_pf_ack - MSR_KVM_ASYNC_PF_ACK: the guest can take the next "page ready"; 0 or -EINVAL */
 int kvm_async_pf_ack(struct kvm_vcpu *vcpu, u64 data)
 {
 	if (data & ~1ULL)
 		return -EINVAL;
 	if (data && vcpu->apf) {
-		vcpu->apf->told = false;
+		vcpu->apf->unacked = false;
 		kvm_make_request(KVM_REQ_APF_READY, vcpu);
 	}
 	return 0;
 }
 
-/** kvm_async_pf_reset - RESET, INIT: the guest waits for nothing */
+/** kvm_async_pf_reset - RESET, INIT: asynchronous page faults are off */
 void kvm_async_pf_reset(struct kvm_vcpu *vcpu)
 {
 	vcpu->pv.apf_en = 0;
@@ -402,7 +406,7 @@ void kvm_async_pf_reset(struct kvm_vcpu *vcpu)
 		drop_all(vcpu->apf);
 }
 
-/** kvm_async_pf_destroy - the vcpu goes; what is under way ends by itself */
+/** kvm_async_pf_destroy - the vcpu is destroyed; works that still run end by themselves */
 void kvm_async_pf_destroy(struct kvm_vcpu *vcpu)
 {
 	struct kvm_apf *apf = vcpu->apf;
@@ -416,12 +420,14 @@ void kvm_async_pf_destroy(struct kvm_vcpu *vcpu)
 	put_apf(apf);
 }
 
+/** kvm_async_pf_module_init - make the workqueue: 0 or -ENOMEM */
 int kvm_async_pf_module_init(void)
 {
 	apf_wq = alloc_workqueue("kvm-async-pf", WQ_UNBOUND, MAX_ACTIVE);
 	return apf_wq ? 0 : -ENOMEM;
 }
 
+/** kvm_async_pf_module_exit - undo kvm_async_pf_module_init(); waits for the works */
 void kvm_async_pf_module_exit(void)
 {
 	destroy_workqueue(apf_wq);

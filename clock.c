@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's paravirtual clock (kvmclock), and KVM_GET_CLOCK, KVM_SET_CLOCK.
+ * The guest's time: its TSC, its paravirtual clock (kvmclock), and KVM_GET_CLOCK,
+ * KVM_SET_CLOCK.
  *
- * The VM's clock is the host's raw monotonic time with an offset.  Where the
- * host itself keeps time by the TSC, one pair of both, taken once, gives the
- * time of any TSC value, and the clock is stable: every vcpu gets the same
- * line, and none is ever ahead of another.  Where it does not, each vcpu gets a
- * pair of its own, anew on each CPU that it moves to.
+ * The VM's clock is the host's raw monotonic time plus an offset.  If the host's
+ * clocksource is the TSC, one pair of a TSC value and a time, taken once, gives the
+ * time of any other TSC value.  All vcpus get the same pair, so none is ever ahead of
+ * another: the clock is stable.  Otherwise each vcpu gets a pair of its own, and a
+ * new one on each CPU that it moves to.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_clock.h"
 #include "kvm_guest_mem.h"
 #include "kvm_main.h"
+#include "kvm_pv.h"
 #include "kvm_request.h"
 
 #include <linux/clocksource.h>
 #include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/kvm_para.h>
 #include <linux/math64.h>
 #include <linux/pvclock_gtod.h>
@@ -32,7 +33,7 @@
 #define SYSTEM_TIME_ENABLED	1ULL
 #define DRIFT_JIFFIES		(60 * HZ)
 
-/* Does the host keep time by the TSC?  Written by the timekeeper's notifier. */
+/* The host's clocksource is the TSC.  Written by the timekeeper's notifier. */
 static bool host_uses_tsc;
 
 /*
@@ -40,8 +41,8 @@ static bool host_uses_tsc;
  */
 
 /*
- * As the guest will do it: ticks shifted by *shift (right if negative), times
- * *mul, over 2^32.  The quotient without the shift is kept in [1/2, 1).
+ * As <asm/pvclock-abi.h> has it: ticks shifted by *shift (right if negative), times
+ * *mul, over 2^32.  *mul is normalized: 2^31 at least.
  */
 static void find_scale(u64 hz, s8 *shift, u32 *mul)
 {
@@ -65,7 +66,7 @@ static u64 ticks_to_ns(const struct kvm *kvm, u64 ticks)
  * ---- the VM's clock ----
  */
 
-/* One moment by all clocks.  False: the TSC is not the host's time. */
+/* One moment by all clocks.  False: the host's clocksource is not the TSC. */
 static bool take_snapshot(struct system_time_snapshot *now)
 {
 	bool by_tsc = READ_ONCE(host_uses_tsc);
@@ -75,7 +76,7 @@ static bool take_snapshot(struct system_time_snapshot *now)
 	if (by_tsc) {
 		tsc = rdtsc();
 		ktime_get_snapshot(now);
-		/* The clock may have changed that very moment. */
+		/* The clocksource may have changed just now: then cycles is not a TSC value. */
 		if (now->cycles - tsc < (u64)tsc_khz * MSEC_PER_SEC)
 			return true;
 	}
@@ -108,7 +109,7 @@ static u64 clock_now(struct kvm *kvm, struct system_time_snapshot *now, bool *by
 	return ns;
 }
 
-/* The guest has one line for all vcpus: by the TSC, which counts alike on all. */
+/* All vcpus have the same pair, and the same TSC offset. */
 static bool clock_is_stable(const struct kvm *kvm)
 {
 	return READ_ONCE(kvm->clock.master) && !READ_ONCE(kvm->tsc_unequal);
@@ -119,7 +120,7 @@ static void update_all_vcpus(struct kvm *kvm)
 	kvm_make_all_vcpus_request(kvm, KVM_REQ_CLOCK_UPDATE);
 }
 
-/* The host's time is kept by another clock than before: the VM's goes on from where it is. */
+/* The host's clocksource changed: the VM's clock goes on from where it is. */
 static void change_master(struct kvm *kvm)
 {
 	struct system_time_snapshot now;
@@ -141,7 +142,7 @@ static void change_master(struct kvm *kvm)
 		update_all_vcpus(kvm);
 }
 
-/** kvm_clock_init_vm - the VM's clock begins, at 0 */
+/** kvm_clock_init_vm - start the VM's clock at 0 */
 void kvm_clock_init_vm(struct kvm *kvm)
 {
 	struct system_time_snapshot now;
@@ -153,7 +154,7 @@ void kvm_clock_init_vm(struct kvm *kvm)
 	kvm->kvmclock_offset = -kvm->clock.ns;
 }
 
-/** kvm_clock_tsc_written - a vcpu's TSC offset changed: do they all still count alike? */
+/** kvm_clock_tsc_written - a vcpu's TSC offset changed: find out whether all are still equal */
 void kvm_clock_tsc_written(struct kvm_vcpu *vcpu)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -170,6 +171,85 @@ void kvm_clock_tsc_written(struct kvm_vcpu *vcpu)
 	kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 	if (changed)
 		update_all_vcpus(kvm);
+}
+
+/*
+ * ---- the time-stamp counter ----
+ */
+
+/** kvm_read_guest_tsc - the guest's TSC, as of now */
+u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu)
+{
+	return rdtsc() + vcpu->tsc_offset;
+}
+
+/** kvm_set_tsc_offset - set the guest's TSC relative to the host's: KVM_VCPU_TSC_OFFSET, too */
+void kvm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
+{
+	vcpu->tsc_offset = offset;
+	kvm_ops.set_tsc_offset(vcpu, offset);
+	kvm_clock_tsc_written(vcpu);
+}
+
+/* Is data within a second of what the value of the VM's last write would be now? */
+static bool continues_last_write(struct kvm *kvm, u64 data, u64 now)
+{
+	u64 ticks = mul_u64_u32_div(now - kvm->tsc_write_ns, tsc_khz, USEC_PER_SEC);
+	s64 distance = data - (kvm->tsc_write_data + ticks);
+	s64 second = (s64)tsc_khz * MSEC_PER_SEC;
+
+	return kvm->tsc_write_ns && distance > -second && distance < second;
+}
+
+/**
+ * kvm_write_guest_tsc - write the guest's TSC
+ * @vcpu: the vcpu, loaded
+ * @tsc: the value, as of now
+ * @host_initiated: KVM_SET_MSRS, or the vcpu's creation
+ *
+ * Userspace writes the same value to the vcpus of a VM one after the other and means
+ * their TSCs to be synchronized.  So a write close to the value that another vcpu's
+ * last write would have now takes over that vcpu's offset.  A vcpu that has this
+ * offset already is set anew.  A write by the guest is always exact.
+ */
+void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated)
+{
+	struct kvm *kvm = vcpu->kvm;
+	unsigned long flags;
+	u64 offset, now;
+
+	raw_spin_lock_irqsave(&kvm->tsc_lock, flags);
+	offset = tsc - rdtsc();
+	if (host_initiated) {
+		now = ktime_get_ns();
+		if (vcpu->tsc_offset != kvm->tsc_write_offset &&
+		    continues_last_write(kvm, tsc, now)) {
+			offset = kvm->tsc_write_offset;
+		} else {
+			kvm->tsc_write_data = tsc;
+			kvm->tsc_write_ns = now;
+			kvm->tsc_write_offset = offset;
+		}
+	}
+	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
+	kvm_set_tsc_offset(vcpu, offset);
+}
+
+/** kvm_tsc_reset - RESET: the VM's first vcpu counts from 0, the others as that one does */
+void kvm_tsc_reset(struct kvm_vcpu *vcpu)
+{
+	struct kvm *kvm = vcpu->kvm;
+	unsigned long flags;
+	bool first;
+
+	raw_spin_lock_irqsave(&kvm->tsc_lock, flags);
+	first = !kvm->tsc_write_ns;
+	vcpu->tsc_offset = kvm->tsc_write_offset;
+	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
+	if (first)
+		kvm_write_guest_tsc(vcpu, 0, true);
+	else
+		kvm_set_tsc_offset(vcpu, vcpu->tsc_offset);
 }
 
 /*
@@ -203,12 +283,7 @@ static void fill_time(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pvti
 	vcpu->pv.guest_stopped = false;
 }
 
-/**
- * kvm_clock_update_guest - KVM_REQ_CLOCK_UPDATE: write the vcpu's time page
- * @vcpu: the vcpu, loaded
- *
- * The version is odd while the rest is written (<asm/pvclock-abi.h>).
- */
+/** kvm_clock_update_guest - KVM_REQ_CLOCK_UPDATE: write the vcpu's time structure; vcpu loaded */
 void kvm_clock_update_guest(struct kvm_vcpu *vcpu)
 {
 	gpa_t gpa = vcpu->msr.system_time & ~SYSTEM_TIME_ENABLED;
@@ -218,23 +293,17 @@ void kvm_clock_update_guest(struct kvm_vcpu *vcpu)
 	    kvm_read_guest(vcpu, gpa, &pvti, sizeof(pvti)))
 		return;
 	vcpu->pv.clock_jiffies = jiffies;
-	pvti.version = (pvti.version + 1) | 1;
-	if (kvm_write_guest(vcpu, gpa, &pvti.version, sizeof(pvti.version)))
-		return;
-	smp_wmb();
 	fill_time(vcpu, &pvti);
-	kvm_write_guest(vcpu, gpa, &pvti, sizeof(pvti));
-	smp_wmb();
-	pvti.version++;
-	kvm_write_guest(vcpu, gpa, &pvti.version, sizeof(pvti.version));
+	kvm_pv_write_versioned(vcpu, gpa, &pvti, sizeof(pvti), &pvti.version);
 }
 
 /**
- * kvm_clock_sched_in - the vcpu was loaded; no sleeping
+ * kvm_clock_sched_in - the vcpu was loaded; preemption off
  * @vcpu: the vcpu
- * @moved: on another CPU than before, whose TSC may be another
+ * @moved: to another CPU than before, whose TSC may differ
  *
- * Without the TSC as the host's clock the two drift apart in time.
+ * If the host's clocksource is not the TSC the two drift apart, so the pair has to be
+ * taken again from time to time.
  */
 void kvm_clock_sched_in(struct kvm_vcpu *vcpu, bool moved)
 {
@@ -245,13 +314,14 @@ void kvm_clock_sched_in(struct kvm_vcpu *vcpu, bool moved)
 		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 }
 
+/** kvm_clock_set_system_time - MSR_KVM_SYSTEM_TIME: where the time structure is, bit 0: enabled */
 void kvm_clock_set_system_time(struct kvm_vcpu *vcpu, u64 data)
 {
 	vcpu->msr.system_time = data;
 	kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 }
 
-/** kvm_clock_set_wall_clock - the wall-clock time at which the VM's clock was 0, to the guest */
+/** kvm_clock_set_wall_clock - MSR_KVM_WALL_CLOCK: write the time at which the VM's clock was 0 */
 void kvm_clock_set_wall_clock(struct kvm_vcpu *vcpu, u64 gpa)
 {
 	struct system_time_snapshot now;
@@ -263,21 +333,21 @@ void kvm_clock_set_wall_clock(struct kvm_vcpu *vcpu, u64 gpa)
 	vcpu->msr.wall_clock = gpa;
 	if (!gpa || kvm_read_guest(vcpu, gpa, &wc, sizeof(wc)))
 		return;
-	wc.version = (wc.version + 1) | 1;
-	if (kvm_write_guest(vcpu, gpa, &wc.version, sizeof(wc.version)))
-		return;
-	smp_wmb();
 	ns = clock_now(vcpu->kvm, &now, &by_tsc);
 	ts = ns_to_timespec64(ktime_to_ns(now.real) - ns);
 	wc.sec = ts.tv_sec;
 	wc.nsec = ts.tv_nsec;
-	kvm_write_guest(vcpu, gpa, &wc, sizeof(wc));
-	smp_wmb();
-	wc.version++;
-	kvm_write_guest(vcpu, gpa, &wc.version, sizeof(wc.version));
+	kvm_pv_write_versioned(vcpu, gpa, &wc, sizeof(wc), &wc.version);
 }
 
-/** kvm_clock_pairing - KVM_HC_CLOCK_PAIRING: wall clock and guest TSC of one moment; or -KVM_E* */
+/**
+ * kvm_clock_pairing - KVM_HC_CLOCK_PAIRING: wall-clock time and guest TSC of one moment
+ * @vcpu: the vcpu, loaded
+ * @gpa: where in guest memory they go
+ * @type: KVM_CLOCK_PAIRING_WALLCLOCK
+ *
+ * Return: the hypercall's: 0, -KVM_EOPNOTSUPP, -KVM_EFAULT.
+ */
 long kvm_clock_pairing(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned long type)
 {
 	struct kvm_clock_pairing pair = {};
@@ -299,6 +369,7 @@ long kvm_clock_pairing(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned long type)
 
 #define CLOCK_FLAGS	(KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
 
+/** kvm_vm_get_clock - KVM_GET_CLOCK; returns 0 */
 long kvm_vm_get_clock(struct kvm *kvm, struct kvm_clock_data *data)
 {
 	struct system_time_snapshot now;
@@ -316,7 +387,13 @@ long kvm_vm_get_clock(struct kvm *kvm, struct kvm_clock_data *data)
 	return 0;
 }
 
-/* With KVM_CLOCK_REALTIME the clock also goes on by the time that has passed since. */
+/**
+ * kvm_vm_set_clock - KVM_SET_CLOCK
+ * @kvm: the VM
+ * @data: the time; with KVM_CLOCK_REALTIME what has passed since is added
+ *
+ * Return: 0, or -EINVAL for an unknown flag.
+ */
 long kvm_vm_set_clock(struct kvm *kvm, const struct kvm_clock_data *data)
 {
 	struct system_time_snapshot now;
@@ -335,7 +412,7 @@ long kvm_vm_set_clock(struct kvm *kvm, const struct kvm_clock_data *data)
 	return 0;
 }
 
-/* The guest is told once that it was stopped, so that its watchdogs need not bark. */
+/** kvm_vcpu_kvmclock_ctrl - KVM_KVMCLOCK_CTRL: tell the guest once that it was paused */
 long kvm_vcpu_kvmclock_ctrl(struct kvm_vcpu *vcpu)
 {
 	if (!(vcpu->msr.system_time & SYSTEM_TIME_ENABLED))
@@ -372,12 +449,14 @@ static struct notifier_block timekeeper_notifier = {
 	.notifier_call = timekeeper_update,
 };
 
+/** kvm_clock_module_init - watch the host's clocksource */
 void kvm_clock_module_init(void)
 {
-	/* Calls it once, too. */
+	/* This also calls it once. */
 	pvclock_gtod_register_notifier(&timekeeper_notifier);
 }
 
+/** kvm_clock_module_exit - undo kvm_clock_module_init() */
 void kvm_clock_module_exit(void)
 {
 	pvclock_gtod_unregister_notifier(&timekeeper_notifier);

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * CPUID: what we can give a guest (KVM_GET_SUPPORTED_CPUID), what userspace
- * gave it (KVM_SET_CPUID2), what its CPUID instruction then answers, and what
- * follows from it for the rest of the module.
+ * CPUID: what is supported (KVM_GET_SUPPORTED_CPUID), what userspace sets
+ * (KVM_SET_CPUID2), what the guest's CPUID instruction returns, and what the rest of
+ * the module derives from it.
  *
  * "SDM" is Intel's manual, "APM 3" AMD's third volume, appendix "Obtaining
  * Processor Information Via the CPUID Instruction".
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
 #include "kvm_mmu.h"
@@ -27,7 +25,7 @@
 
 #include "compat/regs.h"
 
-/* Old VMMs have room for no more (kvmtool: 100). */
+/* The tables of old VMMs have no more entries (kvmtool: 100). */
 #define MAX_SUPPORTED	99
 
 #define MAXPHYADDR_DEFAULT	36	/* SDM 3A "Enumeration of Paging Features by CPUID" */
@@ -36,18 +34,18 @@
 u64 kvm_supported_xcr0 __read_mostly;
 u32 kvm_host_maxphyaddr __read_mostly;
 
-/* What we support, made once when the vendor's module is loaded. */
+/* The supported entries, made when the vendor's module is loaded. */
 static struct kvm_cpuid_entry2 supported[MAX_SUPPORTED] __read_mostly;
 static int nr_supported __read_mostly;
 static u32 caps[NCAPINTS] __read_mostly;	/* the same, by X86_FEATURE_* */
 
 /*
- * ---- the words of features ----
+ * ---- feature words ----
  */
 
 enum { EAX, EBX, ECX, EDX };
 
-/* Where CPUID has a word of features; words of Linux's own are not here. */
+/* The register of CPUID that a feature word is; Linux's synthetic words have none. */
 static const struct feature_word {
 	u32 function;
 	u8 index, reg;
@@ -71,21 +69,12 @@ static const struct feature_word {
 
 static u32 *entry_reg(struct kvm_cpuid_entry2 *e, int reg)
 {
-	switch (reg) {
-	case EAX:
-		return &e->eax;
-	case EBX:
-		return &e->ebx;
-	case ECX:
-		return &e->ecx;
-	default:
-		return &e->edx;
-	}
+	return (u32 *)((char *)e + offsetof(struct kvm_cpuid_entry2, eax)) + reg;
 }
 
-/* Given where the host has them: they need nothing of a hypervisor, or we do it. */
+/* Supported where the host has them. */
 static const u16 host_features[] = {
-	/* instructions that any program may use, and their FPU state */
+	/* user instructions and their FPU state */
 	X86_FEATURE_FPU, X86_FEATURE_TSC, X86_FEATURE_CX8, X86_FEATURE_CMOV,
 	X86_FEATURE_CLFLUSH, X86_FEATURE_MMX, X86_FEATURE_FXSR, X86_FEATURE_XMM,
 	X86_FEATURE_XMM2, X86_FEATURE_XMM3, X86_FEATURE_PCLMULQDQ, X86_FEATURE_SSSE3,
@@ -111,11 +100,11 @@ static const u16 host_features[] = {
 	X86_FEATURE_FSRS, X86_FEATURE_FSRC, X86_FEATURE_AVX_IFMA, X86_FEATURE_CLZERO,
 	X86_FEATURE_XSAVEERPTR,
 
-	/* XCR0 and XSS are switched (regs.c) */
+	/* XCR0 and XSS are switched (fpu.c) */
 	X86_FEATURE_XSAVE, X86_FEATURE_XSAVEOPT, X86_FEATURE_XSAVEC, X86_FEATURE_XGETBV1,
 	X86_FEATURE_XSAVES,
 
-	/* the system's: segments, system calls, modes, debugging */
+	/* system instructions and modes */
 	X86_FEATURE_VME, X86_FEATURE_DE, X86_FEATURE_MSR, X86_FEATURE_SEP,
 	X86_FEATURE_SYSCALL, X86_FEATURE_LM, X86_FEATURE_FXSR_OPT, X86_FEATURE_RDTSCP,
 	X86_FEATURE_RDPID, X86_FEATURE_FSGSBASE, X86_FEATURE_UMIP,
@@ -128,7 +117,7 @@ static const u16 host_features[] = {
 	X86_FEATURE_NX, X86_FEATURE_GBPAGES, X86_FEATURE_SMEP, X86_FEATURE_SMAP,
 	X86_FEATURE_LA57,
 
-	/* the processor's nature; which vcpus are threads of a core is userspace's to say */
+	/* properties of the processor; which vcpus are threads of a core userspace decides */
 	X86_FEATURE_SELFSNOOP, X86_FEATURE_HT, X86_FEATURE_CMP_LEGACY, X86_FEATURE_TOPOEXT,
 
 	/* speculation */
@@ -140,17 +129,17 @@ static const u16 host_features[] = {
 	KVM_FEATURE_BIT_SRSO_NO,
 };
 
-/* Given always: nothing but software is behind them. */
+/* Supported on every host, as they are implemented in software. */
 static const u16 software_features[] = {
 	X86_FEATURE_HYPERVISOR,
-	X86_FEATURE_APIC,		/* ours or userspace's */
-	X86_FEATURE_X2APIC,		/* ours; userspace's VMM takes it away */
-	X86_FEATURE_ARAT,		/* and its timer does not stop */
+	X86_FEATURE_APIC,
+	X86_FEATURE_X2APIC,		/* a VMM with a local APIC of its own takes it away */
+	X86_FEATURE_ARAT,
 	X86_FEATURE_MTRR, X86_FEATURE_PAT, X86_FEATURE_MCE, X86_FEATURE_MCA,
 	X86_FEATURE_TSC_ADJUST,
 };
 
-/* AMD repeats these bits of leaf 1 EDX in leaf 0x80000001 EDX. */
+/* Bits that AMD's processors have both in leaf 1 EDX and in leaf 0x80000001 EDX. */
 #define AMD_REPEATED							\
 	(FEATURE_MASK(X86_FEATURE_FPU) | FEATURE_MASK(X86_FEATURE_VME) |	\
 	 FEATURE_MASK(X86_FEATURE_DE) | FEATURE_MASK(X86_FEATURE_PSE) |	\
@@ -178,7 +167,7 @@ static void set_cap(unsigned int feature)
 	caps[FEATURE_WORD(feature)] |= FEATURE_MASK(feature);
 }
 
-/* A feature whose register guests cannot have would be #GP at its first use. */
+/* Without its MSR a feature's first use would be #GP. */
 static void check_msrs(void)
 {
 	static const u16 spec_ctrl[] = {
@@ -239,13 +228,13 @@ static void find_caps(void)
 		caps[CPUID_8000_0001_EDX] |= caps[CPUID_1_EDX] & AMD_REPEATED;
 }
 
+/** kvm_cpu_cap_has - is a feature, an X86_FEATURE_* of a CPUID word, supported? */
 bool kvm_cpu_cap_has(unsigned int feature)
 {
 	if (FEATURE_WORD(feature) >= NCAPINTS)
 		return false;
 	return caps[FEATURE_WORD(feature)] & FEATURE_MASK(feature);
 }
-EXPORT_SYMBOL_GPL(kvm_cpu_cap_has);
 
 /*
  * ---- XSAVE areas ----
@@ -315,14 +304,14 @@ static void limit_basic(struct kvm_cpuid_entry2 *e)
 		e->eax = max_basic_leaf();
 		break;
 	case 1:
-		/* The initial APIC id is each vcpu's own. */
+		/* The initial APIC id differs between vcpus. */
 		e->ebx &= 0x00ffffff;
 		break;
 	case 2:
 		/* Intel's cache descriptors */
 		break;
 	case 4:
-		/* Which vcpus share a cache is userspace's to say. */
+		/* Which vcpus share a cache userspace decides. */
 		e->eax &= 0x3fff;
 		break;
 	case 6:
@@ -335,7 +324,7 @@ static void limit_basic(struct kvm_cpuid_entry2 *e)
 			e->ebx = e->ecx = e->edx = 0;
 		break;
 	default:
-		/* 0xa: no performance counters; 0xb: no topology but userspace's */
+		/* 0xa: no performance counters; 0xb: topology, which userspace decides on */
 		e->eax = e->ebx = e->ecx = e->edx = 0;
 	}
 }
@@ -416,7 +405,7 @@ static void limit_extended(struct kvm_cpuid_entry2 *e)
 		e->eax &= 0x3fff;
 		break;
 	case 0x80000021:
-		/* ECX: what this processor cannot leak */
+		/* ECX: TSA_SQ_NO, TSA_L1_NO */
 		e->ecx &= BIT(1) | BIT(2);
 		e->ebx = e->edx = 0;
 		break;
@@ -522,7 +511,7 @@ static void add_extended_leaves(void)
 		add_plain(0x80000021);
 }
 
-/* What the vendor took from the entries, or added, holds for kvm_cpu_cap_has() too. */
+/* The vendor may have changed feature words: kvm_cpu_cap_has() agrees with the entries. */
 static void read_caps_back(void)
 {
 	int i, w;
@@ -539,11 +528,11 @@ static void read_caps_back(void)
 	}
 }
 
-/** kvm_cpuid_module_init - after the vendor's hardware_setup: what can be offered */
+/** kvm_cpuid_module_init - find out what is supported; after the vendor's hardware_setup */
 void kvm_cpuid_module_init(void)
 {
 	kvm_host_maxphyaddr = boot_cpu_data.x86_phys_bits;
-	/* Memory encryption takes bits away from the kernel, not from the processor. */
+	/* Where memory is encrypted the kernel has fewer bits than the processor. */
 	if (cpuid_eax(0x80000000) >= 0x80000008)
 		kvm_host_maxphyaddr = min(cpuid_eax(0x80000008) & 0xff, (u32)MAXPHYADDR_MAX);
 	find_components();
@@ -559,9 +548,10 @@ void kvm_cpuid_module_init(void)
 /**
  * kvm_get_supported_cpuid - KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID
  * @cpuid: userspace's header and room for header.nent entries
- * @emulated: what the host lacks and we emulate: nothing
+ * @emulated: only what the host lacks and is emulated nevertheless, of which there
+ *	      is nothing
  *
- * Returns 0, -E2BIG with the number needed in nent, or -EFAULT.
+ * Return: 0, -E2BIG with the number needed in nent, or -EFAULT.
  */
 long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated)
 {
@@ -580,11 +570,10 @@ long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated)
 }
 
 /*
- * ---- looking an entry up ----
+ * ---- lookup ----
  *
- * A guest that executes CPUID waits for this, so it takes no walk through the
- * list: the key found last is tried, then a binary search in sorted keys, which
- * lie close together.
+ * On the path of each CPUID exit, so the list is not searched linearly: the key found
+ * last is tried first, then a binary search is done in an array of keys.
  */
 
 struct kvm_cpuid_key {
@@ -603,7 +592,7 @@ static bool key_matches(const struct kvm_cpuid_key *k, u64 want)
 	return k->key == want || (k->any_index && k->key >> 32 == want >> 32);
 }
 
-/** kvm_find_cpuid - the guest's entry, or NULL; nothing put in, see kvm_cpuid() */
+/** kvm_find_cpuid - the guest's entry as userspace has set it, or NULL; see also kvm_cpuid() */
 const struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index)
 {
 	const struct kvm_cpuid_key *keys = vcpu->cpuid_keys;
@@ -632,10 +621,10 @@ const struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 functio
 /**
  * kvm_guest_has - does the guest's CPUID have a feature?
  * @vcpu: the vcpu
- * @feature: an X86_FEATURE_* of a CPUID word; Linux's own words have none
+ * @feature: an X86_FEATURE_* of a CPUID word; false for Linux's synthetic ones
  *
- * A vcpu whose CPUID was never set has all that we support: a small VMM may
- * well start a guest, even a 64-bit one, without.
+ * If CPUID was never set the vcpu has all that is supported: small VMMs start guests,
+ * even 64-bit ones, without setting it.
  */
 bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature)
 {
@@ -658,7 +647,7 @@ EXPORT_SYMBOL_GPL(kvm_guest_has);
  * ---- the guest's CPUID instruction ----
  */
 
-/* The highest leaf of the range that function belongs to; 0: there is no such range. */
+/* The highest leaf of the range that function belongs to; 0 if there is no such range. */
 static u32 highest_in_range(struct kvm_vcpu *vcpu, u32 function)
 {
 	const struct kvm_cpuid_entry2 *e;
@@ -690,8 +679,8 @@ static const struct kvm_cpuid_entry2 *beyond_range(struct kvm_vcpu *vcpu, u32 *f
 	return kvm_find_cpuid(vcpu, *function, index);
 }
 
-/* No entry.  Of a topology leaf some fields do not depend on the subleaf. */
-static void answer_nothing(struct kvm_vcpu *vcpu, u32 function, u32 index,
+/* Zeros, but for the fields of a topology leaf that do not depend on the subleaf. */
+static void answer_without_entry(struct kvm_vcpu *vcpu, u32 function, u32 index,
 			   struct kvm_cpuid_entry2 *out)
 {
 	const struct kvm_cpuid_entry2 *first;
@@ -706,13 +695,13 @@ static void answer_nothing(struct kvm_vcpu *vcpu, u32 function, u32 index,
 	}
 }
 
-/* IA32_MISC_ENABLE switches MONITOR and MWAIT, unless the VMM counts on that quirk. */
+/* IA32_MISC_ENABLE enables MONITOR and MWAIT, unless KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT is on. */
 static bool mwait_follows_msr(struct kvm_vcpu *vcpu)
 {
 	return vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT;
 }
 
-/** kvm_guest_has_mwait - does the guest's CPUID, as it reads it now, have MWAIT? */
+/** kvm_guest_has_mwait - would the guest's CPUID instruction report MWAIT now? */
 bool kvm_guest_has_mwait(struct kvm_vcpu *vcpu)
 {
 	if (mwait_follows_msr(vcpu))
@@ -720,7 +709,7 @@ bool kvm_guest_has_mwait(struct kvm_vcpu *vcpu)
 	return kvm_guest_has(vcpu, X86_FEATURE_MWAIT);
 }
 
-/* Some bits follow other registers of the guest (SDM 2A, APM 3, at each leaf). */
+/* Some bits depend on other registers of the guest (SDM 2A, APM 3, at each leaf). */
 static void answer_dynamic(struct kvm_vcpu *vcpu, u32 function, u32 index,
 			   struct kvm_cpuid_entry2 *out)
 {
@@ -738,7 +727,7 @@ static void answer_dynamic(struct kvm_vcpu *vcpu, u32 function, u32 index,
 		}
 		break;
 	case KVM_CPUID_FEATURES:
-		/* Of a HLT that does not exit nobody could wake it by a call. */
+		/* KVM_HC_KICK_CPU cannot end a HLT that did not exit. */
 		if (kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_HLT))
 			out->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
 		break;
@@ -757,7 +746,7 @@ static void answer_dynamic(struct kvm_vcpu *vcpu, u32 function, u32 index,
 }
 
 /**
- * kvm_cpuid - the answer to the guest's CPUID
+ * kvm_cpuid - what the guest's CPUID instruction returns
  * @vcpu: the vcpu, loaded
  * @eax: in: the leaf
  * @ebx: out
@@ -773,13 +762,10 @@ void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 	if (unlikely(!e))
 		e = beyond_range(vcpu, &function, index);
 	if (likely(e)) {
-		out.eax = e->eax;
-		out.ebx = e->ebx;
-		out.ecx = e->ecx;
-		out.edx = e->edx;
+		out = *e;
 		answer_dynamic(vcpu, function, index, &out);
 	} else {
-		answer_nothing(vcpu, function, index, &out);
+		answer_without_entry(vcpu, function, index, &out);
 	}
 	*eax = out.eax;
 	*ebx = out.ebx;
@@ -788,7 +774,7 @@ void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 }
 
 /*
- * ---- what follows from the guest's CPUID ----
+ * ---- what is derived from the guest's CPUID ----
  */
 
 static bool guest_is_amd(struct kvm_vcpu *vcpu)
@@ -826,8 +812,8 @@ static u64 find_guest_caps(struct kvm_vcpu *vcpu)
 }
 
 /*
- * A bit of CR4 needs its feature, with us and in the guest's CPUID, but userspace
- * may set the registers before it sets that.
+ * A bit of CR4 needs its feature to be supported and to be in the guest's CPUID, once
+ * that is set: userspace may set registers first.
  */
 static unsigned long find_cr4_reserved(struct kvm_vcpu *vcpu)
 {
@@ -856,7 +842,7 @@ static unsigned long find_cr4_reserved(struct kvm_vcpu *vcpu)
 		if (kvm_cpu_cap_has(map[i].feature) &&
 		    (!vcpu->cpuid || kvm_guest_has(vcpu, map[i].feature)))
 			allowed |= map[i].bits;
-	/* All that have virtualization have these, though an emulator may not say so. */
+	/* All processors with virtualization have these, even if an emulator does not report them. */
 	if (!vcpu->cpuid)
 		allowed |= X86_CR4_VME | X86_CR4_PVI;
 	return ~allowed | cr4_reserved();
@@ -872,7 +858,7 @@ static u8 find_maxphyaddr(struct kvm_vcpu *vcpu)
 	return e && (e->eax & 0xff) ? e->eax & 0xff : MAXPHYADDR_DEFAULT;
 }
 
-/* x87 state is always there; QEMU writes XCR0 = 1 at each reset, XSAVE or not. */
+/* x87 state is always allowed: QEMU sets XCR0 to 1 at each reset, even without XSAVE. */
 static u64 find_guest_xcr0(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_cpuid_entry2 *e;
@@ -885,6 +871,7 @@ static u64 find_guest_xcr0(struct kvm_vcpu *vcpu)
 	return (xcr0 & vcpu->guest_fpu.perm) | XFEATURE_MASK_FP;
 }
 
+/** kvm_derive_from_cpuid - CPUID was set, or the vcpu is new: derive what depends on it */
 void kvm_derive_from_cpuid(struct kvm_vcpu *vcpu)
 {
 	vcpu->guest_caps = find_guest_caps(vcpu);
@@ -918,8 +905,8 @@ static int compare_keys(const void *a, const void *b)
 }
 
 /*
- * Sorted; of two entries for the same question the first counts, and one for
- * all indices is for index 0 only if others have theirs.
+ * Sorted.  Of several entries for a leaf and subleaf the first counts.  An entry for
+ * all subleaves is for subleaf 0 only, if there are others for single subleaves.
  */
 static void make_keys(struct cpuid_set *set)
 {
@@ -945,7 +932,7 @@ static void make_keys(struct cpuid_set *set)
 	set->nkeys = n;
 }
 
-/* Addresses of a width that no paging mode has would pass checks and fail in hardware. */
+/* Addresses wider than any paging mode has would pass our checks and fail the hardware's. */
 static bool widths_valid(const struct cpuid_set *set)
 {
 	u32 i;
@@ -963,7 +950,7 @@ static bool widths_valid(const struct cpuid_set *set)
 	return true;
 }
 
-/* An entry with the bits that follow other registers as they now are. */
+/* An entry as the guest reads it now. */
 static struct kvm_cpuid_entry2 as_read_now(struct kvm_vcpu *vcpu,
 					   const struct kvm_cpuid_entry2 *set)
 {
@@ -1001,13 +988,13 @@ static int alloc_set(struct cpuid_set *set, u32 nent)
 	return 0;
 }
 
-/* Takes the set, or frees it. */
+/* Consumes the set in any case. */
 static long install_set(struct kvm_vcpu *vcpu, struct cpuid_set *set)
 {
 	long r = -EINVAL;
 
 	if (vcpu->launched) {
-		/* What has been derived, and what the guest saw, stays. */
+		/* The guest has seen its CPUID, and much is derived from it. */
 		r = same_as_now(vcpu, set) ? 0 : -EINVAL;
 		goto out_free;
 	}
@@ -1028,7 +1015,7 @@ out_free:
 	return r;
 }
 
-/** kvm_vcpu_set_cpuid - KVM_SET_CPUID: entries without subleaves */
+/** kvm_vcpu_set_cpuid - KVM_SET_CPUID: entries without subleaves; returns as kvm_vcpu_set_cpuid2() */
 long kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid __user *cpuid)
 {
 	struct kvm_cpuid_entry *old;
@@ -1066,8 +1053,9 @@ out:
  * @vcpu: the vcpu, loaded
  * @cpuid: up to KVM_MAX_CPUID_ENTRIES entries
  *
- * Once the vcpu has run only the same entries again are accepted.
- * Returns 0, -E2BIG, -EFAULT, -EINVAL or -ENOMEM.
+ * Once the vcpu has run only the same entries are accepted.
+ *
+ * Return: 0, -E2BIG, -EFAULT, -EINVAL or -ENOMEM.
  */
 long kvm_vcpu_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *cpuid)
 {
@@ -1089,7 +1077,7 @@ long kvm_vcpu_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *
 	return install_set(vcpu, &set);
 }
 
-/** kvm_vcpu_get_cpuid2 - KVM_GET_CPUID2: what the guest would read; -E2BIG with nent */
+/** kvm_vcpu_get_cpuid2 - KVM_GET_CPUID2: what the guest would read; 0, -E2BIG with nent, -EFAULT */
 long kvm_vcpu_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *cpuid)
 {
 	struct kvm_cpuid_entry2 e;
@@ -1110,6 +1098,7 @@ long kvm_vcpu_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *cpuid)
 	return 0;
 }
 
+/** kvm_cpuid_free - free the vcpu's entries */
 void kvm_cpuid_free(struct kvm_vcpu *vcpu)
 {
 	kvfree(vcpu->cpuid);

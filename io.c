@@ -1,33 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Port and memory-mapped I/O: the buses in the kernel with ioeventfds and
- * coalesced zones on them, and the way to userspace and back, kvm_run packing
- * and completion.
+ * Port and memory-mapped I/O: the buses in the kernel, coalesced zones, and exits
+ * to userspace with their completion.
  */
 #include "kvm_host.h"
 #include "kvm_debug.h"
 #include "kvm_emulate.h"
 #include "kvm_events.h"
 #include "kvm_io.h"
+#include "kvm_irq.h"
 #include "trace.h"
 
-#include <linux/eventfd.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
-
-#include "compat/eventfd.h"
 
 /*
  * ---- the buses ----
  *
- * Ranges sorted by address, replaced whole under kvm->io_lock, read under RCU.
+ * Ranges sorted by address; replaced as a whole under kvm->io_lock, read under RCU.
  */
 struct kvm_io_range {
 	u64 addr;
-	u64 last;		/* address; for any length at addr: addr itself */
-	u64 reach;		/* the highest last of all ranges up to here */
-	bool any_len;
-	struct kvm_io_device *dev;	/* NULL: gone */
+	u64 last;		/* address, inclusive */
+	u64 reach;		/* the highest last of all ranges up to this one */
+	bool any_len;		/* accesses of any length, at addr only */
+	struct kvm_io_device *dev;	/* NULL: unregistered */
 };
 
 struct kvm_io_bus {
@@ -53,15 +50,16 @@ static void set_reach(struct kvm_io_bus *bus)
 }
 
 /**
- * kvm_io_register - put a device on a bus
+ * kvm_io_register - register a range of a device on a bus
  * @kvm: the VM, with io_lock held
  * @which: the bus
  * @addr: the first address
- * @len: of the range, or 0: accesses at @addr, however long
- * @dev: may have several ranges
+ * @len: of the range; 0: accesses of any length at @addr
+ * @dev: the device, which may have several ranges
  *
- * Of devices that overlap the one that begins last is asked first.  Returns 0,
- * -ENOSPC, -ENOMEM.
+ * Where ranges overlap the one that begins last is tried first.
+ *
+ * Return: 0, -ENOSPC or -ENOMEM.
  */
 int kvm_io_register(struct kvm *kvm, enum kvm_bus which, u64 addr, u64 len,
 		    struct kvm_io_device *dev)
@@ -91,7 +89,7 @@ int kvm_io_register(struct kvm *kvm, enum kvm_bus which, u64 addr, u64 len,
 	return 0;
 }
 
-/* Without memory for a shorter array the ranges stay in the old one, nobody's. */
+/* Without memory for a new array the ranges stay in the old one, without a device. */
 static void strike_out(struct kvm_io_bus *bus, struct kvm_io_device *dev)
 {
 	int i;
@@ -102,10 +100,10 @@ static void strike_out(struct kvm_io_bus *bus, struct kvm_io_device *dev)
 }
 
 /**
- * kvm_io_unregister - take a device off its bus
- * @kvm: the VM, with io_lock held; on return no vcpu is in the device
+ * kvm_io_unregister - unregister all ranges of a device
+ * @kvm: the VM, with io_lock held
  * @which: the bus
- * @dev: with all its ranges
+ * @dev: the device; on return no vcpu is in one of its functions
  */
 void kvm_io_unregister(struct kvm *kvm, enum kvm_bus which, struct kvm_io_device *dev)
 {
@@ -130,7 +128,7 @@ void kvm_io_unregister(struct kvm *kvm, enum kvm_bus which, struct kvm_io_device
 		kvfree(old);
 }
 
-/* How many ranges begin at or below an address. */
+/* The number of ranges that begin at or below an address. */
 static int ranges_up_to(const struct kvm_io_bus *bus, u64 addr)
 {
 	unsigned int low = 0, high = bus->nr;
@@ -153,55 +151,61 @@ static bool covers(const struct kvm_io_range *range, u64 addr, int len)
 	return len - 1 <= range->last - addr && addr <= range->last;
 }
 
+static __always_inline bool bus_access(struct kvm_vcpu *vcpu, enum kvm_bus which, u64 addr,
+				       int len, void *val, bool write)
+{
+	const struct kvm_io_bus *bus;
+	struct kvm_io_device *dev;
+	bool done = false;
+	int i;
+
+	rcu_read_lock();
+	bus = rcu_dereference(vcpu->kvm->bus[which]);
+	i = bus ? ranges_up_to(bus, addr) : 0;
+	while (!done && --i >= 0 && bus->range[i].reach >= addr) {
+		dev = READ_ONCE(bus->range[i].dev);
+		if (!dev || !(write ? !!dev->ops->write : !!dev->ops->read) ||
+		    !covers(&bus->range[i], addr, len))
+			continue;
+		done = write ? dev->ops->write(vcpu, dev, addr, len, val) :
+			       dev->ops->read(vcpu, dev, addr, len, val);
+	}
+	rcu_read_unlock();
+	return done;
+}
+
 /**
- * kvm_io_read - ask the kernel's devices for a read
+ * kvm_io_read - try to read from a device in the kernel
  * @vcpu: the vcpu, in its own thread
  * @which: the bus
  * @addr: a port, or a gpa
  * @len: 1 to 8
- * @val: the answer
- * Returns false if it is userspace's.
+ * @val: the value read
+ *
+ * Return: false if no device in the kernel answers: the access is userspace's.
  */
 bool kvm_io_read(struct kvm_vcpu *vcpu, enum kvm_bus which, u64 addr, int len, void *val)
 {
-	const struct kvm_io_bus *bus;
-	struct kvm_io_device *dev;
-	bool done = false;
-	int i;
-
-	rcu_read_lock();
-	bus = rcu_dereference(vcpu->kvm->bus[which]);
-	i = bus ? ranges_up_to(bus, addr) : 0;
-	while (!done && --i >= 0 && bus->range[i].reach >= addr) {
-		dev = READ_ONCE(bus->range[i].dev);
-		if (dev && dev->ops->read && covers(&bus->range[i], addr, len))
-			done = dev->ops->read(vcpu, dev, addr, len, val);
-	}
-	rcu_read_unlock();
-	return done;
+	return bus_access(vcpu, which, addr, len, val, false);
 }
 
-/** kvm_io_write - likewise for a write */
+/** kvm_io_write - as kvm_io_read(), for a write */
 bool kvm_io_write(struct kvm_vcpu *vcpu, enum kvm_bus which, u64 addr, int len, const void *val)
 {
-	const struct kvm_io_bus *bus;
-	struct kvm_io_device *dev;
-	bool done = false;
-	int i;
-
-	rcu_read_lock();
-	bus = rcu_dereference(vcpu->kvm->bus[which]);
-	i = bus ? ranges_up_to(bus, addr) : 0;
-	while (!done && --i >= 0 && bus->range[i].reach >= addr) {
-		dev = READ_ONCE(bus->range[i].dev);
-		if (dev && dev->ops->write && covers(&bus->range[i], addr, len))
-			done = dev->ops->write(vcpu, dev, addr, len, val);
-	}
-	rcu_read_unlock();
-	return done;
+	return bus_access(vcpu, which, addr, len, (void *)val, true);
 }
 
-/* Strings: all units of a port that the kernel takes; the rest are userspace's. */
+/**
+ * kvm_pio_read_units - read the units of a string instruction from a port
+ * @vcpu: the vcpu, in its own thread
+ * @port: the port
+ * @size: of a unit: 1, 2 or 4
+ * @val: @count units
+ * @count: how many
+ *
+ * Return: @count, or 0 if no device in the kernel answers.  If a device is
+ * unregistered in between, the remaining units read as all ones.
+ */
 unsigned int kvm_pio_read_units(struct kvm_vcpu *vcpu, u16 port, int size, void *val,
 				unsigned int count)
 {
@@ -210,12 +214,12 @@ unsigned int kvm_pio_read_units(struct kvm_vcpu *vcpu, u16 port, int size, void 
 	for (i = 0; i < count; i++)
 		if (!kvm_io_read(vcpu, KVM_PIO_BUS, port, size, val + i * size))
 			break;
-	/* A device that went amid a string: what is left of it reads as nothing. */
 	if (i && i < count)
 		memset(val + i * size, 0xff, (count - i) * size);
 	return i ? count : 0;
 }
 
+/** kvm_pio_write_units - write them; returns how many were taken, the others are userspace's */
 unsigned int kvm_pio_write_units(struct kvm_vcpu *vcpu, u16 port, int size, const void *val,
 				 unsigned int count)
 {
@@ -228,153 +232,7 @@ unsigned int kvm_pio_write_units(struct kvm_vcpu *vcpu, u16 port, int size, cons
 }
 
 /*
- * ---- ioeventfd: a write that is an eventfd's signal ----
- */
-
-struct kvm_ioeventfd_dev {
-	struct kvm_io_device dev;
-	struct list_head link;		/* kvm->ioeventfds */
-	struct eventfd_ctx *eventfd;
-	enum kvm_bus bus;
-	u64 addr;
-	u32 len;			/* 0: any */
-	bool wildcard;			/* any data */
-	u64 datamatch;
-};
-
-static u64 get_data(const u8 *val, int len)
-{
-	__le64 data = 0;
-
-	memcpy(&data, val, len);
-	return le64_to_cpu(data);
-}
-
-static bool ioeventfd_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 addr, int len,
-			    const u8 *val)
-{
-	struct kvm_ioeventfd_dev *p = container_of(dev, struct kvm_ioeventfd_dev, dev);
-
-	if (addr != p->addr || (p->len && len != p->len))
-		return false;
-	if (!p->wildcard && get_data(val, len) != p->datamatch)
-		return false;
-	kvm_eventfd_signal(p->eventfd);
-	return true;
-}
-
-static const struct kvm_io_ops ioeventfd_ops = {
-	.write = ioeventfd_write,
-};
-
-#define IOEVENTFD_FLAGS \
-	(KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN)
-
-static bool ioeventfd_valid(const struct kvm_ioeventfd *args)
-{
-	u64 top = args->flags & KVM_IOEVENTFD_FLAG_PIO ? 0xffff : ~0ULL;
-
-	if (args->flags & ~IOEVENTFD_FLAGS)
-		return false;
-	if (args->len > 8 || (args->len & (args->len - 1)))
-		return false;
-	/* Data of any length match nothing. */
-	if (!args->len && (args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH))
-		return false;
-	return args->addr <= top && (!args->len || args->len - 1 <= top - args->addr);
-}
-
-static bool same_place(const struct kvm_ioeventfd_dev *a, const struct kvm_ioeventfd_dev *b)
-{
-	return a->bus == b->bus && a->addr == b->addr;
-}
-
-/* Could one write be both's? */
-static bool ioeventfd_collides(const struct kvm_ioeventfd_dev *a, const struct kvm_ioeventfd_dev *b)
-{
-	if (!same_place(a, b))
-		return false;
-	if (!a->len || !b->len)
-		return true;
-	return a->len == b->len && (a->wildcard || b->wildcard || a->datamatch == b->datamatch);
-}
-
-/* io_lock held. */
-static long ioeventfd_install(struct kvm *kvm, struct kvm_ioeventfd_dev *p)
-{
-	struct kvm_ioeventfd_dev *other;
-	long r;
-
-	list_for_each_entry(other, &kvm->ioeventfds, link)
-		if (ioeventfd_collides(other, p))
-			return -EEXIST;
-	r = kvm_io_register(kvm, p->bus, p->addr, p->len, &p->dev);
-	if (!r)
-		list_add_tail(&p->link, &kvm->ioeventfds);
-	return r;
-}
-
-/* io_lock held. */
-static void ioeventfd_remove(struct kvm *kvm, struct kvm_ioeventfd_dev *p)
-{
-	list_del(&p->link);
-	kvm_io_unregister(kvm, p->bus, &p->dev);
-	eventfd_ctx_put(p->eventfd);
-	kfree(p);
-}
-
-static long ioeventfd_deassign(struct kvm *kvm, const struct kvm_ioeventfd_dev *args)
-{
-	struct kvm_ioeventfd_dev *p;
-
-	list_for_each_entry(p, &kvm->ioeventfds, link) {
-		if (!same_place(p, args) || p->len != args->len || p->eventfd != args->eventfd ||
-		    p->wildcard != args->wildcard || p->datamatch != args->datamatch)
-			continue;
-		ioeventfd_remove(kvm, p);
-		return 0;
-	}
-	return -ENOENT;
-}
-
-static long ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args)
-{
-	struct kvm_ioeventfd_dev *p;
-	long r;
-
-	if (!ioeventfd_valid(args))
-		return -EINVAL;
-	p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
-	if (!p)
-		return -ENOMEM;
-	p->eventfd = eventfd_ctx_fdget(args->fd);
-	if (IS_ERR(p->eventfd)) {
-		r = PTR_ERR(p->eventfd);
-		kfree(p);
-		return r;
-	}
-	p->dev.ops = &ioeventfd_ops;
-	p->bus = args->flags & KVM_IOEVENTFD_FLAG_PIO ? KVM_PIO_BUS : KVM_MMIO_BUS;
-	p->addr = args->addr;
-	p->len = args->len;
-	p->wildcard = !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH);
-	p->datamatch = p->wildcard ? 0 : args->datamatch;
-
-	mutex_lock(&kvm->io_lock);
-	if (args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN)
-		r = ioeventfd_deassign(kvm, p);
-	else
-		r = ioeventfd_install(kvm, p);
-	mutex_unlock(&kvm->io_lock);
-	if (r || (args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN)) {
-		eventfd_ctx_put(p->eventfd);
-		kfree(p);
-	}
-	return r;
-}
-
-/*
- * ---- coalesced zones: writes that wait in a ring until the next exit ----
+ * ---- coalesced zones: writes are kept in a ring until the next exit ----
  */
 
 struct kvm_coalesced_dev {
@@ -384,7 +242,7 @@ struct kvm_coalesced_dev {
 	struct kvm_coalesced_mmio_zone zone;
 };
 
-/* The ring is userspace's to spoil: its numbers are read once and looked at. */
+/* Userspace may write anything to the ring: its indices are read once and checked. */
 static bool coalesced_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 addr, int len,
 			    const u8 *val)
 {
@@ -397,7 +255,7 @@ static bool coalesced_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u6
 	spin_lock(&p->kvm->ring_lock);
 	last = READ_ONCE(ring->last);
 	next = (last + 1) % KVM_COALESCED_MMIO_MAX;
-	/* Full: this one goes to userspace, which empties the ring first. */
+	/* If it is full this write exits, and userspace empties the ring first. */
 	room = last < KVM_COALESCED_MMIO_MAX && next != READ_ONCE(ring->first);
 	if (room) {
 		slot = &ring->coalesced_mmio[last];
@@ -405,7 +263,7 @@ static bool coalesced_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u6
 		slot->len = len;
 		slot->pio = p->zone.pio;
 		memcpy(slot->data, val, len);
-		/* The slot before the number that gives it to userspace. */
+		/* The slot is complete before the index says so. */
 		smp_wmb();
 		WRITE_ONCE(ring->last, next);
 	}
@@ -457,7 +315,7 @@ static void coalesced_remove(struct kvm *kvm, struct kvm_coalesced_dev *p)
 	kfree(p);
 }
 
-/* All zones that the given one lies in; there need not be any. */
+/* All zones that contain the given one; it is no error if there is none. */
 static long coalesced_unregister(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *zone)
 {
 	u64 last = zone->addr + zone->size - 1;
@@ -476,6 +334,7 @@ static long coalesced_unregister(struct kvm *kvm, const struct kvm_coalesced_mmi
  * ---- a VM's buses ----
  */
 
+/** kvm_io_init_vm - a new VM's buses and ring: 0 or -ENOMEM */
 int kvm_io_init_vm(struct kvm *kvm)
 {
 	mutex_init(&kvm->io_lock);
@@ -486,7 +345,11 @@ int kvm_io_init_vm(struct kvm *kvm)
 	return kvm->coalesced_ring ? 0 : -ENOMEM;
 }
 
-/* No vcpu runs any more, nor a call: nobody is in a device, none need be waited for. */
+/**
+ * kvm_io_stop_vm - drop all ranges of a VM
+ * @kvm: the VM, which runs no vcpu and no ioctl any more, so that no device is in use:
+ *	 the devices are unregistered without waiting for a grace period
+ */
 void kvm_io_stop_vm(struct kvm *kvm)
 {
 	int i;
@@ -497,14 +360,13 @@ void kvm_io_stop_vm(struct kvm *kvm)
 	mutex_unlock(&kvm->io_lock);
 }
 
+/** kvm_io_destroy_vm - free ioeventfds, coalesced zones and the ring */
 void kvm_io_destroy_vm(struct kvm *kvm)
 {
-	struct kvm_ioeventfd_dev *p, *next;
 	struct kvm_coalesced_dev *zone, *next_zone;
 
+	kvm_ioeventfd_release_all(kvm);
 	mutex_lock(&kvm->io_lock);
-	list_for_each_entry_safe(p, next, &kvm->ioeventfds, link)
-		ioeventfd_remove(kvm, p);
 	list_for_each_entry_safe(zone, next_zone, &kvm->coalesced_zones, link)
 		coalesced_remove(kvm, zone);
 	mutex_unlock(&kvm->io_lock);
@@ -529,7 +391,7 @@ static long ioeventfd_ioctl(struct kvm *kvm, void __user *arg)
 
 	if (copy_from_user(&args, arg, sizeof(args)))
 		return -EFAULT;
-	return ioeventfd(kvm, &args);
+	return kvm_ioeventfd(kvm, &args);
 }
 
 /** kvm_io_ioctl - the VM's calls about the buses; -ENOTTY: another one's */
@@ -553,9 +415,10 @@ long kvm_io_ioctl(struct kvm *kvm, unsigned int cmd, void __user *arg)
 /**
  * kvm_pio_to_userspace - KVM_EXIT_IO
  * @vcpu: the vcpu, loaded
- * @pio: the access; the data of an output are in vcpu->pio.data
+ * @pio: the access; an output's data is in vcpu->pio.data
  * @count: units of pio->size bytes, a page at most
- * Returns 0: to userspace.
+ *
+ * Return: 0: to userspace.
  */
 int kvm_pio_to_userspace(struct kvm_vcpu *vcpu, const struct kvm_pio *pio, unsigned int count)
 {
@@ -575,15 +438,15 @@ int kvm_pio_to_userspace(struct kvm_vcpu *vcpu, const struct kvm_pio *pio, unsig
 	return 0;
 }
 
-/* The single step of an OUT that went to userspace first. */
+/* The single-step trap of an OUT that userspace has emulated. */
 static int complete_out_step(struct kvm_vcpu *vcpu)
 {
-	return kvm_debug_exit(vcpu, X86_TRAP_DB, BIT(14));
+	return kvm_debug_exit(vcpu, X86_TRAP_DB, DR_STEP);
 }
 
 /*
- * OUT is over when it leaves: RIP is past it at the exit, so that userspace
- * may save, reset or migrate the vcpu there.
+ * RIP is past the OUT at the exit already, so that userspace may save, reset or
+ * migrate the vcpu then.
  */
 static int pio_out(struct kvm_vcpu *vcpu, const struct kvm_pio *pio)
 {
@@ -614,7 +477,7 @@ static int finish_pio_in(struct kvm_vcpu *vcpu, const void *data, u16 port, int 
 	return kvm_skip_emulated_instruction(vcpu);
 }
 
-/* If userspace moved RIP meanwhile (reset, restore), the IN is gone. */
+/* If userspace has changed RIP (reset, restore), the IN is abandoned. */
 static int complete_pio_in(struct kvm_vcpu *vcpu)
 {
 	if (kvm_rip_read(vcpu) != vcpu->complete_rip)
@@ -637,7 +500,8 @@ static int pio_in(struct kvm_vcpu *vcpu, const struct kvm_pio *pio)
  * kvm_handle_pio - an IN, OUT, INS or OUTS exited
  * @vcpu: the vcpu, loaded
  * @pio: as the vendor decoded it; strings go through the emulator
- * Returns as exit handlers do.
+ *
+ * Return: as exit handlers do.
  */
 int kvm_handle_pio(struct kvm_vcpu *vcpu, const struct kvm_pio *pio)
 {
@@ -654,7 +518,8 @@ EXPORT_SYMBOL_GPL(kvm_handle_pio);
 /**
  * kvm_mmio_to_userspace - KVM_EXIT_MMIO for the current fragment
  * @vcpu: the vcpu, loaded
- * Returns 0: to userspace.
+ *
+ * Return: 0: to userspace.
  */
 int kvm_mmio_to_userspace(struct kvm_vcpu *vcpu)
 {
@@ -674,6 +539,15 @@ int kvm_mmio_to_userspace(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+/**
+ * kvm_mmio_queue_write - add a write to the fragments for userspace
+ * @vcpu: the vcpu
+ * @gpa: where
+ * @data: what
+ * @len: 1 to 8
+ *
+ * Return: false if there is no room.
+ */
 bool kvm_mmio_queue_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
 {
 	struct kvm_mmio_fragment *frag = &vcpu->mmio.frag[vcpu->mmio.nr];
@@ -687,7 +561,7 @@ bool kvm_mmio_queue_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, un
 	return true;
 }
 
-/* Userspace has taken one fragment: the next, until there is none. */
+/** kvm_mmio_complete_writes - userspace has emulated one fragment: exit with the next, if any */
 int kvm_mmio_complete_writes(struct kvm_vcpu *vcpu)
 {
 	if (++vcpu->mmio.cur >= vcpu->mmio.nr) {

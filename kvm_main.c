@@ -351,7 +351,6 @@ static void vcpu_destroy(struct kvm_vcpu *vcpu)
 	put_pid(rcu_dereference_protected(vcpu->pid, true));
 	kvm_mmu_destroy(vcpu);
 	kvm_emulate_destroy(vcpu);
-	kvm_msr_destroy(vcpu);
 	kvm_cpuid_free(vcpu);
 	kvm_fpu_destroy(vcpu);
 	free_page((unsigned long)vcpu->pio.data);
@@ -386,12 +385,10 @@ static struct kvm_vcpu *vcpu_create(struct kvm *kvm, u32 id)
 	r = kvm_fpu_create(vcpu);
 	if (r)
 		goto out_pio;
-	r = kvm_msr_create(vcpu);
-	if (r)
-		goto out_fpu;
+	kvm_msr_create(vcpu);
 	r = kvm_emulate_create(vcpu);
 	if (r)
-		goto out_msr;
+		goto out_fpu;
 	r = kvm_mmu_create(vcpu);
 	if (r)
 		goto out_emulate;
@@ -409,8 +406,6 @@ out_mmu:
 	kvm_mmu_destroy(vcpu);
 out_emulate:
 	kvm_emulate_destroy(vcpu);
-out_msr:
-	kvm_msr_destroy(vcpu);
 out_fpu:
 	kvm_fpu_destroy(vcpu);
 out_pio:
@@ -1409,7 +1404,7 @@ static int __init kvm_init(void)
 
 	if (r)
 		return r;
-	r = kvm_irq_module_init();
+	r = kvm_irqfd_module_init();
 	if (r)
 		goto out_mmu;
 	r = kvm_async_pf_module_init();
@@ -1420,7 +1415,7 @@ static int __init kvm_init(void)
 	return 0;
 
 out_irq:
-	kvm_irq_module_exit();
+	kvm_irqfd_module_exit();
 out_mmu:
 	kvm_mmu_module_exit();
 	return r;
@@ -1431,7 +1426,7 @@ static void __exit kvm_exit(void)
 	kvm_stats_exit();
 	kvm_clock_module_exit();
 	kvm_async_pf_module_exit();
-	kvm_irq_module_exit();
+	kvm_irqfd_module_exit();
 	kvm_mmu_module_exit();
 }
 

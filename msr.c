@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Model-specific registers: a table of those that are the core's, the lists
- * and calls of userspace, the guest's time-stamp counter, machine checks.
+ * Model-specific registers: a table of those that are the core's, and the lists
+ * and calls of userspace.
  *
- * The table also checks what is the vendor's, as it lives in the VMCB or VMCS.  "SDM" is Intel's manual, "APM 2" AMD's second volume.
+ * The table also checks what the vendor keeps in its VMCB or VMCS.  "SDM" is Intel's
+ * manual, "APM 2" AMD's second volume.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
-#include "kvm_events.h"
 #include "kvm_lapic.h"
 #include "kvm_msr.h"
 #include "kvm_pv.h"
@@ -18,15 +16,13 @@
 
 #include <linux/export.h>
 #include <linux/kvm_para.h>
-#include <linux/ktime.h>
-#include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
-#include <asm/mce.h>
 #include <asm/msr.h>
+#include <asm/mtrr.h>
 #include <asm/nospec-branch.h>
 #include <asm/tsc.h>
 
@@ -45,17 +41,14 @@ MODULE_PARM_DESC(ignore_msrs, "unknown MSRs read as 0 and writes to them are ign
 #define MTRR_DEF_E		BIT(11)
 #define MTRR_DEF_FE		BIT(10)
 #define MTRR_MASK_VALID		BIT(11)
-#define MSR_MTRR_VAR_FIRST	0x200
-#define MSR_MTRR_VAR_LAST	(MSR_MTRR_VAR_FIRST + 2 * KVM_NR_VAR_MTRR - 1)
 
 /* APM 2 "Hardware Configuration Register (HWCR)" in the processor manuals. */
 #define HWCR_TLB_CACHE_DIS	BIT_ULL(3)
 #define HWCR_IGNNE_EM		BIT_ULL(6)
 #define HWCR_FF_DIS		BIT_ULL(8)
-#define HWCR_MC_STATUS_WR_EN	BIT_ULL(18)
 #define HWCR_TSC_FREQ_SEL	BIT_ULL(24)
 
-/* Of MISC_ENABLE: all that Intel defines, and what only firmware's setting changes. */
+/* IA32_MISC_ENABLE: all bits that Intel defines, and those that a guest cannot change. */
 #define MISC_ENABLE_READ_ONLY	(MSR_IA32_MISC_ENABLE_EMON |		\
 				 MSR_IA32_MISC_ENABLE_BTS_UNAVAIL |	\
 				 MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL)
@@ -74,7 +67,7 @@ MODULE_PARM_DESC(ignore_msrs, "unknown MSRs read as 0 and writes to them are ign
 	 MSR_IA32_MISC_ENABLE_XD_DISABLE | MSR_IA32_MISC_ENABLE_DCU_PREF_DISABLE | \
 	 MSR_IA32_MISC_ENABLE_TURBO_DISABLE | MSR_IA32_MISC_ENABLE_IP_PREF_DISABLE)
 
-/* What of the host's ARCH_CAPABILITIES is as true for a guest: nothing that is a control. */
+/* The bits of the host's ARCH_CAPABILITIES that hold for a guest, too: none that offers a control. */
 #define ARCH_CAP_FOR_GUESTS						\
 	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_RSBA |		\
 	 ARCH_CAP_SKIP_VMENTRY_L1DFLUSH | ARCH_CAP_SSB_NO |		\
@@ -92,8 +85,9 @@ static u64 ucode_rev __read_mostly;
  */
 
 /*
- * Consecutive registers of one kind.  Without get, set they are memory: an u64
- * each from offset in struct kvm_vcpu on.  valid, if there, guards what is written.
+ * Consecutive registers of one kind.  Without get or without set they are memory
+ * for that direction: a u64 each from offset in struct kvm_vcpu on; valid, where
+ * it is given, says which values may be written.
  */
 struct msr_row {
 	u32 first, last;
@@ -111,7 +105,7 @@ struct msr_row {
 #define ROW_GUEST_RO	BIT(3)	/* WRMSR is #GP */
 #define ROW_HOST_ONLY	BIT(4)	/* RDMSR and WRMSR are #GP */
 
-/* Read as 0; what is written is forgotten. */
+/* Reads as 0; writes are ignored. */
 static int get_zero(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	msr->data = 0;
@@ -137,16 +131,9 @@ static bool valid_zero(struct kvm_vcpu *vcpu, const struct msr_data *msr)
  * ---- memory types: PAT and MTRRs ----
  */
 
-#define MEMTYPE_UC	0
-#define MEMTYPE_WC	1
-#define MEMTYPE_WT	4
-#define MEMTYPE_WP	5
-#define MEMTYPE_WB	6
-#define MEMTYPE_UC_MINUS 7	/* PAT only */
-
-#define MTRR_TYPES	(BIT(MEMTYPE_UC) | BIT(MEMTYPE_WC) | BIT(MEMTYPE_WT) | \
-			 BIT(MEMTYPE_WP) | BIT(MEMTYPE_WB))
-#define PAT_TYPES	(MTRR_TYPES | BIT(MEMTYPE_UC_MINUS))
+#define MTRR_TYPES	(BIT(MTRR_TYPE_UNCACHABLE) | BIT(MTRR_TYPE_WRCOMB) | \
+			 BIT(MTRR_TYPE_WRTHROUGH) | BIT(MTRR_TYPE_WRPROT) | BIT(MTRR_TYPE_WRBACK))
+#define PAT_TYPES	(MTRR_TYPES | BIT(7))	/* 7: UC- */
 
 static bool type_in(u8 type, unsigned long types)
 {
@@ -204,79 +191,6 @@ static int set_mtrrcap(struct kvm_vcpu *vcpu, const struct msr_data *msr)
  * ---- the time-stamp counter ----
  */
 
-u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu)
-{
-	return rdtsc() + vcpu->tsc_offset;
-}
-
-void kvm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
-{
-	vcpu->tsc_offset = offset;
-	kvm_ops.set_tsc_offset(vcpu, offset);
-	kvm_clock_tsc_written(vcpu);
-}
-
-/* Would data, now, be within a second of what the last write of the VM has become? */
-static bool continues_last_write(struct kvm *kvm, u64 data, u64 now)
-{
-	u64 ticks = mul_u64_u32_div(now - kvm->tsc_write_ns, tsc_khz, USEC_PER_SEC);
-	s64 distance = data - (kvm->tsc_write_data + ticks);
-	s64 second = (s64)tsc_khz * MSEC_PER_SEC;
-
-	return kvm->tsc_write_ns && distance > -second && distance < second;
-}
-
-/**
- * kvm_write_guest_tsc - the guest's TSC becomes a value
- * @vcpu: the vcpu, loaded
- * @tsc: the value, as of now
- * @host_initiated: KVM_SET_MSRS, or the vcpu's creation
- *
- * Userspace writes the same value to all vcpus of a VM, one after the other,
- * and means that they shall count alike: a write that is close to what another
- * vcpu's last one has become takes that one's offset.  A vcpu that has that
- * offset already is set anew.  The guest gets what it writes.
- */
-void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated)
-{
-	struct kvm *kvm = vcpu->kvm;
-	unsigned long flags;
-	u64 offset, now;
-
-	raw_spin_lock_irqsave(&kvm->tsc_lock, flags);
-	offset = tsc - rdtsc();
-	if (host_initiated) {
-		now = ktime_get_ns();
-		if (vcpu->tsc_offset != kvm->tsc_write_offset &&
-		    continues_last_write(kvm, tsc, now)) {
-			offset = kvm->tsc_write_offset;
-		} else {
-			kvm->tsc_write_data = tsc;
-			kvm->tsc_write_ns = now;
-			kvm->tsc_write_offset = offset;
-		}
-	}
-	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
-	kvm_set_tsc_offset(vcpu, offset);
-}
-
-/* A new vcpu counts as the VM's others do; the first from 0. */
-static void reset_tsc(struct kvm_vcpu *vcpu)
-{
-	struct kvm *kvm = vcpu->kvm;
-	unsigned long flags;
-	bool first;
-
-	raw_spin_lock_irqsave(&kvm->tsc_lock, flags);
-	first = !kvm->tsc_write_ns;
-	vcpu->tsc_offset = kvm->tsc_write_offset;
-	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
-	if (first)
-		kvm_write_guest_tsc(vcpu, 0, true);
-	else
-		kvm_set_tsc_offset(vcpu, vcpu->tsc_offset);
-}
-
 static int get_tsc(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	msr->data = kvm_read_guest_tsc(vcpu);
@@ -294,13 +208,7 @@ static int set_tsc(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
-static int get_tsc_adjust(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	msr->data = vcpu->msr.tsc_adjust;
-	return 0;
-}
-
-/* Userspace that restores it restores the TSC itself. */
+/* Userspace that restores this register restores the TSC separately. */
 static int set_tsc_adjust(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (!msr->host_initiated)
@@ -310,184 +218,8 @@ static int set_tsc_adjust(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 }
 
 /*
- * ---- machine checks ----
- */
-
-/* Of 4 registers a bank, in vcpu->msr.mce_banks. */
-enum { MCI_CTL, MCI_STATUS, MCI_ADDR, MCI_MISC, MCI_NR };
-
-#define MCG_STATUS_DEFINED \
-	(MCG_STATUS_RIPV | MCG_STATUS_EIPV | MCG_STATUS_MCIP | MCG_STATUS_LMCES)
-
-static u32 nr_mce_banks(struct kvm_vcpu *vcpu)
-{
-	return vcpu->msr.mcg_cap & MCG_BANKCNT_MASK;
-}
-
-u64 kvm_mce_cap_supported(void)
-{
-	return MCG_CTL_P | MCG_SER_P;
-}
-
-/* KVM_X86_SETUP_MCE: how many banks, and which of the capabilities. */
-long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap)
-{
-	u32 banks = mcg_cap & MCG_BANKCNT_MASK, i;
-
-	if (!banks || banks > KVM_NR_MCE_BANKS)
-		return -EINVAL;
-	if (mcg_cap & ~(kvm_mce_cap_supported() | MCG_BANKCNT_MASK))
-		return -EINVAL;
-	vcpu->msr.mcg_cap = mcg_cap;
-	if (mcg_cap & MCG_CTL_P)
-		vcpu->msr.mcg_ctl = ~0ULL;
-	for (i = 0; i < banks; i++)
-		vcpu->msr.mce_banks[MCI_NR * i + MCI_CTL] = ~0ULL;
-	return 0;
-}
-
-/* Is an uncorrected error of this bank reported at all? */
-static bool mce_reported(struct kvm_vcpu *vcpu, const u64 *bank)
-{
-	if ((vcpu->msr.mcg_cap & MCG_CTL_P) && vcpu->msr.mcg_ctl != ~0ULL)
-		return false;
-	return bank[MCI_CTL] == ~0ULL;
-}
-
-static void log_mce(u64 *bank, const struct kvm_x86_mce *mce, bool overflow)
-{
-	bank[MCI_STATUS] = mce->status | (overflow ? MCI_STATUS_OVER : 0);
-	bank[MCI_ADDR] = mce->addr;
-	bank[MCI_MISC] = mce->misc;
-}
-
-/*
- * KVM_X86_SET_MCE: an error, as the hardware would log it and report it (SDM
- * 3B "Machine-Check Architecture").
- */
-long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
-{
-	bool logged;
-	u64 *bank;
-
-	if (mce->bank >= nr_mce_banks(vcpu) || !(mce->status & MCI_STATUS_VAL))
-		return -EINVAL;
-	bank = &vcpu->msr.mce_banks[MCI_NR * mce->bank];
-	logged = bank[MCI_STATUS] & MCI_STATUS_VAL;
-
-	if (!(mce->status & MCI_STATUS_UC)) {
-		/* What is uncorrected is not overwritten by what is corrected. */
-		if (logged && (bank[MCI_STATUS] & MCI_STATUS_UC))
-			bank[MCI_STATUS] |= MCI_STATUS_OVER;
-		else
-			log_mce(bank, mce, logged);
-		return 0;
-	}
-	if (!mce_reported(vcpu, bank))
-		return 0;
-	/* One that comes while another is handled, or cannot be: shutdown. */
-	if ((vcpu->msr.mcg_status & MCG_STATUS_MCIP) || !(kvm_read_cr4(vcpu) & X86_CR4_MCE)) {
-		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
-		return 0;
-	}
-	log_mce(bank, mce, logged);
-	vcpu->msr.mcg_status = mce->mcg_status;
-	kvm_queue_exception(vcpu, X86_TRAP_MC);
-	return 0;
-}
-
-static int get_mcg_ctl(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	if (!(vcpu->msr.mcg_cap & MCG_CTL_P))
-		return -EINVAL;
-	msr->data = vcpu->msr.mcg_ctl;
-	return 0;
-}
-
-static int set_mcg_ctl(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	if (!(vcpu->msr.mcg_cap & MCG_CTL_P))
-		return -EINVAL;
-	if (msr->data && msr->data != ~0ULL)
-		return -EINVAL;
-	vcpu->msr.mcg_ctl = msr->data;
-	return 0;
-}
-
-/* KVM_X86_SETUP_MCE sets it; what was read may be written back. */
-static bool valid_mcg_cap(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	return msr->data == vcpu->msr.mcg_cap;
-}
-
-static bool valid_mcg_status(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	return !(msr->data & ~MCG_STATUS_DEFINED);
-}
-
-static u64 *mce_register(struct kvm_vcpu *vcpu, u32 index)
-{
-	u32 i = index - MSR_IA32_MC0_CTL;
-
-	return i < MCI_NR * nr_mce_banks(vcpu) ? &vcpu->msr.mce_banks[i] : NULL;
-}
-
-static int get_mce_bank(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	const u64 *reg = mce_register(vcpu, msr->index);
-
-	if (!reg)
-		return -EINVAL;
-	msr->data = *reg;
-	return 0;
-}
-
-/* A guest may only clear a status, unless HWCR says otherwise; CTL may have holes. */
-static int set_mce_bank(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	bool status = (msr->index - MSR_IA32_MC0_CTL) % MCI_NR == MCI_STATUS;
-	u64 *reg = mce_register(vcpu, msr->index);
-
-	if (!reg)
-		return -EINVAL;
-	if (status && msr->data && !msr->host_initiated &&
-	    !(vcpu->msr.k7_hwcr & HWCR_MC_STATUS_WR_EN))
-		return -EINVAL;
-	*reg = msr->data;
-	return 0;
-}
-
-/*
  * ---- the others ----
  */
-
-/* Without a controller in the kernel there is no x2APIC mode; nor is it one that is off. */
-bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base)
-{
-	u64 flags = MSR_IA32_APICBASE_ENABLE | MSR_IA32_APICBASE_BSP;
-
-	if (vcpu->lapic && (base & MSR_IA32_APICBASE_ENABLE) &&
-	    kvm_guest_has(vcpu, X86_FEATURE_X2APIC))
-		flags |= X2APIC_ENABLE;
-	return !(base & vcpu->rsvd_gpa_bits) && !(base & ~PAGE_MASK & ~flags);
-}
-
-/** kvm_set_apic_base - 0, or -EINVAL with nothing changed */
-int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
-{
-	if (!kvm_apic_base_valid(vcpu, base))
-		return -EINVAL;
-	if (vcpu->lapic)
-		return kvm_lapic_set_base(vcpu, base, host_initiated);
-	vcpu->apic_base = base;
-	return 0;
-}
-
-static int get_apic_base(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	msr->data = vcpu->apic_base;
-	return 0;
-}
 
 static int set_apic_base(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
@@ -495,8 +227,8 @@ static int set_apic_base(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 }
 
 /*
- * Userspace may save and restore it where the guest has no such timer, and
- * without a controller in the kernel write its reset value.
+ * Userspace may save and restore IA32_TSC_DEADLINE even if the guest does not have
+ * it, and write its reset value even without a local APIC in the kernel.
  */
 static bool has_tscdeadline(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
@@ -516,17 +248,11 @@ static int get_tscdeadline(struct kvm_vcpu *vcpu, struct msr_data *msr)
 
 static int set_tscdeadline(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
-	/* The timer's mode is only there with the feature. */
+	/* The APIC timer is in TSC-deadline mode only if the guest has the feature. */
 	if (likely(kvm_lapic_set_tscdeadline(vcpu, msr->data)))
 		return 0;
 	if (!has_tscdeadline(vcpu, msr))
 		return -EINVAL;
-	return 0;
-}
-
-static int get_efer(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	msr->data = vcpu->efer;
 	return 0;
 }
 
@@ -535,7 +261,7 @@ static int set_efer(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return kvm_set_efer(vcpu, msr->data, msr->host_initiated) ? -EINVAL : 0;
 }
 
-/* The MWAIT bit is CPUID's, too (cpuid.c), where that quirk is off. */
+/* Without KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT its MWAIT bit is also CPUID's (cpuid.c). */
 static bool valid_misc_enable(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->data & ~MISC_ENABLE_DEFINED)
@@ -544,13 +270,7 @@ static bool valid_misc_enable(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	       !((msr->data ^ vcpu->msr.misc_enable) & MISC_ENABLE_READ_ONLY);
 }
 
-/* Written by BIOSes and systems before they ask for the revision: forgotten. */
-static int get_ucode_rev(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	msr->data = vcpu->msr.ucode_rev;
-	return 0;
-}
-
+/* Firmware and systems write 0 before they read the revision (SDM 3A "Microcode Update Facilities"). */
 static int set_ucode_rev(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->host_initiated)
@@ -563,7 +283,7 @@ static bool valid_arch_capabilities(struct kvm_vcpu *vcpu, const struct msr_data
 	return !(msr->data & ~arch_capabilities);
 }
 
-/* Nothing that it could enable is offered; once locked it stays. */
+/* No feature that IA32_FEATURE_CONTROL enables is offered, so there is only the lock bit. */
 static bool valid_feature_control(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->data & ~(u64)FEAT_CTL_LOCKED)
@@ -579,7 +299,7 @@ static int get_platform_info(struct kvm_vcpu *vcpu, struct msr_data *msr)
 	return 0;
 }
 
-/* What userspace says of the machine; there is no CPUID faulting. */
+/* Userspace describes the machine; CPUID faulting is not supported. */
 static int set_platform_info(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->data & MSR_PLATFORM_INFO_CPUID_FAULT)
@@ -588,13 +308,7 @@ static int set_platform_info(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
-static int get_hwcr(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	msr->data = vcpu->msr.k7_hwcr;
-	return 0;
-}
-
-/* Workarounds that systems switch on are accepted, and not needed here. */
+/* The bits of workarounds that systems enable are accepted and have no effect. */
 static int set_hwcr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	u64 data = msr->data & ~(HWCR_TLB_CACHE_DIS | HWCR_IGNNE_EM | HWCR_FF_DIS);
@@ -798,13 +512,13 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_PLATFORM_ID, MSR_IA32_PLATFORM_ID, ROW_INTEL | ROW_GUEST_RO,
 	  .get = get_zero, .set = set_zero_only },
 	{ MSR_IA32_APICBASE, MSR_IA32_APICBASE,
-	  .get = get_apic_base, .set = set_apic_base },
+	  MEM(apic_base), .set = set_apic_base },
 	{ MSR_IA32_EBL_CR_POWERON, MSR_IA32_EBL_CR_POWERON, ROW_INTEL,
 	  .get = get_zero, .set = set_zero_only },
 	{ MSR_IA32_FEAT_CTL, MSR_IA32_FEAT_CTL, ROW_INTEL,
 	  MEM(msr.feature_control), .valid = valid_feature_control },
 	{ MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_ADJUST, ROW_LISTED, { X86_FEATURE_TSC_ADJUST },
-	  .get = get_tsc_adjust, .set = set_tsc_adjust },
+	  MEM(msr.tsc_adjust), .set = set_tsc_adjust },
 	{ MSR_IA32_SPEC_CTRL, MSR_IA32_SPEC_CTRL, ROW_LISTED,
 	  { X86_FEATURE_SPEC_CTRL, X86_FEATURE_INTEL_STIBP, X86_FEATURE_SPEC_CTRL_SSBD,
 	    X86_FEATURE_AMD_IBRS, X86_FEATURE_AMD_STIBP, X86_FEATURE_AMD_SSBD },
@@ -812,7 +526,7 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_PRED_CMD, MSR_IA32_PRED_CMD, 0, { X86_FEATURE_SPEC_CTRL, X86_FEATURE_AMD_IBPB },
 	  .valid = valid_pred_cmd, .get = get_pred_cmd, .set = set_pred_cmd },
 	{ MSR_IA32_UCODE_REV, MSR_IA32_UCODE_REV, ROW_LISTED,
-	  .get = get_ucode_rev, .set = set_ucode_rev },
+	  MEM(msr.ucode_rev), .set = set_ucode_rev },
 	{ MSR_IA32_SMBASE, MSR_IA32_SMBASE, ROW_HOST_ONLY, MEM(msr.smbase) },
 	{ MSR_PLATFORM_INFO, MSR_PLATFORM_INFO, ROW_GUEST_RO,
 	  .get = get_platform_info, .set = set_platform_info },
@@ -827,18 +541,18 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, ROW_LISTED,
 	  .valid = valid_sysenter, .get = get_switched, .set = set_switched },
 	{ MSR_IA32_MCG_CAP, MSR_IA32_MCG_CAP, ROW_GUEST_RO,
-	  MEM(msr.mcg_cap), .valid = valid_mcg_cap },
+	  .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
 	{ MSR_IA32_MCG_STATUS, MSR_IA32_MCG_STATUS, ROW_LISTED,
-	  MEM(msr.mcg_status), .valid = valid_mcg_status },
-	{ MSR_IA32_MCG_CTL, MSR_IA32_MCG_CTL, .get = get_mcg_ctl, .set = set_mcg_ctl },
+	  .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
+	{ MSR_IA32_MCG_CTL, MSR_IA32_MCG_CTL, .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
 	{ MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, ROW_LISTED,
 	  MEM(msr.misc_enable), .valid = valid_misc_enable },
 	{ MSR_IA32_DEBUGCTLMSR, MSR_IA32_DEBUGCTLMSR, MEM(msr.debugctl), .valid = valid_debugctl },
 	{ MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP, ROW_AMD,
 	  .get = get_zero, .set = set_zero_only },
-	/* Of the processor's power management nothing is the guest's. */
+	/* Power management is the host's: the guest's value has no effect. */
 	{ MSR_IA32_POWER_CTL, MSR_IA32_POWER_CTL, ROW_LISTED, MEM(msr.power_ctl) },
-	{ MSR_MTRR_VAR_FIRST, MSR_MTRR_VAR_LAST, ROW_LISTED,
+	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(KVM_NR_VAR_MTRR - 1), ROW_LISTED,
 	  MEM(msr.mtrr_var), .valid = valid_mtrr_var },
 	{ MSR_MTRRfix64K_00000, MSR_MTRRfix64K_00000, ROW_LISTED,
 	  MEM(msr.mtrr_fixed[0]), .valid = valid_mtrr_fixed },
@@ -850,7 +564,7 @@ static const struct msr_row rows[] = {
 	{ MSR_MTRRdefType, MSR_MTRRdefType, ROW_LISTED,
 	  MEM(msr.mtrr_def_type), .valid = valid_mtrr_def },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_MISC(KVM_NR_MCE_BANKS - 1),
-	  .get = get_mce_bank, .set = set_mce_bank },
+	  .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
 	/* These two are written by kvm_set_msr() itself. */
 	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, ROW_LISTED,
 	  .get = get_tscdeadline, .set = set_tscdeadline },
@@ -859,7 +573,7 @@ static const struct msr_row rows[] = {
 	  MEM(xss), .valid = valid_zero },
 	{ MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_MIGRATION_CONTROL, ROW_LISTED,
 	  .get = kvm_pv_get_msr, .set = kvm_pv_set_msr },
-	{ MSR_EFER, MSR_EFER, .get = get_efer, .set = set_efer },
+	{ MSR_EFER, MSR_EFER, MEM(efer), .set = set_efer },
 	{ MSR_STAR, MSR_STAR, ROW_LISTED, .get = get_switched, .set = set_switched },
 	{ MSR_LSTAR, MSR_CSTAR, ROW_LISTED,
 	  .valid = valid_canonical, .get = get_switched, .set = set_switched },
@@ -870,11 +584,11 @@ static const struct msr_row rows[] = {
 	{ MSR_TSC_AUX, MSR_TSC_AUX, ROW_LISTED, { X86_FEATURE_RDTSCP, X86_FEATURE_RDPID },
 	  MEM(msr.tsc_aux), .valid = valid_upper_half_zero, .set = set_tsc_aux },
 	/* Performance counters that count nothing. */
-	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR0 + 3, ROW_AMD, .get = get_zero, .set = set_zero_only },
+	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, ROW_AMD, .get = get_zero, .set = set_zero_only },
 	/* This, and VM_CR and VM_HSAVE_PA: a machine without memory encryption or SVM. */
 	{ MSR_AMD64_SYSCFG, MSR_AMD64_SYSCFG, ROW_AMD, .get = get_zero, .set = set_zero_only },
-	{ MSR_K7_HWCR, MSR_K7_HWCR, ROW_LISTED | ROW_AMD, .get = get_hwcr, .set = set_hwcr },
-	/* Chipset and workaround bits of the machine below, which is not the guest's. */
+	{ MSR_K7_HWCR, MSR_K7_HWCR, ROW_LISTED | ROW_AMD, MEM(msr.k7_hwcr), .set = set_hwcr },
+	/* Configuration of the host's chipset and workarounds, which the guest does not get at. */
 	{ MSR_AMD64_NB_CFG, MSR_AMD64_NB_CFG, ROW_AMD, .get = get_zero, .set = set_ignored },
 	{ MSR_AMD64_PATCH_LOADER, MSR_AMD64_PATCH_LOADER, ROW_AMD,
 	  .get = get_zero, .set = set_ignored },
@@ -886,7 +600,7 @@ static const struct msr_row rows[] = {
 	{ MSR_VM_HSAVE_PA, MSR_VM_HSAVE_PA, ROW_AMD, .get = get_zero, .set = set_zero_only },
 	{ MSR_AMD64_VIRT_SPEC_CTRL, MSR_AMD64_VIRT_SPEC_CTRL, ROW_LISTED | ROW_AMD,
 	  { X86_FEATURE_VIRT_SSBD }, MEM(msr.virt_spec_ctrl), .valid = valid_virt_spec_ctrl },
-	/* Errata that a system must know of: none, of all that have a number. */
+	/* OS-visible workarounds: none is needed, of all that have a number. */
 	{ MSR_AMD64_OSVW_ID_LENGTH, MSR_AMD64_OSVW_ID_LENGTH,
 	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO, { X86_FEATURE_OSVW }, MEM(msr.osvw_length) },
 	{ MSR_AMD64_OSVW_STATUS, MSR_AMD64_OSVW_STATUS,
@@ -942,7 +656,7 @@ static const struct msr_row *find_row(u32 index)
 	return NULL;
 }
 
-/* Userspace saves and restores a register that the guest's CPUID hides all the same. */
+/* Userspace may also access registers that the guest's CPUID hides. */
 static bool accessible(struct kvm_vcpu *vcpu, const struct msr_row *row,
 		       const struct msr_data *msr, bool write)
 {
@@ -963,7 +677,7 @@ static u64 *row_memory(struct kvm_vcpu *vcpu, const struct msr_row *row, u32 ind
  * @vcpu: the vcpu, loaded
  * @msr: index and host_initiated in, data out
  *
- * Returns 0; -ENOENT: no such register; -EINVAL: not for this guest.
+ * Return: 0; -ENOENT: no such register; -EINVAL: not for this guest.
  */
 int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
@@ -986,7 +700,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	const struct msr_row *row;
 
-	/* What guests write at every interrupt. */
+	/* First those that guests write at every interrupt. */
 	if (msr->index - APIC_BASE_MSR < 0x100)
 		return kvm_x2apic_write(vcpu, msr);
 	if (msr->index == MSR_IA32_TSC_DEADLINE)
@@ -1036,7 +750,7 @@ static void make_lists(void)
 		feature_list[nr_features++] = MSR_IA32_ARCH_CAPABILITIES;
 }
 
-/** kvm_msr_module_init - after the vendor's setup and CPUID's: which MSRs there are */
+/** kvm_msr_module_init - list the MSRs; after the vendor's hardware_setup and kvm_cpuid_module_init() */
 void kvm_msr_module_init(void)
 {
 	arch_capabilities = 0;
@@ -1059,11 +773,13 @@ static long copy_list(struct kvm_msr_list __user *list, const u32 *indices, u32 
 	return copy_to_user(list->indices, indices, n * sizeof(*indices)) ? -EFAULT : 0;
 }
 
+/** kvm_get_msr_index_list - KVM_GET_MSR_INDEX_LIST: 0, -E2BIG with the number in nmsrs, -EFAULT */
 long kvm_get_msr_index_list(struct kvm_msr_list __user *list)
 {
 	return copy_list(list, index_list, nr_indices);
 }
 
+/** kvm_get_msr_feature_index_list - KVM_GET_MSR_FEATURE_INDEX_LIST: likewise */
 long kvm_get_msr_feature_index_list(struct kvm_msr_list __user *list)
 {
 	return copy_list(list, feature_list, nr_features);
@@ -1088,7 +804,7 @@ static int set_one(struct kvm_vcpu *vcpu, struct kvm_msr_entry *entry)
 	return kvm_set_msr(vcpu, &msr);
 }
 
-/* What this machine can do, by the registers that tell guests; no vcpu. */
+/* The system's KVM_GET_MSRS: the MSRs that describe features, as the host supports them. */
 static int get_feature(struct kvm_vcpu *unused, struct kvm_msr_entry *entry)
 {
 	switch (entry->index) {
@@ -1106,8 +822,8 @@ static int get_feature(struct kvm_vcpu *unused, struct kvm_msr_entry *entry)
 }
 
 /*
- * Entry by entry up to the first that fails.  Returns how many were done,
- * -E2BIG, -EFAULT or -ENOMEM.
+ * Entry by entry up to the first that fails.  Returns how many succeeded, -E2BIG,
+ * -EFAULT or -ENOMEM.
  */
 static long for_each_entry(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool write_back,
 			   int (*one)(struct kvm_vcpu *vcpu, struct kvm_msr_entry *entry))
@@ -1138,51 +854,49 @@ static long for_each_entry(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, 
 	return i;
 }
 
+/** kvm_dev_get_msrs - KVM_GET_MSRS of /dev/kvm: the number read, -E2BIG, -EFAULT, -ENOMEM */
 long kvm_dev_get_msrs(struct kvm_msrs __user *msrs)
 {
 	return for_each_entry(NULL, msrs, true, get_feature);
 }
 
+/** kvm_vcpu_get_msrs - KVM_GET_MSRS: the number read, -E2BIG, -EFAULT, -ENOMEM */
 long kvm_vcpu_get_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs)
 {
 	return for_each_entry(vcpu, msrs, true, get_one);
 }
 
+/** kvm_vcpu_set_msrs - KVM_SET_MSRS: the number written, -E2BIG, -EFAULT, -ENOMEM */
 long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs)
 {
 	return for_each_entry(vcpu, msrs, false, set_one);
 }
 
 /*
- * ---- a vcpu's beginning ----
+ * ---- creation and reset ----
  */
 
-int kvm_msr_create(struct kvm_vcpu *vcpu)
+/** kvm_msr_create - a new vcpu's MSRs, as far as RESET does not set them */
+void kvm_msr_create(struct kvm_vcpu *vcpu)
 {
 	static atomic64_t ids = ATOMIC64_INIT(0);
 
 	vcpu->unique_id = atomic64_inc_return(&ids);
-	vcpu->msr.mce_banks = kcalloc(KVM_NR_MCE_BANKS * MCI_NR, sizeof(u64), GFP_KERNEL_ACCOUNT);
-	if (!vcpu->msr.mce_banks)
-		return -ENOMEM;
 	vcpu->msr.mcg_cap = KVM_NR_MCE_BANKS;
 	vcpu->msr.ucode_rev = ucode_rev;
 	vcpu->msr.arch_capabilities = arch_capabilities;
-	/* The errata that have numbers so far; none of them is the guest's affair. */
+	/* So many errata have numbers. */
 	vcpu->msr.osvw_length = 4;
 	vcpu->virtual_tsc_khz = tsc_khz;
-	return 0;
 }
 
-void kvm_msr_destroy(struct kvm_vcpu *vcpu)
-{
-	kfree(vcpu->msr.mce_banks);
-}
-
-/*
- * RESET; INIT leaves all of these as they are (SDM 3A "Processor State After
- * Reset").  Machine-check banks survive both.  The tasks that wait for pages
- * survive neither.
+/**
+ * kvm_msr_reset - MSRs after RESET or INIT
+ * @vcpu: the vcpu, loaded
+ * @init_event: INIT, which leaves the architectural ones as they are
+ *
+ * SDM 3A "Processor State After Reset".  Machine-check banks survive both;
+ * asynchronous page faults are switched off by both.
  */
 void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
@@ -1207,5 +921,5 @@ void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event)
 	vcpu->spec_ctrl.passthrough = false;
 	kvm_pv_reset(vcpu);
 	vcpu->xss = 0;
-	reset_tsc(vcpu);
+	kvm_tsc_reset(vcpu);
 }

@@ -4,8 +4,6 @@
  * switched on by MSRs of their own.  The numbers and structures are those of
  * <asm/kvm_para.h>; the clock is clock.c's.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_caps.h"
 #include "kvm_clock.h"
@@ -35,7 +33,7 @@
  * ---- which features the guest has ----
  */
 
-/* The leaf of features: behind our signature, wherever userspace put that. */
+/* KVM_CPUID_FEATURES follows our signature, at whatever base userspace has put that. */
 static u32 find_features(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_cpuid_entry2 *e;
@@ -51,13 +49,13 @@ static u32 find_features(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/** kvm_pv_derive - the guest's CPUID was set */
+/** kvm_pv_derive - the guest's CPUID was set: note the paravirtual features in it */
 void kvm_pv_derive(struct kvm_vcpu *vcpu)
 {
 	vcpu->pv.features = find_features(vcpu);
 }
 
-/* All of them, unless userspace wants its CPUID enforced. */
+/* All of them, unless KVM_CAP_ENFORCE_PV_FEATURE_CPUID is enabled. */
 static bool has(struct kvm_vcpu *vcpu, unsigned int feature)
 {
 	/* A HLT that does not exit could miss the kick. */
@@ -67,9 +65,36 @@ static bool has(struct kvm_vcpu *vcpu, unsigned int feature)
 }
 
 /*
- * ---- guest memory where nothing may sleep ----
+ * ---- guest memory ----
  */
 
+/**
+ * kvm_pv_write_versioned - write a structure that the guest reads without a lock
+ * @vcpu: the vcpu, loaded
+ * @gpa: where the guest has it
+ * @data: the structure as read from there, with new values
+ * @len: how many bytes of it are written
+ * @version: its version field; odd while the rest is written
+ *
+ * The protocol is that of <asm/pvclock-abi.h> and <asm/kvm_para.h>.  Nothing is
+ * written if the guest has given an address without memory.
+ */
+void kvm_pv_write_versioned(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len,
+			    u32 *version)
+{
+	gpa_t version_gpa = gpa + ((void *)version - data);
+
+	*version = (*version + 1) | 1;
+	if (kvm_write_guest(vcpu, version_gpa, version, sizeof(*version)))
+		return;
+	smp_wmb();
+	kvm_write_guest(vcpu, gpa, data, len);
+	smp_wmb();
+	(*version)++;
+	kvm_write_guest(vcpu, version_gpa, version, sizeof(*version));
+}
+
+/* Where nothing may sleep: fails if the page is not there. */
 static int write_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
 {
 	gfn_t gfn = kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa));
@@ -106,7 +131,7 @@ static u64 run_delay(void)
 }
 #endif
 
-/* No longer preempted; what others asked for meanwhile is done before the guest goes on. */
+/* The vcpu is no longer preempted; a TLB flush that others requested meanwhile is done now. */
 static void take_preempted(struct kvm_vcpu *vcpu)
 {
 	gpa_t gpa = steal_gpa(vcpu) + offsetof(struct kvm_steal_time, preempted);
@@ -126,7 +151,7 @@ static void take_preempted(struct kvm_vcpu *vcpu)
 		kvm_mmu_guest_tlb_flush(vcpu);
 }
 
-/** kvm_pv_update_steal_time - KVM_REQ_STEAL_UPDATE: the vcpu runs again */
+/** kvm_pv_update_steal_time - KVM_REQ_STEAL_UPDATE: the vcpu's thread was scheduled in again */
 void kvm_pv_update_steal_time(struct kvm_vcpu *vcpu)
 {
 	gpa_t gpa = steal_gpa(vcpu);
@@ -138,36 +163,26 @@ void kvm_pv_update_steal_time(struct kvm_vcpu *vcpu)
 	take_preempted(vcpu);
 	if (kvm_read_guest(vcpu, gpa, &st, offsetof(struct kvm_steal_time, preempted)))
 		return;
-	/* Odd while steal is written. */
-	st.version = (st.version + 1) | 1;
-	if (kvm_write_guest(vcpu, gpa + offsetof(struct kvm_steal_time, version), &st.version,
-			    sizeof(st.version)))
-		return;
-	smp_wmb();
 	st.steal += delay - vcpu->pv.last_run_delay;
 	vcpu->pv.last_run_delay = delay;
-	kvm_write_guest(vcpu, gpa, &st.steal, sizeof(st.steal));
-	smp_wmb();
-	st.version++;
-	kvm_write_guest(vcpu, gpa + offsetof(struct kvm_steal_time, version), &st.version,
-			sizeof(st.version));
+	kvm_pv_write_versioned(vcpu, gpa, &st, sizeof(st.steal), &st.version);
 }
 
-/** kvm_pv_sched_in - the vcpu was loaded; no sleeping */
+/** kvm_pv_sched_in - the vcpu was loaded; preemption off */
 void kvm_pv_sched_in(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->msr.steal_time & STEAL_ENABLED)
 		kvm_make_request(KVM_REQ_STEAL_UPDATE, vcpu);
 }
 
-/** kvm_pv_sched_out - others need not wait for it, nor interrupt it; no sleeping */
+/** kvm_pv_sched_out - tell the guest that the vcpu is preempted; preemption off */
 void kvm_pv_sched_out(struct kvm_vcpu *vcpu)
 {
 	gpa_t gpa = steal_gpa(vcpu) + offsetof(struct kvm_steal_time, preempted);
 	u8 preempted = KVM_VCPU_PREEMPTED;
 	int idx;
 
-	/* Only the VMM has the memory mapped; a file's last close may come from anyone. */
+	/* The last close of a file may happen in any process: only the VMM's has the memory mapped. */
 	if (!(vcpu->msr.steal_time & STEAL_ENABLED) || current->mm != vcpu->kvm->mm ||
 	    (READ_ONCE(vcpu->requests) & BIT(KVM_REQ_STEAL_UPDATE)))
 		return;
@@ -187,10 +202,10 @@ static int set_steal_time(struct kvm_vcpu *vcpu, u64 data)
 }
 
 /*
- * ---- EOI without an exit ----
+ * ---- PV EOI ----
  *
- * A flag in the guest's memory stands for the EOI of the one interrupt in
- * service, if nobody else must hear of it and nothing waits behind it.
+ * The guest clears a flag in its memory in place of the EOI of the one interrupt in
+ * service, if that EOI is not broadcast and no other interrupt is pending.
  */
 
 static gpa_t eoi_gpa(const struct kvm_vcpu *vcpu)
@@ -198,7 +213,7 @@ static gpa_t eoi_gpa(const struct kvm_vcpu *vcpu)
 	return vcpu->pv.eoi & ~(u64)KVM_MSR_ENABLED;
 }
 
-/** kvm_pv_eoi_offer - an interrupt was acknowledged and will be injected; no sleeping */
+/** kvm_pv_eoi_offer - set the flag for an interrupt about to be injected; preemption off */
 void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu, u8 vector)
 {
 	const struct kvm_lapic *apic = vcpu->lapic;
@@ -210,7 +225,7 @@ void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu, u8 vector)
 	vcpu->pv.eoi_offered = !write_atomic(vcpu, eoi_gpa(vcpu), &flag, sizeof(flag));
 }
 
-/** kvm_pv_eoi_collect - after an exit: the guest took the flag, or it is withdrawn */
+/** kvm_pv_eoi_collect - after an exit: do the EOI if the guest cleared the flag, or clear it */
 void kvm_pv_eoi_collect(struct kvm_vcpu *vcpu)
 {
 	u8 flag = 0, zero = 0;
@@ -228,21 +243,22 @@ static int set_pv_eoi(struct kvm_vcpu *vcpu, u64 data)
 {
 	if (data & PV_EOI_RESERVED)
 		return -EINVAL;
-	/* Userspace's APIC has no use for it; then the flag stays clear and the guest does an EOI. */
+	/* With userspace's local APIC the flag stays clear, so that the guest writes its EOI. */
 	vcpu->pv.eoi = data;
 	vcpu->pv.eoi_offered = false;
 	return 0;
 }
 
 /*
- * ---- the task priority in memory ----
+ * ---- the TPR in guest memory (KVM_SET_VAPIC_ADDR) ----
  *
- * A 32-bit guest that writes it often, and has no CR8 to write, may be patched by
- * userspace to use a word of its own memory: the priority, and what it needs to
- * know whether to call.
+ * 32-bit guests have no CR8 and write the TPR by MMIO, some of them often.  Userspace
+ * may patch such a guest to use a word of its memory in place of that: the TPR, the
+ * priority of the interrupt in service, and the highest one pending, by which the
+ * guest decides whether it has to exit.
  */
 
-/** kvm_vapic_to_guest - before an entry */
+/** kvm_vapic_to_guest - before an entry: write the word */
 void kvm_vapic_to_guest(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_lapic *apic = vcpu->lapic;
@@ -252,7 +268,7 @@ void kvm_vapic_to_guest(struct kvm_vcpu *vcpu)
 	kvm_write_guest(vcpu, vcpu->pv.vapic_addr, &word, sizeof(word));
 }
 
-/** kvm_vapic_from_guest - after an exit */
+/** kvm_vapic_from_guest - after an exit: the word's lowest byte is the new TPR */
 void kvm_vapic_from_guest(struct kvm_vcpu *vcpu)
 {
 	u8 tpr;
@@ -262,7 +278,7 @@ void kvm_vapic_from_guest(struct kvm_vcpu *vcpu)
 		kvm_lapic_set_tpr(vcpu->lapic, tpr);
 }
 
-/** kvm_vcpu_set_vapic_addr - KVM_SET_VAPIC_ADDR: where that word is, 0: nowhere */
+/** kvm_vcpu_set_vapic_addr - KVM_SET_VAPIC_ADDR: where the word is, 0: nowhere; 0 or -EINVAL */
 long kvm_vcpu_set_vapic_addr(struct kvm_vcpu *vcpu, const struct kvm_vapic_addr *arg)
 {
 	if (!vcpu->lapic || (arg->vapic_addr & (sizeof(u32) - 1)))
@@ -273,7 +289,7 @@ long kvm_vcpu_set_vapic_addr(struct kvm_vcpu *vcpu, const struct kvm_vapic_addr 
 	return 0;
 }
 
-/** kvm_vcpu_tpr_access - KVM_TPR_ACCESS_REPORTING: KVM_EXIT_TPR_ACCESS after each access */
+/** kvm_vcpu_tpr_access - KVM_TPR_ACCESS_REPORTING: exit after each TPR access; 0 or -EINVAL */
 long kvm_vcpu_tpr_access(struct kvm_vcpu *vcpu, struct kvm_tpr_access_ctl *arg)
 {
 	if (!vcpu->lapic || arg->flags)
@@ -288,71 +304,51 @@ long kvm_vcpu_tpr_access(struct kvm_vcpu *vcpu, struct kvm_tpr_access_ctl *arg)
  * ---- MSRs ----
  */
 
-/* The feature that a register needs. */
-static unsigned int msr_feature(u32 index)
+/* The feature that a register needs, and where its value is. */
+static const struct pv_msr {
+	u32 index;
+	unsigned int feature;
+	size_t offset;			/* of a u64 in struct kvm_vcpu; 0: reads as 0 */
+} pv_msrs[] = {
+#define PV_MSR(index, feature, field) { index, feature, offsetof(struct kvm_vcpu, field) }
+	PV_MSR(MSR_KVM_WALL_CLOCK, KVM_FEATURE_CLOCKSOURCE, msr.wall_clock),
+	PV_MSR(MSR_KVM_SYSTEM_TIME, KVM_FEATURE_CLOCKSOURCE, msr.system_time),
+	PV_MSR(MSR_KVM_WALL_CLOCK_NEW, KVM_FEATURE_CLOCKSOURCE2, msr.wall_clock),
+	PV_MSR(MSR_KVM_SYSTEM_TIME_NEW, KVM_FEATURE_CLOCKSOURCE2, msr.system_time),
+	PV_MSR(MSR_KVM_ASYNC_PF_EN, KVM_FEATURE_ASYNC_PF, pv.apf_en),
+	PV_MSR(MSR_KVM_STEAL_TIME, KVM_FEATURE_STEAL_TIME, msr.steal_time),
+	PV_MSR(MSR_KVM_PV_EOI_EN, KVM_FEATURE_PV_EOI, pv.eoi),
+	PV_MSR(MSR_KVM_POLL_CONTROL, KVM_FEATURE_POLL_CONTROL, msr.poll_control),
+	PV_MSR(MSR_KVM_ASYNC_PF_INT, KVM_FEATURE_ASYNC_PF_INT, pv.apf_int),
+	PV_MSR(MSR_KVM_MIGRATION_CONTROL, KVM_FEATURE_MIGRATION_CONTROL, pv.migration_control),
+	{ MSR_KVM_ASYNC_PF_ACK, KVM_FEATURE_ASYNC_PF_INT },
+};
+
+static const struct pv_msr *find_msr(struct kvm_vcpu *vcpu, u32 index)
 {
-	switch (index) {
-	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_SYSTEM_TIME:
-		return KVM_FEATURE_CLOCKSOURCE;
-	case MSR_KVM_WALL_CLOCK_NEW:
-	case MSR_KVM_SYSTEM_TIME_NEW:
-		return KVM_FEATURE_CLOCKSOURCE2;
-	case MSR_KVM_STEAL_TIME:
-		return KVM_FEATURE_STEAL_TIME;
-	case MSR_KVM_PV_EOI_EN:
-		return KVM_FEATURE_PV_EOI;
-	case MSR_KVM_POLL_CONTROL:
-		return KVM_FEATURE_POLL_CONTROL;
-	case MSR_KVM_MIGRATION_CONTROL:
-		return KVM_FEATURE_MIGRATION_CONTROL;
-	case MSR_KVM_ASYNC_PF_EN:
-		return KVM_FEATURE_ASYNC_PF;
-	default:
-		return KVM_FEATURE_ASYNC_PF_INT;
-	}
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(pv_msrs); i++)
+		if (pv_msrs[i].index == index)
+			return has(vcpu, pv_msrs[i].feature) ? &pv_msrs[i] : NULL;
+	return NULL;
 }
 
+/** kvm_pv_get_msr - read a paravirtual MSR: 0, or -EINVAL without its feature */
 int kvm_pv_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
-	if (!has(vcpu, msr_feature(msr->index)))
+	const struct pv_msr *m = find_msr(vcpu, msr->index);
+
+	if (!m)
 		return -EINVAL;
-	switch (msr->index) {
-	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_WALL_CLOCK_NEW:
-		msr->data = vcpu->msr.wall_clock;
-		break;
-	case MSR_KVM_SYSTEM_TIME:
-	case MSR_KVM_SYSTEM_TIME_NEW:
-		msr->data = vcpu->msr.system_time;
-		break;
-	case MSR_KVM_STEAL_TIME:
-		msr->data = vcpu->msr.steal_time;
-		break;
-	case MSR_KVM_PV_EOI_EN:
-		msr->data = vcpu->pv.eoi;
-		break;
-	case MSR_KVM_POLL_CONTROL:
-		msr->data = vcpu->msr.poll_control;
-		break;
-	case MSR_KVM_MIGRATION_CONTROL:
-		msr->data = vcpu->pv.migration_control;
-		break;
-	case MSR_KVM_ASYNC_PF_EN:
-		msr->data = vcpu->pv.apf_en;
-		break;
-	case MSR_KVM_ASYNC_PF_INT:
-		msr->data = vcpu->pv.apf_int;
-		break;
-	default:
-		msr->data = 0;
-	}
+	msr->data = m->offset ? *(u64 *)((char *)vcpu + m->offset) : 0;
 	return 0;
 }
 
+/** kvm_pv_set_msr - write one: 0, or -EINVAL for a reserved bit, or without its feature */
 int kvm_pv_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
-	if (!has(vcpu, msr_feature(msr->index)))
+	if (!find_msr(vcpu, msr->index))
 		return -EINVAL;
 	switch (msr->index) {
 	case MSR_KVM_WALL_CLOCK:
@@ -386,7 +382,7 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	}
 }
 
-/** kvm_pv_reset - RESET: nothing is switched on */
+/** kvm_pv_reset - RESET: all paravirtual features are off */
 void kvm_pv_reset(struct kvm_vcpu *vcpu)
 {
 	vcpu->msr.wall_clock = 0;

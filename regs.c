@@ -1,27 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's registers: control and debug registers, EFER, XCR0, RFLAGS and
- * the FPU, as the guest changes them and as userspace reads and writes them.
+ * The guest's registers: general and control registers, EFER and RFLAGS, as the
+ * guest changes them and as userspace reads and writes them.
  *
- * The rule of this file: a value is checked whole before anything is changed.
+ * Everywhere here a value is checked completely before anything is changed.
  * "SDM" is Intel's manual, "APM 2" AMD's second volume; sections by title.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
-#include "kvm_debug.h"
 #include "kvm_events.h"
-#include "kvm_fpu.h"
 #include "kvm_handlers.h"
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_regs.h"
 
 #include <linux/export.h>
-#include <asm/debugreg.h>
-#include <asm/fpu/xcr.h>
-#include <asm/msr.h>
 #include <asm/tlbflush.h>
 
 #define CR0_DEFINED	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | \
@@ -29,12 +22,12 @@
 			 X86_CR0_PG)
 #define CR0_LMSW	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)
 
-/* What the page walk depends on. */
+/* The bits that the guest's paging mode and permission checks depend on. */
 #define CR0_MMU		(X86_CR0_PG | X86_CR0_WP)
 #define CR4_MMU		(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_SMEP | \
 			 X86_CR4_SMAP | X86_CR4_LA57 | X86_CR4_PKE)
 
-/* SDM 3A "PDPTE Registers": a change of these under PAE paging loads them. */
+/* SDM 3A "PDPTE Registers": changing one of these under PAE paging loads the PDPTEs. */
 #define CR0_PDPTRS	(X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)
 #define CR4_PDPTRS	(X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP)
 
@@ -44,21 +37,12 @@
 
 #define CR8_MAX		15UL
 
-/* The flags that exist; the others read as 0, but for bit 1. */
+/* The flags that exist; all others are 0, but for bit 1, which is 1. */
 #define RFLAGS_DEFINED	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF |  \
 			 X86_EFLAGS_SF | X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF |  \
 			 X86_EFLAGS_OF | X86_EFLAGS_IOPL | X86_EFLAGS_NT | X86_EFLAGS_RF | \
 			 X86_EFLAGS_VM | X86_EFLAGS_AC | X86_EFLAGS_VIF | X86_EFLAGS_VIP | \
 			 X86_EFLAGS_ID)
-
-/* SDM 3B "Debug Registers".  RTM's bits exist with the feature only. */
-#define DR6_BD		BIT(13)		/* a MOV DR was caught by DR7.GD */
-#define DR6_RTM		BIT(16)		/* 0 says: inside a transaction */
-#define DR6_WRITABLE	0xe00fUL
-#define DR7_GD		BIT(13)
-#define DR7_RTM		BIT(11)
-#define DR7_ALWAYS_1	0x400UL
-#define DR7_WRITABLE	0xffff23ffUL
 
 static bool upper_half(unsigned long val)
 {
@@ -73,6 +57,7 @@ static bool cs_is_64bit(struct kvm_vcpu *vcpu)
 	return cs.l;
 }
 
+/** is_64bit_code - is the vcpu in 64-bit mode: long mode with CS.L set? */
 bool is_64bit_code(struct kvm_vcpu *vcpu)
 {
 	return is_long_mode(vcpu) && cs_is_64bit(vcpu);
@@ -110,8 +95,8 @@ EXPORT_SYMBOL_GPL(kvm_reset_segments);
  * ---- control registers ----
  */
 
-/* SDM 2B "MOV—Move to/from Control Registers": what no mode allows. */
-static bool cr0_possible(unsigned long cr0)
+/* SDM 2B "MOV—Move to/from Control Registers": combinations that are #GP in every mode. */
+static bool cr0_valid(unsigned long cr0)
 {
 	if (upper_half(cr0))
 		return false;
@@ -120,8 +105,8 @@ static bool cr0_possible(unsigned long cr0)
 	return !(cr0 & X86_CR0_PG) || (cr0 & X86_CR0_PE);
 }
 
-/* SDM 3A "Initializing IA-32e Mode"; it is left from compatibility mode only. */
-static bool may_switch_paging(struct kvm_vcpu *vcpu, bool on)
+/* SDM 3A "Initializing IA-32e Mode"; that mode is left from compatibility mode only. */
+static bool paging_switch_valid(struct kvm_vcpu *vcpu, bool on)
 {
 	if (!on)
 		return !is_64bit_code(vcpu);
@@ -195,9 +180,9 @@ static void store_efer(struct kvm_vcpu *vcpu, u64 efer)
 }
 
 /*
- * PAE paging keeps its four top entries in registers, which MOV CR loads and
- * checks.  With nested paging AMD's processors have none of those and read the
- * entries at each walk (APM 2 "Legacy PAE Mode" of "Nested Paging").
+ * Under PAE paging MOV CR loads the four PDPTEs into registers and checks them.
+ * AMD's processors with nested paging have no such registers and read the PDPTEs
+ * at each walk (APM 2 "Nested Paging", "Legacy PAE Mode").
  */
 static bool load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
@@ -212,17 +197,18 @@ static bool load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
  * @cr0: any value
  *
  * Turning paging on or off with EFER.LME set enters or leaves long mode.
- * Returns 0, or 1 with nothing changed: the guest gets #GP.
+ *
+ * Return: 0, or 1 with nothing changed: the guest gets #GP.
  */
 int kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 {
 	unsigned long changed;
 
-	if (!cr0_possible(cr0))
+	if (!cr0_valid(cr0))
 		return 1;
 	cr0 = (cr0 & CR0_DEFINED) | X86_CR0_ET;
 	changed = cr0 ^ kvm_read_cr0(vcpu);
-	if ((changed & X86_CR0_PG) && !may_switch_paging(vcpu, cr0 & X86_CR0_PG))
+	if ((changed & X86_CR0_PG) && !paging_switch_valid(vcpu, cr0 & X86_CR0_PG))
 		return 1;
 	if ((changed & CR0_PDPTRS) && (cr0 & X86_CR0_PG) && is_pae(vcpu) &&
 	    !(vcpu->efer & EFER_LME) && !load_pdptrs(vcpu, kvm_read_cr3(vcpu)))
@@ -248,7 +234,14 @@ void kvm_lmsw(struct kvm_vcpu *vcpu, unsigned long msw)
 }
 EXPORT_SYMBOL_GPL(kvm_lmsw);
 
-/** kvm_set_cr3 - MOV to CR3: 0, or 1 for reserved bits in it or in the PDPTEs */
+/**
+ * kvm_set_cr3 - MOV to CR3
+ * @vcpu: the vcpu, loaded
+ * @cr3: any value
+ *
+ * Return: 0, or 1 with nothing changed for reserved bits in it or in the PDPTEs: the
+ * guest gets #GP.
+ */
 int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
 	if (is_long_mode(vcpu) && (cr3 & vcpu->rsvd_gpa_bits))
@@ -256,23 +249,22 @@ int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 	if (is_pae_paging(vcpu) && !load_pdptrs(vcpu, cr3))
 		return 1;
 	store_cr3(vcpu, cr3);
-	/* A new shadow root is flushed with its load; the hardware's guest CR3 is not. */
+	/* Loading a new shadow root flushes; loading a guest CR3 under nested paging does not. */
 	if (is_paging(vcpu))
 		kvm_mmu_new_cr3(vcpu);
 	if (kvm_ops.nested_paging)
 		kvm_mmu_guest_tlb_flush(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_cr3);
 
-/** kvm_set_cr4 - MOV to CR4: 0, or 1 with nothing changed */
+/** kvm_set_cr4 - MOV to CR4: 0, or 1 with nothing changed: the guest gets #GP */
 int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 {
 	unsigned long changed = cr4 ^ kvm_read_cr4(vcpu);
 
 	if (cr4 & vcpu->cr4_guest_rsvd)
 		return 1;
-	/* The depth of the tables cannot change under long mode's feet. */
+	/* In long mode the number of paging levels cannot change. */
 	if (is_long_mode(vcpu) && (!(cr4 & X86_CR4_PAE) || (changed & X86_CR4_LA57)))
 		return 1;
 	if ((changed & CR4_PDPTRS) && (cr4 & X86_CR4_PAE) && is_paging(vcpu) &&
@@ -286,9 +278,14 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 		kvm_mmu_guest_tlb_flush(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_cr4);
 
-/** kvm_set_cr8 - MOV to CR8: the task priority of our APIC, or one that userspace's will see */
+/**
+ * kvm_set_cr8 - MOV to CR8
+ * @vcpu: the vcpu, loaded
+ * @cr8: the task priority; for userspace's local APIC it goes out in kvm_run
+ *
+ * Return: 0, or 1 with nothing changed for a reserved bit: the guest gets #GP.
+ */
 int kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 {
 	if (cr8 > CR8_MAX)
@@ -300,10 +297,7 @@ int kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 	return 0;
 }
 
-/*
- * The bits of EFER that may be set: what we support and, if it is the guest
- * that writes, its CPUID has.
- */
+/* A guest may set the bits that its CPUID has, userspace all that are supported. */
 static u64 efer_allowed(struct kvm_vcpu *vcpu, bool host_initiated)
 {
 	static const struct { u64 bits; unsigned int feature; } features[] = {
@@ -327,10 +321,10 @@ static u64 efer_allowed(struct kvm_vcpu *vcpu, bool host_initiated)
 /**
  * kvm_set_efer - WRMSR to EFER
  * @vcpu: the vcpu, loaded
- * @efer: any value; its LMA is not looked at, CR0.PG sets that
+ * @efer: any value; its LMA is ignored, as CR0.PG decides on that
  * @host_initiated: KVM_SET_MSRS
  *
- * Returns 0, or 1 with nothing changed.
+ * Return: 0, or 1 with nothing changed: the guest gets #GP.
  */
 int kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host_initiated)
 {
@@ -347,10 +341,9 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host_initiated)
 		kvm_mmu_reset_context(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_efer);
 
 /*
- * ---- MOV CR and MOV DR exits ----
+ * ---- MOV CR exits ----
  */
 
 /* Outside 64-bit code only the lower halves of registers take part. */
@@ -450,122 +443,17 @@ int kvm_handle_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mov_from_cr);
 
-/**
- * kvm_handle_mov_dr - the exit of MOV to or from a debug register
- * @vcpu: the vcpu, loaded
- * @dr: 0..7; 4 and 5 are 6 and 7 unless CR4.DE is set
- * @reg: the general register's number
- * @to_dr: the direction
- */
-int kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
-{
-	vcpu->stat.dr_exits++;
-	if ((dr == 4 || dr == 5) && (kvm_read_cr4(vcpu) & X86_CR4_DE))
-		return kvm_handle_ud(vcpu);
-	if (kvm_ops.get_cpl(vcpu)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
-	if (vcpu->dr7 & DR7_GD) {
-		kvm_queue_exception_p(vcpu, X86_TRAP_DB, DR6_BD);
-		return 1;
-	}
-	if (!to_dr) {
-		write_operand(vcpu, reg, kvm_get_dr(vcpu, dr));
-	} else if (kvm_set_dr(vcpu, dr, read_operand(vcpu, reg))) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_mov_dr);
-
-/*
- * ---- debug registers ----
- */
-
-static unsigned long dr6_value(struct kvm_vcpu *vcpu, unsigned long val)
-{
-	unsigned long writable = DR6_WRITABLE, fixed = DR6_RESERVED;
-
-	if (vcpu->guest_caps & KVM_GUEST_HAS_RTM) {
-		writable |= DR6_RTM;
-		fixed &= ~DR6_RTM;
-	}
-	return (val & writable) | fixed;
-}
-
-static unsigned long dr7_value(struct kvm_vcpu *vcpu, unsigned long val)
-{
-	unsigned long writable = DR7_WRITABLE;
-
-	if (vcpu->guest_caps & KVM_GUEST_HAS_RTM)
-		writable |= DR7_RTM;
-	return (val & writable) | DR7_ALWAYS_1;
-}
-
-unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr)
-{
-	switch (dr) {
-	case 0 ... 3:
-		return vcpu->db[dr];
-	case 4:
-	case 6:
-		return vcpu->dr6;
-	default:
-		return vcpu->dr7;
-	}
-}
-EXPORT_SYMBOL_GPL(kvm_get_dr);
-
-/** kvm_set_dr - 0, or 1 for DR6 or DR7 with a bit of the upper half: #GP */
-int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
-{
-	if (dr > 3 && upper_half(val))
-		return 1;
-	switch (dr) {
-	case 0 ... 3:
-		vcpu->db[dr] = val;
-		break;
-	case 4:
-	case 6:
-		vcpu->dr6 = dr6_value(vcpu, val);
-		return 0;
-	default:
-		vcpu->dr7 = dr7_value(vcpu, val);
-		break;
-	}
-	kvm_update_dr7(vcpu);
-	return 0;
-}
-EXPORT_SYMBOL_GPL(kvm_set_dr);
-
-/**
- * kvm_update_dr7 - what the processor gets while the guest runs
- * @vcpu: the vcpu, loaded
- *
- * The VMM's debugger has the breakpoints to itself when it uses any: the
- * guest's then only read back.
- */
-void kvm_update_dr7(struct kvm_vcpu *vcpu)
-{
-	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP)) {
-		kvm_ops.set_dr7(vcpu, vcpu->guest_debug_dr7);
-		return;
-	}
-	memcpy(vcpu->eff_db, vcpu->db, sizeof(vcpu->eff_db));
-	kvm_ops.set_dr7(vcpu, vcpu->dr7);
-}
-EXPORT_SYMBOL_GPL(kvm_update_dr7);
-
 /*
  * ---- RFLAGS ----
  */
 
-/*
- * While the VMM's debugger steps, the hardware's TF is its own, and the guest's
- * is kept aside.  Only an instruction of the guest's clears what we set: then
- * it has cleared its own.  (One that sets it cannot be told apart.)
+/**
+ * kvm_get_rflags - the guest's RFLAGS
+ * @vcpu: the vcpu, loaded
+ *
+ * Under KVM_GUESTDBG_SINGLESTEP TF is set in the hardware for the VMM's sake, and
+ * vcpu->guest_tf has the guest's.  If TF is clear nevertheless, then an instruction
+ * of the guest has cleared it.  (One that sets it cannot be recognised.)
  */
 unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu)
 {
@@ -577,8 +465,8 @@ unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu)
 		vcpu->guest_tf = false;
 	return vcpu->guest_tf ? rflags : rflags & ~X86_EFLAGS_TF;
 }
-EXPORT_SYMBOL_GPL(kvm_get_rflags);
 
+/** kvm_set_rflags - set the guest's RFLAGS, as kvm_get_rflags() returns them */
 void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 {
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)) {
@@ -586,52 +474,6 @@ void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 		rflags |= X86_EFLAGS_TF;
 	}
 	kvm_ops.set_rflags(vcpu, rflags);
-}
-EXPORT_SYMBOL_GPL(kvm_set_rflags);
-
-/*
- * ---- XCR0 ----
- */
-
-/* SDM 1 "XSAVE-Supported Features and State-Component Bitmaps". */
-static bool xcr0_possible(struct kvm_vcpu *vcpu, u64 xcr0)
-{
-	if (!(xcr0 & XFEATURE_MASK_FP) || (xcr0 & ~vcpu->guest_supported_xcr0))
-		return false;
-	if ((xcr0 & XFEATURE_MASK_YMM) && !(xcr0 & XFEATURE_MASK_SSE))
-		return false;
-	if (!(xcr0 & XFEATURE_MASK_AVX512))
-		return true;
-	return (xcr0 & XFEATURE_MASK_AVX512) == XFEATURE_MASK_AVX512 &&
-	       (xcr0 & XFEATURE_MASK_YMM);
-}
-
-/** kvm_set_xcr - XSETBV: 0, or 1 for a register or a value that the guest has not */
-int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
-{
-	if (index != XCR_XFEATURE_ENABLED_MASK || !xcr0_possible(vcpu, xcr))
-		return 1;
-	vcpu->xcr0 = xcr;
-	return 0;
-}
-
-/* The host's IA32_XSS: the same on all CPUs since boot. */
-static u64 host_xss __read_mostly;
-
-void kvm_switch_to_guest_xcr0(struct kvm_vcpu *vcpu)
-{
-	if (vcpu->xcr0 != vcpu->host_xcr0)
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
-	if (unlikely(vcpu->xss != host_xss))
-		wrmsrl(MSR_IA32_XSS, vcpu->xss);
-}
-
-void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu)
-{
-	if (vcpu->xcr0 != vcpu->host_xcr0)
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
-	if (unlikely(vcpu->xss != host_xss))
-		wrmsrl(MSR_IA32_XSS, host_xss);
 }
 
 /*
@@ -645,6 +487,7 @@ void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu)
 	X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11)			\
 	X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
 
+/** kvm_vcpu_get_regs - KVM_GET_REGS; returns 0 */
 long kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs)
 {
 #define GET_GPR(field, REG) regs->field = kvm_reg_read(vcpu, VCPU_REGS_##REG);
@@ -655,9 +498,10 @@ long kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs)
 	return 0;
 }
 
+/** kvm_vcpu_set_regs - KVM_SET_REGS; bits of RFLAGS that do not exist are dropped; returns 0 */
 long kvm_vcpu_set_regs(struct kvm_vcpu *vcpu, const struct kvm_regs *regs)
 {
-	/* An exception of the instruction that userspace leaves behind is gone. */
+	/* An exception that is pending belongs to the instruction at the old RIP. */
 	if (regs->rip != kvm_rip_read(vcpu))
 		vcpu->events.exception.pending = false;
 
@@ -677,6 +521,7 @@ long kvm_vcpu_set_regs(struct kvm_vcpu *vcpu, const struct kvm_regs *regs)
 #define FOR_EACH_SEGMENT(X)						\
 	X(cs, CS) X(ds, DS) X(es, ES) X(fs, FS) X(gs, GS) X(ss, SS) X(tr, TR) X(ldt, LDTR)
 
+/** kvm_vcpu_get_sregs - KVM_GET_SREGS; returns 0 */
 long kvm_vcpu_get_sregs(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
 {
 	const struct kvm_events *ev = &vcpu->events;
@@ -716,12 +561,12 @@ static int bitmap_vector(const struct kvm_sregs *sregs)
 	return vector;
 }
 
-/* Could a processor be in this state, and would we let the guest get there? */
+/* Could the guest itself bring its processor into this state? */
 static bool sregs_valid(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	bool active = (sregs->efer & EFER_LME) && (sregs->cr0 & X86_CR0_PG);
 
-	if (sregs->cr0 >> 32 || !cr0_possible(sregs->cr0))
+	if (sregs->cr0 >> 32 || !cr0_valid(sregs->cr0))
 		return false;
 	if (sregs->cr4 >> 32 || (sregs->cr4 & vcpu->cr4_guest_rsvd))
 		return false;
@@ -735,8 +580,8 @@ static bool sregs_valid(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 }
 
 /*
- * A vector in the bitmap has been acknowledged; like KVM_INTERRUPT's it waits
- * for IF.  One that is being delivered already goes on as it did.
+ * An interrupt in the bitmap was acknowledged before; like KVM_INTERRUPT's it is
+ * injected once IF allows.  One that is being injected already stays as it is.
  */
 static void set_bitmap_vector(struct kvm_vcpu *vcpu, int vector)
 {
@@ -762,7 +607,7 @@ static void set_control_registers(struct kvm_vcpu *vcpu, const struct kvm_sregs 
 	bool new_cr3 = sregs->cr3 != kvm_read_cr3(vcpu);
 
 	vcpu->cr2 = sregs->cr2;
-	/* The APIC's own register has more bits: kept if these are its upper ones. */
+	/* The APIC's TPR has more bits than CR8: they stay if the upper four do. */
 	if (vcpu->cr8 != sregs->cr8)
 		kvm_set_cr8(vcpu, sregs->cr8);
 	store_efer(vcpu, sregs->efer);
@@ -784,20 +629,21 @@ static bool load_new_pdptrs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs
 	return load_pdptrs(vcpu, sregs->cr3);
 }
 
-/* All but what is pending; the PDPTEs are loaded. */
+/* All but the pending interrupt; the PDPTEs were loaded before. */
 static void set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	kvm_ops.set_dtable(vcpu, &sregs->gdt, VCPU_SREG_GDTR);
 	kvm_ops.set_dtable(vcpu, &sregs->idt, VCPU_SREG_IDTR);
 	set_control_registers(vcpu, sregs);
 	kvm_set_apic_base(vcpu, sregs->apic_base, true);
-	/* After the mode, by which a vendor reads them. */
+	/* The vendors interpret them by the mode, which is set above. */
 #define SET_SEGMENT(field, SEG) kvm_ops.set_segment(vcpu, &sregs->field, VCPU_SREG_##SEG);
 	FOR_EACH_SEGMENT(SET_SEGMENT)
 #undef SET_SEGMENT
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 
+/** kvm_vcpu_set_sregs - KVM_SET_SREGS: 0, or -EINVAL with nothing changed */
 long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	if (!sregs_valid(vcpu, sregs) || !load_new_pdptrs(vcpu, sregs))
@@ -808,8 +654,8 @@ long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 }
 
 /*
- * The second kind begins as the first, and has the PDPTEs, where the processor
- * keeps them in registers, in place of the interrupt.
+ * struct kvm_sregs2 begins as struct kvm_sregs does, and has the PDPTEs, where the
+ * processor keeps them in registers, in place of the pending interrupt.
  */
 #define SREGS_COMMON	offsetof(struct kvm_sregs, interrupt_bitmap)
 static_assert(SREGS_COMMON == offsetof(struct kvm_sregs2, flags));
@@ -820,6 +666,7 @@ static bool pdptrs_in_registers(const struct kvm_sregs *sregs)
 	       !(sregs->efer & EFER_LMA) && (!kvm_ops.nested_paging || kvm_ops.nested_pdptrs);
 }
 
+/** kvm_vcpu_get_sregs2 - KVM_GET_SREGS2; returns 0 */
 long kvm_vcpu_get_sregs2(struct kvm_vcpu *vcpu, struct kvm_sregs2 *sregs2)
 {
 	struct kvm_sregs sregs;
@@ -834,6 +681,7 @@ long kvm_vcpu_get_sregs2(struct kvm_vcpu *vcpu, struct kvm_sregs2 *sregs2)
 	return 0;
 }
 
+/** kvm_vcpu_set_sregs2 - KVM_SET_SREGS2: 0, or -EINVAL with nothing changed */
 long kvm_vcpu_set_sregs2(struct kvm_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
 {
 	struct kvm_sregs sregs = {};
@@ -852,12 +700,13 @@ long kvm_vcpu_set_sregs2(struct kvm_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
 }
 
 /*
- * ---- KVM_CAP_SYNC_REGS: registers that travel in kvm_run ----
+ * ---- KVM_CAP_SYNC_REGS: registers in kvm_run ----
  *
- * What lies there is userspace's, which may change it at any moment: it is
- * copied first.
+ * Userspace may change kvm_run at any moment, so its registers are copied before
+ * they are checked.
  */
 
+/** kvm_sync_regs_valid - does userspace name only sets of registers that exist? */
 bool kvm_sync_regs_valid(struct kvm_vcpu *vcpu)
 {
 	u64 asked = READ_ONCE(vcpu->run->kvm_valid_regs) | READ_ONCE(vcpu->run->kvm_dirty_regs);
@@ -865,7 +714,7 @@ bool kvm_sync_regs_valid(struct kvm_vcpu *vcpu)
 	return !(asked & ~(u64)KVM_SYNC_X86_VALID_FIELDS);
 }
 
-/** kvm_sync_regs_load - take what userspace marked dirty: 0, -EINVAL, -ENOMEM */
+/** kvm_sync_regs_load - set the registers that userspace marked dirty: 0, -EINVAL, -ENOMEM */
 int kvm_sync_regs_load(struct kvm_vcpu *vcpu)
 {
 	struct kvm_sync_regs *in = kmemdup(&vcpu->run->s.regs, sizeof(*in), GFP_KERNEL_ACCOUNT);
@@ -886,6 +735,7 @@ int kvm_sync_regs_load(struct kvm_vcpu *vcpu)
 	return r;
 }
 
+/** kvm_sync_regs_store - copy the registers that userspace wants to kvm_run */
 void kvm_sync_regs_store(struct kvm_vcpu *vcpu)
 {
 	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
@@ -897,213 +747,6 @@ void kvm_sync_regs_store(struct kvm_vcpu *vcpu)
 		kvm_vcpu_get_sregs(vcpu, &out->sregs);
 	if (valid & KVM_SYNC_X86_EVENTS)
 		kvm_vcpu_get_events(vcpu, &out->events);
-}
-
-/*
- * ---- FPU and extended state ----
- *
- * Between two KVM_RUNs the guest's state lies in vcpu->guest_fpu, perhaps
- * compacted and without what is in its initial state; the kernel's functions
- * turn that into the format of KVM_GET_XSAVE and back.
- */
-
-static u64 uabi_xfeatures(void)
-{
-	return kvm_supported_xcr0 | XFEATURE_MASK_FPSSE;
-}
-
-static void export_fpu(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave)
-{
-	fpu_copy_guest_fpstate_to_uabi(&vcpu->guest_fpu, xsave, sizeof(*xsave),
-				       uabi_xfeatures(), 0);
-}
-
-/* -EINVAL: components that are not offered, a malformed header, a reserved MXCSR bit. */
-static int import_fpu(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave)
-{
-	u32 pkru;
-
-	return fpu_copy_uabi_to_guest_fpstate(&vcpu->guest_fpu, xsave, uabi_xfeatures(), &pkru);
-}
-
-long kvm_vcpu_get_xsave(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave)
-{
-	memset(xsave, 0, sizeof(*xsave));
-	export_fpu(vcpu, xsave);
-	return 0;
-}
-
-long kvm_vcpu_set_xsave(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave)
-{
-	return import_fpu(vcpu, xsave);
-}
-
-long kvm_vcpu_get_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu)
-{
-	struct kvm_xsave *xsave = kzalloc(sizeof(*xsave), GFP_KERNEL_ACCOUNT);
-	const struct fxregs_state *fx = (void *)xsave;
-
-	if (!xsave)
-		return -ENOMEM;
-	export_fpu(vcpu, xsave);
-	memset(fpu, 0, sizeof(*fpu));
-	memcpy(fpu->fpr, fx->st_space, sizeof(fpu->fpr));
-	fpu->fcw = fx->cwd;
-	fpu->fsw = fx->swd;
-	fpu->ftwx = fx->twd;
-	fpu->last_opcode = fx->fop;
-	fpu->last_ip = fx->rip;
-	fpu->last_dp = fx->rdp;
-	memcpy(fpu->xmm, fx->xmm_space, sizeof(fpu->xmm));
-	fpu->mxcsr = fx->mxcsr;
-	kfree(xsave);
-	return 0;
-}
-
-/* The upper parts of vector registers and all that is newer stay as they are. */
-long kvm_vcpu_set_fpu(struct kvm_vcpu *vcpu, const struct kvm_fpu *fpu)
-{
-	struct kvm_xsave *xsave = kzalloc(sizeof(*xsave), GFP_KERNEL_ACCOUNT);
-	struct xregs_state *xregs = (void *)xsave;
-	struct fxregs_state *fx = &xregs->i387;
-	int r;
-
-	if (!xsave)
-		return -ENOMEM;
-	export_fpu(vcpu, xsave);
-	memcpy(fx->st_space, fpu->fpr, sizeof(fpu->fpr));
-	fx->cwd = fpu->fcw;
-	fx->swd = fpu->fsw;
-	fx->twd = fpu->ftwx;
-	fx->fop = fpu->last_opcode;
-	fx->rip = fpu->last_ip;
-	fx->rdp = fpu->last_dp;
-	memcpy(fx->xmm_space, fpu->xmm, sizeof(fpu->xmm));
-	fx->mxcsr = fpu->mxcsr;
-	xregs->header.xfeatures |= XFEATURE_MASK_FPSSE;
-	r = import_fpu(vcpu, xsave);
-	kfree(xsave);
-	return r;
-}
-
-long kvm_vcpu_get_xcrs(struct kvm_vcpu *vcpu, struct kvm_xcrs *xcrs)
-{
-	memset(xcrs, 0, sizeof(*xcrs));
-	if (!kvm_supported_xcr0)
-		return 0;
-	xcrs->nr_xcrs = 1;
-	xcrs->xcrs[0].xcr = XCR_XFEATURE_ENABLED_MASK;
-	xcrs->xcrs[0].value = vcpu->xcr0;
-	return 0;
-}
-
-long kvm_vcpu_set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs)
-{
-	u64 xcr0 = vcpu->xcr0;
-	u32 i;
-
-	if (xcrs->flags || xcrs->nr_xcrs > KVM_MAX_XCRS)
-		return -EINVAL;
-	for (i = 0; i < xcrs->nr_xcrs; i++) {
-		if (xcrs->xcrs[i].xcr != XCR_XFEATURE_ENABLED_MASK ||
-		    !xcr0_possible(vcpu, xcrs->xcrs[i].value))
-			return -EINVAL;
-		xcr0 = xcrs->xcrs[i].value;
-	}
-	vcpu->xcr0 = xcr0;
-	return 0;
-}
-
-/* First of a vcpu's parts: what it may do by CPUID depends on the FPU's permissions. */
-int kvm_fpu_create(struct kvm_vcpu *vcpu)
-{
-	if (!fpu_alloc_guest_fpstate(&vcpu->guest_fpu))
-		return -ENOMEM;
-	if (boot_cpu_has(X86_FEATURE_XSAVE))
-		vcpu->host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
-	if (boot_cpu_has(X86_FEATURE_XSAVES))
-		rdmsrl(MSR_IA32_XSS, host_xss);
-	vcpu->xcr0 = XFEATURE_MASK_FP;
-	kvm_derive_from_cpuid(vcpu);
-	return 0;
-}
-
-void kvm_fpu_destroy(struct kvm_vcpu *vcpu)
-{
-	fpu_free_guest_fpstate(&vcpu->guest_fpu);
-}
-
-/*
- * ---- KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_SET_GUEST_DEBUG ----
- */
-
-long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg)
-{
-	int i;
-
-	memset(dbg, 0, sizeof(*dbg));
-	for (i = 0; i < ARRAY_SIZE(dbg->db); i++)
-		dbg->db[i] = vcpu->db[i];
-	dbg->dr6 = vcpu->dr6;
-	dbg->dr7 = vcpu->dr7;
-	return 0;
-}
-
-long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *dbg)
-{
-	int i;
-
-	if (dbg->flags || memchr_inv(dbg->reserved, 0, sizeof(dbg->reserved)))
-		return -EINVAL;
-	if (dbg->dr6 >> 32 || dbg->dr7 >> 32)
-		return -EINVAL;
-	for (i = 0; i < ARRAY_SIZE(dbg->db); i++)
-		vcpu->db[i] = dbg->db[i];
-	vcpu->dr6 = dr6_value(vcpu, dbg->dr6);
-	vcpu->dr7 = dr7_value(vcpu, dbg->dr7);
-	kvm_update_dr7(vcpu);
-	return 0;
-}
-
-
-/* The debugger's breakpoints: GD would catch the guest's own MOV DR, so it is left out. */
-static void set_debugger_breakpoints(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(vcpu->eff_db); i++)
-		vcpu->eff_db[i] = dbg->arch.debugreg[i];
-	vcpu->guest_debug_dr7 = (dbg->arch.debugreg[7] & DR7_WRITABLE & ~DR7_GD) | DR7_ALWAYS_1;
-}
-
-/*
- * Padding and registers that the flags do not ask for are not looked at: QEMU
- * leaves them uninitialised.
- */
-long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg)
-{
-	unsigned long rflags;
-
-	if (dbg->control & ~KVM_GUESTDBG_FLAGS)
-		return -EINVAL;
-	if ((dbg->control & KVM_GUESTDBG_USE_HW_BP) && dbg->arch.debugreg[7] >> 32)
-		return -EINVAL;
-	if ((dbg->control & KVM_GUESTDBG_INJECT) && vcpu->events.exception.pending)
-		return -EBUSY;
-	if (dbg->control & KVM_GUESTDBG_INJECT_DB)
-		kvm_queue_exception(vcpu, X86_TRAP_DB);
-	else if (dbg->control & KVM_GUESTDBG_INJECT_BP)
-		kvm_queue_exception(vcpu, X86_TRAP_BP);
-
-	/* Read as the debugger so far showed them, written as it wants them now. */
-	rflags = kvm_get_rflags(vcpu);
-	vcpu->guest_debug = dbg->control & KVM_GUESTDBG_ENABLE ? dbg->control & ~KVM_GUESTDBG_INJECT : 0;
-	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP)
-		set_debugger_breakpoints(vcpu, dbg);
-	kvm_update_dr7(vcpu);
-	kvm_set_rflags(vcpu, rflags);
-	kvm_ops.update_intercepts(vcpu);
-	return 0;
 }
 
 /*
@@ -1119,9 +762,15 @@ static gpa_t translate(struct kvm_vcpu *vcpu, gva_t gva, u64 access)
 	return kvm_mmu_gva_to_gpa(vcpu, gva, access, &ex);
 }
 
-/*
- * As a user reads it, or else the kernel: by SMAP neither can read all.  Never
- * as a write, which would set dirty bits: "writeable" says no more than "valid".
+/**
+ * kvm_vcpu_translate - KVM_TRANSLATE
+ * @vcpu: the vcpu, loaded
+ * @tr: in: the linear address; out: what it translates to
+ *
+ * Tried as a user's read, then as a supervisor's: under SMAP neither can read all.
+ * A write would set dirty bits, so "writeable" says no more than "valid".
+ *
+ * Return: 0.
  */
 long kvm_vcpu_translate(struct kvm_vcpu *vcpu, struct kvm_translation *tr)
 {

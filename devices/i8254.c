@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The 8254 timer of a PC: three counters at ports 0x40-0x43, and what port 0x61
- * has of the speaker and of counter 2's gate.
+ * The 8254 timer of a PC (PIT): three counters at ports 0x40-0x43, and port 0x61 with
+ * counter 2's gate and the speaker.
  *
- * "8254" is Intel's data sheet of the Programmable Interval Timer.  Nothing
- * counts here: a count is worked out from the time since it was loaded, and an
- * hrtimer stands for counter 0's output, which is GSI 0.
+ * "8254" is Intel's data sheet of the Programmable Interval Timer.  Nothing counts
+ * here: a count is computed from the time since it was loaded, and an hrtimer is
+ * counter 0's output, which is GSI 0.
  */
 #include "kvm_host.h"
 #include "kvm_irq.h"
@@ -14,18 +14,20 @@
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
+#include <linux/nospec.h>
+#include <linux/uaccess.h>
 
 #define PIT_HZ		1193182
 #define COUNTERS	3
 #define MAX_COUNT	0x10000		/* what a count of 0 means */
-/* The guest may ask for 838 ns; the host would have nothing else to do. */
+/* The guest may program 838 ns, which would leave the host no time. */
 #define MIN_PERIOD_NS	(100 * NSEC_PER_USEC)
-/* Ticks that wait for the guest to take the ones before: beyond it is not stalled but gone. */
+/* The most ticks that are reinjected after the guest was stalled. */
 #define MAX_PENDING	100000
 #define STATE_FLAGS	(KVM_PIT_FLAGS_HPET_LEGACY | KVM_PIT_FLAGS_SPEAKER_DATA_ON)
 
 #define PORT_COUNTERS	0x40
-#define PORT_CONTROL	3		/* from there */
+#define PORT_CONTROL	0x43
 #define PORT_SPEAKER	0x61
 #define REFRESH_NS	15085		/* half a period of the DRAM refresh's signal */
 
@@ -35,25 +37,25 @@ enum { RW_LATCH, RW_LSB, RW_MSB, RW_WORD, RW_WORD_MSB, RW_STATES };
 struct counter {
 	struct kvm_pit_channel_state s;	/* count_load_time: CLOCK_MONOTONIC, ns */
 	bool untriggered;		/* modes 1 and 5: no edge of the gate yet */
-	bool null_count;		/* a mode was set, its count not yet */
-	u64 frozen;			/* gate down: ns that had passed then */
+	bool null_count;		/* a mode was written, its count not yet */
+	u64 frozen;			/* gate low: ns that had passed until then */
 };
 
 struct kvm_pit {
-	struct kvm_io_device dev, speaker_dev;
+	struct kvm_io_device dev;
 	struct kvm *kvm;
-	spinlock_t lock;		/* all below; not held when a GSI is raised */
+	spinlock_t lock;		/* all below; not held while a GSI is asserted */
 	struct counter counter[COUNTERS];
 	u32 flags;			/* KVM_PIT_FLAGS_* */
 
 	struct hrtimer timer;
-	bool running;			/* the timer is to fire, at: */
+	bool running;			/* the timer is to fire, at expires */
 	ktime_t expires;
 	u64 period;			/* ns; 0: once */
 
-	bool reinject;			/* every tick is made up for */
-	bool acked;			/* the guest took the last one */
-	u32 pending;			/* ticks it has not, the last one included */
+	bool reinject;			/* missed ticks are made up for */
+	bool acked;			/* the guest has acknowledged the last tick */
+	u32 pending;			/* ticks not acknowledged, the last one included */
 };
 
 /*
@@ -70,7 +72,7 @@ static u64 ns_to_ticks(u64 ns)
 	return mul_u64_u32_div(ns, PIT_HZ, NSEC_PER_SEC);
 }
 
-/* Decimal digits, as the guest wrote them; more than 9 counts as such. */
+/* Digits above 9, which the guest may write, count as such. */
 static u32 from_bcd(u32 raw)
 {
 	return (raw & 0xf) + ((raw >> 4) & 0xf) * 10 + ((raw >> 8) & 0xf) * 100 +
@@ -90,7 +92,7 @@ static u32 initial_count(const struct counter *c)
 	return c->s.count == MAX_COUNT || !c->s.count ? 10000 : from_bcd(c->s.count);
 }
 
-/* 8254 "Gate": in modes 1 and 5 an edge starts, in the others the level lets count. */
+/* 8254 "Gate": in modes 1 and 5 its rising edge starts the count, in others its level enables it. */
 static bool gate_is_trigger(const struct counter *c)
 {
 	return c->s.mode == 1 || c->s.mode == 5;
@@ -116,12 +118,12 @@ static u16 current_count(const struct counter *c)
 		left = count - cycle;
 		break;
 	case 3:
-		/* By two, twice in a period. */
+		/* It decrements by two, twice in a period. */
 		div64_u64_rem(2 * d, count, &cycle);
 		left = (count - cycle) & ~1U;
 		break;
 	default:
-		/* After the end it goes on from the top. */
+		/* After 0 it continues from the highest count. */
 		div64_u64_rem(d, round, &cycle);
 		left = (count + round - cycle) % round;
 		break;
@@ -155,14 +157,14 @@ static bool output(const struct counter *c)
  * ---- the timer of counter 0 ----
  */
 
-/* Lock held.  The handler may run; it sees that it is no longer meant. */
+/* Lock held.  The handler may be running; then it finds that running is false. */
 static void stop_timer(struct kvm_pit *pit)
 {
 	pit->running = false;
 	hrtimer_try_to_cancel(&pit->timer);
 }
 
-/* Lock held.  As counter 0 is, from its load time on. */
+/* Lock held.  By counter 0's state and its load time. */
 static void start_timer(struct kvm_pit *pit)
 {
 	const struct counter *c = &pit->counter[0];
@@ -170,7 +172,7 @@ static void start_timer(struct kvm_pit *pit)
 	bool periodic = c->s.mode == 2 || c->s.mode == 3;
 
 	stop_timer(pit);
-	/* Its gate is up always: in modes 1 and 5 there is no edge to start it. */
+	/* Counter 0's gate is tied high: in modes 1 and 5 there is no edge to start it. */
 	if ((pit->flags & KVM_PIT_FLAGS_HPET_LEGACY) || c->null_count || gate_is_trigger(c))
 		return;
 	if (periodic)
@@ -185,6 +187,13 @@ static void start_timer(struct kvm_pit *pit)
 	hrtimer_start(&pit->timer, pit->expires, HRTIMER_MODE_ABS);
 }
 
+/* Lock held. */
+static void forget_ticks(struct kvm_pit *pit)
+{
+	pit->acked = true;
+	pit->pending = 0;
+}
+
 /* Not under the lock.  An edge of GSI 0. */
 static void tick(struct kvm_pit *pit)
 {
@@ -195,14 +204,13 @@ static void tick(struct kvm_pit *pit)
 	kvm_lapic_pit_tick_nmi(pit->kvm);
 	if (r >= 0)
 		return;
-	/* Nobody took it, so nobody will acknowledge it, and it is not made up for. */
+	/* It was not accepted, so it will not be acknowledged, and is not reinjected. */
 	spin_lock_irqsave(&pit->lock, flags);
-	pit->acked = true;
-	pit->pending = 0;
+	forget_ticks(pit);
 	spin_unlock_irqrestore(&pit->lock, flags);
 }
 
-/* Lock held.  So many ticks are due: is there one to make now? */
+/* Lock held.  Ticks are due; true: one can be injected now. */
 static bool note_ticks(struct kvm_pit *pit, u64 ticks)
 {
 	if (!pit->reinject)
@@ -224,7 +232,7 @@ static enum hrtimer_restart timer_fires(struct hrtimer *timer)
 
 	spin_lock_irqsave(&pit->lock, flags);
 	late = ktime_to_ns(ktime_sub(ktime_get(), pit->expires));
-	/* Stopped, or set anew, while this was on its way. */
+	/* Stopped, or started anew, while this waited for the lock. */
 	if (!pit->running || late < 0)
 		goto out;
 	pit->running = pit->period;
@@ -241,7 +249,7 @@ out:
 	return HRTIMER_NORESTART;
 }
 
-/** kvm_pit_acked - the guest took a tick: the next, if it is due already */
+/** kvm_pit_acked - the guest acknowledged a tick: reinject one, if any was missed */
 void kvm_pit_acked(struct kvm_pit *pit)
 {
 	unsigned long flags;
@@ -258,17 +266,17 @@ void kvm_pit_acked(struct kvm_pit *pit)
 		tick(pit);
 }
 
-/** kvm_pit_unmasked - ticks that came while the pin was masked are no one's */
+/** kvm_pit_unmasked - the pin was unmasked: ticks before that are not reinjected */
 void kvm_pit_unmasked(struct kvm_pit *pit)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&pit->lock, flags);
-	pit->acked = true;
-	pit->pending = 0;
+	forget_ticks(pit);
 	spin_unlock_irqrestore(&pit->lock, flags);
 }
 
+/** kvm_pit_wants_acks - does the PIT need kvm_pit_acked(), to reinject ticks? */
 bool kvm_pit_wants_acks(const struct kvm_pit *pit)
 {
 	return READ_ONCE(pit->reinject);
@@ -278,10 +286,8 @@ bool kvm_pit_wants_acks(const struct kvm_pit *pit)
  * ---- registers; lock held ----
  */
 
-static void load_count(struct kvm_pit *pit, int n, u16 raw)
+static void load_count(struct kvm_pit *pit, struct counter *c, u16 raw)
 {
-	struct counter *c = &pit->counter[n];
-
 	c->s.count = raw ?: MAX_COUNT;
 	c->null_count = false;
 	/* In modes 1 and 5 the gate's next edge starts it. */
@@ -289,7 +295,7 @@ static void load_count(struct kvm_pit *pit, int n, u16 raw)
 		return;
 	c->s.count_load_time = ktime_get_ns();
 	c->frozen = 0;
-	if (n == 0)
+	if (c == &pit->counter[0])
 		start_timer(pit);
 }
 
@@ -325,7 +331,7 @@ static void latch_status(struct counter *c)
 	c->s.status_latched = 1;
 }
 
-/* 8254 "Read-Back Command": what is 0 is latched, of the counters that are 1. */
+/* 8254 "Read-Back Command": bits of counters are active high, those of count and status low. */
 static void read_back(struct kvm_pit *pit, u8 val)
 {
 	int n;
@@ -350,7 +356,7 @@ static void write_control(struct kvm_pit *pit, u8 val)
 		read_back(pit, val);
 		return;
 	}
-	c = &pit->counter[val >> 6];
+	c = &pit->counter[array_index_nospec(val >> 6, COUNTERS)];
 	if (rw == RW_LATCH) {
 		latch_count(c);
 		return;
@@ -365,16 +371,14 @@ static void write_control(struct kvm_pit *pit, u8 val)
 		stop_timer(pit);
 }
 
-static void write_count(struct kvm_pit *pit, int n, u8 val)
+static void write_count(struct kvm_pit *pit, struct counter *c, u8 val)
 {
-	struct counter *c = &pit->counter[n];
-
 	switch (c->s.write_state) {
 	case RW_LSB:
-		load_count(pit, n, val);
+		load_count(pit, c, val);
 		break;
 	case RW_MSB:
-		load_count(pit, n, val << 8);
+		load_count(pit, c, val << 8);
 		break;
 	case RW_WORD:
 		c->s.write_latch = val;
@@ -382,7 +386,7 @@ static void write_count(struct kvm_pit *pit, int n, u8 val)
 		break;
 	case RW_WORD_MSB:
 		c->s.write_state = RW_WORD;
-		load_count(pit, n, c->s.write_latch | val << 8);
+		load_count(pit, c, c->s.write_latch | val << 8);
 		break;
 	}
 }
@@ -448,17 +452,47 @@ static void write_speaker(struct kvm_pit *pit, u8 val)
  * ---- ports ----
  */
 
-/* Of a byte each: wider accesses are several, as on the ISA bus. */
+static struct counter *port_counter(struct kvm_pit *pit, u64 port)
+{
+	return &pit->counter[array_index_nospec(port - PORT_COUNTERS, COUNTERS)];
+}
+
+static u8 read_port(struct kvm_pit *pit, u64 port)
+{
+	switch (port) {
+	case PORT_SPEAKER:
+		return read_speaker(pit);
+	case PORT_CONTROL:
+		return 0;
+	default:
+		return read_count(port_counter(pit, port));
+	}
+}
+
+static void write_port(struct kvm_pit *pit, u64 port, u8 val)
+{
+	switch (port) {
+	case PORT_SPEAKER:
+		write_speaker(pit, val);
+		break;
+	case PORT_CONTROL:
+		write_control(pit, val);
+		break;
+	default:
+		write_count(pit, port_counter(pit, port), val);
+	}
+}
+
+/* The ports are 8 bits wide: wider accesses are split, as on the ISA bus. */
 static bool pit_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len, u8 *val)
 {
 	struct kvm_pit *pit = container_of(dev, struct kvm_pit, dev);
-	unsigned int n = port - PORT_COUNTERS;
 	unsigned long flags;
 	int i;
 
 	spin_lock_irqsave(&pit->lock, flags);
-	for (i = 0; i < len; i++, n++)
-		val[i] = n < COUNTERS ? read_count(&pit->counter[n]) : 0;
+	for (i = 0; i < len; i++)
+		val[i] = read_port(pit, port + i);
 	spin_unlock_irqrestore(&pit->lock, flags);
 	return true;
 }
@@ -467,41 +501,12 @@ static bool pit_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port
 		      const u8 *val)
 {
 	struct kvm_pit *pit = container_of(dev, struct kvm_pit, dev);
-	unsigned int n = port - PORT_COUNTERS;
 	unsigned long flags;
 	int i;
 
 	spin_lock_irqsave(&pit->lock, flags);
-	for (i = 0; i < len; i++, n++) {
-		if (n == PORT_CONTROL)
-			write_control(pit, val[i]);
-		else
-			write_count(pit, n, val[i]);
-	}
-	spin_unlock_irqrestore(&pit->lock, flags);
-	return true;
-}
-
-static bool speaker_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len,
-			 u8 *val)
-{
-	struct kvm_pit *pit = container_of(dev, struct kvm_pit, speaker_dev);
-	unsigned long flags;
-
-	spin_lock_irqsave(&pit->lock, flags);
-	*val = read_speaker(pit);
-	spin_unlock_irqrestore(&pit->lock, flags);
-	return true;
-}
-
-static bool speaker_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len,
-			  const u8 *val)
-{
-	struct kvm_pit *pit = container_of(dev, struct kvm_pit, speaker_dev);
-	unsigned long flags;
-
-	spin_lock_irqsave(&pit->lock, flags);
-	write_speaker(pit, *val);
+	for (i = 0; i < len; i++)
+		write_port(pit, port + i, val[i]);
 	spin_unlock_irqrestore(&pit->lock, flags);
 	return true;
 }
@@ -511,19 +516,12 @@ static const struct kvm_io_ops pit_ops = {
 	.write = pit_write,
 };
 
-static const struct kvm_io_ops speaker_ops = {
-	.read = speaker_read,
-	.write = speaker_write,
-};
-
 /*
  * ---- userspace's view ----
  */
 
-/** kvm_pit_get_state - KVM_GET_PIT2 */
-int kvm_pit_get_state(struct kvm *kvm, struct kvm_pit_state2 *state)
+static void get_state(struct kvm_pit *pit, struct kvm_pit_state2 *state)
 {
-	struct kvm_pit *pit = kvm->pit;
 	unsigned long flags;
 	int n;
 
@@ -533,13 +531,12 @@ int kvm_pit_get_state(struct kvm *kvm, struct kvm_pit_state2 *state)
 		struct counter *c = &pit->counter[n];
 
 		state->channels[n] = c->s;
-		/* One that stands still has its time as if it were loaded so long ago. */
+		/* The load time of a stopped counter moves along, so that its count does not change. */
 		if (!c->s.gate && !gate_is_trigger(c))
 			state->channels[n].count_load_time = ktime_get_ns() - c->frozen;
 	}
 	state->flags = pit->flags;
 	spin_unlock_irqrestore(&pit->lock, flags);
-	return 0;
 }
 
 static bool counter_valid(const struct kvm_pit_channel_state *s)
@@ -556,7 +553,7 @@ static bool state_valid(const struct kvm_pit_state2 *state)
 	for (n = 0; n < COUNTERS; n++)
 		if (!counter_valid(&state->channels[n]))
 			return false;
-	/* Only counter 2's gate is not tied up. */
+	/* The gates of counters 0 and 1 are tied high. */
 	return state->channels[0].gate && state->channels[1].gate &&
 	       !(state->flags & ~STATE_FLAGS) &&
 	       !memchr_inv(state->reserved, 0, sizeof(state->reserved));
@@ -569,7 +566,7 @@ static void load_counter(struct counter *c, const struct kvm_pit_channel_state *
 	c->s = *s;
 	c->s.mode = s->mode > 5 ? s->mode & 3 : s->mode;
 	c->untriggered = c->null_count = false;
-	/* Not loaded yet: now, then. */
+	/* A load time in the future is taken for now. */
 	if (passed < 0) {
 		c->s.count_load_time = ktime_get_ns();
 		passed = 0;
@@ -577,10 +574,8 @@ static void load_counter(struct counter *c, const struct kvm_pit_channel_state *
 	c->frozen = passed;
 }
 
-/** kvm_pit_set_state - KVM_SET_PIT2: what was pending is forgotten */
-int kvm_pit_set_state(struct kvm *kvm, const struct kvm_pit_state2 *state)
+static int set_state(struct kvm_pit *pit, const struct kvm_pit_state2 *state)
 {
-	struct kvm_pit *pit = kvm->pit;
 	unsigned long flags;
 	int n;
 
@@ -590,30 +585,14 @@ int kvm_pit_set_state(struct kvm *kvm, const struct kvm_pit_state2 *state)
 	for (n = 0; n < COUNTERS; n++)
 		load_counter(&pit->counter[n], &state->channels[n]);
 	pit->flags = state->flags;
-	pit->acked = true;
-	pit->pending = 0;
+	forget_ticks(pit);
 	start_timer(pit);
 	spin_unlock_irqrestore(&pit->lock, flags);
 	return 0;
 }
 
-/** kvm_pit_reinject_control - KVM_REINJECT_CONTROL: are ticks made up for? */
-int kvm_pit_reinject_control(struct kvm *kvm, const struct kvm_reinject_control *control)
-{
-	struct kvm_pit *pit = kvm->pit;
-	unsigned long flags;
-
-	spin_lock_irqsave(&pit->lock, flags);
-	WRITE_ONCE(pit->reinject, control->pit_reinject);
-	pit->acked = true;
-	pit->pending = 0;
-	spin_unlock_irqrestore(&pit->lock, flags);
-	kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
-	return 0;
-}
-
 /*
- * ---- life ----
+ * ---- creation and end ----
  */
 
 static int register_ports(struct kvm *kvm, struct kvm_pit *pit, bool speaker)
@@ -622,16 +601,15 @@ static int register_ports(struct kvm *kvm, struct kvm_pit *pit, bool speaker)
 
 	mutex_lock(&kvm->io_lock);
 	r = kvm_io_register(kvm, KVM_PIO_BUS, PORT_COUNTERS, COUNTERS + 1, &pit->dev);
-	if (!r && speaker) {
-		r = kvm_io_register(kvm, KVM_PIO_BUS, PORT_SPEAKER, 1, &pit->speaker_dev);
-		if (r)
-			kvm_io_unregister(kvm, KVM_PIO_BUS, &pit->dev);
-	}
+	if (!r && speaker)
+		r = kvm_io_register(kvm, KVM_PIO_BUS, PORT_SPEAKER, 1, &pit->dev);
+	if (r)
+		kvm_io_unregister(kvm, KVM_PIO_BUS, &pit->dev);
 	mutex_unlock(&kvm->io_lock);
 	return r;
 }
 
-/* As firmware finds them: nothing was programmed. */
+/* The state before firmware has programmed anything. */
 static void reset_counters(struct kvm_pit *pit)
 {
 	int n;
@@ -646,12 +624,8 @@ static void reset_counters(struct kvm_pit *pit)
 	}
 }
 
-/**
- * kvm_pit_create - KVM_CREATE_PIT2; kvm->lock held
- * @kvm: the VM, with all chips in the kernel
- * @config: its flags: port 0x61 too?
- */
-int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config)
+/* kvm->lock held. */
+static int create(struct kvm *kvm, const struct kvm_pit_config *config)
 {
 	struct kvm_pit *pit;
 	int r;
@@ -666,7 +640,6 @@ int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config)
 	pit->timer.function = timer_fires;
 	pit->kvm = kvm;
 	pit->dev.ops = &pit_ops;
-	pit->speaker_dev.ops = &speaker_ops;
 	pit->reinject = true;
 	pit->acked = true;
 	reset_counters(pit);
@@ -680,7 +653,7 @@ int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config)
 	return 0;
 }
 
-/* No vcpu runs any more. */
+/** kvm_pit_destroy - free the PIT, if there is one; no vcpu runs any more */
 void kvm_pit_destroy(struct kvm *kvm)
 {
 	struct kvm_pit *pit = kvm->pit;
@@ -690,7 +663,6 @@ void kvm_pit_destroy(struct kvm *kvm)
 		return;
 	mutex_lock(&kvm->io_lock);
 	kvm_io_unregister(kvm, KVM_PIO_BUS, &pit->dev);
-	kvm_io_unregister(kvm, KVM_PIO_BUS, &pit->speaker_dev);
 	mutex_unlock(&kvm->io_lock);
 	spin_lock_irqsave(&pit->lock, flags);
 	stop_timer(pit);
@@ -698,4 +670,82 @@ void kvm_pit_destroy(struct kvm *kvm)
 	hrtimer_cancel(&pit->timer);
 	kvm->pit = NULL;
 	kfree(pit);
+}
+
+/*
+ * ---- the VM's calls ----
+ */
+
+/**
+ * kvm_vm_create_pit - KVM_CREATE_PIT, with KVM_PIT_SPEAKER_DUMMY
+ * @kvm: the VM, with all interrupt controllers in the kernel
+ * @config: its flags: with port 0x61?
+ *
+ * Return: 0, -EEXIST, -ENOENT without interrupt controllers, -EINVAL, -ENOMEM, -ENOSPC.
+ */
+long kvm_vm_create_pit(struct kvm *kvm, const struct kvm_pit_config *config)
+{
+	long r;
+
+	mutex_lock(&kvm->lock);
+	if (kvm->pit)
+		r = -EEXIST;
+	else if (kvm->irqchip_mode != KVM_IRQCHIP_FULL)
+		r = -ENOENT;
+	else
+		r = create(kvm, config);
+	mutex_unlock(&kvm->lock);
+	return r;
+}
+
+/** kvm_vm_create_pit2 - KVM_CREATE_PIT2: as kvm_vm_create_pit(), or -EFAULT */
+long kvm_vm_create_pit2(struct kvm *kvm, const void __user *arg)
+{
+	struct kvm_pit_config config;
+
+	if (copy_from_user(&config, arg, sizeof(config)))
+		return -EFAULT;
+	return kvm_vm_create_pit(kvm, &config);
+}
+
+/**
+ * kvm_vm_pit_state - KVM_GET_PIT2, KVM_SET_PIT2, and the old calls without flags
+ * @kvm: the VM
+ * @arg: a struct kvm_pit_state2, of which struct kvm_pit_state is the beginning
+ * @size: of either
+ * @set: userspace's state is taken; ticks that are pending are dropped
+ *
+ * Return: 0, -ENXIO without a PIT, -EFAULT, -EINVAL with nothing changed.
+ */
+long kvm_vm_pit_state(struct kvm *kvm, void __user *arg, unsigned int size, bool set)
+{
+	struct kvm_pit_state2 state;
+
+	if (!smp_load_acquire(&kvm->pit))
+		return -ENXIO;
+	get_state(kvm->pit, &state);
+	if (!set)
+		return copy_to_user(arg, &state, size) ? -EFAULT : 0;
+	if (copy_from_user(&state, arg, size))
+		return -EFAULT;
+	return set_state(kvm->pit, &state);
+}
+
+/** kvm_vm_reinject_control - KVM_REINJECT_CONTROL: 0, -ENXIO without a PIT, -EFAULT */
+long kvm_vm_reinject_control(struct kvm *kvm, const void __user *arg)
+{
+	struct kvm_reinject_control control;
+	struct kvm_pit *pit = smp_load_acquire(&kvm->pit);
+	unsigned long flags;
+
+	if (copy_from_user(&control, arg, sizeof(control)))
+		return -EFAULT;
+	if (!pit)
+		return -ENXIO;
+	spin_lock_irqsave(&pit->lock, flags);
+	WRITE_ONCE(pit->reinject, control.pit_reinject);
+	forget_ticks(pit);
+	spin_unlock_irqrestore(&pit->lock, flags);
+	kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
+	return 0;
 }

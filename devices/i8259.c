@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The pair of 8259A interrupt controllers of a PC, with the registers that make
- * single lines level-triggered (ELCR), as the 82371SB has them.
+ * The pair of 8259A interrupt controllers of a PC (PIC), with the edge/level control
+ * registers (ELCR) of the 82371SB.
  *
- * "8259A" is Intel's data sheet of the Programmable Interrupt Controller.  As
- * in other PCs of software, an edge stays latched when its line falls again
- * before the acknowledge: sources here pulse their lines.
+ * "8259A" is Intel's data sheet of the Programmable Interrupt Controller.  Other than
+ * there, an edge stays latched if its line is deasserted before the acknowledge, as
+ * edge-triggered sources here pulse their lines.
  */
 #include "kvm_host.h"
 #include "kvm_irq.h"
@@ -29,8 +29,8 @@ enum { MASTER, SLAVE, CHIPS };
 
 struct pic_chip {
 	struct kvm_pic_state s;		/* last_irr: the lines' levels */
-	u8 sources[LINES];		/* KVM_IRQ_SOURCE_* bits that hold a line up */
-	bool single;			/* ICW1 said that there is no ICW3 */
+	u8 sources[LINES];		/* KVM_IRQ_SOURCE_* bits that assert a line */
+	bool single;			/* by ICW1: no ICW3 follows */
 };
 
 struct kvm_pic {
@@ -38,14 +38,14 @@ struct kvm_pic {
 	struct kvm *kvm;
 	spinlock_t lock;		/* all below; inside an eventfd's wait queue lock */
 	bool output;			/* INTR; read without the lock */
-	bool rose;			/* since the lock was taken */
-	u16 acked;			/* since then: lines whose interrupt is over */
+	bool rose;			/* output, since the lock was taken */
+	u16 acked;			/* likewise: lines whose interrupt was ended */
 	u16 unmasked;
 	struct pic_chip chip[CHIPS];
 };
 
 /*
- * ---- lock, and what is told to others when it is let go ----
+ * ---- the lock, and notifications when it is released ----
  */
 
 static unsigned long pic_lock(struct kvm_pic *pic)
@@ -61,7 +61,7 @@ static u32 line_chip(int line)
 	return line < LINES ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
 }
 
-/* Acknowledges signal eventfds, which may come back to us: never under the lock. */
+/* Notifications may signal eventfds that are irqfds of this PIC: never under the lock. */
 static void pic_unlock(struct kvm_pic *pic, unsigned long flags)
 {
 	unsigned long acked = pic->acked, unmasked = pic->unmasked;
@@ -83,7 +83,7 @@ static void pic_unlock(struct kvm_pic *pic, unsigned long flags)
  * ---- priorities ----
  */
 
-/* The set line of highest priority as its distance from the top; 8: none. */
+/* The priority of the line in @mask with the highest: 0 is the highest, 8: none. */
 static int top_priority(const struct pic_chip *chip, u8 mask)
 {
 	u16 twice = mask | mask << LINES;
@@ -103,16 +103,16 @@ static int requested(const struct kvm_pic *pic, int which)
 	u8 in_service = chip->s.isr;
 	int top = top_priority(chip, chip->s.irr & ~chip->s.imr);
 
-	/* 8259A "Special Mask Mode": a masked level holds nothing back. */
+	/* 8259A "Special Mask Mode": a masked level does not inhibit others. */
 	if (chip->s.special_mask)
 		in_service &= ~chip->s.imr;
-	/* 8259A "Special Fully Nested Mode": nor does the slave's hold back the slave. */
+	/* 8259A "Special Fully Nested Mode": the slave does not inhibit itself. */
 	if (chip->s.special_fully_nested_mode && which == MASTER)
 		in_service &= ~BIT(CASCADE);
 	return top < top_priority(chip, in_service) ? line_at(chip, top) : -1;
 }
 
-/* As kvm_pic_set_irq() returns. */
+/* Returns as kvm_pic_set_irq() does. */
 static int set_line(struct pic_chip *chip, int line, bool level)
 {
 	u8 bit = BIT(line);
@@ -131,7 +131,7 @@ static int set_line(struct pic_chip *chip, int line, bool level)
 	return level && !was_requested && (chip->s.irr & bit);
 }
 
-/* The slave's output is the master's line; the master's is the processor's. */
+/* The slave's output is a line of the master, whose output is INTR. */
 static void update_output(struct kvm_pic *pic)
 {
 	bool output;
@@ -156,7 +156,7 @@ static void acknowledge(struct kvm_pic *pic, int which, int line)
 
 	if (!(chip->s.elcr & BIT(line)))
 		chip->s.irr &= ~BIT(line);
-	/* The output falls, and rises again if there is more: an edge for the master. */
+	/* Its output is deasserted, so that the next request is an edge for the master. */
 	if (which == SLAVE)
 		set_line(&pic->chip[MASTER], CASCADE, false);
 	if (!chip->s.auto_eoi) {
@@ -168,7 +168,7 @@ static void acknowledge(struct kvm_pic *pic, int which, int line)
 	note_acked(pic, which, line);
 }
 
-/* A request that went away before the acknowledge is line 7's, and never in service. */
+/* If the request has gone it is a spurious interrupt: line 7, without being in service. */
 static int acknowledge_top(struct kvm_pic *pic, int which)
 {
 	int line = requested(pic, which);
@@ -182,7 +182,8 @@ static int acknowledge_top(struct kvm_pic *pic, int which)
 /**
  * kvm_pic_read_irq - the processor's interrupt acknowledge cycle
  * @kvm: the VM
- * Returns the vector, of line 7 if there is no request any more.
+ *
+ * Return: the vector, of line 7 if the request has gone (spurious interrupt).
  */
 int kvm_pic_read_irq(struct kvm *kvm)
 {
@@ -202,20 +203,23 @@ int kvm_pic_read_irq(struct kvm *kvm)
 	return vector;
 }
 
-/** kvm_pic_output - INTR is up */
+/** kvm_pic_output - is INTR asserted?  Without the lock */
 bool kvm_pic_output(struct kvm *kvm)
 {
 	return READ_ONCE(kvm->pic->output);
 }
 
 /**
- * kvm_pic_set_irq - a source raises or lowers a line
+ * kvm_pic_set_irq - a source asserts or deasserts a line
  * @kvm: the VM
  * @pin: 0 to 15
- * @source: KVM_IRQ_SOURCE_*; the line is up while one of them holds it
- * @level: up
+ * @source: KVM_IRQ_SOURCE_*; the line is asserted while one of them asserts it
+ * @level: true: assert
  *
- * Any context but NMI.  Returns -1 masked, 0 requested already, 1 requested.
+ * Any context but NMI.
+ *
+ * Return: -1 if it is masked, 0 if it was requested already (coalesced), 1 if it is
+ * requested now.
  */
 int kvm_pic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 {
@@ -224,7 +228,7 @@ int kvm_pic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 	int line = pin % LINES, r;
 	unsigned long flags;
 
-	/* The cascade is no one's to drive. */
+	/* The cascade line is not connected to anything else. */
 	if (pin == CASCADE)
 		return -1;
 	flags = pic_lock(pic);
@@ -245,7 +249,7 @@ int kvm_pic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 /* 8259A "Initialization Command Word 1" */
 static void write_icw1(struct pic_chip *chip, u8 val)
 {
-	/* The edge detectors too: a line that is up makes no request until it falls. */
+	/* Edge detection is reset: a line that is asserted makes no request. */
 	chip->s.irr &= chip->s.elcr;
 	chip->s.imr = 0;
 	chip->s.isr = 0;
@@ -279,7 +283,7 @@ static void write_ocw2(struct kvm_pic *pic, int which, u8 val)
 	u8 in_service = chip->s.isr;
 	int line = val & 7, top;
 
-	/* In special mask mode a masked level is not what a non-specific EOI ends. */
+	/* In special mask mode a non-specific EOI does not end a masked level. */
 	if (chip->s.special_mask)
 		in_service &= ~chip->s.imr;
 	switch (val >> 5) {
@@ -321,7 +325,7 @@ static void write_imr(struct kvm_pic *pic, int which, u8 val)
 	chip->s.imr = val;
 }
 
-/* The odd port: the mask, or the initialization words in their order. */
+/* The odd port: the mask, or the next initialization command word. */
 static void write_odd(struct kvm_pic *pic, int which, u8 val)
 {
 	struct pic_chip *chip = &pic->chip[which];
@@ -365,11 +369,11 @@ static void write_elcr(struct pic_chip *chip, u8 val)
 	val &= chip->s.elcr_mask;
 	now_level = val & ~chip->s.elcr;
 	chip->s.elcr = val;
-	/* A level-triggered request is the line itself. */
+	/* A level-triggered line requests while it is asserted. */
 	chip->s.irr = (chip->s.irr & ~now_level) | (chip->s.last_irr & now_level);
 }
 
-/* 8259A "Poll Command": the read is the acknowledge. */
+/* 8259A "Poll Command": the read acknowledges the interrupt. */
 static u8 read_poll(struct kvm_pic *pic, int which)
 {
 	int line = requested(pic, which);
@@ -411,15 +415,10 @@ static void write_byte(struct kvm_pic *pic, u16 port, u8 val)
 		write_even(pic, which, val);
 }
 
-static struct kvm_pic *to_pic(struct kvm_io_device *dev)
-{
-	return container_of(dev, struct kvm_pic, dev);
-}
-
-/* Ports of a byte: wider accesses are several, as on the ISA bus. */
+/* The ports are 8 bits wide: wider accesses are split, as on the ISA bus. */
 static bool pic_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len, u8 *val)
 {
-	struct kvm_pic *pic = to_pic(dev);
+	struct kvm_pic *pic = container_of(dev, struct kvm_pic, dev);
 	unsigned long flags = pic_lock(pic);
 	int i;
 
@@ -432,7 +431,7 @@ static bool pic_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port,
 static bool pic_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 port, int len,
 		      const u8 *val)
 {
-	struct kvm_pic *pic = to_pic(dev);
+	struct kvm_pic *pic = container_of(dev, struct kvm_pic, dev);
 	unsigned long flags = pic_lock(pic);
 	int i;
 
@@ -452,7 +451,7 @@ static const struct kvm_io_ops pic_ops = {
  * ---- userspace's view ----
  */
 
-/** kvm_pic_get_state - KVM_GET_IRQCHIP of the master (0) or the slave (1) */
+/** kvm_pic_get_state - KVM_GET_IRQCHIP of the master (0) or the slave (1); returns 0 */
 int kvm_pic_get_state(struct kvm *kvm, int chip, struct kvm_pic_state *state)
 {
 	unsigned long flags = pic_lock(kvm->pic);
@@ -470,7 +469,14 @@ static bool state_valid(const struct kvm_pic_state *s, u8 elcr_mask)
 		s->rotate_on_auto_eoi | s->special_fully_nested_mode | s->init4) <= 1;
 }
 
-/** kvm_pic_set_state - KVM_SET_IRQCHIP; a line that is up is userspace's */
+/**
+ * kvm_pic_set_state - KVM_SET_IRQCHIP
+ * @kvm: the VM
+ * @which: 0: master, 1: slave
+ * @state: lines that are asserted in it are so by userspace
+ *
+ * Return: 0, or -EINVAL with nothing changed.
+ */
 int kvm_pic_set_state(struct kvm *kvm, int which, const struct kvm_pic_state *state)
 {
 	struct kvm_pic *pic = kvm->pic;
@@ -497,7 +503,7 @@ int kvm_pic_set_state(struct kvm *kvm, int which, const struct kvm_pic_state *st
 }
 
 /*
- * ---- life ----
+ * ---- creation and end ----
  */
 
 static int register_ports(struct kvm *kvm, struct kvm_pic *pic)
@@ -514,6 +520,7 @@ static int register_ports(struct kvm *kvm, struct kvm_pic *pic)
 	return r;
 }
 
+/** kvm_pic_create - a VM's PIC: 0, -ENOMEM, -ENOSPC */
 int kvm_pic_create(struct kvm *kvm)
 {
 	struct kvm_pic *pic = kzalloc(sizeof(*pic), GFP_KERNEL_ACCOUNT);
@@ -524,7 +531,7 @@ int kvm_pic_create(struct kvm *kvm)
 	spin_lock_init(&pic->lock);
 	pic->kvm = kvm;
 	pic->dev.ops = &pic_ops;
-	/* Lines 0, 1, 2, 8 and 13 are edges in every PC. */
+	/* Lines 0, 1, 2, 8 and 13 are always edge-triggered (82371SB, ELCR). */
 	pic->chip[MASTER].s.elcr_mask = 0xf8;
 	pic->chip[SLAVE].s.elcr_mask = 0xde;
 	kvm->pic = pic;
@@ -536,6 +543,7 @@ int kvm_pic_create(struct kvm *kvm)
 	return r;
 }
 
+/** kvm_pic_destroy - undo kvm_pic_create(), if it was done */
 void kvm_pic_destroy(struct kvm *kvm)
 {
 	if (!kvm->pic)

@@ -33,55 +33,44 @@ struct kvm_ioapic {
 	spinlock_t lock;		/* all below; inside an eventfd's wait queue lock */
 	u8 ioregsel;
 	u8 id;
-	u32 lines;			/* pins that are up */
-	u8 sources[PINS];		/* KVM_IRQ_SOURCE_* bits that hold a pin up */
+	u32 lines;			/* pins that are asserted */
+	u8 sources[PINS];		/* KVM_IRQ_SOURCE_* bits that assert a pin */
 	u64 entry[PINS];
 };
-
-static void entry_to_irq(u64 entry, struct kvm_lapic_irq *irq)
-{
-	*irq = (struct kvm_lapic_irq){
-		.dest_id = entry >> 56,
-		.vector = entry & 0xff,
-		.delivery_mode = (entry >> 8) & 7,
-		.logical = entry & BIT_ULL(11),
-		.level = true,
-		.trigger_level = entry & ENTRY_LEVEL,
-	};
-}
 
 /*
  * ---- pins ----
  */
 
-/* Lock held.  As kvm_ioapic_set_irq() returns. */
+/* Lock held.  Returns as kvm_ioapic_set_irq() does. */
 static int deliver(struct kvm_ioapic *ioapic, int pin)
 {
 	u64 *entry = &ioapic->entry[pin];
-	struct kvm_lapic_irq irq;
+	struct kvm_lapic_irq irq = kvm_make_lapic_irq(*entry, *entry >> 56);
 	int r;
 
 	if (*entry & ENTRY_MASKED)
 		return -1;
 	if ((*entry & ENTRY_LEVEL) && (*entry & ENTRY_REMOTE_IRR))
 		return 0;
-	entry_to_irq(*entry, &irq);
 	r = kvm_irq_deliver(ioapic->kvm, NULL, &irq);
-	/* Until the EOI.  If nobody took it, whoever asserts the line tries again. */
+	/* Until the EOI.  If no APIC accepted it, it is tried again when the pin is asserted again. */
 	if ((*entry & ENTRY_LEVEL) && r >= 0)
 		*entry |= ENTRY_REMOTE_IRR;
 	return r;
 }
 
 /**
- * kvm_ioapic_set_irq - a source raises or lowers a pin
+ * kvm_ioapic_set_irq - a source asserts or deasserts a pin
  * @kvm: the VM
  * @pin: 0 to 23
- * @source: KVM_IRQ_SOURCE_*; the pin is up while one of them holds it
- * @level: up
+ * @source: KVM_IRQ_SOURCE_*; the pin is asserted while one of them asserts it
+ * @level: true: assert; the entry's polarity is ignored
  *
- * Any context but NMI.  Polarity is ignored: up is asserted.  Returns -1
- * masked or to nobody, 0 pending already, else how many took it.
+ * Any context but NMI.
+ *
+ * Return: -1 if it is masked or addresses no APIC, 0 if it was pending already
+ * (coalesced), else how many APICs accepted it.
  */
 int kvm_ioapic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 {
@@ -98,7 +87,7 @@ int kvm_ioapic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 	was_up = ioapic->lines & BIT(pin);
 	up = ioapic->sources[pin];
 	ioapic->lines = (ioapic->lines & ~BIT(pin)) | (up ? BIT(pin) : 0);
-	/* An edge is an edge only; a level is tried each time that someone says so. */
+	/* Edge-triggered: only when it changes.  Level-triggered: each time that it is asserted. */
 	if (up && ((ioapic->entry[pin] & ENTRY_LEVEL) || !was_up))
 		r = deliver(ioapic, pin);
 	else if (ioapic->entry[pin] & ENTRY_MASKED)
@@ -107,7 +96,7 @@ int kvm_ioapic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 	return r;
 }
 
-/* Lock held.  The pins that wait for the EOI of a vector; their interrupt is over. */
+/* Lock held.  Clears remote IRR of the pins with this vector, and returns the pins. */
 static u32 end_of_interrupt(struct kvm_ioapic *ioapic, u8 vector, bool trigger_level)
 {
 	u32 ended = 0;
@@ -129,13 +118,13 @@ static u32 end_of_interrupt(struct kvm_ioapic *ioapic, u8 vector, bool trigger_l
 }
 
 /**
- * kvm_ioapic_eoi - a local APIC ended an interrupt
+ * kvm_ioapic_eoi - a local APIC broadcasts an EOI
  * @vcpu: the vcpu, in its own thread
- * @vector: its vector
- * @trigger_level: it was level-triggered there
+ * @vector: the vector
+ * @trigger_level: the interrupt was level-triggered
  *
- * Who holds a line up by a resampling irqfd hears of it first; a level that is
- * up even so is the next interrupt.
+ * Resampling irqfds are notified first; a level-triggered pin that is still asserted then
+ * is the next interrupt.
  */
 void kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level)
 {
@@ -156,22 +145,21 @@ void kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level)
 	spin_unlock_irqrestore(&ioapic->lock, flags);
 }
 
-/* Does the I/O APIC, or who listens for the pin, want this vcpu's EOI of its vector? */
+/* Does this vcpu have to broadcast the EOI of the pin's vector? */
 static bool wants_eoi(struct kvm_vcpu *vcpu, int pin, u64 entry)
 {
-	struct kvm_lapic_irq irq;
+	struct kvm_lapic_irq irq = kvm_make_lapic_irq(entry, entry >> 56);
 
-	/* Taken already, perhaps by a vcpu that the entry names no more. */
+	/* It was accepted already, perhaps by a vcpu that the entry no longer addresses. */
 	if (entry & ENTRY_REMOTE_IRR)
 		return true;
 	if (!(entry & ENTRY_LEVEL) &&
 	    !kvm_irq_has_ack_listener(vcpu->kvm, KVM_IRQCHIP_IOAPIC, pin))
 		return false;
-	entry_to_irq(entry, &irq);
 	return kvm_lapic_matches(vcpu, &irq);
 }
 
-/** kvm_ioapic_scan_pins - the vectors whose EOI by @vcpu must come here */
+/** kvm_ioapic_scan_pins - set the bits of the vectors whose EOI a vcpu has to broadcast */
 void kvm_ioapic_scan_pins(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
 {
 	struct kvm_ioapic *ioapic = vcpu->kvm->ioapic;
@@ -189,7 +177,7 @@ void kvm_ioapic_scan_pins(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
  * ---- registers ----
  */
 
-/* Lock held: before the next interrupt by the new entry all vcpus are to look at it. */
+/* Lock held: all vcpus see the new entry before the next interrupt by it. */
 static void request_scan(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
@@ -223,7 +211,7 @@ static u32 read_register(const struct kvm_ioapic *ioapic)
 	}
 }
 
-/* Lock held.  True: the pin is no longer masked. */
+/* Lock held.  True: the pin was unmasked. */
 static bool write_entry(struct kvm_ioapic *ioapic, int pin, bool high, u32 val)
 {
 	u64 old = ioapic->entry[pin], new;
@@ -233,7 +221,7 @@ static bool write_entry(struct kvm_ioapic *ioapic, int pin, bool high, u32 val)
 	else
 		new = (old & ~0xffffffffULL) | val;
 	new = (new & ENTRY_BITS & ~ENTRY_READ_ONLY) | (old & ENTRY_READ_ONLY);
-	/* Guests set an entry to edge and back to be rid of a stuck remote IRR. */
+	/* Guests switch an entry to edge-triggered and back to clear a stuck remote IRR. */
 	if (!(new & ENTRY_LEVEL))
 		new &= ~ENTRY_REMOTE_IRR;
 	ioapic->entry[pin] = new;
@@ -243,7 +231,7 @@ static bool write_entry(struct kvm_ioapic *ioapic, int pin, bool high, u32 val)
 	return (old & ENTRY_MASKED) && !(new & ENTRY_MASKED);
 }
 
-/* Lock held.  The pin that is no longer masked, -1: none. */
+/* Lock held.  Returns the pin that was unmasked, -1: none. */
 static int write_register(struct kvm_ioapic *ioapic, u32 val)
 {
 	u8 reg = ioapic->ioregsel;
@@ -256,15 +244,10 @@ static int write_register(struct kvm_ioapic *ioapic, u32 val)
 	return write_entry(ioapic, pin, reg & 1, val) ? pin : -1;
 }
 
-static struct kvm_ioapic *to_ioapic(struct kvm_io_device *dev)
-{
-	return container_of(dev, struct kvm_ioapic, dev);
-}
-
 static bool ioapic_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 addr, int len,
 			u8 *val)
 {
-	struct kvm_ioapic *ioapic = to_ioapic(dev);
+	struct kvm_ioapic *ioapic = container_of(dev, struct kvm_ioapic, dev);
 	unsigned int offset = addr & (WINDOW_SIZE - 1);
 	unsigned long flags;
 	__le64 data = 0;
@@ -279,11 +262,11 @@ static bool ioapic_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 ad
 	return true;
 }
 
-/* The data bus is 32 bits wide; what is narrower comes with zeros. */
+/* Registers are 32 bits wide; narrower writes are zero-extended. */
 static bool ioapic_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 addr, int len,
 			 const u8 *val)
 {
-	struct kvm_ioapic *ioapic = to_ioapic(dev);
+	struct kvm_ioapic *ioapic = container_of(dev, struct kvm_ioapic, dev);
 	unsigned int offset = addr & (WINDOW_SIZE - 1);
 	unsigned long flags;
 	int unmasked = -1;
@@ -310,7 +293,7 @@ static const struct kvm_io_ops ioapic_ops = {
  * ---- userspace's view ----
  */
 
-/** kvm_ioapic_get_state - KVM_GET_IRQCHIP */
+/** kvm_ioapic_get_state - KVM_GET_IRQCHIP; returns 0 */
 int kvm_ioapic_get_state(struct kvm *kvm, struct kvm_ioapic_state *state)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
@@ -334,7 +317,13 @@ static bool state_valid(const struct kvm_ioapic_state *state)
 	       state->id <= 0xf && !(state->irr & ~GENMASK(PINS - 1, 0));
 }
 
-/** kvm_ioapic_set_state - KVM_SET_IRQCHIP; pins that are up are userspace's, and interrupt */
+/**
+ * kvm_ioapic_set_state - KVM_SET_IRQCHIP
+ * @kvm: the VM
+ * @state: pins that are asserted in it are so by userspace, and interrupt
+ *
+ * Return: 0, or -EINVAL with nothing changed.
+ */
 int kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
@@ -362,9 +351,10 @@ int kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state)
 }
 
 /*
- * ---- life ----
+ * ---- creation and end ----
  */
 
+/** kvm_ioapic_create - a VM's I/O APIC: 0, -ENOMEM, -ENOSPC */
 int kvm_ioapic_create(struct kvm *kvm)
 {
 	struct kvm_ioapic *ioapic = kzalloc(sizeof(*ioapic), GFP_KERNEL_ACCOUNT);
@@ -389,6 +379,7 @@ int kvm_ioapic_create(struct kvm *kvm)
 	return r;
 }
 
+/** kvm_ioapic_destroy - undo kvm_ioapic_create(), if it was done */
 void kvm_ioapic_destroy(struct kvm *kvm)
 {
 	if (!kvm->ioapic)

@@ -1,240 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The local APIC, as xAPIC and as x2APIC: destinations, acceptance, priorities,
- * the timer, and its registers as guest and userspace see them.
+ * The local APIC, as xAPIC and as x2APIC: acceptance, priorities, and its
+ * registers as guest and userspace see them.
  *
  * "SDM" is Intel's manual, volume 3A, chapter "Advanced Programmable Interrupt
  * Controller (APIC)"; sections are named by their titles.
  */
-#define pr_fmt(fmt) "kvm: " fmt
-
 #include "kvm_host.h"
-#include "kvm_clock.h"
 #include "kvm_cpuid.h"
 #include "kvm_irq.h"
 #include "kvm_lapic.h"
-#include "kvm_mmu.h"
 #include "kvm_request.h"
 
-#include <linux/math64.h>
-#include <linux/module.h>
+#include <linux/export.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
-
-/* A guest that asks for less would have the host do nothing but its timer. */
-static unsigned int min_timer_period_us = 200;
-module_param(min_timer_period_us, uint, 0644);
-MODULE_PARM_DESC(min_timer_period_us, "shortest period of a guest's APIC timer");
 
 #define APIC_VERSION		0x14
 #define APIC_PAGE_SIZE		0x1000
 #define ICR_BUSY		((u64)APIC_ICR_BUSY)
-#define X2APIC_BROADCAST	0xffffffffU
-#define XAPIC_BROADCAST		0xffU
 #define NMI_QUEUE_MAX		2
-/* A deadline further away than a year is none. */
-#define TIMER_MAX_NS		(365ULL * 24 * 3600 * NSEC_PER_SEC)
+#define ICR_SHORTHAND		(APIC_DEST_SELF | APIC_DEST_ALLINC)
 
-#define DM_FIXED		(APIC_DM_FIXED >> 8)
-#define DM_LOWEST		(APIC_DM_LOWEST >> 8)
-#define DM_SMI			(APIC_DM_SMI >> 8)
-#define DM_NMI			(APIC_DM_NMI >> 8)
-#define DM_INIT			(APIC_DM_INIT >> 8)
-#define DM_STARTUP		(APIC_DM_STARTUP >> 8)
-#define DM_EXTINT		(APIC_DM_EXTINT >> 8)
-
-enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
-
-/* What of each LVT register can be written (SDM "Local Vector Table"). */
+/* The writable bits of each LVT register (SDM "Local Vector Table"). */
 #define LVT_COMMON	(APIC_VECTOR_MASK | APIC_LVT_MASKED)
-#define LVT_TIMER_MODES	(APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)
 #define LVT_LINT	(LVT_COMMON | APIC_MODE_MASK | APIC_INPUT_POLARITY | APIC_LVT_LEVEL_TRIGGER)
 
-static const u32 lvt_writable[LVT_NR] = {
-	[LVT_TIMER]	= LVT_COMMON | LVT_TIMER_MODES,
-	[LVT_THERMAL]	= LVT_COMMON | APIC_MODE_MASK,
-	[LVT_PERF]	= LVT_COMMON | APIC_MODE_MASK,
-	[LVT_LINT0]	= LVT_LINT,
-	[LVT_LINT1]	= LVT_LINT,
-	[LVT_ERROR]	= LVT_COMMON,
-};
-
-/*
- * ---- who is addressed ----
- *
- * The VM's APICs that are switched on, by their ids: replaced whole when an id,
- * a mode or a logical destination changes, and read under RCU.
- */
-struct kvm_lapic_map {
-	struct rcu_head rcu;
-	bool unique;			/* no id twice */
-	bool all_x2apic;
-	u32 max_id;
-	struct kvm_lapic *by_id[];	/* max_id + 1 of them */
-};
-
-/* An xAPIC whose id has no room in 8 bits is addressed by x2APIC's, or it could never be started. */
-static u32 physical_id(const struct kvm_lapic *apic)
+static u32 lvt_writable(const struct kvm_lapic *apic, int which)
 {
-	u32 vcpu_id = apic->vcpu->vcpu_id;
+	static const u32 writable[LVT_NR] = {
+		[LVT_TIMER]	= LVT_COMMON | LVT_TIMER_MODES,
+		[LVT_THERMAL]	= LVT_COMMON | APIC_MODE_MASK,
+		[LVT_PERF]	= LVT_COMMON | APIC_MODE_MASK,
+		[LVT_LINT0]	= LVT_LINT,
+		[LVT_LINT1]	= LVT_LINT,
+		[LVT_ERROR]	= LVT_COMMON,
+	};
 
-	return apic->x2apic || vcpu_id > 0xff ? vcpu_id : apic->id;
-}
-
-static u32 highest_id(struct kvm *kvm)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	u32 max = 0;
-
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		if (vcpu->lapic)
-			max = max(max, physical_id(vcpu->lapic));
-	return max;
-}
-
-static void fill_map(struct kvm *kvm, struct kvm_lapic_map *map)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-
-	map->unique = true;
-	map->all_x2apic = true;
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		struct kvm_lapic *apic = vcpu->lapic;
-		u32 id;
-
-		if (!apic || !apic->hw_enabled)
-			continue;
-		id = physical_id(apic);
-		map->all_x2apic &= apic->x2apic;
-		if (id > map->max_id || map->by_id[id])
-			map->unique = false;
-		else
-			map->by_id[id] = apic;
-	}
-}
-
-/* Where all have their registers, as far as they need not be looked at one by one. */
-static gpa_t common_page(struct kvm *kvm)
-{
-	struct kvm_vcpu *vcpu;
-	gpa_t page, common = 0;
-	unsigned long i;
-
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		const struct kvm_lapic *apic = vcpu->lapic;
-
-		if (!apic || !apic->hw_enabled || apic->x2apic || kvm_lapic_tpr_watched(apic))
-			return 0;
-		page = READ_ONCE(vcpu->apic_base) & MSR_IA32_APICBASE_BASE;
-		if (common && page != common)
-			return 0;
-		common = page;
-	}
-	return common;
-}
-
-/* Whose vcpu it is that changes runs no guest code until this is done. */
-static void update_page(struct kvm *kvm)
-{
-	gpa_t old = kvm->apic_page, new = common_page(kvm);
-	int idx;
-
-	if (old == new)
-		return;
-	WRITE_ONCE(kvm->apic_page, new);
-	if (!old)
-		return;
-	idx = srcu_read_lock(&kvm->srcu);
-	kvm_mmu_unmap_page(kvm, old);
-	srcu_read_unlock(&kvm->srcu, idx);
-}
-
-/**
- * kvm_lapic_update_map - ids, modes, addresses or the set of vcpus changed
- * @kvm: the VM; may sleep
- *
- * Without memory there is no map, and every delivery asks all APICs.
- */
-void kvm_lapic_update_map(struct kvm *kvm)
-{
-	struct kvm_lapic_map *map, *old;
-	u32 max;
-
-	mutex_lock(&kvm->lapic_map_lock);
-	max = highest_id(kvm);
-	map = kvzalloc(struct_size(map, by_id, max + 1), GFP_KERNEL_ACCOUNT);
-	if (map) {
-		map->max_id = max;
-		fill_map(kvm, map);
-	}
-	old = rcu_dereference_protected(kvm->lapic_map, lockdep_is_held(&kvm->lapic_map_lock));
-	rcu_assign_pointer(kvm->lapic_map, map);
-	update_page(kvm);
-	mutex_unlock(&kvm->lapic_map_lock);
-	if (old)
-		kvfree_rcu(old, rcu);
-	if (kvm->irqchip_mode == KVM_IRQCHIP_FULL)
-		kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
-}
-
-void kvm_lapic_destroy_vm(struct kvm *kvm)
-{
-	kvfree(rcu_dereference_protected(kvm->lapic_map, true));
-}
-
-/* A device's 0xff is everyone, also in x2APIC mode unless userspace knows better. */
-static bool is_broadcast(const struct kvm_lapic *apic, const struct kvm_vcpu *source, u32 dest)
-{
-	if (dest == X2APIC_BROADCAST)
-		return true;
-	if (dest != XAPIC_BROADCAST)
-		return false;
-	if (source)
-		return !source->lapic->x2apic;
-	return !apic->x2apic || !apic->vcpu->kvm->x2apic_no_broadcast;
-}
-
-/* SDM "Logical Destination Mode", "Logical Destination Mode in x2APIC Mode" */
-static bool matches_logical(const struct kvm_lapic *apic, u32 dest)
-{
-	u32 ldr = apic->ldr;
-
-	if (apic->x2apic)
-		return (dest >> 16) == (ldr >> 16) && (dest & ldr & 0xffff);
-	ldr >>= 24;
-	if (apic->dfr == (u32)APIC_DFR_FLAT)
-		return dest & ldr & 0xff;
-	if (apic->dfr == APIC_DFR_CLUSTER)
-		return (dest >> 4) == (ldr >> 4) && (dest & ldr & 0xf);
-	return false;
-}
-
-static bool matches(const struct kvm_lapic *apic, const struct kvm_vcpu *source,
-		    const struct kvm_lapic_irq *irq)
-{
-	if (!apic->hw_enabled)
-		return false;
-	switch (irq->shorthand) {
-	case SHORTHAND_SELF:
-		return apic->vcpu == source;
-	case SHORTHAND_ALL:
-		return true;
-	case SHORTHAND_OTHERS:
-		return apic->vcpu != source;
-	}
-	if (is_broadcast(apic, source, irq->dest_id))
-		return true;
-	if (irq->logical)
-		return matches_logical(apic, irq->dest_id);
-	return irq->dest_id == physical_id(apic);
-}
-
-/** kvm_lapic_matches - would a device's message reach @vcpu? */
-bool kvm_lapic_matches(struct kvm_vcpu *vcpu, const struct kvm_lapic_irq *irq)
-{
-	return vcpu->lapic && matches(vcpu->lapic, NULL, irq);
+	if (which == LVT_TIMER && !kvm_guest_has(apic->vcpu, X86_FEATURE_TSC_DEADLINE_TIMER))
+		return writable[which] & ~APIC_LVT_TIMER_TSCDEADLINE;
+	return writable[which];
 }
 
 /*
@@ -276,7 +81,7 @@ static int accept_nmi(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-/* INIT forgets a SIPI that came before it. */
+/* INIT cancels a SIPI that came before it. */
 static int accept_init(struct kvm_lapic *apic)
 {
 	WRITE_ONCE(apic->pending_events, BIT(LAPIC_INIT));
@@ -288,7 +93,7 @@ static int accept_init(struct kvm_lapic *apic)
 static int accept_sipi(struct kvm_lapic *apic, u8 vector)
 {
 	apic->sipi_vector = vector;
-	/* The vector before the event. */
+	/* The vector is in place before the event is seen. */
 	smp_wmb();
 	set_bit(LAPIC_SIPI, &apic->pending_events);
 	kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
@@ -296,27 +101,28 @@ static int accept_sipi(struct kvm_lapic *apic, u8 vector)
 	return 1;
 }
 
-static int accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
+/** kvm_lapic_accept - deliver a message to one APIC that it addresses; as kvm_irq_deliver() */
+int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
 {
 	switch (irq->delivery_mode) {
-	case DM_FIXED:
-	case DM_LOWEST:
+	case APIC_DM_FIXED:
+	case APIC_DM_LOWEST:
 		return accept_fixed(apic, irq->vector, irq->trigger_level);
-	case DM_NMI:
+	case APIC_DM_NMI:
 		return accept_nmi(apic->vcpu);
-	case DM_INIT:
-		/* The level de-assert of old only set arbitration ids. */
+	case APIC_DM_INIT:
+		/* INIT level de-assert only synchronizes arbitration ids. */
 		return !irq->trigger_level || irq->level ? accept_init(apic) : 0;
-	case DM_STARTUP:
+	case APIC_DM_STARTUP:
 		return accept_sipi(apic, irq->vector);
 	default:
-		/* SMI: there is no system management mode; ExtINT comes by LINT0. */
+		/* No SMI, as there is no system management mode; ExtINT comes by LINT0 only. */
 		return -1;
 	}
 }
 
-/* One of the local sources: the timer, LINT0, LINT1, errors. */
-static int deliver_local(struct kvm_lapic *apic, int which)
+/** kvm_lapic_deliver_local - an interrupt of a local source, by its LVT entry: LVT_* */
+int kvm_lapic_deliver_local(struct kvm_lapic *apic, int which)
 {
 	u32 lvt = READ_ONCE(apic->lvt[which]);
 
@@ -332,183 +138,19 @@ static int deliver_local(struct kvm_lapic *apic, int which)
 	}
 }
 
-/* SDM "Error Handling".  An error interrupt with an impossible vector is none. */
+/* SDM "Error Handling".  An illegal vector in LVT_ERROR would be an error in itself. */
 static void apic_error(struct kvm_lapic *apic, u32 bit)
 {
 	set_bit(__ffs(bit), &apic->esr_pending);
 	if ((READ_ONCE(apic->lvt[LVT_ERROR]) & APIC_VECTOR_MASK) >= 16)
-		deliver_local(apic, LVT_ERROR);
-}
-
-static bool is_lowest(const struct kvm_lapic_irq *irq)
-{
-	return irq->delivery_mode == DM_LOWEST ||
-	       (irq->msi_redir_hint && irq->delivery_mode == DM_FIXED);
+		kvm_lapic_deliver_local(apic, LVT_ERROR);
 }
 
 /*
- * Lowest priority: to one of those addressed that can take it, chosen by the
- * vector, so that interrupts spread and each stays where its handler is cached.
- */
-static int deliver_lowest(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_lapic_irq *irq)
-{
-	unsigned int n = 0, chosen;
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		n += matches(vcpu->lapic, source, irq) && vcpu->lapic->sw_enabled;
-	if (!n)
-		return -1;
-	chosen = irq->vector % n;
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		if (matches(vcpu->lapic, source, irq) && vcpu->lapic->sw_enabled && !chosen--)
-			return accept_fixed(vcpu->lapic, irq->vector, irq->trigger_level);
-	return -1;
-}
-
-static int deliver_slowly(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_lapic_irq *irq)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	int r = -1, one;
-
-	if (is_lowest(irq))
-		return deliver_lowest(kvm, source, irq);
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (!matches(vcpu->lapic, source, irq))
-			continue;
-		one = accept(vcpu->lapic, irq);
-		if (one >= 0)
-			r = max(r, 0) + one;
-	}
-	return r;
-}
-
-static struct kvm_lapic *map_lookup(const struct kvm_lapic_map *map, u32 id)
-{
-	return id <= map->max_id ? READ_ONCE(map->by_id[id]) : NULL;
-}
-
-/* A cluster of x2APICs: up to 16, whose ids follow each other. */
-static int deliver_cluster(const struct kvm_lapic_map *map, const struct kvm_lapic_irq *irq)
-{
-	unsigned long members = irq->dest_id & 0xffff;
-	u32 first = irq->dest_id >> 16 << 4;
-	int r = -1, one, bit;
-
-	for_each_set_bit(bit, &members, 16) {
-		struct kvm_lapic *apic = map_lookup(map, first + bit);
-
-		one = apic ? accept(apic, irq) : -1;
-		if (one >= 0)
-			r = max(r, 0) + one;
-	}
-	return r;
-}
-
-/* The usual destinations, by the map; false: everyone must be asked. */
-static bool deliver_fast(const struct kvm_lapic_map *map, const struct kvm_lapic_irq *irq, int *r)
-{
-	struct kvm_lapic *apic;
-
-	if (unlikely(!map || !map->unique) || irq->shorthand || irq->dest_id == X2APIC_BROADCAST ||
-	    irq->dest_id == XAPIC_BROADCAST)
-		return false;
-	if (!irq->logical) {
-		apic = map_lookup(map, irq->dest_id);
-		*r = apic ? accept(apic, irq) : -1;
-		return true;
-	}
-	if (!map->all_x2apic)
-		return false;
-	if (is_lowest(irq) && (irq->dest_id & 0xffff & ((irq->dest_id & 0xffff) - 1)))
-		return false;
-	*r = deliver_cluster(map, irq);
-	return true;
-}
-
-/**
- * kvm_irq_deliver - an interrupt message to all that it addresses
- * @kvm: the VM, with APICs in the kernel
- * @source: the sending vcpu, or NULL for a device
- * @irq: the message
- *
- * Any context but NMI.  Returns how many took it; 0: none, since it was pending
- * there already; -1: nobody is addressed, or can take it.
- */
-int kvm_irq_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_lapic_irq *irq)
-{
-	int r;
-
-	if (irq->shorthand == SHORTHAND_SELF)
-		return accept(source->lapic, irq);
-	rcu_read_lock();
-	if (!deliver_fast(rcu_dereference(kvm->lapic_map), irq, &r))
-		r = deliver_slowly(kvm, source, irq);
-	rcu_read_unlock();
-	return r;
-}
-
-/** kvm_msi_to_irq - SDM "Message Address Register Format", "Message Data Register Format" */
-void kvm_msi_to_irq(struct kvm *kvm, u64 address, u32 data, struct kvm_lapic_irq *irq)
-{
-	*irq = (struct kvm_lapic_irq){
-		.dest_id = (address >> 12) & 0xff,
-		.vector = data & 0xff,
-		.delivery_mode = (data >> 8) & 7,
-		.logical = address & BIT(2),
-		.level = true,
-		.trigger_level = data & BIT(15),
-		.msi_redir_hint = address & BIT(3),
-	};
-	if (kvm->x2apic_format)
-		irq->dest_id |= (address >> 32) & 0xffffff00;
-}
-
-/** kvm_lapic_send_to_bitmap - KVM_HC_SEND_IPI: bit n is for the APIC with id min_id + n */
-int kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap, unsigned int bits,
-			     u32 min_id, unsigned long icr)
-{
-	struct kvm_lapic_irq irq = {
-		.vector = icr & APIC_VECTOR_MASK,
-		.delivery_mode = (icr & APIC_MODE_MASK) >> 8,
-		.level = icr & APIC_INT_ASSERT,
-		.trigger_level = icr & APIC_INT_LEVELTRIG,
-	};
-	const struct kvm_lapic_map *map;
-	unsigned int bit;
-	int sent = 0;
-
-	rcu_read_lock();
-	map = rcu_dereference(vcpu->kvm->lapic_map);
-	for_each_set_bit(bit, bitmap, bits) {
-		struct kvm_lapic *apic = map ? map_lookup(map, min_id + bit) : NULL;
-
-		if (apic && min_id + bit >= min_id && accept(apic, &irq) > 0)
-			sent++;
-	}
-	rcu_read_unlock();
-	return sent;
-}
-
-/** kvm_lapic_vcpu_by_id - the vcpu with an APIC id, or NULL; vcpus live as long as the VM */
-struct kvm_vcpu *kvm_lapic_vcpu_by_id(struct kvm *kvm, u32 apic_id)
-{
-	const struct kvm_lapic_map *map;
-	struct kvm_lapic *apic;
-
-	rcu_read_lock();
-	map = rcu_dereference(kvm->lapic_map);
-	apic = map ? map_lookup(map, apic_id) : NULL;
-	rcu_read_unlock();
-	return apic ? apic->vcpu : NULL;
-}
-
-/*
- * ---- priorities: what the processor gets, and its EOI ----
+ * ---- priorities and EOI ----
  */
 
+/** kvm_lapic_ack - acknowledge an interrupt that kvm_lapic_pending() returned */
 void kvm_lapic_ack(struct kvm_lapic *apic, u8 vector)
 {
 	clear_bit(vector, apic->irr);
@@ -516,6 +158,7 @@ void kvm_lapic_ack(struct kvm_lapic *apic, u8 vector)
 	apic->highest_isr = vector;
 }
 
+/** kvm_lapic_tpr_masks - is the task priority all that holds an interrupt back? */
 bool kvm_lapic_tpr_masks(const struct kvm_lapic *apic)
 {
 	int vector = lapic_highest(apic->irr);
@@ -524,13 +167,14 @@ bool kvm_lapic_tpr_masks(const struct kvm_lapic *apic)
 	       (apic->highest_isr < 0 || vector >> 4 > apic->highest_isr >> 4);
 }
 
-/* Priorities changed: what waited may be delivered now. */
+/* Priorities changed: a pending interrupt may be deliverable now. */
 static void recheck_pending(struct kvm_lapic *apic)
 {
 	if (lapic_highest(apic->irr) >= 0)
 		kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
 }
 
+/** kvm_lapic_set_tpr - write the TPR, of which CR8 is the upper half */
 void kvm_lapic_set_tpr(struct kvm_lapic *apic, u8 tpr)
 {
 	apic->tpr = tpr;
@@ -539,13 +183,14 @@ void kvm_lapic_set_tpr(struct kvm_lapic *apic, u8 tpr)
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_set_tpr);
 
+/** kvm_lapic_set_cr8 - write CR8 */
 void kvm_lapic_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 {
 	kvm_lapic_set_tpr(vcpu->lapic, cr8 << 4);
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_set_cr8);
 
-/* Someone outside waits for the EOI of this vector. */
+/* To the I/O APIC, in the kernel or in userspace, unless the guest uses directed EOIs. */
 static void broadcast_eoi(struct kvm_lapic *apic, u8 vector)
 {
 	struct kvm_vcpu *vcpu = apic->vcpu;
@@ -561,7 +206,7 @@ static void broadcast_eoi(struct kvm_lapic *apic, u8 vector)
 	}
 }
 
-/** kvm_lapic_eoi - SDM "Signaling Interrupt Servicing Completion" */
+/** kvm_lapic_eoi - the guest's EOI (SDM "Signaling Interrupt Servicing Completion") */
 void kvm_lapic_eoi(struct kvm_lapic *apic)
 {
 	int vector = apic->highest_isr;
@@ -576,7 +221,7 @@ void kvm_lapic_eoi(struct kvm_lapic *apic)
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_eoi);
 
-/** kvm_lapic_eoi_done - the processor has ended an interrupt by itself */
+/** kvm_lapic_eoi_done - the processor has virtualized an EOI: broadcast it */
 void kvm_lapic_eoi_done(struct kvm_lapic *apic, u8 vector)
 {
 	if (test_bit(vector, apic->eoi_exits))
@@ -584,6 +229,7 @@ void kvm_lapic_eoi_done(struct kvm_lapic *apic, u8 vector)
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_eoi_done);
 
+/** kvm_lapic_scan - KVM_REQ_SCAN_IOAPIC: find out which vectors' EOIs are to be broadcast */
 void kvm_lapic_scan(struct kvm_lapic *apic)
 {
 	bitmap_zero(apic->eoi_exits, LAPIC_VECTORS);
@@ -595,6 +241,7 @@ void kvm_lapic_scan(struct kvm_lapic *apic)
  * ---- LINT0 and the 8259 ----
  */
 
+/** kvm_lapic_accepts_pic - does the 8259's INTR reach this vcpu: LINT0 is ExtINT, or the APIC off? */
 bool kvm_lapic_accepts_pic(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_lapic *apic = vcpu->lapic;
@@ -605,7 +252,7 @@ bool kvm_lapic_accepts_pic(struct kvm_vcpu *vcpu)
 	return !(lvt & APIC_LVT_MASKED) && GET_APIC_DELIVERY_MODE(lvt) == APIC_MODE_EXTINT;
 }
 
-/** kvm_pic_output_changed - the 8259's INTR rose: to whoever takes it */
+/** kvm_pic_output_changed - the 8259's INTR was asserted: kick the vcpus that accept it */
 void kvm_pic_output_changed(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
@@ -621,7 +268,7 @@ void kvm_pic_output_changed(struct kvm *kvm)
 	rcu_read_unlock();
 }
 
-/** kvm_lapic_pit_tick_nmi - the 8254's tick, for those that use LINT0 as NMI watchdog */
+/** kvm_lapic_pit_tick_nmi - a tick of the 8254 for vcpus whose LINT0 is an NMI watchdog */
 void kvm_lapic_pit_tick_nmi(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
@@ -631,173 +278,8 @@ void kvm_lapic_pit_tick_nmi(struct kvm *kvm)
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		if (vcpu->lapic &&
 		    GET_APIC_DELIVERY_MODE(READ_ONCE(vcpu->lapic->lvt[LVT_LINT0])) == APIC_MODE_NMI)
-			deliver_local(vcpu->lapic, LVT_LINT0);
+			kvm_lapic_deliver_local(vcpu->lapic, LVT_LINT0);
 	rcu_read_unlock();
-}
-
-/*
- * ---- the timer ----
- *
- * SDM "APIC Timer".  The bus clock is 1 GHz: a count is a nanosecond before the
- * divider.
- */
-
-static u32 timer_mode(const struct kvm_lapic *apic)
-{
-	return READ_ONCE(apic->lvt[LVT_TIMER]) & LVT_TIMER_MODES;
-}
-
-static bool timer_offers_deadline(const struct kvm_lapic *apic)
-{
-	return kvm_guest_has(apic->vcpu, X86_FEATURE_TSC_DEADLINE_TIMER);
-}
-
-static enum hrtimer_restart timer_fires(struct hrtimer *timer)
-{
-	struct kvm_lapic *apic = container_of(timer, struct kvm_lapic, timer);
-	u32 mode = timer_mode(apic);
-
-	if (mode == APIC_LVT_TIMER_TSCDEADLINE)
-		WRITE_ONCE(apic->tscdeadline, 0);
-	deliver_local(apic, LVT_TIMER);
-	if (mode != APIC_LVT_TIMER_PERIODIC || !apic->period)
-		return HRTIMER_NORESTART;
-	/* Ticks that nobody had time for are left out. */
-	hrtimer_forward_now(timer, ns_to_ktime(apic->period));
-	WRITE_ONCE(apic->expires, hrtimer_get_expires(timer));
-	return HRTIMER_RESTART;
-}
-
-/* On this CPU, where the vcpu is: it is the one to be interrupted. */
-static void arm_timer(struct kvm_lapic *apic, u64 delta_ns)
-{
-	apic->expires = ktime_add_ns(ktime_get(), delta_ns);
-	hrtimer_start(&apic->timer, apic->expires, HRTIMER_MODE_ABS_PINNED_HARD);
-}
-
-static void stop_timer(struct kvm_lapic *apic)
-{
-	if (hrtimer_active(&apic->timer))
-		hrtimer_cancel(&apic->timer);
-}
-
-void kvm_lapic_migrate_timer(struct kvm_lapic *apic)
-{
-	if (hrtimer_active(&apic->timer) && hrtimer_cancel(&apic->timer))
-		hrtimer_start_expires(&apic->timer, HRTIMER_MODE_ABS_PINNED_HARD);
-}
-
-static u64 count_to_ns(const struct kvm_lapic *apic, u32 count)
-{
-	return (u64)count << apic->divide_shift;
-}
-
-/* The initial count was written, or the count goes on from @count. */
-static void start_count(struct kvm_lapic *apic, u32 count)
-{
-	u64 shortest = (u64)READ_ONCE(min_timer_period_us) * NSEC_PER_USEC;
-	bool periodic = timer_mode(apic) == APIC_LVT_TIMER_PERIODIC;
-	u64 ns = count_to_ns(apic, count);
-
-	stop_timer(apic);
-	apic->period = 0;
-	if (!apic->tmict)
-		return;
-	if (periodic) {
-		apic->period = max(count_to_ns(apic, apic->tmict), shortest);
-		ns = max(ns, shortest);
-	}
-	arm_timer(apic, ns);
-}
-
-static u32 current_count(const struct kvm_lapic *apic)
-{
-	s64 left;
-
-	if (!apic->tmict || timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
-		return 0;
-	left = ktime_to_ns(ktime_sub(READ_ONCE(apic->expires), ktime_get()));
-	/* Between the end of a period and its interrupt the next has begun. */
-	if (left < 0 && apic->period)
-		left = apic->period - 1 - (u64)(-left - 1) % apic->period;
-	if (left <= 0)
-		return 0;
-	return min_t(u64, (u64)left >> apic->divide_shift, apic->tmict);
-}
-
-static void start_deadline(struct kvm_lapic *apic)
-{
-	struct kvm_vcpu *vcpu = apic->vcpu;
-	u64 deadline = apic->tscdeadline, now, ns;
-	u32 khz = vcpu->virtual_tsc_khz;
-
-	if (!deadline)
-		return;
-	now = kvm_read_guest_tsc(vcpu);
-	if (deadline <= now) {
-		apic->tscdeadline = 0;
-		deliver_local(apic, LVT_TIMER);
-		return;
-	}
-	/* Bounded before the conversion, whose quotient must fit. */
-	ns = TIMER_MAX_NS;
-	if (deadline - now < (u64)khz * (TIMER_MAX_NS / NSEC_PER_MSEC))
-		ns = mul_u64_u32_div(deadline - now, NSEC_PER_MSEC, khz);
-	arm_timer(apic, ns);
-}
-
-u64 kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu)
-{
-	const struct kvm_lapic *apic = vcpu->lapic;
-
-	if (!apic || timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
-		return 0;
-	return READ_ONCE(apic->tscdeadline);
-}
-
-/** kvm_lapic_set_tscdeadline - 0 disarms; false: not the timer's mode, nothing is done */
-bool kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data)
-{
-	struct kvm_lapic *apic = vcpu->lapic;
-
-	if (!apic || timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
-		return false;
-	stop_timer(apic);
-	apic->tscdeadline = data;
-	start_deadline(apic);
-	return true;
-}
-
-static void set_timer_lvt(struct kvm_lapic *apic, u32 val)
-{
-	u32 old = timer_mode(apic), new;
-
-	if (!timer_offers_deadline(apic))
-		val &= ~APIC_LVT_TIMER_TSCDEADLINE;
-	new = val & LVT_TIMER_MODES;
-	/* From and to deadline mode the timer is disarmed. */
-	if ((old ^ new) & APIC_LVT_TIMER_TSCDEADLINE) {
-		stop_timer(apic);
-		apic->tscdeadline = 0;
-		apic->tmict = 0;
-		apic->period = 0;
-	}
-	WRITE_ONCE(apic->lvt[LVT_TIMER], val);
-	/* A count that runs, runs on in the new mode. */
-	if (old != new && apic->tmict && hrtimer_active(&apic->timer))
-		start_count(apic, current_count(apic));
-}
-
-static void set_divide(struct kvm_lapic *apic, u32 val)
-{
-	u32 count = current_count(apic);
-	bool running = hrtimer_active(&apic->timer);
-	u32 code = (val & 3) | ((val & 8) >> 1);
-
-	apic->tdcr = val & 0xb;
-	apic->divide_shift = (code + 1) & 7;
-	if (running && timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
-		start_count(apic, count);
 }
 
 /*
@@ -806,7 +288,7 @@ static void set_divide(struct kvm_lapic *apic, u32 val)
 
 static bool directed_eoi_offered(const struct kvm_lapic *apic)
 {
-	/* The I/O APIC in the kernel has no EOI register that would replace the broadcast. */
+	/* The I/O APIC in the kernel is of a version without EOI register. */
 	return apic->vcpu->kvm->irqchip_mode == KVM_IRQCHIP_SPLIT &&
 	       kvm_guest_has(apic->vcpu, X86_FEATURE_X2APIC);
 }
@@ -817,13 +299,13 @@ static u32 version(const struct kvm_lapic *apic)
 	       (directed_eoi_offered(apic) ? APIC_LVR_DIRECTED_EOI : 0);
 }
 
-/* 32 bits of a bitmap, as the n-th of its registers. */
+/* The n-th 32-bit register of a bitmap. */
 static u32 bitmap_reg(const unsigned long *bits, u32 n)
 {
 	return READ_ONCE(bits[n * 32 / BITS_PER_LONG]) >> (n * 32 % BITS_PER_LONG);
 }
 
-/* True, and *val: there is a readable register at this offset. */
+/* False, and 0: there is no readable register at this offset. */
 static bool read_reg(const struct kvm_lapic *apic, u32 offset, u32 *val)
 {
 	switch (offset) {
@@ -874,7 +356,7 @@ static bool read_reg(const struct kvm_lapic *apic, u32 offset, u32 *val)
 		*val = apic->tmict;
 		break;
 	case APIC_TMCCT:
-		*val = current_count(apic);
+		*val = kvm_lapic_timer_count(apic);
 		break;
 	case APIC_TDCR:
 		*val = apic->tdcr;
@@ -886,7 +368,7 @@ static bool read_reg(const struct kvm_lapic *apic, u32 offset, u32 *val)
 	return true;
 }
 
-/* What the processor does of this by itself is the vendor's to find out. */
+/* The vendor decides anew how much of the APIC the processor virtualizes. */
 static void mode_changed(struct kvm_lapic *apic)
 {
 	apic->regs_changed = true;
@@ -917,15 +399,15 @@ static void mask_lvts(struct kvm_lapic *apic)
 
 static void set_lvt(struct kvm_lapic *apic, int which, u32 val)
 {
-	val &= lvt_writable[which];
+	val &= lvt_writable(apic, which);
 	if (!apic->sw_enabled)
 		val |= APIC_LVT_MASKED;
 	if (which == LVT_TIMER) {
-		set_timer_lvt(apic, val);
+		kvm_lapic_timer_set_lvt(apic, val);
 		return;
 	}
 	WRITE_ONCE(apic->lvt[which], val);
-	/* The 8259 may have waited for this. */
+	/* INTR of the 8259 may be accepted now. */
 	if (which == LVT_LINT0)
 		kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
 }
@@ -934,22 +416,16 @@ static void set_lvt(struct kvm_lapic *apic, int which, u32 val)
 static void send_ipi(struct kvm_lapic *apic)
 {
 	u64 icr = apic->icr;
-	struct kvm_lapic_irq irq = {
-		.dest_id = apic->x2apic ? icr >> 32 : icr >> 56,
-		.vector = icr & APIC_VECTOR_MASK,
-		.delivery_mode = (icr & APIC_MODE_MASK) >> 8,
-		.shorthand = (icr >> 18) & 3,
-		.logical = icr & APIC_DEST_LOGICAL,
-		.level = icr & APIC_INT_ASSERT,
-		.trigger_level = icr & APIC_INT_LEVELTRIG,
-	};
+	struct kvm_lapic_irq irq = kvm_make_lapic_irq(icr, apic->x2apic ? icr >> 32 : icr >> 56);
 
-	if (irq.delivery_mode <= DM_LOWEST && irq.vector < 16) {
+	irq.level = icr & APIC_INT_ASSERT;
+	irq.shorthand = icr & ICR_SHORTHAND;
+	if (irq.delivery_mode <= APIC_DM_LOWEST && irq.vector < 16) {
 		apic_error(apic, APIC_ESR_SENDILL);
 		return;
 	}
-	/* What is sent is edge-triggered, whatever the bit says; INIT's de-assert is none. */
-	if (irq.delivery_mode != DM_INIT)
+	/* The trigger mode is used only by INIT level de-assert: all that is sent is an edge. */
+	if (irq.delivery_mode != APIC_DM_INIT)
 		irq.trigger_level = false;
 	kvm_irq_deliver(apic->vcpu->kvm, apic->vcpu, &irq);
 }
@@ -957,16 +433,16 @@ static void send_ipi(struct kvm_lapic *apic)
 static void self_ipi(struct kvm_lapic *apic, u32 val)
 {
 	struct kvm_lapic_irq irq = {
-		.vector = val & APIC_VECTOR_MASK, .shorthand = SHORTHAND_SELF, .level = true,
+		.vector = val & APIC_VECTOR_MASK, .shorthand = APIC_DEST_SELF, .level = true,
 	};
 
 	if (irq.vector < 16)
 		apic_error(apic, APIC_ESR_SENDILL);
 	else
-		accept(apic, &irq);
+		kvm_lapic_accept(apic, &irq);
 }
 
-/* Registers that both modes have and write alike; false: there is none. */
+/* Writes that are the same in xAPIC and x2APIC mode; false: no such register. */
 static bool write_common(struct kvm_lapic *apic, u32 offset, u32 val)
 {
 	switch (offset) {
@@ -982,20 +458,17 @@ static bool write_common(struct kvm_lapic *apic, u32 offset, u32 val)
 		set_svr(apic, val);
 		break;
 	case APIC_ESR:
-		/* A write brings in what has happened since the last. */
+		/* A write loads the errors since the last write. */
 		apic->esr = xchg(&apic->esr_pending, 0);
 		break;
 	case APIC_LVTT ... APIC_LVTERR:
 		set_lvt(apic, (offset - APIC_LVTT) >> 4, val);
 		break;
 	case APIC_TMICT:
-		if (timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
-			break;
-		apic->tmict = val;
-		start_count(apic, val);
+		kvm_lapic_timer_write_count(apic, val);
 		break;
 	case APIC_TDCR:
-		set_divide(apic, val);
+		kvm_lapic_timer_set_divide(apic, val);
 		break;
 	default:
 		return false;
@@ -1034,7 +507,7 @@ static void write_xapic(struct kvm_lapic *apic, u32 offset, u32 val)
 }
 
 /*
- * ---- the register page ----
+ * ---- the APIC-access page ----
  */
 
 static bool in_page(const struct kvm_lapic *apic, gpa_t gpa)
@@ -1055,7 +528,7 @@ static void report_tpr(struct kvm_lapic *apic, u32 offset, bool write)
 	kvm_make_request(KVM_REQ_TPR_ACCESS, vcpu);
 }
 
-/** kvm_lapic_mmio_read - a read in the APIC's page is answered; false: it is elsewhere */
+/** kvm_lapic_mmio_read - a read of up to 8 bytes; false: not in this vcpu's APIC page */
 bool kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -1073,7 +546,16 @@ bool kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, voi
 	return true;
 }
 
-/* SDM "The Local APIC Block Diagram": 32 bits, aligned to 16 bytes; others do nothing. */
+/**
+ * kvm_lapic_mmio_write - a write of up to 8 bytes
+ * @vcpu: the vcpu, in its own thread
+ * @gpa: the address
+ * @len: of the write; what is not a whole register of 32 bits, aligned to 16 bytes,
+ *	 is ignored (SDM "The Local APIC Block Diagram")
+ * @data: the bytes
+ *
+ * Return: false: not in this vcpu's APIC page.
+ */
 bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -1090,7 +572,7 @@ bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, co
 	return true;
 }
 
-/** kvm_lapic_read_reg - a register of the page, for the processor that answers reads itself */
+/** kvm_lapic_read_reg - a register as the guest reads it, for the virtual-APIC page; 0: none */
 u32 kvm_lapic_read_reg(const struct kvm_lapic *apic, u32 offset)
 {
 	u32 val;
@@ -1100,16 +582,16 @@ u32 kvm_lapic_read_reg(const struct kvm_lapic *apic, u32 offset)
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_read_reg);
 
-/** kvm_lapic_reg_written - the processor has taken a write, of 32 bits, whose effect is ours */
+/** kvm_lapic_reg_written - a write to the virtual-APIC page whose effect is to be emulated */
 void kvm_lapic_reg_written(struct kvm_lapic *apic, u32 offset, u32 val)
 {
-	/* As x2APIC: only an IPI to itself, of a vector that there is not. */
+	/* In x2APIC mode only a self IPI with an illegal vector exits. */
 	if (apic->x2apic) {
 		self_ipi(apic, val);
 		return;
 	}
 	write_xapic(apic, offset, val);
-	/* These change others. */
+	/* These change other registers. */
 	if (offset == APIC_SPIV || offset == APIC_LVTT)
 		apic->regs_changed = true;
 }
@@ -1124,6 +606,7 @@ static bool x2apic_msr_exists(u32 offset)
 	return offset != APIC_DFR && offset != APIC_ICR2 && offset != APIC_ARBPRI;
 }
 
+/** kvm_x2apic_read - RDMSR of a register: 0, or -EINVAL: #GP */
 int kvm_x2apic_read(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -1155,7 +638,7 @@ static bool x2apic_value_valid(u32 offset, u64 data)
 	}
 }
 
-/** kvm_x2apic_write - WRMSR of a register; those that guests write often come first */
+/** kvm_x2apic_write - WRMSR of a register: 0, or -EINVAL: #GP */
 int kvm_x2apic_write(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -1182,7 +665,7 @@ int kvm_x2apic_write(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 }
 
 /*
- * ---- modes: IA32_APIC_BASE ----
+ * ---- IA32_APIC_BASE ----
  */
 
 static void set_x2apic_ids(struct kvm_lapic *apic)
@@ -1196,7 +679,7 @@ static void reset_registers(struct kvm_lapic *apic)
 {
 	int i;
 
-	stop_timer(apic);
+	kvm_lapic_timer_reset(apic);
 	bitmap_zero(apic->irr, LAPIC_VECTORS);
 	bitmap_zero(apic->isr, LAPIC_VECTORS);
 	bitmap_zero(apic->tmr, LAPIC_VECTORS);
@@ -1212,18 +695,13 @@ static void reset_registers(struct kvm_lapic *apic)
 	apic->icr = 0;
 	for (i = 0; i < LVT_NR; i++)
 		WRITE_ONCE(apic->lvt[i], APIC_LVT_MASKED);
-	apic->tmict = 0;
-	apic->tdcr = 0;
-	apic->divide_shift = 1;
-	apic->period = 0;
-	apic->tscdeadline = 0;
 	apic->vcpu->pv.eoi_offered = false;
 	if (apic->x2apic)
 		set_x2apic_ids(apic);
 	mode_changed(apic);
 }
 
-/* SDM "x2APIC State Transitions": off, xAPIC, x2APIC; back only by off. */
+/* SDM "x2APIC State Transitions": disabled, xAPIC, x2APIC; back only to disabled. */
 static bool transition_allowed(u64 old, u64 new)
 {
 	const u64 mask = MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE;
@@ -1235,21 +713,36 @@ static bool transition_allowed(u64 old, u64 new)
 	return true;
 }
 
+/** kvm_apic_base_valid - no reserved bits; x2APIC mode only if enabled, and in the kernel */
+bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base)
+{
+	u64 flags = MSR_IA32_APICBASE_ENABLE | MSR_IA32_APICBASE_BSP;
+
+	if (vcpu->lapic && (base & MSR_IA32_APICBASE_ENABLE) &&
+	    kvm_guest_has(vcpu, X86_FEATURE_X2APIC))
+		flags |= X2APIC_ENABLE;
+	return !(base & vcpu->rsvd_gpa_bits) && !(base & ~PAGE_MASK & ~flags);
+}
+
 /**
- * kvm_lapic_set_base - write IA32_APIC_BASE
- * @vcpu: the vcpu, loaded, with its APIC in the kernel
- * @base: the value, whose bits kvm_apic_base_valid() has found possible
- * @host_initiated: userspace's, which may go from any mode to any
- * Returns 0, or -EINVAL with nothing changed.
+ * kvm_set_apic_base - write IA32_APIC_BASE
+ * @vcpu: the vcpu, loaded
+ * @base: the value
+ * @host_initiated: by userspace, which may change from any mode to any other
+ *
+ * Return: 0, or -EINVAL with nothing changed.
  */
-int kvm_lapic_set_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
+int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
 	u64 old = vcpu->apic_base, changed = old ^ base;
 
-	if (!host_initiated && !transition_allowed(old, base))
+	if (!kvm_apic_base_valid(vcpu, base) ||
+	    (apic && !host_initiated && !transition_allowed(old, base)))
 		return -EINVAL;
 	vcpu->apic_base = base;
+	if (!apic)
+		return 0;
 	if (!(changed & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE))) {
 		if (changed & MSR_IA32_APICBASE_BASE)
 			kvm_lapic_update_map(vcpu->kvm);
@@ -1286,7 +779,7 @@ static u32 get_reg(const struct kvm_lapic_state *state, u32 offset)
 	return val;
 }
 
-/* In x2APIC mode the whole id, if userspace knows that format, or its 8 bits. */
+/* In x2APIC mode the whole id, if userspace has enabled that format, else 8 bits of it. */
 static u32 state_id(const struct kvm_lapic *apic)
 {
 	u32 id = apic->vcpu->vcpu_id;
@@ -1296,6 +789,7 @@ static u32 state_id(const struct kvm_lapic *apic)
 	return apic->vcpu->kvm->x2apic_format ? id : id << 24;
 }
 
+/** kvm_vcpu_get_lapic - KVM_GET_LAPIC: 0, or -EINVAL without a local APIC in the kernel */
 long kvm_vcpu_get_lapic(struct kvm_vcpu *vcpu, struct kvm_lapic_state *state)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -1329,26 +823,10 @@ static bool state_valid(const struct kvm_lapic *apic, const struct kvm_lapic_sta
 		return false;
 	if (apic->vcpu->kvm->x2apic_format && !apic->x2apic && id << 8)
 		return false;
-	/* Vectors below 16 are the processor's exceptions: in IRR they never get through. */
+	/* No vector below 16 can be in service; in IRR such a vector has no effect. */
 	if (get_reg(state, APIC_ISR) & 0xffff)
 		return false;
 	return (get_reg(state, APIC_LVTT) & LVT_TIMER_MODES) != LVT_TIMER_MODES;
-}
-
-static void load_timer(struct kvm_lapic *apic, const struct kvm_lapic_state *state)
-{
-	u32 count = get_reg(state, APIC_TMCCT);
-
-	apic->tmict = get_reg(state, APIC_TMICT);
-	if (timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE) {
-		/* The deadline comes by its MSR. */
-		apic->tmict = 0;
-		return;
-	}
-	/* A VMM that does not keep the current count gets a whole one. */
-	if (!count || count > apic->tmict)
-		count = apic->tmict;
-	start_count(apic, count);
 }
 
 static void load_lvts(struct kvm_lapic *apic, const struct kvm_lapic_state *state)
@@ -1356,19 +834,18 @@ static void load_lvts(struct kvm_lapic *apic, const struct kvm_lapic_state *stat
 	int i;
 
 	for (i = 0; i < LVT_NR; i++) {
-		u32 val = get_reg(state, APIC_LVTT + 0x10 * i) & lvt_writable[i];
+		u32 val = get_reg(state, APIC_LVTT + 0x10 * i);
 
-		if (i == LVT_TIMER && !timer_offers_deadline(apic))
-			val &= ~APIC_LVT_TIMER_TSCDEADLINE;
-		WRITE_ONCE(apic->lvt[i], val);
+		WRITE_ONCE(apic->lvt[i], val & lvt_writable(apic, i));
 	}
 }
 
 /**
  * kvm_vcpu_set_lapic - KVM_SET_LAPIC
  * @vcpu: the vcpu, loaded
- * @state: the register page; the mode is IA32_APIC_BASE's, set before
- * Returns 0, or -EINVAL for a state that no APIC has; nothing is changed then.
+ * @state: the registers; the mode was set by IA32_APIC_BASE before
+ *
+ * Return: 0, or -EINVAL with nothing changed.
  */
 long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *state)
 {
@@ -1376,7 +853,7 @@ long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *sta
 
 	if (!apic || !state_valid(apic, state))
 		return -EINVAL;
-	stop_timer(apic);
+	kvm_lapic_timer_stop(apic);
 	if (!apic->x2apic) {
 		apic->id = get_reg(state, APIC_ID) >> 24;
 		apic->ldr = get_reg(state, APIC_LDR) & APIC_LDR_MASK;
@@ -1394,8 +871,8 @@ long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *sta
 	apic->tscdeadline = 0;
 	load_lvts(apic, state);
 	set_svr(apic, get_reg(state, APIC_SPIV));
-	set_divide(apic, get_reg(state, APIC_TDCR));
-	load_timer(apic, state);
+	kvm_lapic_timer_set_divide(apic, get_reg(state, APIC_TDCR));
+	kvm_lapic_timer_load(apic, get_reg(state, APIC_TMICT), get_reg(state, APIC_TMCCT));
 	vcpu->pv.eoi_offered = false;
 	apic->regs_changed = true;
 	kvm_lapic_update_map(vcpu->kvm);
@@ -1405,10 +882,10 @@ long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *sta
 }
 
 /*
- * ---- a vcpu's APIC: life ----
+ * ---- creation, reset, end ----
  */
 
-/** kvm_lapic_reset - after RESET, or INIT, which keeps the id, the mode and its base */
+/** kvm_lapic_reset - RESET, or INIT, which keeps the id, the mode and the base address */
 void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
@@ -1422,14 +899,14 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event)
 		WRITE_ONCE(apic->pending_events, 0);
 	}
 	reset_registers(apic);
-	/* As firmware that knows no APIC would have it: the 8259 reaches the first processor. */
+	/* Virtual wire mode (MultiProcessor Specification): the 8259's INTR goes to the BSP. */
 	if (!init_event && vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id)
 		apic->lvt[LVT_LINT0] = APIC_DM_EXTINT;
 	kvm_lapic_update_map(vcpu->kvm);
 	kvm_make_request(KVM_REQ_SCAN_IOAPIC, vcpu);
 }
 
-/** kvm_lapic_create - with an interrupt controller in the kernel: 0 or -ENOMEM */
+/** kvm_lapic_create - a new vcpu's APIC, unless userspace has it: 0 or -ENOMEM */
 int kvm_lapic_create(struct kvm_vcpu *vcpu)
 {
 	struct kvm_lapic *apic;
@@ -1441,12 +918,12 @@ int kvm_lapic_create(struct kvm_vcpu *vcpu)
 		return -ENOMEM;
 	apic->vcpu = vcpu;
 	apic->highest_isr = -1;
-	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
-	apic->timer.function = timer_fires;
+	kvm_lapic_timer_init(apic);
 	vcpu->lapic = apic;
 	return 0;
 }
 
+/** kvm_lapic_destroy - undo kvm_lapic_create() */
 void kvm_lapic_destroy(struct kvm_vcpu *vcpu)
 {
 	if (!vcpu->lapic)

@@ -22,7 +22,7 @@ long kvm_vcpu_kvmclock_ctrl(struct kvm_vcpu *vcpu);
 
 u64  kvm_read_guest_tsc(struct kvm_vcpu *vcpu);
 void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated);
-/* KVM_VCPU_TSC_OFFSET, too. */
 void kvm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset);
+void kvm_tsc_reset(struct kvm_vcpu *vcpu);
 
 #endif

@@ -8,19 +8,16 @@
 #include "kvm_host.h"
 
 void kvm_cpuid_module_init(void);
-extern u64 kvm_supported_xcr0;		/* of the host and ours */
+extern u64 kvm_supported_xcr0;		/* that guests may set */
 extern u32 kvm_host_maxphyaddr;
 long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated);
 long kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid __user *cpuid);
 long kvm_vcpu_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *cpuid);
 long kvm_vcpu_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *cpuid);
 const struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index);
-/* The answer that the guest's CPUID instruction gets. */
 void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
-/* maxphyaddr, guest_caps, cr4_guest_rsvd, ...; without any CPUID, what we support. */
 void kvm_derive_from_cpuid(struct kvm_vcpu *vcpu);
 void kvm_cpuid_free(struct kvm_vcpu *vcpu);
-/* feature: an X86_FEATURE_* number; of the guest's CPUID, or of what we support. */
 bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature);
 bool kvm_guest_has_mwait(struct kvm_vcpu *vcpu);
 bool kvm_cpu_cap_has(unsigned int feature);

@@ -7,6 +7,13 @@
 
 #include "kvm_host.h"
 
+#include <asm/debugreg.h>
+
+/* SDM 3B "Debug Registers": bits that the kernel's header has no name for. */
+#define DR6_BD		BIT(13)		/* MOV DR was caught by DR7.GD */
+#define DR7_GD		BIT(13)		/* general detect: MOV DR traps */
+#define DR7_ALWAYS_1	0x400UL		/* bit 10; DR7 after a reset */
+
 unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr);
 int  kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val);
 void kvm_update_dr7(struct kvm_vcpu *vcpu);

@@ -16,10 +16,11 @@ long kvm_vcpu_get_xcrs(struct kvm_vcpu *vcpu, struct kvm_xcrs *xcrs);
 long kvm_vcpu_set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs);
 void kvm_switch_to_guest_xcr0(struct kvm_vcpu *vcpu);
 void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu);
+
 /*
- * Interrupts off, before entry and after.  Without CR4.OSXSAVE no instruction of
- * the guest looks at XCR0 or XSS.  That bit is never the guest's to change without
- * an exit, so vcpu->cr4 has it.
+ * Before an entry and after an exit, interrupts off.  Without CR4.OSXSAVE no guest
+ * instruction uses XCR0 or IA32_XSS.  A guest cannot change that bit without an exit,
+ * so vcpu->cr4 always has it.
  */
 static inline void kvm_load_guest_xcr0(struct kvm_vcpu *vcpu)
 {

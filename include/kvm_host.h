@@ -56,6 +56,7 @@ typedef u64 kvm_pfn_t;
 #define KVM_NR_ALIASES		4
 #define KVM_MAX_CPUID_ENTRIES	256
 #define KVM_NR_MCE_BANKS	32
+#define KVM_NR_MCI_REGS		4
 #define KVM_NR_VAR_MTRR		8
 #define KVM_MAX_MSR_ENTRIES	256
 #define KVM_DIRTY_LOG_CAPS	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
@@ -413,8 +414,8 @@ struct kvm_vcpu {
 		struct { u64 base, mask; } mtrr_var[KVM_NR_VAR_MTRR];
 		u64 misc_enable, platform_info, tsc_adjust, arch_capabilities;
 		u64 ucode_rev, smbase, feature_control;
-		u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
-		u64 *mce_banks;		/* 4 per bank: CTL STATUS ADDR MISC */
+		u64 mcg_cap, mcg_status, mcg_ctl;
+		u64 mce_banks[KVM_NR_MCE_BANKS][KVM_NR_MCI_REGS];	/* CTL, STATUS, ADDR, MISC */
 		u64 wall_clock, system_time, steal_time, poll_control;
 		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux, virt_spec_ctrl;
 		u64 misc_features, power_ctl, debugctl;
@@ -429,8 +430,7 @@ struct kvm_vcpu {
 		bool eoi_offered;		/* the guest's flag may stand for an EOI */
 		bool guest_stopped;		/* KVM_KVMCLOCK_CTRL, to be told */
 		u64 eoi, migration_control;	/* MSRs */
-		u64 apf_en;			/* MSR_KVM_ASYNC_PF_EN */
-		u8 apf_int;			/* MSR_KVM_ASYNC_PF_INT */
+		u64 apf_en, apf_int;		/* MSR_KVM_ASYNC_PF_EN, MSR_KVM_ASYNC_PF_INT */
 		u64 vapic_addr;			/* KVM_SET_VAPIC_ADDR; 0: none */
 		unsigned long clock_jiffies;	/* of the last update */
 		u64 last_run_delay;		/* accounted as stolen so far */
@@ -439,7 +439,6 @@ struct kvm_vcpu {
 
 	/* Time. */
 	u64 tsc_offset;
-	u64 last_host_tsc;
 	u32 virtual_tsc_khz;
 
 	sigset_t sigset;
@@ -526,12 +525,12 @@ struct kvm {
 	u32 bsp_vcpu_id;
 	struct mutex lapic_map_lock;	/* updates of lapic_map */
 	struct kvm_lapic_map __rcu *lapic_map;
-	gpa_t apic_page;		/* of all the APICs' registers; 0: they differ.  lapic_map_lock */
+	gpa_t apic_page;		/* the APIC-access page of all vcpus; 0: they differ.  lapic_map_lock */
 	struct kvm_pic *pic;		/* these three: published once, gone with the VM */
 	struct kvm_ioapic *ioapic;
 	struct kvm_pit *pit;
 
-	/* routes and irqfds (irq.c) */
+	/* routes (irq.c) and irqfds (eventfd.c) */
 	struct mutex irq_lock;		/* updates of routes; coming and going of irqfds */
 	struct kvm_irq_routes __rcu *irq_routes;
 	u32 nr_split_pins;		/* pins of userspace's I/O APIC: the first GSIs */

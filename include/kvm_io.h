@@ -8,11 +8,8 @@
 #include "kvm_host.h"
 
 int  kvm_handle_pio(struct kvm_vcpu *vcpu, const struct kvm_pio *pio);
-/* KVM_EXIT_IO for the units in vcpu->pio.  Returns 0. */
 int  kvm_pio_to_userspace(struct kvm_vcpu *vcpu, const struct kvm_pio *pio, unsigned int count);
-/* KVM_EXIT_MMIO for fragment vcpu->mmio.cur.  Returns 0. */
 int  kvm_mmio_to_userspace(struct kvm_vcpu *vcpu);
-/* One more fragment to write at userspace: false if there is no room. */
 bool kvm_mmio_queue_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
 int  kvm_mmio_complete_writes(struct kvm_vcpu *vcpu);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Devices that the kernel answers for, on two buses: ports and memory-mapped
- * registers.  io.c has the buses; the devices are the interrupt controllers,
- * the timer, ioeventfds and coalesced zones.
+ * Devices that are emulated in the kernel, on two buses: I/O ports and memory-mapped
+ * registers.  io.c has the buses; the devices are the interrupt controllers, the PIT,
+ * ioeventfds and coalesced zones.
  */
 #ifndef KVM_IODEV_H
 #define KVM_IODEV_H
@@ -22,8 +22,8 @@ enum kvm_bus {
 #define KVM_MAX_IO_RANGES	1000
 
 /*
- * Called under RCU, so they do not sleep; @len is 1 to 8.  False: not mine
- * after all, and the next device, then userspace, is asked.
+ * Called under RCU, so they do not sleep; @len is 1 to 8.  False: the access is not
+ * this device's, and the next one, finally userspace, is tried.
  */
 struct kvm_io_ops {
 	bool (*read)(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 addr, int len, u8 *val);
@@ -35,14 +35,11 @@ struct kvm_io_device {
 	const struct kvm_io_ops *ops;
 };
 
-/* With kvm->io_lock held.  @len 0: accesses of any length at @addr. */
 int  kvm_io_register(struct kvm *kvm, enum kvm_bus bus, u64 addr, u64 len,
 		     struct kvm_io_device *dev);
-/* All of its ranges; on return nobody is in the device any more. */
 void kvm_io_unregister(struct kvm *kvm, enum kvm_bus bus, struct kvm_io_device *dev);
 bool kvm_io_read(struct kvm_vcpu *vcpu, enum kvm_bus bus, u64 addr, int len, void *val);
 bool kvm_io_write(struct kvm_vcpu *vcpu, enum kvm_bus bus, u64 addr, int len, const void *val);
-/* @count units of a string at one port: how many the kernel took. */
 unsigned int kvm_pio_read_units(struct kvm_vcpu *vcpu, u16 port, int size, void *val,
 				unsigned int count);
 unsigned int kvm_pio_write_units(struct kvm_vcpu *vcpu, u16 port, int size, const void *val,

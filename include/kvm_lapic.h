@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The local APIC of a vcpu: its state, and what the run loop asks of it.
+ * The local APIC of a vcpu.
  *
  * "SDM" is Intel's manual, volume 3A, chapter "Advanced Programmable Interrupt
  * Controller (APIC)".
@@ -17,28 +17,29 @@
 
 /* The local vector table, in the order of its registers from APIC_LVTT on. */
 enum { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_NR };
+#define LVT_TIMER_MODES	(APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)
 
 /* lapic->pending_events */
 enum { LAPIC_INIT, LAPIC_SIPI };
 
 /*
- * Anyone sets irr and tmr bits, pending_events and esr_pending, atomically, and
- * then requests KVM_REQ_EVENT; the rest is the vcpu thread's own, but for what
- * the timer's handler has (expires, tscdeadline).
+ * Any thread sets bits of irr, tmr, pending_events and esr_pending, atomically, and
+ * then requests KVM_REQ_EVENT; all else only the vcpu's own thread accesses, but for
+ * expires and tscdeadline, which the timer's handler writes, too.
  */
 struct kvm_lapic {
 	struct kvm_vcpu *vcpu;
 	unsigned long irr[LAPIC_LONGS];
 	unsigned long isr[LAPIC_LONGS];
 	unsigned long tmr[LAPIC_LONGS];
-	unsigned long eoi_exits[LAPIC_LONGS];	/* vectors whose EOI others must hear of */
+	unsigned long eoi_exits[LAPIC_LONGS];	/* vectors whose EOI is broadcast */
 	int highest_isr;			/* -1: none */
 	u8 tpr;					/* its upper half is also vcpu->cr8 */
 	bool hw_enabled, sw_enabled, x2apic;
 	/*
-	 * The processor takes from irr and does EOIs by itself, for as long as the
-	 * guest runs; the vendor sets this.  regs_changed: what it was told of
-	 * eoi_exits, tmr and the registers is not so any more.
+	 * virtual_delivery, which the vendor sets: while the guest runs the processor
+	 * delivers from irr and virtualizes EOIs.  regs_changed: eoi_exits, tmr or
+	 * registers differ from those that the vendor has given to it.
 	 */
 	bool virtual_delivery, regs_changed;
 	unsigned long pending_events;
@@ -53,7 +54,7 @@ struct kvm_lapic {
 	struct hrtimer timer;
 	u32 tmict, tdcr;
 	u8 divide_shift;
-	u64 period;				/* ns, bounded below */
+	u64 period;				/* ns, at least min_timer_period_us */
 	ktime_t expires;
 	u64 tscdeadline;
 
@@ -78,7 +79,7 @@ static inline u8 lapic_ppr(const struct kvm_lapic *apic)
 	return (apic->tpr & 0xf0) >= isr ? apic->tpr : isr;
 }
 
-/* The vector that the processor would get now, -1: none. */
+/* The vector that can be delivered now, -1: none. */
 static inline int kvm_lapic_pending(const struct kvm_lapic *apic)
 {
 	int vector = lapic_highest(apic->irr);
@@ -88,7 +89,7 @@ static inline int kvm_lapic_pending(const struct kvm_lapic *apic)
 	return vector;
 }
 
-/* Userspace and its code in the guest are to know each value and who wrote it. */
+/* Userspace, or the code that it patches into the guest, has to see each TPR access. */
 static inline bool kvm_lapic_tpr_watched(const struct kvm_lapic *apic)
 {
 	return apic->report_tpr_access || apic->vcpu->pv.vapic_addr;
@@ -99,45 +100,50 @@ static inline bool kvm_lapic_enabled(const struct kvm_lapic *apic)
 	return apic->hw_enabled && apic->sw_enabled;
 }
 
-/* Acknowledge what kvm_lapic_pending() said. */
 void kvm_lapic_ack(struct kvm_lapic *apic, u8 vector);
-/* Some vector waits, but for the task priority alone. */
 bool kvm_lapic_tpr_masks(const struct kvm_lapic *apic);
-/* Does the 8259's INTR reach this processor (LINT0 in ExtINT mode, or no APIC)? */
 bool kvm_lapic_accepts_pic(struct kvm_vcpu *vcpu);
 void kvm_lapic_set_tpr(struct kvm_lapic *apic, u8 tpr);
 void kvm_lapic_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8);
-void kvm_lapic_scan(struct kvm_lapic *apic);		/* KVM_REQ_SCAN_IOAPIC */
-void kvm_lapic_migrate_timer(struct kvm_lapic *apic);	/* KVM_REQ_MIGRATE_TIMER */
+void kvm_lapic_scan(struct kvm_lapic *apic);
 void kvm_lapic_eoi(struct kvm_lapic *apic);
-/* The processor has done an EOI of this vector, or a write, by itself. */
 void kvm_lapic_eoi_done(struct kvm_lapic *apic, u8 vector);
 void kvm_lapic_reg_written(struct kvm_lapic *apic, u32 offset, u32 val);
-/* As the guest reads it; 0: there is none. */
 u32  kvm_lapic_read_reg(const struct kvm_lapic *apic, u32 offset);
-
-/* IA32_APIC_BASE: the value is valid; 0, or -EINVAL: not from this mode. */
-int  kvm_lapic_set_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated);
-/* MSRs 0x800-0x8ff; -EINVAL: #GP. */
+bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base);
+int  kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated);
 int  kvm_x2apic_read(struct kvm_vcpu *vcpu, struct msr_data *msr);
 int  kvm_x2apic_write(struct kvm_vcpu *vcpu, const struct msr_data *msr);
-u64  kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu);
-bool kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data);
-/* The register page: false, not ours. */
 bool kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data);
 bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data);
 
 long kvm_vcpu_get_lapic(struct kvm_vcpu *vcpu, struct kvm_lapic_state *state);
 long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *state);
+int  kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq);
+int  kvm_lapic_deliver_local(struct kvm_lapic *apic, int which);
+
+/*
+ * ---- lapic_map.c; see also kvm_irq.h ----
+ */
 void kvm_lapic_destroy_vm(struct kvm *kvm);
-/* A vcpu was published: destinations may name it. */
 void kvm_lapic_update_map(struct kvm *kvm);
-/* IPI to a bitmap of APIC ids (KVM_HC_SEND_IPI): how many took it. */
 int  kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap, unsigned int bits,
 			      u32 min_id, unsigned long icr);
 struct kvm_vcpu *kvm_lapic_vcpu_by_id(struct kvm *kvm, u32 apic_id);
 
-bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base);
-int  kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated);
+/*
+ * ---- lapic_timer.c ----
+ */
+void kvm_lapic_timer_init(struct kvm_lapic *apic);
+void kvm_lapic_timer_reset(struct kvm_lapic *apic);
+void kvm_lapic_timer_stop(struct kvm_lapic *apic);
+u32  kvm_lapic_timer_count(const struct kvm_lapic *apic);
+void kvm_lapic_timer_write_count(struct kvm_lapic *apic, u32 val);
+void kvm_lapic_timer_set_lvt(struct kvm_lapic *apic, u32 val);
+void kvm_lapic_timer_set_divide(struct kvm_lapic *apic, u32 val);
+void kvm_lapic_timer_load(struct kvm_lapic *apic, u32 tmict, u32 tmcct);
+void kvm_lapic_migrate_timer(struct kvm_lapic *apic);
+u64  kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu);
+bool kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data);
 
 #endif

@@ -7,11 +7,10 @@
 
 #include "kvm_host.h"
 
-int  kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);	/* -ENOENT: unknown */
+int  kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 int  kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
-void kvm_msr_module_init(void);		/* after hardware_setup: which MSRs there are */
-int  kvm_msr_create(struct kvm_vcpu *vcpu);
-void kvm_msr_destroy(struct kvm_vcpu *vcpu);
+void kvm_msr_module_init(void);
+void kvm_msr_create(struct kvm_vcpu *vcpu);
 void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event);
 void kvm_isolate_predictors(struct kvm_vcpu *vcpu);
 void kvm_save_host_tsc_aux(void);
@@ -26,6 +25,11 @@ long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
 long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap);
 long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce);
 u64  kvm_mce_cap_supported(void);
+int  kvm_mce_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+int  kvm_mce_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr);
+
+/* HWCR, processor manuals "Hardware Configuration Register": MCi_STATUS may be written. */
+#define HWCR_MC_STATUS_WR_EN	BIT_ULL(18)
 
 /*
  * As kvm_get_msr(), or -EACCES: the VM's filter denies it.

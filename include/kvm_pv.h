@@ -18,6 +18,8 @@ long kvm_vcpu_set_vapic_addr(struct kvm_vcpu *vcpu, const struct kvm_vapic_addr 
 long kvm_vcpu_tpr_access(struct kvm_vcpu *vcpu, struct kvm_tpr_access_ctl *arg);
 void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu, u8 vector);
 void kvm_pv_eoi_collect(struct kvm_vcpu *vcpu);
+void kvm_pv_write_versioned(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len,
+			    u32 *version);
 int  kvm_pv_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 int  kvm_pv_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr);
 

@@ -7,9 +7,6 @@
 
 #include "kvm_host.h"
 
-/*
- * set_*: 0, or 1: the value is impossible, nothing changed, the guest gets #GP.
- */
 int  kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
 int  kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3);
 int  kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
@@ -21,7 +18,7 @@ unsigned long kvm_hw_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
 u64  kvm_hw_efer(u64 efer);
 void kvm_reset_segments(struct kvm_vcpu *vcpu);
 void kvm_lmsw(struct kvm_vcpu *vcpu, unsigned long msw);
-bool is_64bit_code(struct kvm_vcpu *vcpu);	/* CS.L in long mode */
+bool is_64bit_code(struct kvm_vcpu *vcpu);
 long kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs);
 long kvm_vcpu_set_regs(struct kvm_vcpu *vcpu, const struct kvm_regs *regs);
 long kvm_vcpu_get_sregs(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs);

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The guest's FPU and extended state, and XCR0, which says what of it is in use.
+ *
+ * "SDM" is Intel's manual; sections by title.
+ */
+#include "kvm_host.h"
+#include "kvm_cpuid.h"
+#include "kvm_fpu.h"
+
+#include <asm/fpu/xcr.h>
+#include <asm/msr.h>
+
+/*
+ * ---- XCR0 ----
+ */
+
+/* SDM 1 "Enabling the XSAVE Feature Set and XSAVE-Enabled Features". */
+static bool xcr0_valid(struct kvm_vcpu *vcpu, u64 xcr0)
+{
+	if (!(xcr0 & XFEATURE_MASK_FP) || (xcr0 & ~vcpu->guest_supported_xcr0))
+		return false;
+	if ((xcr0 & XFEATURE_MASK_YMM) && !(xcr0 & XFEATURE_MASK_SSE))
+		return false;
+	if (!(xcr0 & XFEATURE_MASK_AVX512))
+		return true;
+	return (xcr0 & XFEATURE_MASK_AVX512) == XFEATURE_MASK_AVX512 &&
+	       (xcr0 & XFEATURE_MASK_YMM);
+}
+
+/**
+ * kvm_set_xcr - XSETBV
+ * @vcpu: the vcpu, loaded
+ * @index: the register's number; there is only XCR0
+ * @xcr: the value
+ *
+ * Return: 0, or 1 with nothing changed: the guest gets #GP.
+ */
+int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
+{
+	if (index != XCR_XFEATURE_ENABLED_MASK || !xcr0_valid(vcpu, xcr))
+		return 1;
+	vcpu->xcr0 = xcr;
+	return 0;
+}
+
+/* The host's IA32_XSS: the same on all CPUs since boot. */
+static u64 host_xss __read_mostly;
+
+/** kvm_switch_to_guest_xcr0 - XCR0 and IA32_XSS become the guest's; interrupts are off */
+void kvm_switch_to_guest_xcr0(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->xcr0 != vcpu->host_xcr0)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
+	if (unlikely(vcpu->xss != host_xss))
+		wrmsrl(MSR_IA32_XSS, vcpu->xss);
+}
+
+/** kvm_switch_to_host_xcr0 - XCR0 and IA32_XSS become the host's again; interrupts are off */
+void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->xcr0 != vcpu->host_xcr0)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
+	if (unlikely(vcpu->xss != host_xss))
+		wrmsrl(MSR_IA32_XSS, host_xss);
+}
+
+/*
+ * ---- FPU and extended state ----
+ *
+ * Between two KVM_RUNs the guest's state is in vcpu->guest_fpu, perhaps in the
+ * compacted format and without components in their initial configuration; the
+ * kernel's functions convert it to the format of KVM_GET_XSAVE and back.
+ */
+
+static u64 uabi_xfeatures(void)
+{
+	return kvm_supported_xcr0 | XFEATURE_MASK_FPSSE;
+}
+
+static void export_fpu(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave)
+{
+	fpu_copy_guest_fpstate_to_uabi(&vcpu->guest_fpu, xsave, sizeof(*xsave),
+				       uabi_xfeatures(), 0);
+}
+
+/* -EINVAL: components that are not offered, a malformed header, a reserved MXCSR bit. */
+static int import_fpu(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave)
+{
+	u32 pkru;
+
+	return fpu_copy_uabi_to_guest_fpstate(&vcpu->guest_fpu, xsave, uabi_xfeatures(), &pkru);
+}
+
+/** kvm_vcpu_get_xsave - KVM_GET_XSAVE: all components that are offered; returns 0 */
+long kvm_vcpu_get_xsave(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave)
+{
+	memset(xsave, 0, sizeof(*xsave));
+	export_fpu(vcpu, xsave);
+	return 0;
+}
+
+/** kvm_vcpu_set_xsave - KVM_SET_XSAVE: 0, or -EINVAL for a state that XRSTOR would refuse */
+long kvm_vcpu_set_xsave(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave)
+{
+	return import_fpu(vcpu, xsave);
+}
+
+/*
+ * struct kvm_fpu's names for the fields of the FXSAVE area, but for the x87 and SSE
+ * registers.
+ */
+#define FOR_EACH_FX_FIELD(X)						\
+	X(fcw, cwd) X(fsw, swd) X(ftwx, twd) X(last_opcode, fop)	\
+	X(last_ip, rip) X(last_dp, rdp) X(mxcsr, mxcsr)
+
+/** kvm_vcpu_get_fpu - KVM_GET_FPU: x87 and SSE state; 0 or -ENOMEM */
+long kvm_vcpu_get_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu)
+{
+	struct kvm_xsave *xsave = kzalloc(sizeof(*xsave), GFP_KERNEL_ACCOUNT);
+	const struct fxregs_state *fx = (void *)xsave;
+
+	if (!xsave)
+		return -ENOMEM;
+	export_fpu(vcpu, xsave);
+	memset(fpu, 0, sizeof(*fpu));
+	memcpy(fpu->fpr, fx->st_space, sizeof(fpu->fpr));
+	memcpy(fpu->xmm, fx->xmm_space, sizeof(fpu->xmm));
+#define GET_FIELD(field, fxfield) fpu->field = fx->fxfield;
+	FOR_EACH_FX_FIELD(GET_FIELD)
+#undef GET_FIELD
+	kfree(xsave);
+	return 0;
+}
+
+/**
+ * kvm_vcpu_set_fpu - KVM_SET_FPU
+ * @vcpu: the vcpu, loaded
+ * @fpu: x87 and SSE state; all other components stay as they are
+ *
+ * Return: 0, -EINVAL for a reserved bit of MXCSR, -ENOMEM.
+ */
+long kvm_vcpu_set_fpu(struct kvm_vcpu *vcpu, const struct kvm_fpu *fpu)
+{
+	struct kvm_xsave *xsave = kzalloc(sizeof(*xsave), GFP_KERNEL_ACCOUNT);
+	struct xregs_state *xregs = (void *)xsave;
+	struct fxregs_state *fx = &xregs->i387;
+	int r;
+
+	if (!xsave)
+		return -ENOMEM;
+	export_fpu(vcpu, xsave);
+	memcpy(fx->st_space, fpu->fpr, sizeof(fpu->fpr));
+	memcpy(fx->xmm_space, fpu->xmm, sizeof(fpu->xmm));
+#define SET_FIELD(field, fxfield) fx->fxfield = fpu->field;
+	FOR_EACH_FX_FIELD(SET_FIELD)
+#undef SET_FIELD
+	xregs->header.xfeatures |= XFEATURE_MASK_FPSSE;
+	r = import_fpu(vcpu, xsave);
+	kfree(xsave);
+	return r;
+}
+
+/** kvm_vcpu_get_xcrs - KVM_GET_XCRS: XCR0, where the host has XSAVE; returns 0 */
+long kvm_vcpu_get_xcrs(struct kvm_vcpu *vcpu, struct kvm_xcrs *xcrs)
+{
+	memset(xcrs, 0, sizeof(*xcrs));
+	if (!kvm_supported_xcr0)
+		return 0;
+	xcrs->nr_xcrs = 1;
+	xcrs->xcrs[0].xcr = XCR_XFEATURE_ENABLED_MASK;
+	xcrs->xcrs[0].value = vcpu->xcr0;
+	return 0;
+}
+
+/** kvm_vcpu_set_xcrs - KVM_SET_XCRS: 0, or -EINVAL with nothing changed */
+long kvm_vcpu_set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs)
+{
+	u64 xcr0 = vcpu->xcr0;
+	u32 i;
+
+	if (xcrs->flags || xcrs->nr_xcrs > KVM_MAX_XCRS)
+		return -EINVAL;
+	for (i = 0; i < xcrs->nr_xcrs; i++) {
+		if (xcrs->xcrs[i].xcr != XCR_XFEATURE_ENABLED_MASK ||
+		    !xcr0_valid(vcpu, xcrs->xcrs[i].value))
+			return -EINVAL;
+		xcr0 = xcrs->xcrs[i].value;
+	}
+	vcpu->xcr0 = xcr0;
+	return 0;
+}
+
+/**
+ * kvm_fpu_create - a vcpu's FPU state
+ * @vcpu: the vcpu
+ *
+ * The first part of a vcpu to be made: what CPUID may offer depends on the
+ * permissions of its FPU state.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_fpu_create(struct kvm_vcpu *vcpu)
+{
+	if (!fpu_alloc_guest_fpstate(&vcpu->guest_fpu))
+		return -ENOMEM;
+	if (boot_cpu_has(X86_FEATURE_XSAVE))
+		vcpu->host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+	if (boot_cpu_has(X86_FEATURE_XSAVES))
+		rdmsrl(MSR_IA32_XSS, host_xss);
+	vcpu->xcr0 = XFEATURE_MASK_FP;
+	kvm_derive_from_cpuid(vcpu);
+	return 0;
+}
+
+/** kvm_fpu_destroy - undo kvm_fpu_create() */
+void kvm_fpu_destroy(struct kvm_vcpu *vcpu)
+{
+	fpu_free_guest_fpstate(&vcpu->guest_fpu);
+}
