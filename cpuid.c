@@ -168,7 +168,7 @@ static void set_cap(unsigned int feature)
 }
 
 /* Without its MSR a feature's first use would be #GP. */
-static void check_vendor_msrs(void)
+static void check_msrs(void)
 {
 	static const u16 spec_ctrl[] = {
 		X86_FEATURE_SPEC_CTRL, X86_FEATURE_INTEL_STIBP, X86_FEATURE_SPEC_CTRL_SSBD,
@@ -177,17 +177,26 @@ static void check_vendor_msrs(void)
 	};
 	int i;
 
-	for (i = 0; !kvm_ops.has_msr(MSR_IA32_SPEC_CTRL) && i < ARRAY_SIZE(spec_ctrl); i++)
+	for (i = 0; !boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL) && i < ARRAY_SIZE(spec_ctrl); i++)
 		clear_cap(spec_ctrl[i]);
-	if (!kvm_ops.has_msr(MSR_IA32_PRED_CMD)) {
+	if (!boot_cpu_has(X86_FEATURE_IBPB)) {
 		clear_cap(X86_FEATURE_SPEC_CTRL);
 		clear_cap(X86_FEATURE_AMD_IBPB);
 		clear_cap(X86_FEATURE_AMD_IBPB_RET);
 	}
-	if (!kvm_ops.has_msr(MSR_TSC_AUX)) {
+	if (!kvm_ops.has_tsc_aux) {
 		clear_cap(X86_FEATURE_RDTSCP);
 		clear_cap(X86_FEATURE_RDPID);
 	}
+}
+
+/* CR4 bits that no guest has; shadow tables know neither five levels nor keys or PCIDs. */
+static unsigned long cr4_reserved(void)
+{
+	unsigned long shadow = kvm_ops.nested_paging ? 0 :
+			       X86_CR4_PKE | X86_CR4_LA57 | X86_CR4_PCIDE;
+
+	return X86_CR4_VMXE | X86_CR4_SMXE | X86_CR4_CET | shadow | kvm_ops.cr4_guest_reserved;
 }
 
 static void find_caps(void)
@@ -200,13 +209,17 @@ static void find_caps(void)
 			set_cap(host_features[i]);
 	for (i = 0; i < ARRAY_SIZE(software_features); i++)
 		set_cap(software_features[i]);
-	check_vendor_msrs();
-	if (kvm_ops.umip_emulated)
-		set_cap(X86_FEATURE_UMIP);
+	check_msrs();
 	if (!kvm_ops.has_nx)
 		clear_cap(X86_FEATURE_NX);
-	if (kvm_ops.cr4_guest_reserved & X86_CR4_LA57)
+	if (!kvm_ops.has_xsaves)
+		clear_cap(X86_FEATURE_XSAVES);
+	if (cr4_reserved() & X86_CR4_LA57)
 		clear_cap(X86_FEATURE_LA57);
+	/* By LS_CFG, too: what the guest writes goes to x86_virt_spec_ctrl(). */
+	if (kvm_ops.isa == KVM_ISA_SVM &&
+	    (boot_cpu_has(X86_FEATURE_LS_CFG_SSBD) || boot_cpu_has(X86_FEATURE_VIRT_SSBD)))
+		set_cap(X86_FEATURE_VIRT_SSBD);
 	if (!kvm_supported_xcr0) {
 		clear_cap(X86_FEATURE_XSAVE);
 		caps[CPUID_D_1_EAX] = 0;
@@ -425,7 +438,6 @@ static struct kvm_cpuid_entry2 *add_leaf(u32 function, u32 index, u32 flags)
 		if (w->function && w->function == function && w->index == index)
 			*entry_reg(e, w->reg) = caps[i];
 	}
-	kvm_ops.supported_cpuid(e);
 	return e;
 }
 
@@ -833,7 +845,7 @@ static unsigned long find_cr4_reserved(struct kvm_vcpu *vcpu)
 	/* All processors with virtualization have these, even if an emulator does not report them. */
 	if (!vcpu->cpuid)
 		allowed |= X86_CR4_VME | X86_CR4_PVI;
-	return ~allowed | kvm_ops.cr4_guest_reserved;
+	return ~allowed | cr4_reserved();
 }
 
 static u8 find_maxphyaddr(struct kvm_vcpu *vcpu)

@@ -388,9 +388,9 @@ static void emul_get_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable w
 	struct kvm_dtable dt;
 
 	if (which == X86EMUL_GDT)
-		kvm_ops.get_gdt(to_vcpu(ctxt), &dt);
+		kvm_ops.get_dtable(to_vcpu(ctxt), &dt, VCPU_SREG_GDTR);
 	else
-		kvm_ops.get_idt(to_vcpu(ctxt), &dt);
+		kvm_ops.get_dtable(to_vcpu(ctxt), &dt, VCPU_SREG_IDTR);
 	val->base = dt.base;
 	val->limit = dt.limit;
 }
@@ -401,9 +401,9 @@ static void emul_set_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable w
 	struct kvm_dtable dt = { .base = val->base, .limit = val->limit };
 
 	if (which == X86EMUL_GDT)
-		kvm_ops.set_gdt(to_vcpu(ctxt), &dt);
+		kvm_ops.set_dtable(to_vcpu(ctxt), &dt, VCPU_SREG_GDTR);
 	else
-		kvm_ops.set_idt(to_vcpu(ctxt), &dt);
+		kvm_ops.set_dtable(to_vcpu(ctxt), &dt, VCPU_SREG_IDTR);
 }
 
 static unsigned int emul_get_cpl(struct x86_emulate_ctxt *ctxt)

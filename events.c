@@ -358,7 +358,7 @@ static void update_cr8_intercept(struct kvm_vcpu *vcpu)
 {
 	bool on = !vcpu->lapic->virtual_delivery && kvm_lapic_tpr_masks(vcpu->lapic);
 
-	if (on == vcpu->cr8_intercepted || !kvm_ops.update_cr8_intercept)
+	if (on == vcpu->cr8_intercepted)
 		return;
 	vcpu->cr8_intercepted = on;
 	kvm_ops.update_cr8_intercept(vcpu, on);

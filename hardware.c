@@ -7,6 +7,7 @@
 
 #include "kvm_host.h"
 #include "kvm_hardware.h"
+#include "kvm_msr.h"
 
 #include <linux/cpu.h>
 #include <linux/reboot.h>
@@ -39,8 +40,10 @@ static int hardware_enable_this_cpu(void)
 	local_irq_save(flags);
 	if (!__this_cpu_read(kvm_hw_enabled)) {
 		r = kvm_ops.hardware_enable();
-		if (!r)
+		if (!r) {
+			kvm_save_host_tsc_aux();
 			__this_cpu_write(kvm_hw_enabled, true);
+		}
 	}
 	local_irq_restore(flags);
 	return r;

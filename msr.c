@@ -3,8 +3,8 @@
  * Model-specific registers: a table of those that are the core's, and the lists
  * and calls of userspace.
  *
- * The vendor is asked first; it has what lives in its VMCB or VMCS.  Whatever
- * is written is checked.  "SDM" is Intel's manual, "APM 2" AMD's second volume.
+ * The table also checks what the vendor keeps in its VMCB or VMCS.  "SDM" is Intel's
+ * manual, "APM 2" AMD's second volume.
  */
 #include "kvm_host.h"
 #include "kvm_clock.h"
@@ -23,6 +23,7 @@
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/mtrr.h>
+#include <asm/nospec-branch.h>
 #include <asm/tsc.h>
 
 static bool ignore_msrs;
@@ -91,7 +92,7 @@ static u64 ucode_rev __read_mostly;
 struct msr_row {
 	u32 first, last;
 	u32 flags;
-	unsigned int feature;	/* guests without it in their CPUID do not have them; 0: all do */
+	u16 features[6];	/* guests with any of these in their CPUID have them; {}: all do */
 	size_t offset;
 	bool (*valid)(struct kvm_vcpu *vcpu, const struct msr_data *msr);
 	int (*get)(struct kvm_vcpu *vcpu, struct msr_data *msr);
@@ -318,6 +319,189 @@ static int set_hwcr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
+/* Machine specifics of a processor that does nothing with them but serialize LFENCE. */
+static int get_de_cfg(struct kvm_vcpu *vcpu, struct msr_data *msr)
+{
+	msr->data = MSR_AMD64_DE_CFG_LFENCE_SERIALIZE;
+	return 0;
+}
+
+static bool valid_de_cfg(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return !(msr->data & ~MSR_AMD64_DE_CFG_LFENCE_SERIALIZE);
+}
+
+/*
+ * ---- registers that are switched with the guest ----
+ */
+
+/* By the VMCB, the VMCS or the vendor's module, which need not check anything. */
+static int get_switched(struct kvm_vcpu *vcpu, struct msr_data *msr)
+{
+	msr->data = kvm_ops.get_msr(vcpu, msr->index);
+	return 0;
+}
+
+static int set_switched(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	kvm_ops.set_msr(vcpu, msr->index, msr->data);
+	return 0;
+}
+
+static bool valid_canonical(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return !is_noncanonical(msr->data, vcpu_virt_bits(vcpu));
+}
+
+/* AMD's processors have SYSENTER in 32-bit code only and do not check (APM 2 "SYSENTER"). */
+static bool valid_sysenter(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return kvm_ops.isa == KVM_ISA_SVM || valid_canonical(vcpu, msr);
+}
+
+static bool valid_upper_half_zero(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return !(msr->data >> 32);
+}
+
+/* Intel reserves the upper half of IA32_FMASK (SDM 4). */
+static bool valid_syscall_mask(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return kvm_ops.isa == KVM_ISA_SVM || valid_upper_half_zero(vcpu, msr);
+}
+
+/* Branch recording and stepping by branches are not virtualized: the bits only read back. */
+static bool valid_debugctl(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return !(msr->data & ~(u64)(DEBUGCTLMSR_LBR | DEBUGCTLMSR_BTF));
+}
+
+static DEFINE_PER_CPU(u32, host_tsc_aux);
+
+/** kvm_save_host_tsc_aux - on each CPU, before guests run on it: the host's never changes */
+void kvm_save_host_tsc_aux(void)
+{
+	u64 aux;
+
+	if (!kvm_ops.has_tsc_aux)
+		return;
+	rdmsrl(MSR_TSC_AUX, aux);
+	__this_cpu_write(host_tsc_aux, aux);
+}
+
+/**
+ * kvm_load_guest_tsc_aux - the guest's TSC_AUX, until kvm_put_guest_tsc_aux()
+ * @vcpu: the vcpu; preemption off
+ *
+ * The kernel itself does without the register.
+ */
+void kvm_load_guest_tsc_aux(struct kvm_vcpu *vcpu)
+{
+	if (!kvm_ops.has_tsc_aux)
+		return;
+	if ((u32)vcpu->msr.tsc_aux != __this_cpu_read(host_tsc_aux))
+		wrmsrl(MSR_TSC_AUX, vcpu->msr.tsc_aux);
+	vcpu->tsc_aux_loaded = true;
+}
+EXPORT_SYMBOL_GPL(kvm_load_guest_tsc_aux);
+
+/**
+ * kvm_put_guest_tsc_aux - undo kvm_load_guest_tsc_aux(), if it was done
+ * @vcpu: the vcpu; preemption off
+ */
+void kvm_put_guest_tsc_aux(struct kvm_vcpu *vcpu)
+{
+	if (!vcpu->tsc_aux_loaded)
+		return;
+	vcpu->tsc_aux_loaded = false;
+	if ((u32)vcpu->msr.tsc_aux != __this_cpu_read(host_tsc_aux))
+		wrmsrl(MSR_TSC_AUX, __this_cpu_read(host_tsc_aux));
+}
+EXPORT_SYMBOL_GPL(kvm_put_guest_tsc_aux);
+
+static int set_tsc_aux(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	preempt_disable();
+	vcpu->msr.tsc_aux = msr->data;
+	if (vcpu->tsc_aux_loaded)
+		wrmsrl(MSR_TSC_AUX, msr->data);
+	preempt_enable();
+	return 0;
+}
+
+static u64 spec_ctrl_bits __read_mostly;	/* what guests may set */
+
+static u64 find_spec_ctrl_bits(void)
+{
+	u64 bits = 0;
+
+	if (boot_cpu_has(X86_FEATURE_IBRS))
+		bits |= SPEC_CTRL_IBRS;
+	if (boot_cpu_has(X86_FEATURE_STIBP))
+		bits |= SPEC_CTRL_STIBP;
+	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD) || boot_cpu_has(X86_FEATURE_AMD_SSBD))
+		bits |= SPEC_CTRL_SSBD;
+	return bits;
+}
+
+static bool valid_spec_ctrl(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return !(msr->data & ~spec_ctrl_bits);
+}
+
+/* Once used it is used at every turn of the guest's kernel: no more exits then. */
+static int set_spec_ctrl(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	vcpu->spec_ctrl.guest = msr->data;
+	if (msr->data && !vcpu->spec_ctrl.passthrough) {
+		vcpu->spec_ctrl.passthrough = true;
+		kvm_make_request(KVM_REQ_INTERCEPTS, vcpu);
+	}
+	return 0;
+}
+
+/* Write-only. */
+static int get_pred_cmd(struct kvm_vcpu *vcpu, struct msr_data *msr)
+{
+	msr->data = 0;
+	return msr->host_initiated ? 0 : -EINVAL;
+}
+
+static bool valid_pred_cmd(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return !(msr->data & ~PRED_CMD_IBPB);
+}
+
+static int set_pred_cmd(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	if (msr->data && !msr->host_initiated)
+		wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+	return 0;
+}
+
+static DEFINE_PER_CPU(u64, last_vcpu);	/* unique_id of the vcpu that ran last */
+
+/**
+ * kvm_isolate_predictors - on the way into a vcpu: no other's branch predictions
+ * @vcpu: the vcpu, being loaded; preemption off
+ *
+ * Two guests are no closer to each other than two processes, though both may be
+ * one process's.
+ */
+void kvm_isolate_predictors(struct kvm_vcpu *vcpu)
+{
+	if (likely(__this_cpu_read(last_vcpu) == vcpu->unique_id))
+		return;
+	__this_cpu_write(last_vcpu, vcpu->unique_id);
+	indirect_branch_prediction_barrier();
+}
+EXPORT_SYMBOL_GPL(kvm_isolate_predictors);
+
+static bool valid_virt_spec_ctrl(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return !(msr->data & ~SPEC_CTRL_SSBD);
+}
+
 #define MEM(field)	.offset = offsetof(struct kvm_vcpu, field)
 
 /* In order of index. */
@@ -333,8 +517,14 @@ static const struct msr_row rows[] = {
 	  .get = get_zero, .set = set_zero_only },
 	{ MSR_IA32_FEAT_CTL, MSR_IA32_FEAT_CTL, ROW_INTEL,
 	  MEM(msr.feature_control), .valid = valid_feature_control },
-	{ MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_ADJUST, ROW_LISTED, X86_FEATURE_TSC_ADJUST,
+	{ MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_ADJUST, ROW_LISTED, { X86_FEATURE_TSC_ADJUST },
 	  MEM(msr.tsc_adjust), .set = set_tsc_adjust },
+	{ MSR_IA32_SPEC_CTRL, MSR_IA32_SPEC_CTRL, ROW_LISTED,
+	  { X86_FEATURE_SPEC_CTRL, X86_FEATURE_INTEL_STIBP, X86_FEATURE_SPEC_CTRL_SSBD,
+	    X86_FEATURE_AMD_IBRS, X86_FEATURE_AMD_STIBP, X86_FEATURE_AMD_SSBD },
+	  MEM(spec_ctrl.guest), .valid = valid_spec_ctrl, .set = set_spec_ctrl },
+	{ MSR_IA32_PRED_CMD, MSR_IA32_PRED_CMD, 0, { X86_FEATURE_SPEC_CTRL, X86_FEATURE_AMD_IBPB },
+	  .valid = valid_pred_cmd, .get = get_pred_cmd, .set = set_pred_cmd },
 	{ MSR_IA32_UCODE_REV, MSR_IA32_UCODE_REV, ROW_LISTED,
 	  MEM(msr.ucode_rev), .set = set_ucode_rev },
 	{ MSR_IA32_SMBASE, MSR_IA32_SMBASE, ROW_HOST_ONLY, MEM(msr.smbase) },
@@ -342,10 +532,14 @@ static const struct msr_row rows[] = {
 	  .get = get_platform_info, .set = set_platform_info },
 	{ MSR_MTRRcap, MSR_MTRRcap, ROW_GUEST_RO, .get = get_mtrrcap, .set = set_mtrrcap },
 	{ MSR_IA32_ARCH_CAPABILITIES, MSR_IA32_ARCH_CAPABILITIES,
-	  ROW_LISTED | ROW_GUEST_RO, X86_FEATURE_ARCH_CAPABILITIES,
+	  ROW_LISTED | ROW_GUEST_RO, { X86_FEATURE_ARCH_CAPABILITIES },
 	  MEM(msr.arch_capabilities), .valid = valid_arch_capabilities },
 	{ MSR_MISC_FEATURES_ENABLES, MSR_MISC_FEATURES_ENABLES, ROW_INTEL,
 	  MEM(msr.misc_features), .valid = valid_zero },
+	{ MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_CS, ROW_LISTED,
+	  .get = get_switched, .set = set_switched },
+	{ MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, ROW_LISTED,
+	  .valid = valid_sysenter, .get = get_switched, .set = set_switched },
 	{ MSR_IA32_MCG_CAP, MSR_IA32_MCG_CAP, ROW_GUEST_RO,
 	  .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
 	{ MSR_IA32_MCG_STATUS, MSR_IA32_MCG_STATUS, ROW_LISTED,
@@ -353,6 +547,9 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_MCG_CTL, MSR_IA32_MCG_CTL, .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
 	{ MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, ROW_LISTED,
 	  MEM(msr.misc_enable), .valid = valid_misc_enable },
+	{ MSR_IA32_DEBUGCTLMSR, MSR_IA32_DEBUGCTLMSR, MEM(msr.debugctl), .valid = valid_debugctl },
+	{ MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP, ROW_AMD,
+	  .get = get_zero, .set = set_zero_only },
 	/* Power management is the host's: the guest's value has no effect. */
 	{ MSR_IA32_POWER_CTL, MSR_IA32_POWER_CTL, ROW_LISTED, MEM(msr.power_ctl) },
 	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(KVM_NR_VAR_MTRR - 1), ROW_LISTED,
@@ -372,13 +569,24 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, ROW_LISTED,
 	  .get = get_tscdeadline, .set = set_tscdeadline },
 	{ APIC_BASE_MSR, APIC_BASE_MSR + 0xff, .get = kvm_x2apic_read, .set = kvm_x2apic_write },
-	{ MSR_IA32_XSS, MSR_IA32_XSS, ROW_LISTED, X86_FEATURE_XSAVES,
+	{ MSR_IA32_XSS, MSR_IA32_XSS, ROW_LISTED, { X86_FEATURE_XSAVES },
 	  MEM(xss), .valid = valid_zero },
 	{ MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_MIGRATION_CONTROL, ROW_LISTED,
 	  .get = kvm_pv_get_msr, .set = kvm_pv_set_msr },
 	{ MSR_EFER, MSR_EFER, MEM(efer), .set = set_efer },
+	{ MSR_STAR, MSR_STAR, ROW_LISTED, .get = get_switched, .set = set_switched },
+	{ MSR_LSTAR, MSR_CSTAR, ROW_LISTED,
+	  .valid = valid_canonical, .get = get_switched, .set = set_switched },
+	{ MSR_SYSCALL_MASK, MSR_SYSCALL_MASK, ROW_LISTED,
+	  .valid = valid_syscall_mask, .get = get_switched, .set = set_switched },
+	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, ROW_LISTED,
+	  .valid = valid_canonical, .get = get_switched, .set = set_switched },
+	{ MSR_TSC_AUX, MSR_TSC_AUX, ROW_LISTED, { X86_FEATURE_RDTSCP, X86_FEATURE_RDPID },
+	  MEM(msr.tsc_aux), .valid = valid_upper_half_zero, .set = set_tsc_aux },
 	/* Performance counters that count nothing. */
 	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, ROW_AMD, .get = get_zero, .set = set_zero_only },
+	/* This, and VM_CR and VM_HSAVE_PA: a machine without memory encryption or SVM. */
+	{ MSR_AMD64_SYSCFG, MSR_AMD64_SYSCFG, ROW_AMD, .get = get_zero, .set = set_zero_only },
 	{ MSR_K7_HWCR, MSR_K7_HWCR, ROW_LISTED | ROW_AMD, MEM(msr.k7_hwcr), .set = set_hwcr },
 	/* Configuration of the host's chipset and workarounds, which the guest does not get at. */
 	{ MSR_AMD64_NB_CFG, MSR_AMD64_NB_CFG, ROW_AMD, .get = get_zero, .set = set_ignored },
@@ -388,17 +596,38 @@ static const struct msr_row rows[] = {
 	  .get = get_zero, .set = set_ignored },
 	{ MSR_FAM10H_MMIO_CONF_BASE, MSR_FAM10H_MMIO_CONF_BASE, ROW_AMD,
 	  .get = get_zero, .set = set_zero_only },
+	{ MSR_VM_CR, MSR_VM_CR, ROW_AMD, .get = get_zero, .set = set_zero_only },
+	{ MSR_VM_HSAVE_PA, MSR_VM_HSAVE_PA, ROW_AMD, .get = get_zero, .set = set_zero_only },
+	{ MSR_AMD64_VIRT_SPEC_CTRL, MSR_AMD64_VIRT_SPEC_CTRL, ROW_LISTED | ROW_AMD,
+	  { X86_FEATURE_VIRT_SSBD }, MEM(msr.virt_spec_ctrl), .valid = valid_virt_spec_ctrl },
 	/* OS-visible workarounds: none is needed, of all that have a number. */
 	{ MSR_AMD64_OSVW_ID_LENGTH, MSR_AMD64_OSVW_ID_LENGTH,
-	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO, X86_FEATURE_OSVW, MEM(msr.osvw_length) },
+	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO, { X86_FEATURE_OSVW }, MEM(msr.osvw_length) },
 	{ MSR_AMD64_OSVW_STATUS, MSR_AMD64_OSVW_STATUS,
-	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO, X86_FEATURE_OSVW, MEM(msr.osvw_status) },
+	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO, { X86_FEATURE_OSVW }, MEM(msr.osvw_status) },
 	{ MSR_F15H_IC_CFG, MSR_AMD64_DC_CFG, ROW_AMD, .get = get_zero, .set = set_ignored },
+	{ MSR_AMD64_DE_CFG, MSR_AMD64_DE_CFG, ROW_AMD,
+	  .valid = valid_de_cfg, .get = get_de_cfg, .set = set_ignored },
 	{ MSR_AMD64_BU_CFG2, MSR_AMD64_BU_CFG2, ROW_AMD, .get = get_zero, .set = set_ignored },
 };
 
 static_assert(MSR_F15H_IC_CFG + 1 == MSR_AMD64_DC_CFG);
 static_assert(sizeof_field(struct kvm_vcpu, msr.mtrr_var) == 2 * KVM_NR_VAR_MTRR * sizeof(u64));
+
+static_assert(MSR_LSTAR + 1 == MSR_CSTAR);
+static_assert(MSR_FS_BASE + 2 == MSR_KERNEL_GS_BASE);
+
+/* Does the guest, or without one what we support, have one of the row's features? */
+static bool has_feature(struct kvm_vcpu *vcpu, const struct msr_row *row)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(row->features) && row->features[i]; i++)
+		if (vcpu ? kvm_guest_has(vcpu, row->features[i]) :
+			   kvm_cpu_cap_has(row->features[i]))
+			return true;
+	return !row->features[0];
+}
 
 /* Does this host have the row's registers? */
 static bool row_exists(const struct msr_row *row)
@@ -407,7 +636,7 @@ static bool row_exists(const struct msr_row *row)
 		return false;
 	if ((row->flags & ROW_INTEL) && kvm_ops.isa != KVM_ISA_VMX)
 		return false;
-	return !row->feature || kvm_cpu_cap_has(row->feature);
+	return has_feature(NULL, row);
 }
 
 static const struct msr_row *find_row(u32 index)
@@ -435,7 +664,7 @@ static bool accessible(struct kvm_vcpu *vcpu, const struct msr_row *row,
 		return true;
 	if ((row->flags & ROW_HOST_ONLY) || (write && (row->flags & ROW_GUEST_RO)))
 		return false;
-	return !row->feature || kvm_guest_has(vcpu, row->feature);
+	return has_feature(vcpu, row);
 }
 
 static u64 *row_memory(struct kvm_vcpu *vcpu, const struct msr_row *row, u32 index)
@@ -452,12 +681,8 @@ static u64 *row_memory(struct kvm_vcpu *vcpu, const struct msr_row *row, u32 ind
  */
 int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
-	const struct msr_row *row;
-	int r = kvm_ops.get_msr(vcpu, msr);
+	const struct msr_row *row = find_row(msr->index);
 
-	if (r <= 0)
-		return r;
-	row = find_row(msr->index);
 	if (!row) {
 		msr->data = 0;
 		return READ_ONCE(ignore_msrs) ? 0 : -ENOENT;
@@ -474,25 +699,21 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 int kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	const struct msr_row *row;
-	int r;
 
 	/* First those that guests write at every interrupt. */
 	if (msr->index - APIC_BASE_MSR < 0x100)
 		return kvm_x2apic_write(vcpu, msr);
 	if (msr->index == MSR_IA32_TSC_DEADLINE)
 		return set_tscdeadline(vcpu, msr);
-	r = kvm_ops.set_msr(vcpu, msr);
-	if (r <= 0)
-		return r;
 	row = find_row(msr->index);
 	if (!row)
 		return READ_ONCE(ignore_msrs) ? 0 : -ENOENT;
 	if (!accessible(vcpu, row, msr, true))
 		return -EINVAL;
-	if (row->set)
-		return row->set(vcpu, msr);
 	if (row->valid && !row->valid(vcpu, msr))
 		return -EINVAL;
+	if (row->set)
+		return row->set(vcpu, msr);
 	*row_memory(vcpu, row, msr->index) = msr->data;
 	return 0;
 }
@@ -500,14 +721,6 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 /*
  * ---- lists, and the calls of userspace ----
  */
-
-/* The vendor's that are worth saving, if it has them. */
-static const u32 vendor_msrs[] = {
-	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
-	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_TSC_AUX,
-	MSR_IA32_SPEC_CTRL, MSR_AMD64_VIRT_SPEC_CTRL,
-};
 
 static u32 index_list[128] __read_mostly;
 static u32 nr_indices __read_mostly;
@@ -526,9 +739,6 @@ static void make_lists(void)
 	int i;
 
 	nr_indices = nr_features = 0;
-	for (i = 0; i < ARRAY_SIZE(vendor_msrs); i++)
-		if (kvm_ops.has_msr(vendor_msrs[i]))
-			list_index(vendor_msrs[i]);
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (!(rows[i].flags & ROW_LISTED) || !row_exists(&rows[i]))
 			continue;
@@ -547,6 +757,7 @@ void kvm_msr_module_init(void)
 	if (kvm_cpu_cap_has(X86_FEATURE_ARCH_CAPABILITIES) &&
 	    !rdmsrl_safe(MSR_IA32_ARCH_CAPABILITIES, &arch_capabilities))
 		arch_capabilities &= ARCH_CAP_FOR_GUESTS;
+	spec_ctrl_bits = find_spec_ctrl_bits();
 	ucode_rev = (u64)boot_cpu_data.microcode << kvm_ops.microcode_shift;
 	make_lists();
 }
@@ -668,6 +879,9 @@ long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs)
 /** kvm_msr_create - a new vcpu's MSRs, as far as RESET does not set them */
 void kvm_msr_create(struct kvm_vcpu *vcpu)
 {
+	static atomic64_t ids = ATOMIC64_INIT(0);
+
+	vcpu->unique_id = atomic64_inc_return(&ids);
 	vcpu->msr.mcg_cap = KVM_NR_MCE_BANKS;
 	vcpu->msr.ucode_rev = ucode_rev;
 	vcpu->msr.arch_capabilities = arch_capabilities;
@@ -701,6 +915,10 @@ void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event)
 	vcpu->msr.k7_hwcr = 0;
 	vcpu->msr.misc_features = 0;
 	vcpu->msr.power_ctl = 0;
+	vcpu->msr.debugctl = 0;
+	vcpu->msr.virt_spec_ctrl = 0;
+	vcpu->spec_ctrl.guest = 0;
+	vcpu->spec_ctrl.passthrough = false;
 	kvm_pv_reset(vcpu);
 	vcpu->xss = 0;
 	kvm_tsc_reset(vcpu);

@@ -43,18 +43,8 @@ static bool filter_allows(const struct kvm_msr_filter_set *set, u32 index, u32 a
 	return set->default_allow;
 }
 
-/**
- * kvm_msr_allowed - does the VM's filter allow the guest an access to a register?
- * @vcpu: the vcpu, in an SRCU section
- * @index: the register; those of the x2APIC are never denied
- * @access: KVM_MSR_FILTER_READ or _WRITE
- *
- * Vendors ask before they pass a register through to the guest; after a change
- * ops->update_intercepts is called.
- *
- * Return: true if it does.
- */
-bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
+/* The registers of the x2APIC are never denied. */
+static bool msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 {
 	struct kvm *kvm = vcpu->kvm;
 	const struct kvm_msr_filter_set *set;
@@ -67,7 +57,27 @@ bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 		return true;
 	return filter_allows(set, index, access);
 }
-EXPORT_SYMBOL_GPL(kvm_msr_allowed);
+
+/**
+ * kvm_msr_passthrough - may a guest have registers without exits?
+ * @vcpu: the vcpu, in an SRCU section
+ * @indices: the registers
+ * @n: how many
+ *
+ * After a change ops->update_intercepts is called.
+ * Return: true if the VM's filter denies neither reads nor writes of any of them.
+ */
+bool kvm_msr_passthrough(struct kvm_vcpu *vcpu, const u32 *indices, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (!msr_allowed(vcpu, indices[i], KVM_MSR_FILTER_READ) ||
+		    !msr_allowed(vcpu, indices[i], KVM_MSR_FILTER_WRITE))
+			return false;
+	return true;
+}
+EXPORT_SYMBOL_GPL(kvm_msr_passthrough);
 
 static void free_set(struct kvm_msr_filter_set *set)
 {
@@ -220,7 +230,7 @@ static u32 exit_reason_of(int error)
  */
 int kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
-	return kvm_msr_allowed(vcpu, msr->index, KVM_MSR_FILTER_READ) ?
+	return msr_allowed(vcpu, msr->index, KVM_MSR_FILTER_READ) ?
 	       kvm_get_msr(vcpu, msr) : -EACCES;
 }
 
@@ -233,7 +243,7 @@ int kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
  */
 int kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
-	return kvm_msr_allowed(vcpu, msr->index, KVM_MSR_FILTER_WRITE) ?
+	return msr_allowed(vcpu, msr->index, KVM_MSR_FILTER_WRITE) ?
 	       kvm_set_msr(vcpu, msr) : -EACCES;
 }
 

@@ -15,6 +15,7 @@
 #include "kvm_regs.h"
 
 #include <linux/export.h>
+#include <asm/tlbflush.h>
 
 #define CR0_DEFINED	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | \
 			 X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | \
@@ -63,6 +64,33 @@ bool is_64bit_code(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(is_64bit_code);
 
+/**
+ * kvm_reset_segments - segments and descriptor tables as RESET and INIT leave them
+ * @vcpu: the vcpu, loaded
+ *
+ * SDM 3A "Processor State After Reset", APM 2 "Processor Initialization State".
+ */
+void kvm_reset_segments(struct kvm_vcpu *vcpu)
+{
+	static const struct kvm_segment data = { .limit = 0xffff, .type = 0x3, .s = 1, .present = 1 };
+	static const struct kvm_segment ldtr = { .limit = 0xffff, .type = 0x2, .present = 1 };
+	static const struct kvm_segment tr = { .limit = 0xffff, .type = 0xb, .present = 1 };
+	static const struct kvm_segment cs = {
+		.selector = 0xf000, .base = 0xffff0000, .limit = 0xffff,
+		.type = 0xb, .s = 1, .present = 1,
+	};
+	static const struct kvm_dtable dt = { .limit = 0xffff };
+	int seg;
+
+	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_GS; seg++)
+		kvm_ops.set_segment(vcpu, seg == VCPU_SREG_CS ? &cs : &data, seg);
+	kvm_ops.set_segment(vcpu, &ldtr, VCPU_SREG_LDTR);
+	kvm_ops.set_segment(vcpu, &tr, VCPU_SREG_TR);
+	kvm_ops.set_dtable(vcpu, &dt, VCPU_SREG_GDTR);
+	kvm_ops.set_dtable(vcpu, &dt, VCPU_SREG_IDTR);
+}
+EXPORT_SYMBOL_GPL(kvm_reset_segments);
+
 /*
  * ---- control registers ----
  */
@@ -84,6 +112,45 @@ static bool paging_switch_valid(struct kvm_vcpu *vcpu, bool on)
 		return !is_64bit_code(vcpu);
 	return !(vcpu->efer & EFER_LME) || (is_pae(vcpu) && !cs_is_64bit(vcpu));
 }
+
+/**
+ * kvm_hw_cr4 - what the processor has in CR4 while the guest runs
+ * @vcpu: the vcpu, its CR0 set
+ * @cr4: as the guest has it
+ *
+ * Return: the guest's, with MCE of the host's, without which the host's machine
+ * checks would shut the processor down.  Under shadow paging with PAE, the format
+ * of our tables, and without SMEP and SMAP while the guest does not page, since
+ * all its pages are user pages then.
+ */
+unsigned long kvm_hw_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
+{
+	cr4 |= cr4_read_shadow() & X86_CR4_MCE;
+	if (kvm_ops.nested_paging)
+		return cr4;
+	if (!(vcpu->cr0 & X86_CR0_PG))
+		cr4 &= ~(X86_CR4_SMEP | X86_CR4_SMAP);
+	return cr4 | X86_CR4_PAE;
+}
+EXPORT_SYMBOL_GPL(kvm_hw_cr4);
+
+/**
+ * kvm_hw_efer - what the processor has in EFER while the guest runs
+ * @efer: as the guest has it
+ *
+ * Return: the guest's; under shadow paging with NXE, which our tables use, and
+ * without LME, which hardware paging would take for long mode, before the guest
+ * pages.
+ */
+u64 kvm_hw_efer(u64 efer)
+{
+	if (kvm_ops.nested_paging)
+		return efer;
+	if (!(efer & EFER_LMA))
+		efer &= ~EFER_LME;
+	return kvm_ops.has_nx ? efer | EFER_NX : efer;
+}
+EXPORT_SYMBOL_GPL(kvm_hw_efer);
 
 static void store_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 {
@@ -362,8 +429,8 @@ long kvm_vcpu_get_sregs(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
 #define GET_SEGMENT(field, SEG) kvm_ops.get_segment(vcpu, &sregs->field, VCPU_SREG_##SEG);
 	FOR_EACH_SEGMENT(GET_SEGMENT)
 #undef GET_SEGMENT
-	kvm_ops.get_gdt(vcpu, &sregs->gdt);
-	kvm_ops.get_idt(vcpu, &sregs->idt);
+	kvm_ops.get_dtable(vcpu, &sregs->gdt, VCPU_SREG_GDTR);
+	kvm_ops.get_dtable(vcpu, &sregs->idt, VCPU_SREG_IDTR);
 	sregs->cr0 = kvm_read_cr0(vcpu);
 	sregs->cr2 = vcpu->cr2;
 	sregs->cr3 = kvm_read_cr3(vcpu);
@@ -464,8 +531,8 @@ static bool load_new_pdptrs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs
 /* All but the pending interrupt; the PDPTEs were loaded before. */
 static void set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
-	kvm_ops.set_gdt(vcpu, &sregs->gdt);
-	kvm_ops.set_idt(vcpu, &sregs->idt);
+	kvm_ops.set_dtable(vcpu, &sregs->gdt, VCPU_SREG_GDTR);
+	kvm_ops.set_dtable(vcpu, &sregs->idt, VCPU_SREG_IDTR);
 	set_control_registers(vcpu, sregs);
 	kvm_set_apic_base(vcpu, sregs->apic_base, true);
 	/* The vendors interpret them by the mode, which is set above. */

@@ -9,7 +9,6 @@
  */
 #define pr_fmt(fmt) "kvm_amd: " fmt
 
-#include "kvm_host.h"
 #include "kvm_cpuid.h"
 #include "kvm_debug.h"
 #include "kvm_emulate.h"
@@ -19,22 +18,17 @@
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
+#include "kvm_regs.h"
 #include "kvm_vcpu.h"
-#include "svm/entry.h"
+#include "svm/svm.h"
 
-#include <linux/io.h>
-#include <linux/mem_encrypt.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
-#include <linux/percpu.h>
-#include <linux/sched.h>
 #include <asm/cpu_device_id.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
-#include <asm/mce.h>
 #include <asm/reboot.h>
 #include <asm/spec-ctrl.h>
-#include <asm/svm.h>
 #include <asm/tlbflush.h>
 
 #include "compat/svm.h"
@@ -50,162 +44,23 @@ static const struct x86_cpu_id svm_cpu_ids[] = {
 };
 MODULE_DEVICE_TABLE(x86cpu, svm_cpu_ids);
 
-static bool npt = true;
-module_param(npt, bool, 0444);
+bool svm_npt = true;
+module_param_named(npt, svm_npt, bool, 0444);
 MODULE_PARM_DESC(npt, "use nested paging where the processor has it");
 
 /* What this processor has, and the module uses. */
 static bool has_nrips __ro_after_init;		/* next RIP saved at exits */
 static bool has_decode_assists __ro_after_init;
 static bool has_flush_by_asid __ro_after_init;
-static bool has_tsc_aux __ro_after_init;
 static bool has_virt_ssbd __ro_after_init;	/* SSBD by LS_CFG or VIRT_SPEC_CTRL */
 static bool inject_by_virq __ro_after_init;	/* interrupts, where V_IRQ can */
-static u64 spec_ctrl_bits __ro_after_init;	/* what a guest may set */
 static u32 max_asid __ro_after_init;
 
-/* VMCB clean bits, APM 2 "VMCB Clean Bits Field": set, the CPU may use its copy. */
-enum {
-	CLEAN_INTERCEPTS,	/* and TSC offset, PAUSE filter */
-	CLEAN_PERM_MAPS,	/* addresses of IOPM and MSRPM */
-	CLEAN_ASID,
-	CLEAN_INTR,		/* int_ctl, int_vector */
-	CLEAN_NPT,		/* nested CR3, g_pat */
-	CLEAN_CR,		/* CR0, CR3, CR4, EFER */
-	CLEAN_DR,		/* DR6, DR7 */
-	CLEAN_DT,		/* GDTR, IDTR */
-	CLEAN_SEG,		/* CS, DS, SS, ES, CPL */
-	CLEAN_CR2,
-	CLEAN_NR
-};
-
-/* Attributes of struct vmcb_seg: the descriptor's bits 40-47 and 52-55. */
-#define SEG_TYPE_MASK		0x00f
-#define SEG_TSS_BUSY		0x002
-#define SEG_S_SHIFT		4
-#define SEG_DPL_SHIFT		5
-#define SEG_P_SHIFT		7
-#define SEG_AVL_SHIFT		8
-#define SEG_L_SHIFT		9
-#define SEG_DB_SHIFT		10
-#define SEG_G_SHIFT		11
-
-/* EXITINFO1 of CR accesses, APM 2 "MOV CRx/DRx Intercepts" (decode assists). */
-#define CR_INFO_MOV		BIT_ULL(63)
-#define CR_INFO_GPR		0xf
-
-struct vcpu_svm {
-	struct kvm_vcpu vcpu;		/* first: the core allocates us by it */
-	struct vmcb *vmcb;
-	struct svm_switch sw;
-	u64 id;				/* never used again by another vcpu */
-	u64 asid_generation;		/* of the CPU it ran on last; 0: take a new ASID */
-	int last_cpu;
-	bool host_saved;		/* this CPU's host state is in host_pa's VMCB */
-	bool spec_ctrl_direct;		/* MSR map gives SPEC_CTRL to the guest */
-	u64 virt_spec_ctrl;
-	u64 debugctl;
-
-	/* #BP or #OF put in as an event: RIP before it, if delivery fails. */
-	bool soft_injected;
-	unsigned long soft_rip;
-
-	/* NMI window: RIP of the intercepted IRET, and a step by TF (see below). */
-	unsigned long iret_rip;
-	unsigned long step_rip;
-	bool stepping;
-	bool step_iret;			/* ... over that IRET */
-	bool step_guest_tf;
-	bool force_exit;			/* right after the injected event is delivered */
-	bool virq;			/* the injected interrupt is V_IRQ, not EVENTINJ */
-	bool intercept_cr8;		/* the core waits for a lower task priority */
-};
-
 static_assert(offsetof(struct vcpu_svm, vcpu) == 0);
-static_assert(offsetof(struct svm_switch, guest_pa) == SWITCH_GUEST_PA);
-static_assert(offsetof(struct svm_switch, host_pa) == SWITCH_HOST_PA);
-static_assert(offsetof(struct svm_switch, guest_spec_ctrl) == SWITCH_GUEST_SPEC_CTRL);
-static_assert(offsetof(struct svm_switch, host_spec_ctrl) == SWITCH_HOST_SPEC_CTRL);
-static_assert(offsetof(struct svm_switch, read_spec_ctrl) == SWITCH_READ_SPEC_CTRL);
-static_assert(VCPU_REGS_RCX * 8 == REGS_RCX);
-static_assert(VCPU_REGS_RDX * 8 == REGS_RDX);
-static_assert(VCPU_REGS_RBX * 8 == REGS_RBX);
-static_assert(VCPU_REGS_RBP * 8 == REGS_RBP);
-static_assert(VCPU_REGS_RSI * 8 == REGS_RSI);
-static_assert(VCPU_REGS_RDI * 8 == REGS_RDI);
-static_assert(VCPU_REGS_R8 * 8 == REGS_R8);
-static_assert(VCPU_REGS_R15 * 8 == REGS_R15);
-static_assert(offsetof(struct vmcb, save) == 0x400);
-static_assert(offsetof(struct vmcb_control_area, asid) == 0x58);
-static_assert(offsetof(struct vmcb_control_area, exit_code) == 0x70);
-static_assert(offsetof(struct vmcb_control_area, event_inj) == 0xa8);
-static_assert(offsetof(struct vmcb_control_area, clean) == 0xc0);
-static_assert(offsetof(struct vmcb_save_area, cpl) == 0xcb);
-static_assert(offsetof(struct vmcb_save_area, efer) == 0xd0);
-static_assert(offsetof(struct vmcb_save_area, cr4) == 0x148);
-static_assert(offsetof(struct vmcb_save_area, rsp) == 0x1d8);
-static_assert(offsetof(struct vmcb_save_area, g_pat) == 0x268);
-
-/* A CPU's share; touched on that CPU only, preemption off. */
-struct svm_cpu {
-	u64 asid_generation;
-	u32 next_asid;
-	u32 tsc_aux;			/* the host's */
-	u64 last_vcpu;			/* id of the vcpu that ran last */
-	struct page *hsave;		/* VMRUN's own, MSR_VM_HSAVE_PA */
-	struct page *host;		/* a VMCB for the host's VMSAVE and VMLOAD */
-};
 
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 
-/*
- * Permission maps, one for all vcpus (APM 2 "I/O Permissions Map", "MSR
- * Intercepts"): no port is the guest's; of the MSRs those that VMLOAD and
- * VMSAVE switch, with the second map also speculation control, and with the
- * third none, for a VM whose filter denies one of them.
- */
-#define IOPM_ORDER	2
-#define MSRPM_ORDER	1
-static struct page *iopm;
-static struct page *msrpm[3];
-
 static struct kvm_arch_ops svm_ops __ro_after_init;
-
-static inline struct vcpu_svm *to_svm(struct kvm_vcpu *vcpu)
-{
-	return container_of(vcpu, struct vcpu_svm, vcpu);
-}
-
-static inline void mark_dirty(struct vcpu_svm *svm, int bit)
-{
-	svm->vmcb->control.clean &= ~BIT(bit);
-}
-
-static inline bool intercepted(struct vcpu_svm *svm, int bit)
-{
-	return svm->vmcb->control.intercepts[bit / 32] & BIT(bit % 32);
-}
-
-static inline void set_intercept(struct vcpu_svm *svm, int bit, bool on)
-{
-	u32 *word = &svm->vmcb->control.intercepts[bit / 32];
-	u32 val = on ? *word | BIT(bit % 32) : *word & ~BIT(bit % 32);
-
-	if (*word != val) {
-		*word = val;
-		mark_dirty(svm, CLEAN_INTERCEPTS);
-	}
-}
-
-static inline void set_exception_intercept(struct vcpu_svm *svm, int vector, bool on)
-{
-	set_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + vector, on);
-}
-
-static inline unsigned long page_pa(struct page *page)
-{
-	return __sme_set(page_to_phys(page));
-}
 
 /*
  * SVM may vanish under us when the machine goes down in an emergency; then
@@ -250,16 +105,9 @@ static int svm_hardware_enable(void)
 	}
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, page_pa(sc->hsave));
-	/* Whatever used ASIDs before: the first taker flushes them all. */
+	/* Translations tagged before SVM went off are stale: the first taken flushes all. */
 	sc->asid_generation++;
 	sc->next_asid = max_asid + 1;
-	sc->last_vcpu = 0;
-	if (has_tsc_aux) {
-		u64 aux;
-
-		rdmsrl(MSR_TSC_AUX, aux);
-		sc->tsc_aux = aux;
-	}
 	svm_compat_predictor_guard(true);
 	return 0;
 }
@@ -300,18 +148,9 @@ static void __init find_features(void)
 	has_nrips = boot_cpu_has(X86_FEATURE_NRIPS);
 	has_decode_assists = boot_cpu_has(X86_FEATURE_DECODEASSISTS);
 	has_flush_by_asid = boot_cpu_has(X86_FEATURE_FLUSHBYASID);
-	has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
 	has_virt_ssbd = boot_cpu_has(X86_FEATURE_LS_CFG_SSBD) ||
 			boot_cpu_has(X86_FEATURE_VIRT_SSBD);
-	if (boot_cpu_has(X86_FEATURE_AMD_IBRS))
-		spec_ctrl_bits |= SPEC_CTRL_IBRS;
-	if (boot_cpu_has(X86_FEATURE_AMD_STIBP))
-		spec_ctrl_bits |= SPEC_CTRL_STIBP;
-	if (boot_cpu_has(X86_FEATURE_AMD_SSBD))
-		spec_ctrl_bits |= SPEC_CTRL_SSBD;
-	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
-		spec_ctrl_bits = 0;
-	npt = npt && boot_cpu_has(X86_FEATURE_NPT);
+	svm_npt = svm_npt && boot_cpu_has(X86_FEATURE_NPT);
 	/* QEMU's emulation has a fault in EVENTINJ: see inject_by_event(). */
 	inject_by_virq = boot_cpu_has(X86_FEATURE_HYPERVISOR);
 }
@@ -319,7 +158,7 @@ static void __init find_features(void)
 /* The data of the table that depends on the processor; the core reads it after setup. */
 static void __init fill_ops(void)
 {
-	svm_ops.nested_paging = npt;
+	svm_ops.nested_paging = svm_npt;
 	svm_ops.nested_levels = native_read_cr4() & X86_CR4_LA57 ? 5 : 4;
 	svm_ops.max_nested_page_level = boot_cpu_has(X86_FEATURE_GBPAGES) ? PG_LEVEL_1G :
 									    PG_LEVEL_2M;
@@ -328,86 +167,8 @@ static void __init fill_ops(void)
 	svm_ops.nested_accessed_mask = _PAGE_ACCESSED;
 	svm_ops.nested_dirty_mask = _PAGE_DIRTY;
 	svm_ops.has_nx = boot_cpu_has(X86_FEATURE_NX);
-	svm_ops.umip_emulated = false;
-	svm_ops.cr4_guest_reserved = X86_CR4_VMXE | X86_CR4_SMXE | X86_CR4_CET;
-	/* Shadow pages know neither keys, nor five levels, nor process contexts. */
-	if (!npt)
-		svm_ops.cr4_guest_reserved |= X86_CR4_PKE | X86_CR4_LA57 | X86_CR4_PCIDE;
-}
-
-/* Two bits an MSR, read then write, 0x2000 MSRs in 2 kB. */
-static void __init msrpm_allow(struct page *map, u32 msr, bool read, bool write)
-{
-	static const struct { u32 base, offset; } ranges[] = {
-		{ 0x00000000, 0 }, { 0xc0000000, 0x800 }, { 0xc0010000, 0x1000 },
-	};
-	u8 *bytes = page_address(map);
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
-		u32 index = msr - ranges[i].base;
-
-		if (index >= 0x2000)
-			continue;
-		bytes += ranges[i].offset + index / 4;
-		if (read)
-			*bytes &= ~(1 << (index % 4 * 2));
-		if (write)
-			*bytes &= ~(2 << (index % 4 * 2));
-		return;
-	}
-}
-
-static const u32 switched_msrs[] = {
-	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
-	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-};
-
-enum { MSRPM_SWITCHED, MSRPM_SPEC_CTRL, MSRPM_NONE };
-
-static void __init fill_msrpm(struct page *map, int which)
-{
-	int i;
-
-	memset(page_address(map), 0xff, PAGE_SIZE << MSRPM_ORDER);
-	if (which == MSRPM_NONE)
-		return;
-	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
-		msrpm_allow(map, switched_msrs[i], true, true);
-	if (which == MSRPM_SPEC_CTRL)
-		msrpm_allow(map, MSR_IA32_SPEC_CTRL, true, true);
-}
-
-static void free_maps(void)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(msrpm); i++) {
-		if (msrpm[i])
-			__free_pages(msrpm[i], MSRPM_ORDER);
-		msrpm[i] = NULL;
-	}
-	if (iopm)
-		__free_pages(iopm, IOPM_ORDER);
-	iopm = NULL;
-}
-
-static int __init alloc_maps(void)
-{
-	int i;
-
-	iopm = alloc_pages(GFP_KERNEL, IOPM_ORDER);
-	if (!iopm)
-		return -ENOMEM;
-	memset(page_address(iopm), 0xff, PAGE_SIZE << IOPM_ORDER);
-	for (i = 0; i < ARRAY_SIZE(msrpm); i++) {
-		msrpm[i] = alloc_pages(GFP_KERNEL, MSRPM_ORDER);
-		if (!msrpm[i])
-			return -ENOMEM;
-		fill_msrpm(msrpm[i], i);
-	}
-	return 0;
+	svm_ops.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
+	svm_ops.has_xsaves = true;
 }
 
 static void free_cpus(void)
@@ -448,7 +209,7 @@ static int __init svm_hardware_setup(void)
 	if (r)
 		return r;
 	find_features();
-	r = alloc_maps();
+	r = svm_alloc_maps();
 	if (r)
 		goto out_maps;
 	r = alloc_cpus();
@@ -456,13 +217,13 @@ static int __init svm_hardware_setup(void)
 		goto out_cpus;
 	fill_ops();
 	cpu_emergency_register_virt_callback(svm_emergency_disable);
-	pr_info("nested paging %s\n", npt ? "on" : "off");
+	pr_info("nested paging %s\n", svm_npt ? "on" : "off");
 	return 0;
 
 out_cpus:
 	free_cpus();
 out_maps:
-	free_maps();
+	svm_free_maps();
 	return r;
 }
 
@@ -470,128 +231,7 @@ static void svm_hardware_unsetup(void)
 {
 	cpu_emergency_unregister_virt_callback(svm_emergency_disable);
 	free_cpus();
-	free_maps();
-}
-
-/*
- * ---- intercepts ----
- */
-
-/*
- * On from the beginning to the end.  Left off on purpose: RDTSC (offset in
- * the VMCB), exceptions not named in update_intercepts(), the descriptor
- * table registers, PUSHF and POPF, software interrupts, FERR_FREEZE (an
- * interrupt ends the freeze), ICEBP.
- */
-static const u8 fixed_intercepts[] = {
-	/* the host's */
-	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT, INTERCEPT_SHUTDOWN,
-	/* the guest's machine is not this one */
-	INTERCEPT_CPUID, INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT, INTERCEPT_RDPMC,
-	INTERCEPT_XSETBV,
-	/* caches are shared with others */
-	INTERCEPT_INVD, INTERCEPT_WBINVD,
-	/* control registers whose value here differs, or has consequences */
-	INTERCEPT_SELECTIVE_CR0, INTERCEPT_CR4_WRITE,
-	/* VMRUN refuses a VMCB without its own; the rest is not offered to guests */
-	INTERCEPT_VMRUN, INTERCEPT_VMMCALL, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE,
-	INTERCEPT_STGI, INTERCEPT_CLGI, INTERCEPT_SKINIT, INTERCEPT_INVLPGA, INTERCEPT_RSM,
-};
-
-/* With shadow paging: what changes or shows translations, or needs the guest's CR3. */
-static const u8 shadow_intercepts[] = {
-	INTERCEPT_CR3_READ, INTERCEPT_CR3_WRITE, INTERCEPT_INVLPG, INTERCEPT_TASK_SWITCH,
-};
-
-/*
- * CR8 is V_TPR while the APIC is ours, but for writes that could let in an
- * interrupt.  Where userspace holds the APIC, V_TPR is not used.  The emulator
- * of the lab ends itself by a CR8 write not intercepted while V_IRQ is set.
- */
-static void update_cr8_intercepts(struct vcpu_svm *svm)
-{
-	bool ours = svm->vcpu.lapic;
-
-	set_intercept(svm, INTERCEPT_CR8_READ, !ours);
-	set_intercept(svm, INTERCEPT_CR8_WRITE,
-		      !ours || svm->intercept_cr8 || intercepted(svm, INTERCEPT_VINTR));
-}
-
-static void svm_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on)
-{
-	to_svm(vcpu)->intercept_cr8 = on;
-	update_cr8_intercepts(to_svm(vcpu));
-}
-
-static void set_dr_intercepts(struct vcpu_svm *svm, bool on)
-{
-	u32 all = on ? 0x00ff00ff : 0;
-
-	if (svm->vmcb->control.intercepts[INTERCEPT_DR] != all) {
-		svm->vmcb->control.intercepts[INTERCEPT_DR] = all;
-		mark_dirty(svm, CLEAN_INTERCEPTS);
-	}
-}
-
-static bool msr_passthrough(struct kvm_vcpu *vcpu, u32 index)
-{
-	return kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ) &&
-	       kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE);
-}
-
-static void update_msrpm(struct vcpu_svm *svm)
-{
-	int i, which = svm->spec_ctrl_direct ? MSRPM_SPEC_CTRL : MSRPM_SWITCHED;
-
-	for (i = 0; i < ARRAY_SIZE(switched_msrs); i++)
-		if (!msr_passthrough(&svm->vcpu, switched_msrs[i]))
-			which = MSRPM_NONE;
-	if (svm->spec_ctrl_direct && !msr_passthrough(&svm->vcpu, MSR_IA32_SPEC_CTRL))
-		which = MSRPM_NONE;
-	svm->vmcb->control.msrpm_base_pa = page_pa(msrpm[which]);
-	mark_dirty(svm, CLEAN_PERM_MAPS);
-}
-
-static void svm_update_intercepts(struct kvm_vcpu *vcpu)
-{
-	bool mwait_exits = !kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_MWAIT);
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	/* A guest whose #DB or #AC handler faults again never leaves the CPU otherwise. */
-	set_exception_intercept(svm, X86_TRAP_DB, true);
-	set_exception_intercept(svm, X86_TRAP_AC, true);
-	set_exception_intercept(svm, X86_TRAP_MC, true);
-	set_exception_intercept(svm, X86_TRAP_PF, !npt);
-	set_exception_intercept(svm, X86_TRAP_UD, kvm_fixes_hypercalls(vcpu->kvm));
-	set_exception_intercept(svm, X86_TRAP_BP, vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP);
-	set_dr_intercepts(svm, !vcpu->dr_in_guest);
-
-	/* What the VMM may leave to the guest: KVM_CAP_X86_DISABLE_EXITS. */
-	set_intercept(svm, INTERCEPT_HLT, !kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_HLT));
-	set_intercept(svm, INTERCEPT_MONITOR, mwait_exits);
-	set_intercept(svm, INTERCEPT_MWAIT, mwait_exits);
-	set_intercept(svm, INTERCEPT_PAUSE, boot_cpu_has(X86_FEATURE_PAUSEFILTER) &&
-		      !kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_PAUSE));
-
-	/* Instructions that the CPU has and the guest has not. */
-	set_intercept(svm, INTERCEPT_RDTSCP, boot_cpu_has(X86_FEATURE_RDTSCP) &&
-		      !kvm_guest_has(vcpu, X86_FEATURE_RDTSCP));
-	set_intercept(svm, INTERCEPT_RDPRU, boot_cpu_has(X86_FEATURE_RDPRU));
-	set_intercept(svm, INTERCEPT_INVPCID, !npt && boot_cpu_has(X86_FEATURE_INVPCID));
-	update_msrpm(svm);
-}
-
-static void init_intercepts(struct vcpu_svm *svm)
-{
-	int i;
-
-	memset(svm->vmcb->control.intercepts, 0, sizeof(svm->vmcb->control.intercepts));
-	for (i = 0; i < ARRAY_SIZE(fixed_intercepts); i++)
-		set_intercept(svm, fixed_intercepts[i], true);
-	for (i = 0; !npt && i < ARRAY_SIZE(shadow_intercepts); i++)
-		set_intercept(svm, shadow_intercepts[i], true);
-	update_cr8_intercepts(svm);
-	mark_dirty(svm, CLEAN_INTERCEPTS);
+	svm_free_maps();
 }
 
 /*
@@ -600,15 +240,13 @@ static void init_intercepts(struct vcpu_svm *svm)
 
 static int svm_vcpu_create(struct kvm_vcpu *vcpu)
 {
-	static atomic64_t ids = ATOMIC64_INIT(0);
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 
 	if (!page)
 		return -ENOMEM;
 	svm->vmcb = page_address(page);
-	svm->sw.guest_pa = page_pa(page);
-	svm->id = atomic64_inc_return(&ids);
+	svm->vmcb_pa = page_pa(page);
 	svm->last_cpu = -1;
 	vcpu->regs_avail = ~0UL;
 	return 0;
@@ -624,8 +262,7 @@ static void init_control(struct vcpu_svm *svm)
 	struct vmcb_control_area *control = &svm->vmcb->control;
 
 	memset(control, 0, sizeof(*control));
-	init_intercepts(svm);
-	control->iopm_base_pa = page_pa(iopm);
+	svm_init_intercepts(svm);
 	control->int_ctl = V_INTR_MASKING_MASK;
 	control->tsc_offset = svm->vcpu.tsc_offset;
 	if (boot_cpu_has(X86_FEATURE_PAUSEFILTER)) {
@@ -633,39 +270,20 @@ static void init_control(struct vcpu_svm *svm)
 		if (boot_cpu_has(X86_FEATURE_PFTHRESHOLD))
 			control->pause_filter_thresh = 128;
 	}
-	if (npt)
+	if (svm_npt)
 		control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
 	svm->asid_generation = 0;
 }
 
-static void init_seg(struct vmcb_seg *seg, u16 attrib)
-{
-	*seg = (struct vmcb_seg){ .limit = 0xffff, .attrib = attrib };
-}
-
-/* APM 2 "Processor Initialization State"; the core sets what it knows itself. */
+/* What RESET and INIT set; the core sets what it knows itself. */
 static void init_save(struct vcpu_svm *svm)
 {
 	struct vmcb_save_area *save = &svm->vmcb->save;
-	const u16 present = 1 << SEG_P_SHIFT, code_data = present | 1 << SEG_S_SHIFT;
 
-	init_seg(&save->cs, code_data | 0xb);
-	save->cs.selector = 0xf000;
-	save->cs.base = 0xffff0000;
-	init_seg(&save->ds, code_data | 0x3);
-	init_seg(&save->es, code_data | 0x3);
-	init_seg(&save->fs, code_data | 0x3);
-	init_seg(&save->gs, code_data | 0x3);
-	init_seg(&save->ss, code_data | 0x3);
-	init_seg(&save->gdtr, 0);
-	init_seg(&save->idtr, 0);
-	init_seg(&save->ldtr, present | 0x2);
-	init_seg(&save->tr, present | 0x1);
-	save->cpl = 0;
+	kvm_reset_segments(&svm->vcpu);
 	save->cr2 = 0;
 	save->cr3 = 0;
 	save->dr6 = DR6_RESERVED;
-	save->dr7 = 0x400;
 	save->rflags = X86_EFLAGS_FIXED;
 }
 
@@ -673,17 +291,10 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	if (!init_event) {
+	if (!init_event)
 		memset(&svm->vmcb->save, 0, sizeof(svm->vmcb->save));
-		svm->spec_ctrl_direct = false;
-		svm->sw.guest_spec_ctrl = 0;
-		svm->sw.read_spec_ctrl = 0;
-		svm->virt_spec_ctrl = 0;
-		svm->debugctl = 0;
-	}
 	init_control(svm);
 	init_save(svm);
-	vcpu->dr_in_guest = false;
 	svm->soft_injected = false;
 	svm->stepping = false;
 }
@@ -694,24 +305,13 @@ static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	if (unlikely(svm->last_cpu != cpu)) {
-		/* No other CPU's copy of the VMCB, nor its ASIDs, mean anything here. */
+		/* Neither this CPU's copy of the VMCB nor an ASID of another CPU is valid. */
 		svm->vmcb->control.clean = 0;
 		svm->asid_generation = 0;
-		svm->sw.host_pa = page_pa(sc->host);
+		svm->host_pa = page_pa(sc->host);
 		svm->last_cpu = cpu;
 	}
-	/* Guests of one process are no less strangers to each other. */
-	if (unlikely(sc->last_vcpu != svm->id)) {
-		sc->last_vcpu = svm->id;
-		indirect_branch_prediction_barrier();
-	}
-}
-
-/* The kernel itself does without TSC_AUX, so it may be the guest's until put. */
-static void load_tsc_aux(struct vcpu_svm *svm, struct svm_cpu *sc, bool guest)
-{
-	if (has_tsc_aux && (u32)svm->vcpu.msr.tsc_aux != sc->tsc_aux)
-		wrmsrl(MSR_TSC_AUX, guest ? svm->vcpu.msr.tsc_aux : sc->tsc_aux);
+	kvm_isolate_predictors(vcpu);
 }
 
 static void svm_vcpu_put(struct kvm_vcpu *vcpu)
@@ -720,7 +320,7 @@ static void svm_vcpu_put(struct kvm_vcpu *vcpu)
 
 	if (!svm->host_saved)
 		return;
-	load_tsc_aux(svm, this_cpu_ptr(&svm_cpus), false);
+	kvm_put_guest_tsc_aux(vcpu);
 	svm->host_saved = false;
 }
 
@@ -730,8 +330,8 @@ static void svm_prepare_guest_switch(struct kvm_vcpu *vcpu)
 
 	if (likely(svm->host_saved))
 		return;
-	svm_vmsave(svm->sw.host_pa);
-	load_tsc_aux(svm, this_cpu_ptr(&svm_cpus), true);
+	svm_vmsave(svm->host_pa);
+	kvm_load_guest_tsc_aux(vcpu);
 	svm->host_saved = true;
 	vcpu->stat.host_state_reload++;
 }
@@ -741,11 +341,11 @@ static void svm_prepare_guest_switch(struct kvm_vcpu *vcpu)
  */
 
 /*
- * ASIDs tag what the TLB holds.  Every CPU deals them out one after the other
- * and, when they are used up, flushes them all and begins a new generation;
- * so a vcpu can get rid of its translations by taking the next.
+ * ASIDs tag what the TLB holds.  Each CPU gives them out one after the other and,
+ * when they are used up, flushes all and begins a new generation; so a vcpu can
+ * flush its own translations by taking the next.
  */
-static void take_asid(struct vcpu_svm *svm, struct svm_cpu *sc)
+static void alloc_asid(struct vcpu_svm *svm, struct svm_cpu *sc)
 {
 	if (sc->next_asid > max_asid) {
 		sc->asid_generation++;
@@ -782,7 +382,7 @@ static void withdraw_virq(struct vcpu_svm *svm)
 /*
  * What an exit interrupted (APM 2 "Event Injection", EXITINTINFO).  INT n,
  * INT3 and INTO have not moved RIP yet and are simply executed again, unless
- * they were events put in by us.
+ * we injected them as events.
  */
 static void requeue_interrupted(struct vcpu_svm *svm)
 {
@@ -821,20 +421,17 @@ static void requeue_interrupted(struct vcpu_svm *svm)
 	}
 }
 
-/* The entry did not happen: what was to be injected still is, in vcpu->events. */
-static void take_back_injection(struct vcpu_svm *svm)
+/* There was no entry: the event is still in vcpu->events. */
+static void svm_cancel_injection(struct kvm_vcpu *vcpu)
 {
+	struct vcpu_svm *svm = to_svm(vcpu);
+
 	svm->vmcb->control.event_inj = 0;
 	if (svm->virq)
 		withdraw_virq(svm);
 	if (svm->soft_injected)
-		kvm_rip_write(&svm->vcpu, svm->soft_rip);
+		kvm_rip_write(vcpu, svm->soft_rip);
 	svm->soft_injected = false;
-}
-
-static void svm_cancel_injection(struct kvm_vcpu *vcpu)
-{
-	take_back_injection(to_svm(vcpu));
 }
 
 static void end_step(struct vcpu_svm *svm)
@@ -869,14 +466,14 @@ static void before_entry(struct vcpu_svm *svm)
 	unsigned long dr6 = unlikely(vcpu->guest_debug) ? DR6_RESERVED : vcpu->dr6;
 
 	if (unlikely(svm->asid_generation != sc->asid_generation))
-		take_asid(svm, sc);
+		alloc_asid(svm, sc);
 	/* An interrupt that waits already is taken behind the event put in. */
 	if (unlikely(svm->force_exit))
 		svm_compat_self_interrupt();
 	svm->force_exit = false;
 	/* An LDT may have come or moved since the host's state was saved. */
 	if (svm_compat_host_ldt())
-		svm_vmsave(svm->sw.host_pa);
+		svm_vmsave(svm->host_pa);
 	vmcb->save.rax = vcpu->regs[VCPU_REGS_RAX];
 	vmcb->save.rsp = vcpu->regs[VCPU_REGS_RSP];
 	vmcb->save.rip = vcpu->regs[VCPU_REGS_RIP];
@@ -896,25 +493,21 @@ static void before_entry(struct vcpu_svm *svm)
 		vmcb->save.g_pat = vcpu->msr.pat;
 		mark_dirty(svm, CLEAN_NPT);
 	}
-	if (cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL)) {
-		svm->sw.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
-		if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL))
-			vmcb->save.spec_ctrl = svm->sw.guest_spec_ctrl;
-	}
+	kvm_note_host_spec_ctrl(vcpu);
+	if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL))
+		vmcb->save.spec_ctrl = vcpu->spec_ctrl.guest;
 	if (has_virt_ssbd)
-		x86_virt_spec_ctrl(svm->virt_spec_ctrl, true);
+		x86_virt_spec_ctrl(svm->vcpu.msr.virt_spec_ctrl, true);
 }
 
-/* What is the host's, however the guest ended. */
+/* The host's state that VMRUN's exit does not restore. */
 static void restore_host(struct vcpu_svm *svm)
 {
 	if (has_virt_ssbd)
-		x86_virt_spec_ctrl(svm->virt_spec_ctrl, false);
+		x86_virt_spec_ctrl(svm->vcpu.msr.virt_spec_ctrl, false);
 	if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL))
-		svm->sw.guest_spec_ctrl = svm->vmcb->save.spec_ctrl;
-	/* The VMM's user code must not run on what the guest taught the predictors. */
-	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
-		this_cpu_write(x86_ibpb_exit_to_user, true);
+		svm->vcpu.spec_ctrl.guest = svm->vmcb->save.spec_ctrl;
+	kvm_want_ibpb_to_user();
 }
 
 static void copy_exit(struct vcpu_svm *svm)
@@ -930,17 +523,17 @@ static void copy_exit(struct vcpu_svm *svm)
 	if (unlikely((vmcb->control.int_ctl & V_TPR_MASK) != vcpu->cr8))
 		kvm_lapic_set_cr8(vcpu, vmcb->control.int_ctl & V_TPR_MASK);
 	vcpu->cr0 = (vcpu->cr0 & ~guest_cr0_bits) | (vmcb->save.cr0 & guest_cr0_bits);
-	if (npt)
+	if (svm_npt)
 		vcpu->cr3 = vmcb->save.cr3;
 	vmcb->control.event_inj = 0;
 	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
 	vmcb->control.clean = BIT(CLEAN_NR) - 1;
 }
 
-/* VMRUN refused the state: nothing ran, and nothing of the VMCB is to be believed. */
+/* VMRUN failed its consistency checks: nothing ran, and the VMCB has no exit state. */
 static void entry_failed(struct vcpu_svm *svm)
 {
-	take_back_injection(svm);
+	svm_cancel_injection(&svm->vcpu);
 	svm->vmcb->control.clean = 0;
 	svm->asid_generation = 0;
 }
@@ -952,7 +545,7 @@ static void svm_run(struct kvm_vcpu *vcpu)
 	bool injected = control->event_inj || svm->virq;
 
 	before_entry(svm);
-	svm_enter_guest(vcpu->regs, &svm->sw);
+	svm_enter_guest(vcpu, svm->vmcb_pa, svm->host_pa);
 	restore_host(svm);
 	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR)) {
 		entry_failed(svm);
@@ -974,7 +567,7 @@ static int svm_skip_insn(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
-	unsigned long rip = kvm_rip_read(vcpu), next = 0;
+	unsigned long rip = vcpu->regs[VCPU_REGS_RIP], next = 0;
 
 	/* The processor's answer is about the RIP of the exit only. */
 	if (rip == svm->vmcb->save.rip) {
@@ -990,9 +583,16 @@ static int svm_skip_insn(struct kvm_vcpu *vcpu)
 			return 0;
 		next = rip + len;
 	}
-	kvm_rip_write(vcpu, in_64bit_code(svm) ? next : (u32)next);
+	vcpu->regs[VCPU_REGS_RIP] = in_64bit_code(svm) ? next : (u32)next;
 	control->int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
 	return 1;
+}
+
+/* The host's that cannot wait. */
+static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
+{
+	if (unlikely(to_svm(vcpu)->vmcb->control.exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
+		kvm_machine_check();
 }
 
 static void svm_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2)
@@ -1005,638 +605,10 @@ static void svm_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *i
 }
 
 /*
- * ---- exit handlers: 1 resume, 0 to userspace, -errno ----
- */
-
-static int emulate(struct kvm_vcpu *vcpu)
-{
-	return kvm_emulate_insn(vcpu, 0, 0, NULL, 0);
-}
-
-/* Nothing to do: what came is the host's, and it has had it. */
-static int host_exit(struct kvm_vcpu *vcpu)
-{
-	return 1;
-}
-
-static int intr_exit(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat.irq_exits++;
-	return 1;
-}
-
-static int nmi_exit(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat.nmi_exits++;
-	return 1;
-}
-
-static void add_insn_bytes(const struct vmcb_control_area *control, struct kvm_fault *fault)
-{
-	if (!has_decode_assists)
-		return;
-	fault->insn = control->insn_bytes;
-	fault->insn_len = min_t(int, control->insn_len & 0xf, sizeof(control->insn_bytes));
-}
-
-/* #PF under shadow paging, NPF under nested: the same two registers tell. */
-static int page_fault_exit(struct kvm_vcpu *vcpu)
-{
-	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
-	struct kvm_fault fault = {
-		.addr = control->exit_info_2,
-		.error_code = npt ? control->exit_info_1 : (u32)control->exit_info_1,
-	};
-
-	add_insn_bytes(control, &fault);
-	return kvm_handle_page_fault(vcpu, &fault);
-}
-
-static int db_exit(struct kvm_vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	unsigned long dr6 = svm->vmcb->save.dr6;
-	bool our_step = svm->stepping && !svm->step_guest_tf;
-
-	if (svm->stepping)
-		end_step(svm);
-	/* Only the step that waits for the NMI window: the guest does not hear of it. */
-	if (our_step && !(dr6 & ~vcpu->dr6 & (DR_TRAP_BITS | BIT(13)))) {
-		kvm_make_request(KVM_REQ_EVENT, vcpu);
-		return 1;
-	}
-	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
-		return kvm_debug_exit(vcpu, X86_TRAP_DB, dr6);
-	/* The processor has set DR6 already (APM 2 "#DB (Debug)" of the intercepts). */
-	vcpu->dr6 = dr6;
-	kvm_queue_exception(vcpu, X86_TRAP_DB);
-	return 1;
-}
-
-static int bp_exit(struct kvm_vcpu *vcpu)
-{
-	return kvm_debug_exit(vcpu, X86_TRAP_BP, 0);
-}
-
-static int ac_exit(struct kvm_vcpu *vcpu)
-{
-	kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
-	return 1;
-}
-
-/*
- * A machine check that came while the guest ran is the host's affair.  To the
- * kernel it looks as if the VMM's user code had met it, so that the thread
- * can be killed and the host live.
- */
-static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
-{
-	struct pt_regs regs = { .cs = __USER_CS, .flags = X86_EFLAGS_IF };
-
-	if (likely(to_svm(vcpu)->vmcb->control.exit_code != SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
-		return;
-	if (IS_ENABLED(CONFIG_X86_MCE))
-		do_machine_check(&regs);
-}
-
-static void clear_irq_window(struct vcpu_svm *svm)
-{
-	set_intercept(svm, INTERCEPT_VINTR, false);
-	update_cr8_intercepts(svm);
-	svm->vmcb->control.int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
-	mark_dirty(svm, CLEAN_INTR);
-}
-
-static int vintr_exit(struct kvm_vcpu *vcpu)
-{
-	clear_irq_window(to_svm(vcpu));
-	return kvm_handle_irq_window(vcpu);
-}
-
-/* The IRET ends the NMI's mask, but only when it is done: see finish_iret(). */
-static int iret_exit(struct kvm_vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	vcpu->stat.nmi_window_exits++;
-	set_intercept(svm, INTERCEPT_IRET, false);
-	vcpu->hflags |= HF_IRET_PENDING;
-	svm->iret_rip = kvm_rip_read(vcpu);
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	return 1;
-}
-
-static int pause_exit(struct kvm_vcpu *vcpu)
-{
-	kvm_vcpu_on_spin(vcpu);
-	return kvm_handle_nop(vcpu);
-}
-
-static int cr_exit(struct kvm_vcpu *vcpu)
-{
-	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
-	int cr = control->exit_code & 0xf;
-	int reg = control->exit_info_1 & CR_INFO_GPR;
-
-	/* CLTS, LMSW and SMSW exit here too, and name no register. */
-	if (!has_decode_assists || !(control->exit_info_1 & CR_INFO_MOV))
-		return emulate(vcpu);
-	if (control->exit_code >= SVM_EXIT_WRITE_CR0)
-		return kvm_handle_mov_to_cr(vcpu, cr, reg);
-	return kvm_handle_mov_from_cr(vcpu, cr, reg);
-}
-
-/*
- * Debug registers are rarely used, and then many at once: the first access
- * gives them all to the guest until its next exit.
- */
-static int dr_exit(struct kvm_vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	const struct vmcb_control_area *control = &svm->vmcb->control;
-
-	if (!vcpu->guest_debug) {
-		vcpu->stat.dr_exits++;
-		vcpu->dr_in_guest = true;
-		set_dr_intercepts(svm, false);
-		return 1;
-	}
-	if (!has_decode_assists)
-		return emulate(vcpu);
-	return kvm_handle_mov_dr(vcpu, control->exit_code & 7, control->exit_info_1 & CR_INFO_GPR,
-				  control->exit_code >= SVM_EXIT_WRITE_DR0);
-}
-
-static int msr_exit(struct kvm_vcpu *vcpu)
-{
-	return to_svm(vcpu)->vmcb->control.exit_info_1 ? kvm_handle_wrmsr(vcpu) :
-							 kvm_handle_rdmsr(vcpu);
-}
-
-/* APM 2 "Task Switches", EXITINFO2 */
-#define TASK_SWITCH_HAS_ERROR	BIT_ULL(44)
-
-/* APM 2 "IN and OUT Behavior" */
-static int io_exit(struct kvm_vcpu *vcpu)
-{
-	u64 info = to_svm(vcpu)->vmcb->control.exit_info_1;
-	struct kvm_pio pio = {
-		.in = info & SVM_IOIO_TYPE_MASK,
-		.string = info & SVM_IOIO_STR_MASK,
-		.size = (info & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT,
-		.port = info >> 16,
-	};
-
-	return kvm_handle_pio(vcpu, &pio);
-}
-
-static int invlpg_exit(struct kvm_vcpu *vcpu)
-{
-	if (!has_decode_assists)
-		return emulate(vcpu);
-	kvm_mmu_invlpg(vcpu, to_svm(vcpu)->vmcb->control.exit_info_1);
-	return kvm_skip_emulated_instruction(vcpu);
-}
-
-/*
- * Only under shadow paging; the processor switches tasks itself under nested.
- * RIP is at the instruction that asks for it, which the emulator does as a whole;
- * an event's way through a task gate has no instruction.  (INT3 and INTO, too,
- * are called exceptions.)
- */
-static int task_switch_exit(struct kvm_vcpu *vcpu)
-{
-	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
-	u32 info = control->exit_int_info, error_code = control->exit_info_2;
-	u32 type = info & SVM_EXITINTINFO_TYPE_MASK;
-	u8 vector = info & SVM_EXITINTINFO_VEC_MASK;
-
-	if (!(info & SVM_EXITINTINFO_VALID) || type == SVM_EXITINTINFO_TYPE_SOFT ||
-	    (type == SVM_EXITINTINFO_TYPE_EXEPT &&
-	     (vector == X86_TRAP_BP || vector == X86_TRAP_OF)))
-		return emulate(vcpu);
-	kvm_clear_injected(vcpu);
-	return kvm_task_switch(vcpu, control->exit_info_1,
-			       control->exit_info_2 & TASK_SWITCH_HAS_ERROR ? &error_code : NULL);
-}
-
-/*
- * Triple fault.  What the VMCB holds now is undefined (APM 2 "Shutdown
- * Intercept"), so it begins anew, with what the core knows.
- */
-static int shutdown_exit(struct kvm_vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	init_control(svm);
-	init_save(svm);
-	svm_update_intercepts(vcpu);
-	kvm_ops.set_efer(vcpu, vcpu->efer);
-	kvm_ops.set_cr0(vcpu, vcpu->cr0);
-	kvm_ops.set_cr4(vcpu, vcpu->cr4);
-	kvm_ops.set_cr3(vcpu, vcpu->cr3);
-	kvm_mmu_unload(vcpu);
-	return kvm_handle_triple_fault(vcpu);
-}
-
-static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
-	[SVM_EXIT_READ_CR0]	= cr_exit,
-	[SVM_EXIT_READ_CR3]	= cr_exit,
-	[SVM_EXIT_READ_CR4]	= cr_exit,
-	[SVM_EXIT_READ_CR8]	= cr_exit,
-	[SVM_EXIT_WRITE_CR0]	= cr_exit,
-	[SVM_EXIT_WRITE_CR3]	= cr_exit,
-	[SVM_EXIT_WRITE_CR4]	= cr_exit,
-	[SVM_EXIT_WRITE_CR8]	= cr_exit,
-	[SVM_EXIT_CR0_SEL_WRITE] = emulate,	/* names no register */
-	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7] = dr_exit,
-	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = dr_exit,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = db_exit,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = bp_exit,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD] = kvm_handle_invalid_opcode,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = page_fault_exit,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = ac_exit,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = host_exit,
-	[SVM_EXIT_INTR]		= intr_exit,
-	[SVM_EXIT_NMI]		= nmi_exit,
-	[SVM_EXIT_SMI]		= host_exit,
-	[SVM_EXIT_INIT]		= host_exit,
-	[SVM_EXIT_VINTR]	= vintr_exit,
-	[SVM_EXIT_RDPMC]	= kvm_handle_rdpmc,
-	[SVM_EXIT_CPUID]	= kvm_handle_cpuid,
-	[SVM_EXIT_RSM]		= kvm_handle_ud,
-	[SVM_EXIT_IRET]		= iret_exit,
-	[SVM_EXIT_INVD]		= kvm_handle_nop,
-	[SVM_EXIT_PAUSE]	= pause_exit,
-	[SVM_EXIT_HLT]		= kvm_handle_halt,
-	[SVM_EXIT_INVLPG]	= invlpg_exit,
-	[SVM_EXIT_INVLPGA]	= kvm_handle_ud,
-	[SVM_EXIT_IOIO]		= io_exit,
-	[SVM_EXIT_MSR]		= msr_exit,
-	[SVM_EXIT_TASK_SWITCH]	= task_switch_exit,
-	[SVM_EXIT_SHUTDOWN]	= shutdown_exit,
-	[SVM_EXIT_VMRUN]	= kvm_handle_ud,
-	[SVM_EXIT_VMMCALL]	= kvm_handle_hypercall,
-	[SVM_EXIT_VMLOAD]	= kvm_handle_ud,
-	[SVM_EXIT_VMSAVE]	= kvm_handle_ud,
-	[SVM_EXIT_STGI]		= kvm_handle_ud,
-	[SVM_EXIT_CLGI]		= kvm_handle_ud,
-	[SVM_EXIT_SKINIT]	= kvm_handle_ud,
-	[SVM_EXIT_RDTSCP]	= kvm_handle_ud,
-	[SVM_EXIT_WBINVD]	= kvm_handle_wbinvd,
-	[SVM_EXIT_MONITOR]	= kvm_handle_mwait,
-	[SVM_EXIT_MWAIT]	= kvm_handle_mwait,
-	[SVM_EXIT_XSETBV]	= kvm_handle_xsetbv,
-	[SVM_EXIT_RDPRU]	= kvm_handle_ud,
-	[SVM_EXIT_INVPCID]	= kvm_handle_ud,
-};
-
-static int svm_handle_exit(struct kvm_vcpu *vcpu)
-{
-	u32 code = to_svm(vcpu)->vmcb->control.exit_code;
-
-	if (code == SVM_EXIT_NPF)
-		return page_fault_exit(vcpu);
-	if (likely(code < ARRAY_SIZE(exit_handlers) && exit_handlers[code]))
-		return exit_handlers[code](vcpu);
-	/* APM 2 "Canonicalization and Consistency Checks": VMRUN refused the state. */
-	if (code == (u32)SVM_EXIT_ERR)
-		return kvm_fail_entry(vcpu, code);
-	return kvm_handle_unexpected_exit(vcpu, code);
-}
-
-/*
- * ---- registers ----
- */
-
-/* Nothing is ever out of regs_avail. */
-static void svm_cache_reg(struct kvm_vcpu *vcpu, int reg)
-{
-	vcpu->regs_avail |= BIT(reg);
-}
-
-static struct vmcb_seg *vmcb_seg(struct vcpu_svm *svm, int seg)
-{
-	struct vmcb_save_area *save = &svm->vmcb->save;
-
-	switch (seg) {
-	case VCPU_SREG_CS:	return &save->cs;
-	case VCPU_SREG_DS:	return &save->ds;
-	case VCPU_SREG_ES:	return &save->es;
-	case VCPU_SREG_FS:	return &save->fs;
-	case VCPU_SREG_GS:	return &save->gs;
-	case VCPU_SREG_TR:	return &save->tr;
-	case VCPU_SREG_LDTR:	return &save->ldtr;
-	default:		return &save->ss;
-	}
-}
-
-static void svm_get_segment(struct kvm_vcpu *vcpu, struct kvm_segment *var, int seg)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	const struct vmcb_seg *s = vmcb_seg(svm, seg);
-
-	var->base = s->base;
-	var->limit = s->limit;
-	var->selector = s->selector;
-	var->type = s->attrib & SEG_TYPE_MASK;
-	var->s = (s->attrib >> SEG_S_SHIFT) & 1;
-	var->dpl = (s->attrib >> SEG_DPL_SHIFT) & 3;
-	var->present = (s->attrib >> SEG_P_SHIFT) & 1;
-	var->avl = (s->attrib >> SEG_AVL_SHIFT) & 1;
-	var->l = (s->attrib >> SEG_L_SHIFT) & 1;
-	var->db = (s->attrib >> SEG_DB_SHIFT) & 1;
-	/* The limit is in bytes here, and CS.G is not kept by every processor. */
-	var->g = s->limit > 0xfffff;
-	var->unusable = !var->present;
-
-	if (seg == VCPU_SREG_TR) {
-		/* Processors differ in what they save; a loaded TSS is busy. */
-		var->type |= SEG_TSS_BUSY;
-	} else if (seg == VCPU_SREG_SS) {
-		/* The VMCB keeps CPL apart; elsewhere it is SS.DPL. */
-		var->dpl = svm->vmcb->save.cpl;
-		if (var->unusable)
-			var->db = 0;
-	} else if (seg != VCPU_SREG_LDTR && var->present) {
-		/* Loaded means accessed. */
-		var->type |= 1;
-	}
-}
-
-static void svm_set_segment(struct kvm_vcpu *vcpu, const struct kvm_segment *var, int seg)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	struct vmcb_seg *s = vmcb_seg(svm, seg);
-
-	s->base = var->base;
-	s->limit = var->limit;
-	s->selector = var->selector;
-	s->attrib = (var->type & SEG_TYPE_MASK) | (var->s & 1) << SEG_S_SHIFT |
-		    (var->dpl & 3) << SEG_DPL_SHIFT |
-		    (var->present & !var->unusable & 1) << SEG_P_SHIFT |
-		    (var->avl & 1) << SEG_AVL_SHIFT | (var->l & 1) << SEG_L_SHIFT |
-		    (var->db & 1) << SEG_DB_SHIFT | (var->g & 1) << SEG_G_SHIFT;
-	if (seg == VCPU_SREG_SS)
-		svm->vmcb->save.cpl = var->dpl & 3;
-	/* As the processor leaves it after LTR: busy in memory, available in here. */
-	if (seg == VCPU_SREG_TR)
-		s->attrib &= ~SEG_TSS_BUSY;
-	mark_dirty(svm, CLEAN_SEG);
-}
-
-static int svm_get_cpl(struct kvm_vcpu *vcpu)
-{
-	return to_svm(vcpu)->vmcb->save.cpl;
-}
-
-static void get_dtable(const struct vmcb_seg *s, struct kvm_dtable *dt)
-{
-	dt->base = s->base;
-	dt->limit = s->limit;
-}
-
-static void set_dtable(struct vcpu_svm *svm, struct vmcb_seg *s, const struct kvm_dtable *dt)
-{
-	s->base = dt->base;
-	s->limit = dt->limit;
-	mark_dirty(svm, CLEAN_DT);
-}
-
-static void svm_get_idt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
-{
-	get_dtable(&to_svm(vcpu)->vmcb->save.idtr, dt);
-}
-
-static void svm_set_idt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
-{
-	set_dtable(to_svm(vcpu), &to_svm(vcpu)->vmcb->save.idtr, dt);
-}
-
-static void svm_get_gdt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
-{
-	get_dtable(&to_svm(vcpu)->vmcb->save.gdtr, dt);
-}
-
-static void svm_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
-{
-	set_dtable(to_svm(vcpu), &to_svm(vcpu)->vmcb->save.gdtr, dt);
-}
-
-static void svm_tlb_flush(struct kvm_vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	if (has_flush_by_asid)
-		svm->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ASID;
-	else
-		svm->asid_generation = 0;
-}
-
-/* What MOV to a control register flushes, VMRUN with another value keeps. */
-static void load_hw_cr(struct vcpu_svm *svm, u64 *hw, u64 val)
-{
-	if (*hw == val)
-		return;
-	*hw = val;
-	mark_dirty(svm, CLEAN_CR);
-	svm_tlb_flush(&svm->vcpu);
-}
-
-/*
- * The guest's CR4 but for: MCE, without which the host's machine checks would
- * shut the processor down; and under shadow paging PAE, the format of our
- * tables, without the supervisor-mode guards while the guest does not page,
- * since all its pages are user pages then.
- */
-static void svm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	unsigned long hw = cr4 | (native_read_cr4() & X86_CR4_MCE);
-
-	if (!npt) {
-		hw |= X86_CR4_PAE;
-		if (!(vcpu->cr0 & X86_CR0_PG))
-			hw &= ~(X86_CR4_SMEP | X86_CR4_SMAP);
-	}
-	load_hw_cr(svm, &svm->vmcb->save.cr4, hw);
-	set_intercept(svm, INTERCEPT_CR4_READ, hw != cr4);
-}
-
-/*
- * The guest's EFER but for: SVME, which VMRUN insists on; under shadow paging
- * NXE, which our tables use, and LME, which hardware paging would take for
- * long mode before the guest pages.
- */
-static void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	efer |= EFER_SVME;
-	if (!npt) {
-		if (svm_ops.has_nx)
-			efer |= EFER_NX;
-		if (!(efer & EFER_LMA))
-			efer &= ~EFER_LME;
-	}
-	load_hw_cr(svm, &svm->vmcb->save.efer, efer);
-}
-
-/*
- * The guest's CR0 but for the cache controls, which would slow down memory
- * that others use; under shadow paging also PG and WP, which our tables need
- * ("paged real mode" is legal in a VMCB).  While the two differ every access
- * exits; otherwise only writes that change more than TS and MP.
- */
-static void svm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	unsigned long hw = cr0 & ~(X86_CR0_CD | X86_CR0_NW);
-
-	if (!npt)
-		hw |= X86_CR0_PG | X86_CR0_WP;
-	load_hw_cr(svm, &svm->vmcb->save.cr0, hw);
-	set_intercept(svm, INTERCEPT_CR0_READ, hw != cr0);
-	set_intercept(svm, INTERCEPT_CR0_WRITE, hw != cr0);
-	if (!npt) {
-		svm_set_cr4(vcpu, vcpu->cr4);
-		svm_set_efer(vcpu, vcpu->efer);
-	}
-}
-
-static void svm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	if (!npt)
-		return;
-	svm->vmcb->save.cr3 = cr3;
-	mark_dirty(svm, CLEAN_CR);
-	svm_tlb_flush(vcpu);
-}
-
-/* TF as the guest knows it, not as the NMI window needs it. */
-static unsigned long svm_get_rflags(struct kvm_vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	unsigned long rflags = svm->vmcb->save.rflags;
-
-	if (unlikely(svm->stepping && !svm->step_guest_tf))
-		rflags &= ~X86_EFLAGS_TF;
-	return rflags;
-}
-
-static void svm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	if (unlikely(svm->stepping)) {
-		svm->step_guest_tf = rflags & X86_EFLAGS_TF;
-		rflags |= X86_EFLAGS_TF;
-	}
-	svm->vmcb->save.rflags = rflags;
-}
-
-static void svm_set_dr7(struct kvm_vcpu *vcpu, unsigned long dr7)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	if (svm->vmcb->save.dr7 != dr7) {
-		svm->vmcb->save.dr7 = dr7;
-		mark_dirty(svm, CLEAN_DR);
-	}
-}
-
-static void svm_sync_debug_regs(struct kvm_vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	get_debugreg(vcpu->db[0], 0);
-	get_debugreg(vcpu->db[1], 1);
-	get_debugreg(vcpu->db[2], 2);
-	get_debugreg(vcpu->db[3], 3);
-	vcpu->dr6 = svm->vmcb->save.dr6;
-	vcpu->dr7 = svm->vmcb->save.dr7;
-	vcpu->dr_in_guest = false;
-	set_dr_intercepts(svm, true);
-}
-
-/*
  * ---- model-specific registers ----
  */
 
-static bool svm_has_msr(u32 index)
-{
-	switch (index) {
-	case MSR_FS_BASE:
-	case MSR_GS_BASE:
-	case MSR_KERNEL_GS_BASE:
-	case MSR_STAR:
-	case MSR_LSTAR:
-	case MSR_CSTAR:
-	case MSR_SYSCALL_MASK:
-	case MSR_IA32_SYSENTER_CS:
-	case MSR_IA32_SYSENTER_ESP:
-	case MSR_IA32_SYSENTER_EIP:
-	case MSR_IA32_DEBUGCTLMSR:
-	case MSR_IA32_LASTBRANCHFROMIP:
-	case MSR_IA32_LASTBRANCHTOIP:
-	case MSR_IA32_LASTINTFROMIP:
-	case MSR_IA32_LASTINTTOIP:
-	case MSR_VM_CR:
-	case MSR_VM_HSAVE_PA:
-	case MSR_AMD64_SYSCFG:
-	case MSR_AMD64_DE_CFG:
-		return true;
-	case MSR_TSC_AUX:
-		return has_tsc_aux;
-	case MSR_IA32_SPEC_CTRL:
-		return spec_ctrl_bits;
-	case MSR_IA32_PRED_CMD:
-		return boot_cpu_has(X86_FEATURE_IBPB);
-	case MSR_AMD64_VIRT_SPEC_CTRL:
-		return has_virt_ssbd;
-	default:
-		return false;
-	}
-}
-
-static bool guest_has_spec_ctrl(struct kvm_vcpu *vcpu)
-{
-	return kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
-	       kvm_guest_has(vcpu, X86_FEATURE_AMD_IBRS) ||
-	       kvm_guest_has(vcpu, X86_FEATURE_AMD_STIBP) ||
-	       kvm_guest_has(vcpu, X86_FEATURE_AMD_SSBD);
-}
-
-static bool guest_has_ibpb(struct kvm_vcpu *vcpu)
-{
-	return kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
-	       kvm_guest_has(vcpu, X86_FEATURE_AMD_IBPB);
-}
-
-/* Those that not every guest has; userspace may save and restore them all the same. */
-static bool msr_offered(struct kvm_vcpu *vcpu, const struct msr_data *msr)
-{
-	if (!svm_has_msr(msr->index))
-		return false;
-	if (msr->host_initiated)
-		return true;
-	switch (msr->index) {
-	case MSR_TSC_AUX:
-		return kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
-		       kvm_guest_has(vcpu, X86_FEATURE_RDPID);
-	case MSR_IA32_SPEC_CTRL:
-		return guest_has_spec_ctrl(vcpu);
-	case MSR_IA32_PRED_CMD:
-		return guest_has_ibpb(vcpu);
-	case MSR_AMD64_VIRT_SPEC_CTRL:
-		return kvm_guest_has(vcpu, X86_FEATURE_VIRT_SSBD);
-	}
-	return true;
-}
-
-/* The registers that VMLOAD and VMSAVE switch, or NULL. */
+/* All are of those that VMLOAD and VMSAVE switch. */
 static u64 *switched_msr(struct vcpu_svm *svm, u32 index)
 {
 	struct vmcb_save_area *save = &svm->vmcb->save;
@@ -1651,173 +623,18 @@ static u64 *switched_msr(struct vcpu_svm *svm, u32 index)
 	case MSR_GS_BASE:		return &save->gs.base;
 	case MSR_IA32_SYSENTER_CS:	return &save->sysenter_cs;
 	case MSR_IA32_SYSENTER_ESP:	return &save->sysenter_esp;
-	case MSR_IA32_SYSENTER_EIP:	return &save->sysenter_eip;
-	default:			return NULL;
+	default:			return &save->sysenter_eip;
 	}
 }
 
-static int svm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
+static u64 svm_get_msr(struct kvm_vcpu *vcpu, u32 index)
 {
-	struct vcpu_svm *svm = to_svm(vcpu);
-	u64 *switched = switched_msr(svm, msr->index);
-
-	if (switched) {
-		msr->data = *switched;
-		return 0;
-	}
-	if (!svm_has_msr(msr->index))
-		return 1;
-	if (!msr_offered(vcpu, msr))
-		return -EINVAL;
-	msr->data = 0;
-	switch (msr->index) {
-	case MSR_TSC_AUX:
-		msr->data = vcpu->msr.tsc_aux;
-		break;
-	case MSR_IA32_SPEC_CTRL:
-		msr->data = svm->sw.guest_spec_ctrl;
-		break;
-	case MSR_IA32_PRED_CMD:
-		/* write-only */
-		return msr->host_initiated ? 0 : -EINVAL;
-	case MSR_AMD64_VIRT_SPEC_CTRL:
-		msr->data = svm->virt_spec_ctrl;
-		break;
-	case MSR_IA32_DEBUGCTLMSR:
-		msr->data = svm->debugctl;
-		break;
-	case MSR_AMD64_DE_CFG:
-		/* The host's LFENCE serializes, and so does the guest's. */
-		msr->data = MSR_AMD64_DE_CFG_LFENCE_SERIALIZE;
-		break;
-	}
-	return 0;
+	return *switched_msr(to_svm(vcpu), index);
 }
 
-static bool must_be_canonical(u32 index)
+static void svm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data)
 {
-	switch (index) {
-	case MSR_LSTAR:
-	case MSR_CSTAR:
-	case MSR_KERNEL_GS_BASE:
-	case MSR_FS_BASE:
-	case MSR_GS_BASE:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static int set_tsc_aux(struct vcpu_svm *svm, u64 data)
-{
-	if (data >> 32)
-		return -EINVAL;
-	preempt_disable();
-	if (svm->host_saved)
-		load_tsc_aux(svm, this_cpu_ptr(&svm_cpus), false);
-	svm->vcpu.msr.tsc_aux = data;
-	if (svm->host_saved)
-		load_tsc_aux(svm, this_cpu_ptr(&svm_cpus), true);
-	preempt_enable();
-	return 0;
-}
-
-/* Once used it is used at every turn of the guest's kernel: no more exits then. */
-static int set_spec_ctrl(struct vcpu_svm *svm, const struct msr_data *msr)
-{
-	if (msr->data & ~spec_ctrl_bits)
-		return -EINVAL;
-	svm->sw.guest_spec_ctrl = msr->data;
-	if (!msr->data || svm->spec_ctrl_direct)
-		return 0;
-	svm->spec_ctrl_direct = true;
-	svm->sw.read_spec_ctrl = 1;
-	update_msrpm(svm);
-	return 0;
-}
-
-static int set_pred_cmd(const struct msr_data *msr)
-{
-	if (msr->data & ~PRED_CMD_IBPB)
-		return -EINVAL;
-	if (msr->data && !msr->host_initiated)
-		wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
-	return 0;
-}
-
-/* Branch recording and stepping by branches are not virtualized: the bits only read back. */
-static int set_debugctl(struct vcpu_svm *svm, u64 data)
-{
-	if (data & ~(u64)(DEBUGCTLMSR_LBR | DEBUGCTLMSR_BTF))
-		return -EINVAL;
-	svm->debugctl = data;
-	return 0;
-}
-
-static int svm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	u64 *switched = switched_msr(svm, msr->index);
-
-	if (switched) {
-		if (must_be_canonical(msr->index) &&
-		    is_noncanonical(msr->data, vcpu_virt_bits(vcpu)))
-			return -EINVAL;
-		*switched = msr->data;
-		return 0;
-	}
-	if (!svm_has_msr(msr->index))
-		return 1;
-	if (!msr_offered(vcpu, msr))
-		return -EINVAL;
-	switch (msr->index) {
-	case MSR_TSC_AUX:
-		return set_tsc_aux(svm, msr->data);
-	case MSR_IA32_SPEC_CTRL:
-		return set_spec_ctrl(svm, msr);
-	case MSR_IA32_PRED_CMD:
-		return set_pred_cmd(msr);
-	case MSR_AMD64_VIRT_SPEC_CTRL:
-		if (msr->data & ~SPEC_CTRL_SSBD)
-			return -EINVAL;
-		svm->virt_spec_ctrl = msr->data;
-		return 0;
-	case MSR_IA32_DEBUGCTLMSR:
-		return set_debugctl(svm, msr->data);
-	case MSR_AMD64_DE_CFG:
-		return msr->data & ~MSR_AMD64_DE_CFG_LFENCE_SERIALIZE ? -EINVAL : 0;
-	default:
-		/* Registers of a machine without SVM, SME or branch records: zero. */
-		return msr->data ? -EINVAL : 0;
-	}
-}
-
-static void svm_supported_cpuid(struct kvm_cpuid_entry2 *entry)
-{
-	switch (entry->function) {
-	case 1:
-		if (!npt)
-			entry->ecx &= ~BIT(X86_FEATURE_PCID & 31);
-		break;
-	case 7:
-		if (entry->index || npt)
-			break;
-		entry->ebx &= ~BIT(X86_FEATURE_INVPCID & 31);
-		entry->ecx &= ~(BIT(X86_FEATURE_PKU & 31) | BIT(X86_FEATURE_OSPKE & 31) |
-				BIT(X86_FEATURE_LA57 & 31));
-		break;
-	case 0x80000001:
-		/* A guest gets no SVM of its own. */
-		entry->ecx &= ~BIT(X86_FEATURE_SVM & 31);
-		break;
-	case 0x80000008:
-		if (has_virt_ssbd)
-			entry->ebx |= BIT(X86_FEATURE_VIRT_SSBD & 31);
-		break;
-	case SVM_CPUID_FUNC:
-		entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
-		break;
-	}
+	*switched_msr(to_svm(vcpu), index) = data;
 }
 
 /*
@@ -1857,8 +674,8 @@ static bool svm_get_nmi_mask(struct kvm_vcpu *vcpu)
 }
 
 /*
- * The return address of #BP and #OF lies behind their instruction, of one
- * byte, and injection pushes RIP as it is (APM 2 "Event Injection").
+ * #BP and #OF push the address after their instruction, which has one byte; but
+ * injection pushes RIP as it is (APM 2 "Event Injection").
  */
 static void step_over_trap(struct vcpu_svm *svm)
 {
@@ -1903,6 +720,14 @@ static bool svm_irq_allowed(struct kvm_vcpu *vcpu)
 	       !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
 }
 
+static void clear_irq_window(struct vcpu_svm *svm)
+{
+	set_intercept(svm, INTERCEPT_VINTR, false);
+	svm_set_cr8_intercepts(svm);
+	svm->vmcb->control.int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
+	mark_dirty(svm, CLEAN_INTR);
+}
+
 /*
  * The lab's emulator may deliver an interrupt of EVENTINJ once more, unless an exit
  * comes first: "An interrupt delivered twice" in Documentation/lab.rst.
@@ -1925,7 +750,7 @@ static void svm_inject_irq(struct kvm_vcpu *vcpu)
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
 
-	/* INT n: RIP is still there, so the guest executes it again. */
+	/* INT n: RIP is still at the instruction, so the guest executes it again. */
 	if (unlikely(vcpu->events.irq.soft)) {
 		vcpu->events.irq.injected = false;
 		return;
@@ -1979,17 +804,17 @@ static void svm_enable_irq_window(struct kvm_vcpu *vcpu)
 		return;
 	free_virq(svm);
 	set_intercept(svm, INTERCEPT_VINTR, true);
-	update_cr8_intercepts(svm);
+	svm_set_cr8_intercepts(svm);
 	svm->vmcb->control.int_vector = 0;
 	svm->vmcb->control.int_ctl |= V_IRQ_INJECTION_BITS_MASK;
 	mark_dirty(svm, CLEAN_INTR);
 }
 
 /*
- * Masked by an NMI before: the IRET intercept will tell.  Behind another
- * event: the next exit comes as soon as that is delivered.  Right before the
- * IRET, or in an interrupt shadow, one instruction must pass, and only TF can
- * make it exit.  (Should that instruction fault, the guest sees TF in the
+ * While NMIs are masked the IRET intercept opens the window.  If another event is
+ * injected, an exit is forced right after its delivery.  Right before the IRET, or
+ * in an interrupt shadow, one instruction must pass, and only TF can make it exit.
+ * (Should that instruction fault, the guest sees TF in the
  * flags that the fault pushes.)
  */
 static void svm_enable_nmi_window(struct kvm_vcpu *vcpu)
@@ -2014,23 +839,34 @@ static void svm_enable_nmi_window(struct kvm_vcpu *vcpu)
  * ---- MMU ----
  */
 
+/** svm_tlb_flush - ops->tlb_flush */
+void svm_tlb_flush(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	if (has_flush_by_asid)
+		svm->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ASID;
+	else
+		svm->asid_generation = 0;
+}
+
 static void svm_tlb_flush_gva(struct kvm_vcpu *vcpu, u64 gva)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	preempt_disable();
-	/* With an ASID of another generation nothing of ours is in this TLB. */
+	/* An ASID of another generation has nothing in this TLB. */
 	if (svm->asid_generation == this_cpu_ptr(&svm_cpus)->asid_generation)
 		svm_invlpga(gva, svm->vmcb->control.asid);
 	preempt_enable();
 }
 
-/* VMRUN keeps what the ASID has in the TLB, whatever root it loads. */
+/* VMRUN flushes nothing by itself, whatever root it loads. */
 static void svm_load_root(struct kvm_vcpu *vcpu, u64 root_hpa, int level)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	if (npt) {
+	if (svm_npt) {
 		svm->vmcb->control.nested_cr3 = __sme_set(root_hpa);
 		mark_dirty(svm, CLEAN_NPT);
 	} else {
@@ -2051,6 +887,243 @@ static void svm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 
 	svm->vmcb->control.tsc_offset = offset;
 	mark_dirty(svm, CLEAN_INTERCEPTS);
+}
+
+/*
+ * ---- exit handlers: 1 resume, 0 to userspace, -errno ----
+ */
+
+static int emulate(struct kvm_vcpu *vcpu)
+{
+	return kvm_emulate_insn(vcpu, 0, 0, NULL, 0);
+}
+
+static void add_insn_bytes(const struct vmcb_control_area *control, struct kvm_fault *fault)
+{
+	if (!has_decode_assists)
+		return;
+	fault->insn = control->insn_bytes;
+	fault->insn_len = min_t(int, control->insn_len & 0xf, sizeof(control->insn_bytes));
+}
+
+/* #PF under shadow paging, NPF under nested: the same two registers tell. */
+static int handle_page_fault(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	struct kvm_fault fault = {
+		.addr = control->exit_info_2,
+		.error_code = svm_npt ? control->exit_info_1 : (u32)control->exit_info_1,
+	};
+
+	add_insn_bytes(control, &fault);
+	return kvm_handle_page_fault(vcpu, &fault);
+}
+
+static int handle_db(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	unsigned long dr6 = svm->vmcb->save.dr6;
+	bool our_step = svm->stepping && !svm->step_guest_tf;
+
+	if (svm->stepping)
+		end_step(svm);
+	/* Only the step that waits for the NMI window: nothing for the guest. */
+	if (our_step && !(dr6 & ~vcpu->dr6 & (DR_TRAP_BITS | BIT(13)))) {
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+		return 1;
+	}
+	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
+		return kvm_debug_exit(vcpu, X86_TRAP_DB, dr6);
+	/* The processor has set DR6 already (APM 2 "#DB (Debug)" of the intercepts). */
+	vcpu->dr6 = dr6;
+	kvm_queue_exception(vcpu, X86_TRAP_DB);
+	return 1;
+}
+
+static int handle_bp(struct kvm_vcpu *vcpu)
+{
+	return kvm_debug_exit(vcpu, X86_TRAP_BP, 0);
+}
+
+static int handle_irq_window(struct kvm_vcpu *vcpu)
+{
+	clear_irq_window(to_svm(vcpu));
+	return kvm_handle_irq_window(vcpu);
+}
+
+/* The IRET ends the NMI's mask, but only when it is done: see finish_iret(). */
+static int handle_iret(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	vcpu->stat.nmi_window_exits++;
+	set_intercept(svm, INTERCEPT_IRET, false);
+	vcpu->hflags |= HF_IRET_PENDING;
+	svm->iret_rip = kvm_rip_read(vcpu);
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 1;
+}
+
+static int handle_cr(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	int cr = control->exit_code & 0xf;
+	int reg = control->exit_info_1 & CR_INFO_GPR;
+
+	/* CLTS, LMSW and SMSW exit here too, and name no register. */
+	if (!has_decode_assists || !(control->exit_info_1 & CR_INFO_MOV))
+		return emulate(vcpu);
+	if (control->exit_code >= SVM_EXIT_WRITE_CR0)
+		return kvm_handle_mov_to_cr(vcpu, cr, reg);
+	return kvm_handle_mov_from_cr(vcpu, cr, reg);
+}
+
+/*
+ * Debug registers are rarely used, and then many at once: the first access
+ * gives them all to the guest until its next exit.
+ */
+static int handle_dr(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	const struct vmcb_control_area *control = &svm->vmcb->control;
+
+	if (!vcpu->guest_debug) {
+		vcpu->stat.dr_exits++;
+		vcpu->dr_in_guest = true;
+		svm_set_dr_intercepts(svm, false);
+		return 1;
+	}
+	if (!has_decode_assists)
+		return emulate(vcpu);
+	return kvm_handle_mov_dr(vcpu, control->exit_code & 7, control->exit_info_1 & CR_INFO_GPR,
+				  control->exit_code >= SVM_EXIT_WRITE_DR0);
+}
+
+static int handle_msr(struct kvm_vcpu *vcpu)
+{
+	return to_svm(vcpu)->vmcb->control.exit_info_1 ? kvm_handle_wrmsr(vcpu) :
+							 kvm_handle_rdmsr(vcpu);
+}
+
+/* APM 2 "Task Switches", EXITINFO2 */
+#define TASK_SWITCH_HAS_ERROR	BIT_ULL(44)
+
+/* APM 2 "IN and OUT Behavior" */
+static int handle_io(struct kvm_vcpu *vcpu)
+{
+	u64 info = to_svm(vcpu)->vmcb->control.exit_info_1;
+	struct kvm_pio pio = {
+		.in = info & SVM_IOIO_TYPE_MASK,
+		.string = info & SVM_IOIO_STR_MASK,
+		.size = (info & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT,
+		.port = info >> 16,
+	};
+
+	return kvm_handle_pio(vcpu, &pio);
+}
+
+static int handle_invlpg(struct kvm_vcpu *vcpu)
+{
+	if (!has_decode_assists)
+		return emulate(vcpu);
+	kvm_mmu_invlpg(vcpu, to_svm(vcpu)->vmcb->control.exit_info_1);
+	return kvm_skip_emulated_instruction(vcpu);
+}
+
+/*
+ * Only under shadow paging; the processor switches tasks itself under nested.
+ * RIP is at the instruction that asks for it, which the emulator does as a whole;
+ * an event's way through a task gate has no instruction.  (INT3 and INTO, too,
+ * are called exceptions.)
+ */
+static int handle_task_switch(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	u32 info = control->exit_int_info, error_code = control->exit_info_2;
+	u32 type = info & SVM_EXITINTINFO_TYPE_MASK;
+	u8 vector = info & SVM_EXITINTINFO_VEC_MASK;
+
+	if (!(info & SVM_EXITINTINFO_VALID) || type == SVM_EXITINTINFO_TYPE_SOFT ||
+	    (type == SVM_EXITINTINFO_TYPE_EXEPT &&
+	     (vector == X86_TRAP_BP || vector == X86_TRAP_OF)))
+		return emulate(vcpu);
+	kvm_clear_injected(vcpu);
+	return kvm_task_switch(vcpu, control->exit_info_1,
+			       control->exit_info_2 & TASK_SWITCH_HAS_ERROR ? &error_code : NULL);
+}
+
+/*
+ * Triple fault.  What the VMCB holds now is undefined (APM 2 "Shutdown
+ * Intercept"), so it begins anew, with what the core knows.
+ */
+static int handle_shutdown(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	init_control(svm);
+	init_save(svm);
+	svm_update_intercepts(vcpu);
+	kvm_update_dr7(vcpu);
+	svm_set_efer(vcpu, vcpu->efer);
+	svm_set_cr0(vcpu, vcpu->cr0);
+	svm_set_cr4(vcpu, vcpu->cr4);
+	svm_set_cr3(vcpu, vcpu->cr3);
+	kvm_mmu_unload(vcpu);
+	return kvm_handle_triple_fault(vcpu);
+}
+
+static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
+	[SVM_EXIT_READ_CR0 ... SVM_EXIT_WRITE_CR8] = handle_cr,
+	[SVM_EXIT_CR0_SEL_WRITE] = emulate,	/* names no register */
+	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7] = handle_dr,
+	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = handle_dr,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = handle_db,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = handle_bp,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD] = kvm_handle_invalid_opcode,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = handle_page_fault,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = kvm_handle_ac,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = kvm_handle_host_exit,
+	[SVM_EXIT_INTR]		= kvm_handle_host_irq,
+	[SVM_EXIT_NMI]		= kvm_handle_host_nmi,
+	[SVM_EXIT_SMI]		= kvm_handle_host_exit,
+	[SVM_EXIT_INIT]		= kvm_handle_host_exit,
+	[SVM_EXIT_VINTR]	= handle_irq_window,
+	[SVM_EXIT_RDPMC]	= kvm_handle_rdpmc,
+	[SVM_EXIT_CPUID]	= kvm_handle_cpuid,
+	[SVM_EXIT_RSM]		= kvm_handle_ud,
+	[SVM_EXIT_IRET]		= handle_iret,
+	[SVM_EXIT_INVD]		= kvm_handle_nop,
+	[SVM_EXIT_PAUSE]	= kvm_handle_pause,
+	[SVM_EXIT_HLT]		= kvm_handle_halt,
+	[SVM_EXIT_INVLPG]	= handle_invlpg,
+	[SVM_EXIT_INVLPGA]	= kvm_handle_ud,
+	[SVM_EXIT_IOIO]		= handle_io,
+	[SVM_EXIT_MSR]		= handle_msr,
+	[SVM_EXIT_TASK_SWITCH]	= handle_task_switch,
+	[SVM_EXIT_SHUTDOWN]	= handle_shutdown,
+	[SVM_EXIT_VMRUN]	= kvm_handle_ud,
+	[SVM_EXIT_VMMCALL]	= kvm_handle_hypercall,
+	[SVM_EXIT_VMLOAD ... SVM_EXIT_RDTSCP] = kvm_handle_ud,
+	[SVM_EXIT_WBINVD]	= kvm_handle_wbinvd,
+	[SVM_EXIT_MONITOR]	= kvm_handle_mwait,
+	[SVM_EXIT_MWAIT]	= kvm_handle_mwait,
+	[SVM_EXIT_XSETBV]	= kvm_handle_xsetbv,
+	[SVM_EXIT_RDPRU]	= kvm_handle_ud,
+	[SVM_EXIT_INVPCID]	= kvm_handle_ud,
+};
+
+static int svm_handle_exit(struct kvm_vcpu *vcpu)
+{
+	u32 code = to_svm(vcpu)->vmcb->control.exit_code;
+
+	if (code == SVM_EXIT_NPF)
+		return handle_page_fault(vcpu);
+	if (likely(code < ARRAY_SIZE(exit_handlers) && exit_handlers[code]))
+		return exit_handlers[code](vcpu);
+	/* APM 2 "Canonicalization and Consistency Checks" */
+	if (code == (u32)SVM_EXIT_ERR)
+		return kvm_fail_entry(vcpu, code);
+	return kvm_handle_unexpected_exit(vcpu, code);
 }
 
 static struct kvm_arch_ops svm_ops __ro_after_init = {
@@ -2081,10 +1154,8 @@ static struct kvm_arch_ops svm_ops __ro_after_init = {
 	.get_segment = svm_get_segment,
 	.set_segment = svm_set_segment,
 	.get_cpl = svm_get_cpl,
-	.get_idt = svm_get_idt,
-	.set_idt = svm_set_idt,
-	.get_gdt = svm_get_gdt,
-	.set_gdt = svm_set_gdt,
+	.get_dtable = svm_get_dtable,
+	.set_dtable = svm_set_dtable,
 	.set_cr0 = svm_set_cr0,
 	.set_cr3 = svm_set_cr3,
 	.set_cr4 = svm_set_cr4,
@@ -2097,8 +1168,6 @@ static struct kvm_arch_ops svm_ops __ro_after_init = {
 
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
-	.has_msr = svm_has_msr,
-	.supported_cpuid = svm_supported_cpuid,
 
 	.get_interrupt_shadow = svm_get_interrupt_shadow,
 	.set_interrupt_shadow = svm_set_interrupt_shadow,

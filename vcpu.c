@@ -227,6 +227,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 		vcpu->db[i] = 0;
 	vcpu->dr6 = DR6_RESERVED;
 	vcpu->dr7 = DR7_ALWAYS_1;
+	vcpu->dr_in_guest = false;
 	vcpu->cr2 = 0;
 	vcpu->cr3 = 0;
 	vcpu->cr8 = 0;
@@ -446,6 +447,11 @@ static void load_guest_debug_regs(struct kvm_vcpu *vcpu)
 static void put_guest_debug_regs(struct kvm_vcpu *vcpu)
 {
 	if (unlikely(vcpu->dr_in_guest)) {
+		get_debugreg(vcpu->db[0], 0);
+		get_debugreg(vcpu->db[1], 1);
+		get_debugreg(vcpu->db[2], 2);
+		get_debugreg(vcpu->db[3], 3);
+		vcpu->dr_in_guest = false;
 		kvm_ops.sync_debug_regs(vcpu);
 		kvm_update_dr7(vcpu);
 	}

@@ -13,9 +13,9 @@
 
 /*
  * Before the first RET after a guest: return predictions that the guest left
- * behind are made harmless.  Kernels since 6.2 know the case of a guest's exit
- * (UNTRAIN_RET_VM); earlier ones only that of a kernel entry, and leave the
- * barrier that is asked for at exits alone to the hypervisor.
+ * in the processor are made harmless.  Kernels since 6.2 have a macro for VM exits
+ * (UNTRAIN_RET_VM); earlier ones have only that of kernel entries, and leave the
+ * barrier of IBPB_ON_VMEXIT to the hypervisor.
  */
 .macro SVM_UNTRAIN_RET
 #ifdef UNTRAIN_RET_VM

@@ -26,7 +26,7 @@
 #define SECONDARY_EXEC_ENABLE_XSAVES	SECONDARY_EXEC_XSAVES
 #endif
 
-/* SDM 3D "VMX Basic Exit Reasons"; the header has only what it is asked for. */
+/* SDM 3D "VMX Basic Exit Reasons"; the header has only those that the kernel uses. */
 #ifndef EXIT_REASON_GETSEC
 #define EXIT_REASON_GETSEC		11
 #endif

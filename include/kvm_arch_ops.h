@@ -26,21 +26,27 @@ struct kvm;
 struct kvm_vcpu;
 struct kvm_segment;
 struct kvm_dtable;
-struct kvm_cpuid_entry2;
-struct msr_data;
 
 /* What tracing tools know the two extensions by. */
 #define KVM_ISA_VMX	1
 #define KVM_ISA_SVM	2
 
 struct kvm_arch_ops {
-	/* Data: the vendor's name, sizes of its structures, capabilities. */
+	/*
+	 * What the vendor is, and can.  Constant after hardware_setup(), which may
+	 * fill it in: the core copies the table then.
+	 */
 	const char *name;		/* "kvm_intel" or "kvm_amd" */
 	u32 isa;			/* KVM_ISA_VMX or KVM_ISA_SVM */
 	u32 microcode_shift;		/* where MSR_IA32_UCODE_REV has the revision */
 	size_t vm_size;			/* sizeof its struct around struct kvm */
 	size_t vcpu_size;		/* sizeof its struct around struct kvm_vcpu */
-	u64 cr4_guest_reserved;		/* CR4 bits it cannot virtualize */
+	u64 cr4_guest_reserved;		/* CR4 bits that this processor's guests cannot have */
+	bool has_nx;			/* host EFER.NXE is usable for shadow */
+	bool has_tsc_aux;		/* TSC_AUX and its instructions are usable in guests */
+	bool has_xsaves;		/* likewise XSAVES */
+
+	/* The format of nested tables (EPT, NPT); nothing of it counts without nested_paging. */
 	bool nested_paging;		/* EPT or NPT in use */
 	int  nested_levels;		/* levels of the nested root, 4 or 5 */
 	int  max_nested_page_level;	/* largest nested leaf, PG_LEVEL_* */
@@ -51,30 +57,32 @@ struct kvm_arch_ops {
 	u64  nested_dirty_mask;
 	bool nested_dirty_log;		/* calls kvm_mark_gpa_dirty() for what gets D set */
 	u64  nested_mmio_entry;		/* not present, and each access exits as MMIO; 0: none */
-	bool has_nx;			/* host EFER.NXE is usable for shadow */
-	bool umip_emulated;		/* UMIP can be emulated by intercepts */
 
 	/*
-	 * Module.  setup and unsetup run once, may sleep.  enable and disable
-	 * run on the CPU concerned, interrupts off, when the first VM is made
-	 * and the last is gone, and around hotplug, suspend and reboot;
-	 * enable returns -EBUSY if another hypervisor holds the extension.
+	 * Module.  setup and unsetup run once and may sleep; setup returns 0, or
+	 * what insmod shall say (-ENODEV, -EOPNOTSUPP, ...) with nothing left
+	 * allocated.  enable and disable run on the CPU concerned, interrupts off,
+	 * when the first VM is made and the last is gone, and around hotplug,
+	 * suspend and reboot; enable returns 0, or -EBUSY if another hypervisor
+	 * holds the extension, with nothing left on.
 	 */
 	int  (*hardware_setup)(void);
 	void (*hardware_unsetup)(void);
 	int  (*hardware_enable)(void);
 	void (*hardware_disable)(void);
 
-	/* VM.  May sleep; called once each.  Optional. */
+	/* VM, optional.  Once each; may sleep.  init returns 0 or -ENOMEM. */
 	int  (*vm_init)(struct kvm *kvm);
 	void (*vm_destroy)(struct kvm *kvm);
 
 	/*
-	 * Vcpu life.  create, free: may sleep.  reset: architectural state
-	 * after RESET (init_event false) or INIT, vcpu loaded.  load, put:
-	 * preemption off, moving between CPUs and threads.
-	 * prepare_guest_switch: before entry, preemption off, once after each
-	 * load or return to the host proper (cheap when done already).
+	 * Vcpu life.  create and free, once each, may sleep; create returns 0 or
+	 * -ENOMEM.  reset, vcpu loaded: the vendor's part of the state after RESET
+	 * (init_event false) or INIT; kvm_reset_segments() is called by it, what
+	 * the core knows is set by the other operations afterwards.  load and put,
+	 * preemption off: the vcpu comes to a CPU or leaves it.
+	 * prepare_guest_switch, preemption off, before each entry: saves the host's
+	 * state that the guest's is going to replace until put, if that is not done.
 	 */
 	int  (*vcpu_create)(struct kvm_vcpu *vcpu);
 	void (*vcpu_free)(struct kvm_vcpu *vcpu);
@@ -84,15 +92,15 @@ struct kvm_arch_ops {
 	void (*prepare_guest_switch)(struct kvm_vcpu *vcpu);
 
 	/*
-	 * Run and exit.  run: interrupts off, enters the guest and returns
-	 * after the exit with it copied into plain fields, what the exit
-	 * interrupted requeued with kvm_requeue_*.  handle_exit_irqoff:
-	 * still interrupts off, for exits that the host must see at once.
-	 * handle_exit: interrupts on, preemption on; returns as above.
-	 * skip_insn: past the instruction that exited; 0 if its length could
-	 * not be found (then the guest is as it was), 1 when done; the
-	 * interrupt shadow goes, single-step traps are the core's.
-	 * exit_info: for tracing and internal errors.
+	 * Run and exit, vcpu loaded.  run, interrupts off: enters the guest and
+	 * returns after the exit, with the exit in the vendor's fields and what it
+	 * interrupted requeued by kvm_requeue_*().  An entry that fails is such an
+	 * exit, too.  handle_exit_irqoff, interrupts still off: what the host must
+	 * see at once.  handle_exit, preemption on: as exit handlers.
+	 * skip_insn: past the instruction that exited and its interrupt shadow; 1,
+	 * or 0 with nothing changed if its length could not be found.  Only
+	 * kvm_skip_emulated_instruction() calls it, which does the single-step
+	 * trap.  exit_info: the exit's code and qualifications, for tracing.
 	 */
 	void (*run)(struct kvm_vcpu *vcpu);
 	void (*handle_exit_irqoff)(struct kvm_vcpu *vcpu);
@@ -101,53 +109,58 @@ struct kvm_arch_ops {
 	void (*exit_info)(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2);
 
 	/*
-	 * Registers, vcpu loaded.  cache_reg: bring an enum kvm_reg that is
-	 * not in vcpu->regs_avail into the vcpu.  set_cr0/cr4/efer: the core
-	 * has checked the value against the architecture and stored it in
-	 * vcpu->cr0 ...; the vendor loads hardware.  set_cr3 likewise (guest CR3 as the guest
-	 * sees it, used under nested paging; shadow roots go by load_root).
-	 * get/set rflags are the raw hardware flags.
+	 * Registers, vcpu loaded; seg is VCPU_SREG_*, of dtables _GDTR or _IDTR.  cache_reg: brings an enum kvm_reg that is not in
+	 * vcpu->regs_avail into the vcpu.  set_cr0, set_cr3, set_cr4, set_efer: the
+	 * core has checked the value against the architecture and stored it in the
+	 * vcpu; the hardware gets what it needs for it (CR3 under nested paging
+	 * only: shadow roots go by load_root).  get_rflags and set_rflags: what the
+	 * hardware has while the guest runs, a debugger's TF included.
 	 */
 	void (*cache_reg)(struct kvm_vcpu *vcpu, int reg);
 	void (*get_segment)(struct kvm_vcpu *vcpu, struct kvm_segment *var, int seg);
 	void (*set_segment)(struct kvm_vcpu *vcpu, const struct kvm_segment *var, int seg);
 	int  (*get_cpl)(struct kvm_vcpu *vcpu);
-	void (*get_idt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
-	void (*set_idt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
-	void (*get_gdt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
-	void (*set_gdt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
+	void (*get_dtable)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt, int seg);
+	void (*set_dtable)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt, int seg);
 	void (*set_cr0)(struct kvm_vcpu *vcpu, unsigned long cr0);
 	void (*set_cr3)(struct kvm_vcpu *vcpu, unsigned long cr3);
 	void (*set_cr4)(struct kvm_vcpu *vcpu, unsigned long cr4);
 	void (*set_efer)(struct kvm_vcpu *vcpu, u64 efer);
 	unsigned long (*get_rflags)(struct kvm_vcpu *vcpu);
 	void (*set_rflags)(struct kvm_vcpu *vcpu, unsigned long rflags);
+
+	/*
+	 * Debug registers.  set_dr7: for the next entry; DR0 to DR3 are loaded by
+	 * the core.  sync_debug_regs, interrupts off, at an exit of a guest that had
+	 * them all (vcpu->dr_in_guest): stores DR6 and DR7 in the vcpu, and has
+	 * MOV DR exit again.
+	 */
 	void (*set_dr7)(struct kvm_vcpu *vcpu, unsigned long dr7);
-	/* Guest writes DRs freely until the next exit; then read them back. */
 	void (*sync_debug_regs)(struct kvm_vcpu *vcpu);
-	/* Guest debugging or CPUID changed: recompute intercepts. */
+
+	/*
+	 * Intercepts, vcpu loaded, in an SRCU section: guest debugging, CPUID, the
+	 * MSR filter, quirks, the APIC's mode or SPEC_CTRL's passthrough changed.
+	 */
 	void (*update_intercepts)(struct kvm_vcpu *vcpu);
 
 	/*
-	 * Model-specific registers that live in the VMCB/VMCS or only this
-	 * vendor has.  0, or 1: not this vendor's (the core goes on), or -EINVAL:
-	 * the guest gets #GP.
+	 * Model-specific registers that are switched with the guest, vcpu loaded:
+	 * STAR, LSTAR, CSTAR, SYSCALL_MASK, FS_BASE, GS_BASE, KERNEL_GS_BASE and
+	 * SYSENTER_*, no others.  The core has checked the value.
 	 */
-	int  (*get_msr)(struct kvm_vcpu *vcpu, struct msr_data *msr);
-	int  (*set_msr)(struct kvm_vcpu *vcpu, struct msr_data *msr);
-	bool (*has_msr)(u32 index);
-
-	/* Adjust one supported CPUID entry to what the vendor virtualizes. */
-	void (*supported_cpuid)(struct kvm_cpuid_entry2 *entry);
+	u64  (*get_msr)(struct kvm_vcpu *vcpu, u32 index);
+	void (*set_msr)(struct kvm_vcpu *vcpu, u32 index, u64 data);
 
 	/*
 	 * Events, vcpu loaded, preemption off.  inject_*: have the next entry
-	 * deliver the event of vcpu->events.  *_allowed: the
-	 * guest could take one now.  *_window: exit as soon as it can.
+	 * deliver the event of vcpu->events.  *_allowed: the guest could take one
+	 * now.  enable_*_window: exit as soon as it can.  The NMI mask is set from
+	 * an NMI's delivery to the handler's IRET.
 	 * cancel_injection: the entry is called off; requeue what was injected.
 	 * update_cr8_intercept: with the local APIC in the kernel, whether writes
 	 * of CR8 must exit; else the vendor keeps vcpu->cr8 and the hardware's
-	 * alike (optional: without it they always exit).
+	 * alike.
 	 */
 	u32  (*get_interrupt_shadow)(struct kvm_vcpu *vcpu);
 	void (*set_interrupt_shadow)(struct kvm_vcpu *vcpu, u32 mask);
@@ -164,16 +177,16 @@ struct kvm_arch_ops {
 	void (*update_cr8_intercept)(struct kvm_vcpu *vcpu, bool on);
 
 	/*
-	 * MMU.  load_root: the root that the next entry uses (nested root, or
-	 * shadow root as the hardware CR3).  tlb_flush: everything of this
-	 * vcpu, by the next entry at the latest.  tlb_flush_gva: one address,
-	 * shadow paging only.
+	 * MMU, vcpu loaded.  load_root: the root that the next entry uses (nested
+	 * root, or shadow root as the hardware's CR3), with a flush.  tlb_flush:
+	 * everything of this vcpu, by the next entry at the latest.
+	 * tlb_flush_gva: one address, under shadow paging only.
 	 */
 	void (*load_root)(struct kvm_vcpu *vcpu, u64 root_hpa, int level);
 	void (*tlb_flush)(struct kvm_vcpu *vcpu);
 	void (*tlb_flush_gva)(struct kvm_vcpu *vcpu, u64 gva);
 
-	/* Time: guest TSC = host TSC + offset. */
+	/* Time, vcpu loaded: guest TSC = host TSC + offset. */
 	void (*set_tsc_offset)(struct kvm_vcpu *vcpu, u64 offset);
 };
 

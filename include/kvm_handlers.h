@@ -11,6 +11,12 @@ int  kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason);
 int  kvm_fail_entry(struct kvm_vcpu *vcpu, u64 reason);
 
 /* Shared exit handlers, straight in the vendors' tables. */
+int  kvm_handle_host_exit(struct kvm_vcpu *vcpu);
+int  kvm_handle_host_irq(struct kvm_vcpu *vcpu);
+int  kvm_handle_host_nmi(struct kvm_vcpu *vcpu);
+void kvm_machine_check(void);
+int  kvm_handle_pause(struct kvm_vcpu *vcpu);
+int  kvm_handle_ac(struct kvm_vcpu *vcpu);
 int  kvm_handle_halt(struct kvm_vcpu *vcpu);
 int  kvm_handle_cpuid(struct kvm_vcpu *vcpu);
 int  kvm_handle_rdmsr(struct kvm_vcpu *vcpu);

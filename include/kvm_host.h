@@ -102,17 +102,15 @@ enum kvm_reg {
 	VCPU_EXREG_CR0 = NR_VCPU_REGS,	/* guest-owned bits of CR0 */
 	VCPU_EXREG_CR3,
 	VCPU_EXREG_CR4,
-	VCPU_EXREG_EXIT_INFO_1,		/* VMX: read on demand */
-	VCPU_EXREG_EXIT_INFO_2,
-	VCPU_EXREG_SEGMENTS,
 	VCPU_EXREG_RFLAGS,
 	VCPU_EXREG_PDPTR,
 };
 
-/* Segment numbers: the hardware's, then TR and LDTR. */
+/* Segment numbers: the hardware's, then TR and LDTR; descriptor tables. */
 enum {
 	VCPU_SREG_ES, VCPU_SREG_CS, VCPU_SREG_SS, VCPU_SREG_DS,
 	VCPU_SREG_FS, VCPU_SREG_GS, VCPU_SREG_TR, VCPU_SREG_LDTR,
+	VCPU_SREG_GDTR, VCPU_SREG_IDTR,
 };
 
 /* Page levels as in PG_LEVEL_*: 1 = 4k, 2 = 2M (4M), 3 = 1G, 4 = root, 5. */
@@ -326,6 +324,10 @@ struct kvm_cpuid_key;
 struct kvm_vcpu {
 	/* Hot: entry and exit. */
 	unsigned long regs[NR_VCPU_REGS];
+	struct {			/* MSR_IA32_SPEC_CTRL; kvm_entry.h has offsets of both */
+		u64 guest, host;
+		bool passthrough;	/* the guest has used it, so it does not exit */
+	} spec_ctrl;
 	unsigned long regs_avail;	/* bit: enum kvm_reg is current here */
 	unsigned long regs_dirty;	/* bit: differs from the hardware's copy */
 	unsigned long requests;		/* KVM_REQ_*; set by anyone, atomic */
@@ -415,13 +417,15 @@ struct kvm_vcpu {
 		u64 mtrr_fixed[11];
 		struct { u64 base, mask; } mtrr_var[KVM_NR_VAR_MTRR];
 		u64 misc_enable, platform_info, tsc_adjust, arch_capabilities;
-		u64 ucode_rev, smbase, feature_control, spec_ctrl;
+		u64 ucode_rev, smbase, feature_control;
 		u64 mcg_cap, mcg_status, mcg_ctl;
 		u64 mce_banks[KVM_NR_MCE_BANKS][KVM_NR_MCI_REGS];	/* CTL, STATUS, ADDR, MISC */
 		u64 wall_clock, system_time, steal_time, poll_control;
-		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux;
-		u64 misc_features, power_ctl;
+		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux, virt_spec_ctrl;
+		u64 misc_features, power_ctl, debugctl;
 	} msr;
+	u64 unique_id;			/* never used again by another vcpu */
+	bool tsc_aux_loaded;		/* the CPU has msr.tsc_aux, not the host's */
 
 	/* Paravirtual features (pv.c). */
 	struct {

@@ -24,14 +24,14 @@
 #define INSN_LEN_MAX		15
 
 /*
- * ---- the page by which the processor knows the registers ----
+ * ---- the APIC-access page ----
  *
- * It is nobody's memory: while it is mapped where all the VM's APICs have their
- * registers, the processor exits there or answers itself.  Where they do not
- * have them at one place, or in no page at all, nothing is mapped, and accesses
- * are those to any device.
+ * It holds nothing: accesses through it exit as APIC accesses, or the processor
+ * answers them.  It is mapped while all the VM's APICs have their registers at one
+ * address.  Otherwise nothing is mapped there, and accesses are MMIO.
  */
 
+/** vmx_apic_init_vm - the VM's APIC-access page, if it needs one: 0, or -ENOMEM */
 int vmx_apic_init_vm(struct kvm *kvm)
 {
 	struct kvm_vmx *kvm_vmx = to_kvm_vmx(kvm);
@@ -42,13 +42,20 @@ int vmx_apic_init_vm(struct kvm *kvm)
 	return kvm_vmx->apic_access ? 0 : -ENOMEM;
 }
 
+/** vmx_apic_destroy_vm - undo vmx_apic_init_vm() */
 void vmx_apic_destroy_vm(struct kvm *kvm)
 {
 	if (to_kvm_vmx(kvm)->apic_access)
 		__free_page(to_kvm_vmx(kvm)->apic_access);
 }
 
-/** vmx_apic_map - an access to what was not mapped: to the registers?  True: it is mapped now */
+/**
+ * vmx_apic_map - map the APIC-access page, if a nested page fault was about it
+ * @vcpu: the vcpu, loaded
+ * @gpa: the address that was accessed
+ *
+ * Return: true if it is mapped now.
+ */
 bool vmx_apic_map(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	struct page *page = to_kvm_vmx(vcpu->kvm)->apic_access;
@@ -82,7 +89,7 @@ void vmx_apic_init(struct vcpu_vmx *vmx)
 		vmcs_write16(GUEST_INTR_STATUS, 0);
 }
 
-/** vmx_apic_update - the APIC's mode changed, it went on or off, or who looks at its task priority */
+/** vmx_apic_update - choose the controls by the APIC's mode and state; vcpu loaded */
 void vmx_apic_update(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;
@@ -90,7 +97,7 @@ void vmx_apic_update(struct vcpu_vmx *vmx)
 
 	if (!apic || !vmx_vid)
 		return;
-	/* The processor would not mind that software has switched it off. */
+	/* The processor does not look at the APIC's software enable bit. */
 	on = kvm_lapic_enabled(apic) && !kvm_lapic_tpr_watched(apic);
 	x2apic = on && apic->x2apic;
 	vmx_set_cpu2_ctl(vmx, SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES, !x2apic);
@@ -108,8 +115,9 @@ void vmx_apic_update(struct vcpu_vmx *vmx)
  * ---- the registers in the virtual-APIC page ----
  *
  * While the guest runs they are the processor's.  Otherwise IRR and ISR there are
- * clear and the APIC has them: they are handed over at an entry and taken back at
- * the exit, which is nothing at all unless an interrupt waits or is in service.
+ * clear and struct kvm_lapic has them: vapic_load() copies them at an entry and
+ * vapic_sync() back at the exit, which is nothing unless an interrupt is pending or
+ * in service.
  */
 
 static u32 *reg(struct vcpu_vmx *vmx, u32 offset)
@@ -131,14 +139,14 @@ static bool is_bitmap(u32 offset)
 	       (offset >= APIC_IRR && offset < APIC_IRR + 0x80);
 }
 
-/* What the guest reads without an exit, and which EOIs the I/O APICs are to hear of. */
+/* What the guest reads without an exit, and which vectors' EOIs exit for the I/O APICs. */
 static void show_registers(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;
 	u64 exits[LAPIC_VECTORS / 64];
 	u32 offset;
 
-	/* Another CPU may change it anew as soon as this has been seen. */
+	/* Cleared before the reads: another CPU may set it again meanwhile. */
 	xchg(&apic->regs_changed, false);
 	for (offset = 0; offset <= APIC_TDCR; offset += 0x10)
 		if (!is_bitmap(offset))
@@ -199,7 +207,7 @@ static void vapic_sync(struct vcpu_vmx *vmx)
 	u32 *irr, *isr;
 	int i;
 
-	/* The highest of each are there, so without them there is none. */
+	/* The status has the highest vector of each. */
 	if (likely(!status && apic->highest_isr < 0))
 		return;
 	for (i = 0; i < LAPIC_WORDS; i++) {
@@ -214,7 +222,7 @@ static void vapic_sync(struct vcpu_vmx *vmx)
 	vmcs_write16(GUEST_INTR_STATUS, 0);
 }
 
-/* An IPI to itself the processor may have sent; the upper half it only stores. */
+/* The processor sends self-IPIs without an exit, and stores the upper half. */
 static void take_icr(struct vcpu_vmx *vmx)
 {
 	vmx->vcpu.lapic->icr = (*reg(vmx, APIC_ICR) & ~APIC_ICR_BUSY) |
@@ -246,7 +254,7 @@ static void save_tpr(struct vcpu_vmx *vmx)
 		kvm_lapic_set_tpr(apic, tpr);
 }
 
-/** vmx_apic_before_entry - interrupts off, after the last look at requests */
+/** vmx_apic_before_entry - interrupts off, requests checked */
 void vmx_apic_before_entry(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;
@@ -259,7 +267,7 @@ void vmx_apic_before_entry(struct vcpu_vmx *vmx)
 	vapic_load(vmx);
 }
 
-/** vmx_apic_after_exit - undo vmx_apic_before_entry(), also if there was no entry */
+/** vmx_apic_after_exit - undo vmx_apic_before_entry(), also after a failed entry */
 void vmx_apic_after_exit(struct vcpu_vmx *vmx)
 {
 	struct kvm_lapic *apic = vmx->vcpu.lapic;
@@ -280,7 +288,7 @@ void vmx_apic_after_exit(struct vcpu_vmx *vmx)
  * An EOI is written once an interrupt, whatever the value, by a simple MOV.  The
  * manual does not promise the instruction's length here, but processors give it.
  */
-int vmx_apic_access_exit(struct kvm_vcpu *vcpu)
+int vmx_handle_apic_access(struct kvm_vcpu *vcpu)
 {
 	unsigned long qual = vmcs_read(EXIT_QUALIFICATION);
 	gpa_t page = vcpu->apic_base & MSR_IA32_APICBASE_BASE;
@@ -294,15 +302,15 @@ int vmx_apic_access_exit(struct kvm_vcpu *vcpu)
 	return kvm_handle_mmio_fault(vcpu, page | ACCESS_OFFSET(qual));
 }
 
-/* Behind an EOI that is done, of a vector whose EOIs others hear of. */
-int vmx_apic_eoi_exit(struct kvm_vcpu *vcpu)
+/* After the EOI of a vector that the I/O APICs or the PIT wait for; RIP is past it. */
+int vmx_handle_eoi_induced(struct kvm_vcpu *vcpu)
 {
 	kvm_lapic_eoi_done(vcpu->lapic, vmcs_read(EXIT_QUALIFICATION));
 	return 1;
 }
 
-/* Behind a write that is in the page; what is read there from now on is our answer. */
-int vmx_apic_write_exit(struct kvm_vcpu *vcpu)
+/* After a write to the page; what the guest reads there is what the register became. */
+int vmx_handle_apic_write(struct kvm_vcpu *vcpu)
 {
 	u32 offset = ACCESS_OFFSET(vmcs_read(EXIT_QUALIFICATION)) & ~0xfU;
 	u32 *val = reg(to_vmx(vcpu), offset);

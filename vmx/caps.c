@@ -93,7 +93,7 @@ static int enable_feature_control(void)
 int vmx_hardware_enable(void)
 {
 	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
-	u64 aux;
+	int i;
 
 	if (__read_cr4() & X86_CR4_VMXE) {
 		pr_err_ratelimited("CPU %d: VMX is in use by another hypervisor\n",
@@ -116,32 +116,12 @@ int vmx_hardware_enable(void)
 		return -EBUSY;
 	}
 	vc->current_vmcs = NULL;
-	vc->last_vcpu = 0;
-	rdmsrl(MSR_STAR, vc->star);
-	rdmsrl(MSR_LSTAR, vc->lstar);
-	rdmsrl(MSR_SYSCALL_MASK, vc->sfmask);
-	if (vmx_caps.tsc_aux) {
-		rdmsrl(MSR_TSC_AUX, aux);
-		vc->tsc_aux = aux;
-	}
-	/* Whatever was tagged before is not to be met again. */
+	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
+		rdmsrl(MSR_STAR + i, vc->syscall_msrs[i]);
+	/* Translations tagged before VMX went off are stale. */
 	if (vmx_caps.ept_vpid & VMX_EPT_EXTENT_GLOBAL_BIT)
 		invept(VMX_EPT_EXTENT_GLOBAL, 0, 0);
 	return 0;
-}
-
-/** vmx_unload_vmcs - the VMCS goes to memory; on its CPU */
-void vmx_unload_vmcs(struct vcpu_vmx *vmx)
-{
-	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
-
-	vmclear(page_pa(vmx->vmcs));
-	if (vc->current_vmcs == vmx->vmcs)
-		vc->current_vmcs = NULL;
-	list_del_rcu(&vmx->loaded);
-	vmx->sw.launched = false;
-	/* Whoever sees -1 may put it on another CPU's list. */
-	smp_store_release(&vmx->loaded_cpu, -1);
 }
 
 /** vmx_hardware_disable - VMX off, on this CPU; VMCSs that it has go to memory */
@@ -153,16 +133,6 @@ void vmx_hardware_disable(void)
 		vmx_unload_vmcs(list_first_entry(&vc->loaded, struct vcpu_vmx, loaded));
 	vmxoff();
 	cr4_clear_bits(X86_CR4_VMXE);
-}
-
-/** vmx_alloc_vmcs - as in SDM 3C "Format of the VMCS Region"; VMXON's begins the same way */
-struct page *vmx_alloc_vmcs(int node, gfp_t gfp)
-{
-	struct page *page = alloc_pages_node(node, gfp | __GFP_ZERO, 0);
-
-	if (page)
-		*(u32 *)page_address(page) = vmx_caps.revision;
-	return page;
 }
 
 /** vmx_free_cpus - undo vmx_alloc_cpus(), all of it or half */
@@ -242,17 +212,11 @@ static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl
 	 SECONDARY_EXEC_ENABLE_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
 	 SECONDARY_EXEC_ENABLE_PML | SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES | VMX_VID_CTLS)
 
-#ifdef CONFIG_X86_64
-#define HOST_IS_64BIT	true
-#else
-#define HOST_IS_64BIT	false
-#endif
-#define EXIT_REQUIRED	(VM_EXIT_SAVE_DEBUG_CONTROLS |			\
-			 (HOST_IS_64BIT ? VM_EXIT_HOST_ADDR_SPACE_SIZE : 0))
+#define EXIT_REQUIRED	(VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE)
 #define ENTRY_REQUIRED	VM_ENTRY_LOAD_DEBUG_CONTROLS
 
 /*
- * The whole of what the processor offers against what we need.  PAT is not
+ * All controls, by what is needed and what the processor has.  PAT is not
  * switched: EPT entries say "ignore PAT", and shadow entries select the first
  * of the host's types.
  */
@@ -389,8 +353,8 @@ static void __init find_paging(void)
 }
 
 /*
- * The APIC, by what the processor has and the user wants.  Shadow tables could
- * not find their entries for the registers' page again.
+ * The APIC, by what the processor has and the user wants.  Under shadow paging the
+ * APIC-access page would have no reverse map by which to zap its entries.
  */
 static void __init find_apic(void)
 {
@@ -399,7 +363,7 @@ static void __init find_apic(void)
 	if (!vmx_ept || !(vmx_ctl.cpu & CPU_BASED_TPR_SHADOW) ||
 	    !(vmx_ctl.cpu2 & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES))
 		vmx_apicv = false;
-	/* Where real mode is another, its events are put in by software. */
+	/* Without unrestricted guests software delivers real mode's events. */
 	vmx_vid = vmx_apicv && vmx_unrestricted && (vmx_ctl.cpu2 & VMX_VID_CTLS) == VMX_VID_CTLS;
 	/* Hardware has this together with posted interrupts; Bochs 2.7, whose fault it is, has not. */
 	rdmsrl(MSR_IA32_VMX_PINBASED_CTLS, pin);
@@ -420,15 +384,6 @@ void __init vmx_find_features(void)
 	vmx_caps.cr4_fixed0 = first.cr4_fixed0;
 	vmx_caps.cr4_fixed1 = first.cr4_fixed1;
 	rdmsrl(MSR_EFER, vmx_caps.host_efer);
-	/* SDM 3C "RDTSCP", "RDPID": #UD in a guest without the control. */
-	vmx_caps.tsc_aux = (vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
-		      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
-	if (boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
-		vmx_caps.spec_ctrl_bits = SPEC_CTRL_IBRS;
-	if (vmx_caps.spec_ctrl_bits && boot_cpu_has(X86_FEATURE_STIBP))
-		vmx_caps.spec_ctrl_bits |= SPEC_CTRL_STIBP;
-	if (vmx_caps.spec_ctrl_bits && boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD))
-		vmx_caps.spec_ctrl_bits |= SPEC_CTRL_SSBD;
 	if (!vmx_vnmi || !(vmx_ctl.pin & PIN_BASED_VIRTUAL_NMIS))
 		vmx_vnmi = false;
 	if (!vmx_vnmi)

@@ -25,7 +25,7 @@
 	X(HOST_CR0) X(HOST_CR3) X(HOST_CR4) X(HOST_RSP) X(HOST_RIP)	\
 	X(HOST_GS_BASE) X(HOST_TR_BASE)
 
-/** vmx_dump - to the log: the VMCS that the processor refused to enter */
+/** vmx_dump - to the log: the VMCS of a VM entry that failed; on the vcpu's CPU */
 void vmx_dump(struct vcpu_vmx *vmx)
 {
 	static const char * const names[] = { "ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR" };

@@ -34,7 +34,7 @@
 /* A TSS that a 16-bit I/O map base does not fit in. */
 #define NO_PORTS_AR	(VMX_AR_P_MASK | VMX_AR_TYPE_BUSY_32_TSS)
 
-/* So many instructions are emulated in a row, if nothing else is to be done. */
+/* At most so many instructions are emulated in a row. */
 #define EMULATE_BATCH	128
 
 #define VM86_FLAGS	(X86_EFLAGS_VM | X86_EFLAGS_IOPL)
@@ -53,6 +53,7 @@ static u64 identity_gpa(struct kvm *kvm)
 	return kvm->identity_map_addr ?: VMX_EPT_IDENTITY_PAGETABLE_ADDR;
 }
 
+/** vmx_real_init_vm - the VM's identity map, if it needs one: 0, or -ENOMEM */
 int vmx_real_init_vm(struct kvm *kvm)
 {
 	struct kvm_vmx *kvm_vmx = to_kvm_vmx(kvm);
@@ -69,13 +70,21 @@ int vmx_real_init_vm(struct kvm *kvm)
 	return 0;
 }
 
+/** vmx_real_destroy_vm - undo vmx_real_init_vm() */
 void vmx_real_destroy_vm(struct kvm *kvm)
 {
 	if (to_kvm_vmx(kvm)->identity)
 		__free_page(to_kvm_vmx(kvm)->identity);
 }
 
-/** vmx_real_map_identity - is it the map that an EPT violation is about?  *r: as exit handlers */
+/**
+ * vmx_real_map_identity - map the identity map, if a nested page fault was about it
+ * @vmx: the vcpu
+ * @gpa: the address that was accessed
+ * @r: what the exit handler returns then
+ *
+ * Return: true if it was.
+ */
 bool vmx_real_map_identity(struct vcpu_vmx *vmx, gpa_t gpa, int *r)
 {
 	struct kvm *kvm = vmx->vcpu.kvm;
@@ -153,7 +162,10 @@ unsigned long vmx_real_cr4(struct vcpu_vmx *vmx, unsigned long hw)
 	return hw;
 }
 
-/*
+/**
+ * vmx_real_sysenter_cs - MSR_IA32_SYSENTER_CS as the guest has it
+ * @vmx: the vcpu, its VMCS loaded
+ *
  * SYSENTER is for virtual-8086 mode, too, and leaves it; in real mode it is #GP,
  * as it is without a selector.
  */
@@ -162,6 +174,7 @@ u32 vmx_real_sysenter_cs(struct vcpu_vmx *vmx)
 	return vmx->real.vm86 ? vmx->real.sysenter_cs : vmcs_read32(GUEST_SYSENTER_CS);
 }
 
+/** vmx_real_set_sysenter_cs - the same, set */
 void vmx_real_set_sysenter_cs(struct vcpu_vmx *vmx, u32 val)
 {
 	if (vmx->real.vm86)
@@ -170,7 +183,7 @@ void vmx_real_set_sysenter_cs(struct vcpu_vmx *vmx, u32 val)
 		vmcs_write32(GUEST_SYSENTER_CS, val);
 }
 
-/* What a null selector leaves behind is nowhere said: something to go on with. */
+/* Real mode has no unusable segments; what a null selector leaves is undefined. */
 static void make_usable(struct vmx_seg *s)
 {
 	s->base = (unsigned long)s->selector << 4;
@@ -181,12 +194,12 @@ static void make_usable(struct vmx_seg *s)
 static void enter_vm86(struct vcpu_vmx *vmx)
 {
 	static const struct vmx_seg no_ports = { .ar = NO_PORTS_AR };
-	struct kvm_vcpu *vcpu = &vmx->vcpu;
-	unsigned long rflags = kvm_ops.get_rflags(vcpu);
+	unsigned long rflags = hw_rflags(vmx);
 	struct vmx_seg s;
 	int seg;
 
-	kvm_ops.get_idt(vcpu, &vmx->real.idt);
+	vmx->real.idt.base = vmcs_read(GUEST_IDTR_BASE);
+	vmx->real.idt.limit = vmcs_read32(GUEST_IDTR_LIMIT);
 	vmx->real.sysenter_cs = vmcs_read32(GUEST_SYSENTER_CS);
 	vmx->real.vm86 = true;
 	for (seg = VCPU_SREG_ES; seg <= VCPU_SREG_TR; seg++) {
@@ -198,13 +211,12 @@ static void enter_vm86(struct vcpu_vmx *vmx)
 	vmx_write_seg(vmx, VCPU_SREG_TR, &no_ports);
 	vmcs_write32(GUEST_IDTR_LIMIT, 0);
 	vmcs_write32(GUEST_SYSENTER_CS, 0);
-	kvm_ops.set_rflags(vcpu, rflags);
+	vmx_write_rflags(vmx, vmx_real_set_rflags(vmx, rflags));
 }
 
 static void leave_vm86(struct vcpu_vmx *vmx)
 {
-	struct kvm_vcpu *vcpu = &vmx->vcpu;
-	unsigned long rflags = kvm_ops.get_rflags(vcpu);
+	unsigned long rflags = vmx_real_rflags(vmx, hw_rflags(vmx));
 	struct vmx_seg s;
 	int seg;
 
@@ -214,8 +226,9 @@ static void leave_vm86(struct vcpu_vmx *vmx)
 	}
 	vmx->real.vm86 = false;
 	vmcs_write32(GUEST_SYSENTER_CS, vmx->real.sysenter_cs);
-	kvm_ops.set_idt(vcpu, &vmx->real.idt);
-	kvm_ops.set_rflags(vcpu, rflags);
+	vmcs_write(GUEST_IDTR_BASE, vmx->real.idt.base);
+	vmcs_write32(GUEST_IDTR_LIMIT, vmx->real.idt.limit);
+	vmx_write_rflags(vmx, vmx_real_set_rflags(vmx, rflags));
 }
 
 /*
@@ -234,20 +247,27 @@ static void switch_paging(struct vcpu_vmx *vmx, bool identity)
 	vmx_set_cpu_ctl(vmx, CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING, identity);
 }
 
-/** vmx_real_switch - CR0 is about to become another */
-void vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0)
+/**
+ * vmx_real_switch - CR0 is about to become another
+ * @vmx: the vcpu
+ * @cr0: what it will be
+ *
+ * Return: true if virtual-8086 mode was entered or left, so that other exceptions
+ * are to be intercepted.
+ */
+bool vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0)
 {
 	bool real = !(cr0 & X86_CR0_PE);
 
 	if (vmx_ept)
 		switch_paging(vmx, !(cr0 & X86_CR0_PG));
 	if (vmx->real.vm86 == real)
-		return;
+		return false;
 	if (real)
 		enter_vm86(vmx);
 	else
 		leave_vm86(vmx);
-	kvm_ops.update_intercepts(&vmx->vcpu);
+	return true;
 }
 
 /*
@@ -396,7 +416,7 @@ static bool invalid_guest_state(struct vcpu_vmx *vmx)
 		return vmx->real.invalid_guest_state;
 	if (vmx->real.vm86)
 		allowed = real_state_allowed(vmx);
-	else if (kvm_ops.get_rflags(&vmx->vcpu) & X86_EFLAGS_VM)
+	else if (hw_rflags(vmx) & X86_EFLAGS_VM)
 		allowed = own_vm86_allowed(vmx);
 	else
 		allowed = protected_state_allowed(vmx);
@@ -409,7 +429,7 @@ static bool invalid_guest_state(struct vcpu_vmx *vmx)
  * ---- running ----
  */
 
-/** vmx_real_no_entry - something is to be done by software first */
+/** vmx_real_no_entry - must software act in place of an entry?  Sets the exit reason */
 bool vmx_real_no_entry(struct vcpu_vmx *vmx)
 {
 	if (vmx->real.event.valid) {
@@ -418,7 +438,7 @@ bool vmx_real_no_entry(struct vcpu_vmx *vmx)
 	}
 	if (likely(!invalid_guest_state(vmx)))
 		return false;
-	vmx->exit_reason = EXIT_REASON_BAD_STATE;
+	vmx->exit_reason = EXIT_REASON_INVALID_GUEST;
 	return true;
 }
 
@@ -428,11 +448,6 @@ int vmx_real_emulate(struct vcpu_vmx *vmx)
 	struct kvm_vcpu *vcpu = &vmx->vcpu;
 	int i, r;
 
-	/* Delivery through a protected-mode IDT is the processor's. */
-	if (vmx->injected) {
-		kvm_ops.cancel_injection(vcpu);
-		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, 0, NULL);
-	}
 	for (i = 0; i < EMULATE_BATCH; i++) {
 		r = kvm_emulate_insn(vcpu, 0, 0, NULL, 0);
 		if (r <= 0)
@@ -452,7 +467,7 @@ void vmx_real_inject(struct vcpu_vmx *vmx, u8 vector, unsigned int insn_len)
 	vmx->real.event.insn_len = insn_len;
 }
 
-/** vmx_real_deliver - and does, where memory may be slept for; as exit handlers */
+/** vmx_real_deliver - deliver the event of vmx_real_inject(); may sleep; as exit handlers */
 int vmx_real_deliver(struct vcpu_vmx *vmx)
 {
 	vmx->real.event.valid = false;
@@ -460,7 +475,7 @@ int vmx_real_deliver(struct vcpu_vmx *vmx)
 					  vmx->real.event.insn_len);
 }
 
-/** vmx_real_can_inject - is there a way to deliver an event now? */
+/** vmx_real_can_inject - can an event be delivered now? */
 bool vmx_real_can_inject(struct vcpu_vmx *vmx)
 {
 	return vmx_unrestricted || vmx->real.vm86 || !invalid_guest_state(vmx);

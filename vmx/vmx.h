@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files of the VMX module share: a vcpu's own part, and real mode on
- * processors that cannot run it (vmx_real.c).
+ * processors that cannot run it (real.c).
  */
 #ifndef KVM_VMX_H
 #define KVM_VMX_H
 
 #include "kvm_host.h"
-#include "entry.h"
+#include "kvm_entry.h"
 #include "vmx_ops.h"
 
 #include <linux/io.h>
@@ -18,9 +18,13 @@
 #include "compat/vmx.h"
 
 /* Exits that are none of the hardware's: the entry was not made. */
-#define EXIT_REASON_NONE	0xffff		/* virtualization went off, or nothing ran yet */
-#define EXIT_REASON_BAD_STATE	0xfffe		/* what VMX cannot hold: emulate */
-#define EXIT_REASON_REAL_EVENT	0xfffd		/* an event of real mode: deliver by software */
+#define EXIT_REASON_NONE	0xffff		/* VMfail, VMX off, or nothing ran yet */
+#define EXIT_REASON_INVALID_GUEST	0xfffe		/* invalid guest state: emulate */
+#define EXIT_REASON_REAL_EVENT	0xfffd		/* deliver an event of real mode by software */
+
+/* CR0's TS is the guest's own: kernels with lazy FPU switching change it often. */
+#define CR0_OWNED	X86_CR0_TS
+#define INTR_STATE_SHADOW	(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
 
 /* What virtual-interrupt delivery is used with; two of the three at a time, by the mode. */
 #define VMX_VID_CTLS	(SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | \
@@ -38,19 +42,23 @@ struct vmx_seg {
 	unsigned long base;
 };
 
+/* STAR, LSTAR, CSTAR, SYSCALL_MASK, by index - MSR_STAR. */
+#define VMX_NR_SYSCALL_MSRS	4
+static_assert(MSR_STAR + VMX_NR_SYSCALL_MSRS - 1 == MSR_SYSCALL_MASK);
+
 struct kvm_vmx {
 	struct kvm kvm;			/* first: the core allocates us by it */
 	struct page *identity;		/* page table for guests that do not page, or NULL */
-	struct page *apic_access;	/* what the processor knows the APICs' registers by, or NULL */
+	struct page *apic_access;	/* APIC-access page, or NULL */
 };
 
 struct vcpu_vmx {
 	struct kvm_vcpu vcpu;		/* first: the core allocates us by it */
-	struct vmx_switch sw;
+	unsigned long host_rsp;		/* as in the VMCS: entry.S's */
+	bool launched;			/* VMRESUME, no more VMLAUNCH */
 	struct page *vmcs;
 	struct list_head loaded;	/* vmx_cpu.loaded of loaded_cpu */
 	int loaded_cpu;			/* the VMCS may be in its caches; -1: in memory */
-	u64 id;				/* never used again by another vcpu */
 	u16 vpid;			/* 0: none, every entry and exit flushes */
 	u8 *vapic;			/* page with the registers that do not exit, or NULL */
 	u64 *pml;			/* page that the processor logs writes in, or NULL */
@@ -60,8 +68,7 @@ struct vcpu_vmx {
 	u32 exit_reason;
 	u32 entry_error;		/* VM-instruction error, if it was none */
 	u32 intr_info;			/* of EXCEPTION_NMI */
-	bool injected;			/* an event was put in for this entry */
-	bool exit_is_insn;		/* VM_EXIT_INSTRUCTION_LEN is about RIP */
+	bool injected;			/* this entry injects an event */
 
 	/* What the VMCS has, so that it need not be read. */
 	u32 pin_ctl, cpu_ctl, cpu2_ctl, exit_ctl, entry_ctl;
@@ -74,11 +81,9 @@ struct vcpu_vmx {
 	struct vmx_seg seg_cache[VMX_NR_SEGS];
 
 	/* The guest's, where the VMCS has no place for them. */
-	u64 star, lstar, cstar, sfmask, kernel_gs_base;
-	u64 debugctl;
+	u64 syscall_msrs[VMX_NR_SYSCALL_MSRS], kernel_gs_base;
 	bool nmi_masked;		/* without virtual NMIs: our own idea of it ... */
 	unsigned long nmi_masked_at;	/* ... since then, in jiffies */
-	bool spec_ctrl_direct;		/* MSR map gives SPEC_CTRL to the guest */
 
 	/* The host's, switched once for many entries. */
 	struct {
@@ -92,12 +97,12 @@ struct vcpu_vmx {
 	struct vmx_msr_entry *msr_areas;	/* [0] guest's, [1] host's */
 	bool efer_by_area;
 
-	/* Without unrestricted guests (vmx_real.c). */
+	/* Without unrestricted guests (real.c). */
 	struct {
 		bool identity;		/* CR3 is our map's, as the guest does not page */
 		bool vm86;		/* the guest is in real mode, the CPU in virtual-8086 */
-		bool check;		/* something changed: is the state one that VMX holds? */
-		bool invalid_guest_state;		/* no */
+		bool check;		/* invalid_guest_state is to be found anew */
+		bool invalid_guest_state;	/* VM entry would fail its checks */
 		struct { bool valid; u8 vector; u8 insn_len; } event;
 		unsigned long iopl;	/* the guest's IOPL and VM */
 		u32 sysenter_cs;	/* in the MSR, if vm86 */
@@ -119,9 +124,7 @@ struct vmx_caps {
 	u64 ept_vpid;			/* MSR_IA32_VMX_EPT_VPID_CAP */
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	u64 host_efer;
-	u64 spec_ctrl_bits;		/* what a guest may set */
 	u32 revision;			/* of the VMCS */
-	bool tsc_aux;
 	bool wrong_vectoring;		/* IDT-vectoring information of virtual interrupts */
 };
 
@@ -130,12 +133,15 @@ struct vmx_cpu {
 	struct page *vmxon;		/* the processor's own, while VMX is on */
 	struct page *current_vmcs;	/* VMPTRLD's last */
 	struct list_head loaded;	/* VMCSs that may be in the processor's caches */
-	u64 last_vcpu;			/* id of the vcpu that ran last */
-	u64 star, lstar, sfmask;	/* the host's; they never change */
-	u32 tsc_aux;
+	u64 syscall_msrs[VMX_NR_SYSCALL_MSRS];	/* the host's; they never change */
 };
 
-/* vmx_caps.c */
+/* entry.S */
+bool vmx_enter_guest(struct kvm_vcpu *vcpu, unsigned long *host_rsp, bool launched);
+void vmx_exit_landing(void);		/* where exits land: HOST_RIP, never called */
+void vmx_call_nmi(void);
+
+/* caps.c */
 extern struct vmx_controls vmx_ctl;
 extern struct vmx_caps vmx_caps;
 extern bool vmx_ept, vmx_unrestricted, vmx_vpid, vmx_eptad, vmx_pml, vmx_vnmi,
@@ -144,25 +150,55 @@ DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
 int  vmx_check_processors(void);
 void vmx_find_features(void);
-struct page *vmx_alloc_vmcs(int node, gfp_t gfp);
 int  vmx_alloc_cpus(void);
 void vmx_free_cpus(void);
 int  vmx_hardware_enable(void);
 void vmx_hardware_disable(void);
 void vmx_emergency_disable(void);
-void vmx_unload_vmcs(struct vcpu_vmx *vmx);
 
 /* vmx.c */
-
-void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s);
-void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s);
-
-void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
-void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on);
-
 void vmx_drop_false_step(struct vcpu_vmx *vmx);
 
-/* vmx_apic.c */
+/* vmcs.c */
+struct page *vmx_alloc_vmcs(int node, gfp_t gfp);
+void vmx_unload_vmcs(struct vcpu_vmx *vmx);
+void vmx_unload_vmcs_anywhere(struct vcpu_vmx *vmx);
+void vmx_set_ctl(u32 *ctl, u32 field, u32 bits, bool on);
+void vmx_init_host_state(struct vcpu_vmx *vmx);
+void vmx_load_cpu_state(int cpu);
+unsigned long vmx_read_base(struct vcpu_vmx *vmx, int seg);
+u32  vmx_read_ar(struct vcpu_vmx *vmx, int seg);
+void vmx_read_seg(struct vcpu_vmx *vmx, int seg, struct vmx_seg *s);
+void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s);
+void vmx_sync_pending_dbg(struct vcpu_vmx *vmx);
+void vmx_write_rflags(struct vcpu_vmx *vmx, unsigned long rflags);
+bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu);
+void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked);
+
+/* intercepts.c */
+int  vmx_alloc_maps(void);
+void vmx_free_maps(void);
+void vmx_update_cr8_intercept(struct kvm_vcpu *vcpu, bool on);
+void vmx_set_dr_intercepts(struct vcpu_vmx *vmx, bool on);
+void vmx_update_intercepts(struct kvm_vcpu *vcpu);
+
+/* regs.c */
+void vmx_cache_reg(struct kvm_vcpu *vcpu, int reg);
+void vmx_get_segment(struct kvm_vcpu *vcpu, struct kvm_segment *var, int seg);
+void vmx_set_segment(struct kvm_vcpu *vcpu, const struct kvm_segment *var, int seg);
+int  vmx_get_cpl(struct kvm_vcpu *vcpu);
+void vmx_get_dtable(struct kvm_vcpu *vcpu, struct kvm_dtable *dt, int seg);
+void vmx_set_dtable(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt, int seg);
+void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
+void vmx_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3);
+void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
+void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer);
+unsigned long vmx_get_rflags(struct kvm_vcpu *vcpu);
+void vmx_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
+void vmx_set_dr7(struct kvm_vcpu *vcpu, unsigned long dr7);
+void vmx_sync_debug_regs(struct kvm_vcpu *vcpu);
+
+/* apic.c */
 int  vmx_apic_init_vm(struct kvm *kvm);
 void vmx_apic_destroy_vm(struct kvm *kvm);
 void vmx_apic_init(struct vcpu_vmx *vmx);
@@ -170,14 +206,14 @@ bool vmx_apic_map(struct kvm_vcpu *vcpu, gpa_t gpa);
 void vmx_apic_update(struct vcpu_vmx *vmx);
 void vmx_apic_before_entry(struct vcpu_vmx *vmx);
 void vmx_apic_after_exit(struct vcpu_vmx *vmx);
-int  vmx_apic_access_exit(struct kvm_vcpu *vcpu);
-int  vmx_apic_eoi_exit(struct kvm_vcpu *vcpu);
-int  vmx_apic_write_exit(struct kvm_vcpu *vcpu);
+int  vmx_handle_apic_access(struct kvm_vcpu *vcpu);
+int  vmx_handle_eoi_induced(struct kvm_vcpu *vcpu);
+int  vmx_handle_apic_write(struct kvm_vcpu *vcpu);
 
-/* vmx_dump.c */
+/* dump.c */
 void vmx_dump(struct vcpu_vmx *vmx);
 
-/* vmx_real.c */
+/* real.c */
 int  vmx_real_init_vm(struct kvm *kvm);
 void vmx_real_destroy_vm(struct kvm *kvm);
 bool vmx_real_map_identity(struct vcpu_vmx *vmx, gpa_t gpa, int *r);
@@ -188,7 +224,7 @@ unsigned long vmx_real_set_rflags(struct vcpu_vmx *vmx, unsigned long rflags);
 u32  vmx_real_sysenter_cs(struct vcpu_vmx *vmx);
 void vmx_real_set_sysenter_cs(struct vcpu_vmx *vmx, u32 val);
 unsigned long vmx_real_cr4(struct vcpu_vmx *vmx, unsigned long hw);
-void vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0);
+bool vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0);
 bool vmx_real_no_entry(struct vcpu_vmx *vmx);
 int  vmx_real_emulate(struct vcpu_vmx *vmx);
 void vmx_real_inject(struct vcpu_vmx *vmx, u8 vector, unsigned int insn_len);
@@ -209,6 +245,37 @@ static inline struct kvm_vmx *to_kvm_vmx(struct kvm *kvm)
 static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *vcpu)
 {
 	return container_of(vcpu, struct vcpu_vmx, vcpu);
+}
+
+static inline void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
+{
+	vmx_set_ctl(&vmx->cpu_ctl, CPU_BASED_VM_EXEC_CONTROL, bits, on);
+}
+
+/* bits: 0 if the processor has no such word. */
+static inline void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
+{
+	vmx_set_ctl(&vmx->cpu2_ctl, SECONDARY_VM_EXEC_CONTROL, bits, on);
+}
+
+static inline unsigned long hw_rflags(struct vcpu_vmx *vmx)
+{
+	struct kvm_vcpu *vcpu = &vmx->vcpu;
+
+	if (!(vcpu->regs_avail & BIT(VCPU_EXREG_RFLAGS))) {
+		vcpu->regs_avail |= BIT(VCPU_EXREG_RFLAGS);
+		vmx->rflags = vmcs_read(GUEST_RFLAGS);
+	}
+	return vmx->rflags;
+}
+
+/* VM entry fails with both a shadow and an event, which would end the shadow anyway. */
+static inline void clear_shadow(void)
+{
+	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
+
+	if (unlikely(state & INTR_STATE_SHADOW))
+		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~INTR_STATE_SHADOW);
 }
 
 #endif

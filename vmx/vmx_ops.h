@@ -50,57 +50,21 @@ failed:
 	vmx_vmwrite_failed(field, value);
 }
 
-static __always_inline u16 vmcs_read16(unsigned long field)
-{
-	VMCS_CHECK(field, VMCS_16);
-	return vmcs_read_any(field);
+#define VMCS_ACCESSORS(suffix, type, width)					\
+static __always_inline type vmcs_read##suffix(unsigned long field)		\
+{										\
+	VMCS_CHECK(field, width);						\
+	return vmcs_read_any(field);						\
+}										\
+static __always_inline void vmcs_write##suffix(unsigned long field, type value)	\
+{										\
+	VMCS_CHECK(field, width);						\
+	vmcs_write_any(field, value);						\
 }
-
-static __always_inline u32 vmcs_read32(unsigned long field)
-{
-	VMCS_CHECK(field, VMCS_32);
-	return vmcs_read_any(field);
-}
-
-static __always_inline u64 vmcs_read64(unsigned long field)
-{
-	VMCS_CHECK(field, VMCS_64);
-	if (IS_ENABLED(CONFIG_X86_64))
-		return vmcs_read_any(field);
-	return vmcs_read_any(field) | (u64)vmcs_read_any(field + 1) << 32;
-}
-
-static __always_inline unsigned long vmcs_read(unsigned long field)
-{
-	VMCS_CHECK(field, VMCS_NATURAL);
-	return vmcs_read_any(field);
-}
-
-static __always_inline void vmcs_write16(unsigned long field, u16 value)
-{
-	VMCS_CHECK(field, VMCS_16);
-	vmcs_write_any(field, value);
-}
-
-static __always_inline void vmcs_write32(unsigned long field, u32 value)
-{
-	VMCS_CHECK(field, VMCS_32);
-	vmcs_write_any(field, value);
-}
-
-static __always_inline void vmcs_write64(unsigned long field, u64 value)
-{
-	VMCS_CHECK(field, VMCS_64);
-	vmcs_write_any(field, value);
-	if (!IS_ENABLED(CONFIG_X86_64))
-		vmcs_write_any(field + 1, value >> 32);
-}
-
-static __always_inline void vmcs_write(unsigned long field, unsigned long value)
-{
-	VMCS_CHECK(field, VMCS_NATURAL);
-	vmcs_write_any(field, value);
-}
+VMCS_ACCESSORS(16, u16, VMCS_16)
+VMCS_ACCESSORS(32, u32, VMCS_32)
+VMCS_ACCESSORS(64, u64, VMCS_64)
+VMCS_ACCESSORS(, unsigned long, VMCS_NATURAL)
 
 /* Instructions whose operand is a physical address in memory. */
 #define VMX_PA_INSN(name)							\
