@@ -383,6 +383,7 @@ static x86_inline int walk(struct x86_decode *d, enum x86emul_mode mode, bool am
 		mem = modrm < 0xc0;
 	}
 	row = resolve(first, modrm, d->rep, d->opsize, &opnds);
+	d->row = row;
 	if ((row->flags & (K_MASK | F_NO64)) != K_INSN || d->vex) {
 		rc = check_row(d, row->flags, opnds, row != first, mode == X86EMUL_MODE_PROT64);
 		if (rc < 0)
@@ -390,7 +391,6 @@ static x86_inline int walk(struct x86_decode *d, enum x86emul_mode mode, bool am
 	}
 
 	d->modrm = modrm;
-	d->row = row;
 	d->opnds = opnds;
 	d->disp_at = pos;
 	if (decode || mem)
