@@ -5,6 +5,10 @@
  * gva/gpa/gfn: guest virtual, guest physical, guest frame.  hva/hpa/pfn: host
  * virtual, host physical, host frame.  gpte: a guest's page-table entry;
  * spte: ours.
+ *
+ * Unless a function's comment says otherwise, @vcpu is loaded on this CPU by its own
+ * thread, and @kvm is referenced.  Exit handlers return 1 to resume the guest, 0 to leave
+ * to userspace with kvm_run filled in, or -errno.
  */
 #ifndef KVM_HOST_H
 #define KVM_HOST_H
