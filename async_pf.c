@@ -208,15 +208,10 @@ static bool tell_not_present(struct kvm_vcpu *vcpu, u32 token)
 	return true;
 }
 
-/**
- * kvm_async_pf_start - fetch a page in the background
- * @vcpu: the vcpu, loaded; it has vcpu->apf
- * @gfn: the frame
- * @hva: its address in userspace
+/** kvm_async_pf_start - fetch a page in the background; the vcpu has vcpu->apf
  * @write: the guest's access is a write
- *
- * Return: true if the guest gets a "page not present" #PF, false if the caller has
- * to wait for the page itself.
+ * Returns true if the guest gets a "page not present" #PF, false if the caller has to wait for
+ * the page itself.
  */
 bool kvm_async_pf_start(struct kvm_vcpu *vcpu, gfn_t gfn, hva_t hva, bool write)
 {
@@ -340,15 +335,9 @@ static struct kvm_apf *new_apf(struct kvm_vcpu *vcpu)
 	return apf;
 }
 
-/**
- * kvm_async_pf_set_en - MSR_KVM_ASYNC_PF_EN
- * @vcpu: the vcpu, loaded
- * @msr: a write by the guest or by userspace
- *
- * After migration userspace writes it, and tasks of the guest may wait for tokens of
- * the old host.  Without a local APIC in the kernel all faults are synchronous.
- *
- * Return: 0, or -EINVAL for a reserved bit.
+/** kvm_async_pf_set_en - MSR_KVM_ASYNC_PF_EN: 0, or -EINVAL for a reserved bit.
+ * After migration userspace writes it, and tasks of the guest may wait for tokens of the old
+ * host.  Without a local APIC in the kernel all faults are synchronous.
  */
 int kvm_async_pf_set_en(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
