@@ -545,13 +545,10 @@ void kvm_cpuid_module_init(void)
 	read_caps_back();
 }
 
-/**
- * kvm_get_supported_cpuid - KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID
+/** kvm_get_supported_cpuid - KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID: 0, -E2BIG with the
+ * number needed in nent, or -EFAULT
  * @cpuid: userspace's header and room for header.nent entries
- * @emulated: only what the host lacks and is emulated nevertheless, of which there
- *	      is nothing
- *
- * Return: 0, -E2BIG with the number needed in nent, or -EFAULT.
+ * @emulated: only what the host lacks and is emulated nevertheless, of which there is nothing
  */
 long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated)
 {
@@ -618,13 +615,9 @@ const struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 functio
 	return &vcpu->cpuid[keys[low - 1].pos];
 }
 
-/**
- * kvm_guest_has - does the guest's CPUID have a feature?
- * @vcpu: the vcpu
- * @feature: an X86_FEATURE_* of a CPUID word; false for Linux's synthetic ones
- *
- * If CPUID was never set the vcpu has all that is supported: small VMMs start guests,
- * even 64-bit ones, without setting it.
+/** kvm_guest_has - does the guest's CPUID have a feature?  False for Linux's synthetic ones.
+ * If CPUID was never set the vcpu has all that is supported: small VMMs start guests, even 64-bit
+ * ones, without setting it.
  */
 bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature)
 {
@@ -745,14 +738,7 @@ static void answer_dynamic(struct kvm_vcpu *vcpu, u32 function, u32 index,
 	}
 }
 
-/**
- * kvm_cpuid - what the guest's CPUID instruction returns
- * @vcpu: the vcpu, loaded
- * @eax: in: the leaf
- * @ebx: out
- * @ecx: in: the subleaf
- * @edx: out
- */
+/** kvm_cpuid - what the guest's CPUID instruction returns; @eax and @ecx: in: leaf and subleaf */
 void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
 	u32 function = *eax, index = *ecx;
@@ -1048,14 +1034,8 @@ out:
 	return r;
 }
 
-/**
- * kvm_vcpu_set_cpuid2 - KVM_SET_CPUID2
- * @vcpu: the vcpu, loaded
- * @cpuid: up to KVM_MAX_CPUID_ENTRIES entries
- *
- * Once the vcpu has run only the same entries are accepted.
- *
- * Return: 0, -E2BIG, -EFAULT, -EINVAL or -ENOMEM.
+/** kvm_vcpu_set_cpuid2 - KVM_SET_CPUID2: 0, -E2BIG, -EFAULT, -EINVAL or -ENOMEM.  Once the vcpu
+ * has run only the same entries are accepted.
  */
 long kvm_vcpu_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *cpuid)
 {
