@@ -56,14 +56,8 @@ unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr)
 	}
 }
 
-/**
- * kvm_set_dr - MOV to a debug register
- * @vcpu: the vcpu, loaded
- * @dr: 0 to 7; 4 and 5 are 6 and 7
- * @val: the value
- *
- * Return: 0, or 1 with nothing changed for a bit of the upper half of DR6 or DR7:
- * the guest gets #GP.
+/** kvm_set_dr - MOV to a debug register; 4 and 5 are 6 and 7.  Returns 0, or 1 with nothing
+ * changed for a bit of the upper half of DR6 or DR7: the guest gets #GP.
  */
 int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
 {
@@ -85,12 +79,8 @@ int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
 	return 0;
 }
 
-/**
- * kvm_update_dr7 - choose the breakpoints that the hardware has while the guest runs
- * @vcpu: the vcpu, loaded
- *
- * Under KVM_GUESTDBG_USE_HW_BP they are the VMM's, and the guest's own debug
- * registers only hold what it wrote.
+/** kvm_update_dr7 - choose the breakpoints that the hardware has while the guest runs.  Under
+ * KVM_GUESTDBG_USE_HW_BP they are the VMM's, and the guest's own only hold what it wrote.
  */
 void kvm_update_dr7(struct kvm_vcpu *vcpu)
 {
@@ -103,14 +93,7 @@ void kvm_update_dr7(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_update_dr7);
 
-/**
- * kvm_handle_mov_dr - the exit of MOV to or from a debug register
- * @vcpu: the vcpu, loaded
- * @dr: 0 to 7; 4 and 5 are 6 and 7 unless CR4.DE is set
- * @reg: the general register's number
- * @to_dr: the direction
- *
- * Return: as exit handlers do.
+/** kvm_handle_mov_dr - MOV to or from debug register @dr; 4 and 5 are 6 and 7 unless CR4.DE is set
  */
 int kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
 {
@@ -182,13 +165,9 @@ static void set_debugger_breakpoints(struct kvm_vcpu *vcpu, const struct kvm_gue
 	vcpu->guest_debug_dr7 = (dbg->arch.debugreg[7] & DR7_WRITABLE & ~DR7_GD) | DR7_ALWAYS_1;
 }
 
-/**
- * kvm_vcpu_set_guest_debug - KVM_SET_GUEST_DEBUG
- * @vcpu: the vcpu, loaded
- * @dbg: the settings; padding, and registers that no flag requests, are ignored, as
- *	 QEMU leaves them uninitialised
- *
- * Return: 0, -EINVAL for an unknown flag, -EBUSY if an exception is pending already.
+/** kvm_vcpu_set_guest_debug - KVM_SET_GUEST_DEBUG: 0, -EINVAL for an unknown flag, -EBUSY if an
+ * exception is pending already.  Padding, and registers that no flag requests, are ignored, as
+ * QEMU leaves them uninitialised.
  */
 long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
