@@ -47,13 +47,8 @@ static struct kvm_irqfd_resampler *find_resampler(struct kvm *kvm, u32 gsi)
 	return NULL;
 }
 
-/**
- * kvm_irqfd_resample - the guest has acknowledged the interrupt of a GSI
- * @kvm: the VM; in an RCU read section
- * @gsi: the GSI
- *
- * Lowers the line and signals the resamplefds: a device that still asserts it raises
- * it again.
+/** kvm_irqfd_resample - the guest has acknowledged the interrupt of a GSI; in an RCU read section.
+ * Lowers the line and signals the resamplefds: a device that still asserts it raises it again.
  */
 void kvm_irqfd_resample(struct kvm *kvm, u32 gsi)
 {
