@@ -141,12 +141,8 @@ static void block(struct kvm_vcpu *vcpu)
 		adjust_polling(vcpu, ktime_to_ns(ktime_sub(ktime_get(), begin)));
 }
 
-/**
- * kvm_vcpu_wait - the vcpu does not run now: wait until there is work
- * @vcpu: loaded, in the run loop, with its APIC in the kernel
- *
- * On return there is work, or a signal; it may still not run: the loop looks at
- * requests and signals.
+/** kvm_vcpu_wait - the vcpu, in the run loop, its APIC in the kernel, does not run now: wait until
+ * there is work, or a signal.  It may still not run: the loop looks at requests and signals.
  */
 void kvm_vcpu_wait(struct kvm_vcpu *vcpu)
 {
@@ -163,11 +159,7 @@ void kvm_vcpu_wait(struct kvm_vcpu *vcpu)
  * ---- yielding ----
  */
 
-/**
- * kvm_vcpu_yield_to - let a vcpu's thread have the rest of this thread's time
- * @target: the vcpu
- *
- * Return: true if it took it.
+/** kvm_vcpu_yield_to - let a vcpu's thread have the rest of this thread's time; true if it took it
  */
 bool kvm_vcpu_yield_to(struct kvm_vcpu *target)
 {
@@ -210,12 +202,8 @@ static bool boost_another(struct kvm_vcpu *vcpu, bool spinning)
 	return false;
 }
 
-/**
- * kvm_vcpu_on_spin - PAUSE exited: the guest spins on what another vcpu holds
- * @vcpu: the vcpu, loaded
- *
- * More likely one that was preempted at work than one that yielded here, as that
- * spins itself.
+/** kvm_vcpu_on_spin - PAUSE exited: the guest spins on what another vcpu holds.  More likely that
+ * is one that was preempted at work than one that yielded here, as that spins itself.
  */
 void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu)
 {
