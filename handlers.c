@@ -37,12 +37,7 @@
  * ---- exits that end in userspace, shared by both vendors ----
  */
 
-/**
- * kvm_handle_unexpected_exit - an exit that has no handler
- * @vcpu: the vcpu, loaded
- * @reason: as the hardware gave it
- *
- * Return: 0, to userspace with KVM_EXIT_INTERNAL_ERROR.
+/** kvm_handle_unexpected_exit - an exit without a handler: KVM_EXIT_INTERNAL_ERROR with its number
  */
 int kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason)
 {
@@ -53,13 +48,7 @@ int kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_unexpected_exit);
 
-/**
- * kvm_fail_entry - the hardware refused to enter the guest
- * @vcpu: the vcpu, loaded
- * @reason: what it said
- *
- * Return: 0, to userspace with KVM_EXIT_FAIL_ENTRY.
- */
+/** kvm_fail_entry - the hardware refused to enter the guest: KVM_EXIT_FAIL_ENTRY with its reason */
 int kvm_fail_entry(struct kvm_vcpu *vcpu, u64 reason)
 {
 	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
@@ -73,24 +62,14 @@ EXPORT_SYMBOL_GPL(kvm_fail_entry);
  * ---- what is the host's ----
  */
 
-/**
- * kvm_handle_host_exit - an event of the host's that needs nothing more
- * @vcpu: the vcpu
- *
- * Return: 1.
- */
+/** kvm_handle_host_exit - an event of the host's that needs nothing more */
 int kvm_handle_host_exit(struct kvm_vcpu *vcpu)
 {
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_host_exit);
 
-/**
- * kvm_handle_host_irq - an interrupt of the host's, which it has taken already
- * @vcpu: the vcpu
- *
- * Return: 1.
- */
+/** kvm_handle_host_irq - an interrupt of the host's, which it has taken already */
 int kvm_handle_host_irq(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.irq_exits++;
@@ -98,12 +77,7 @@ int kvm_handle_host_irq(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_host_irq);
 
-/**
- * kvm_handle_host_nmi - an NMI of the host's, which it has taken already
- * @vcpu: the vcpu
- *
- * Return: 1.
- */
+/** kvm_handle_host_nmi - an NMI of the host's, which it has taken already */
 int kvm_handle_host_nmi(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.nmi_exits++;
@@ -126,12 +100,7 @@ void kvm_machine_check(void)
 }
 EXPORT_SYMBOL_GPL(kvm_machine_check);
 
-/**
- * kvm_handle_pause - PAUSE in a loop: the guest waits for another vcpu
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_pause - PAUSE in a loop: the guest waits for another vcpu */
 int kvm_handle_pause(struct kvm_vcpu *vcpu)
 {
 	kvm_vcpu_on_spin(vcpu);
@@ -139,12 +108,7 @@ int kvm_handle_pause(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pause);
 
-/**
- * kvm_handle_ac - #AC, which is intercepted only against endless delivery
- * @vcpu: the vcpu, loaded
- *
- * Return: 1.
- */
+/** kvm_handle_ac - #AC, which is intercepted only against endless delivery */
 int kvm_handle_ac(struct kvm_vcpu *vcpu)
 {
 	kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
@@ -156,12 +120,7 @@ EXPORT_SYMBOL_GPL(kvm_handle_ac);
  * ---- exit handlers that need nothing of the vendor's ----
  */
 
-/**
- * kvm_handle_halt - HLT
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_halt - HLT */
 int kvm_handle_halt(struct kvm_vcpu *vcpu)
 {
 	int r = kvm_skip_emulated_instruction(vcpu);
@@ -172,12 +131,7 @@ int kvm_handle_halt(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_halt);
 
-/**
- * kvm_handle_cpuid - CPUID
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_cpuid - CPUID */
 int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 {
 	u32 eax = kvm_rax_read(vcpu), ebx, ecx = kvm_rcx_read(vcpu), edx;
@@ -196,14 +150,7 @@ int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_cpuid);
 
-/**
- * kvm_handle_rdpmc - RDPMC
- * @vcpu: the vcpu, loaded
- *
- * No performance counters are offered: no ECX is valid.
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_rdpmc - RDPMC: no performance counters are offered, so no ECX is valid */
 int kvm_handle_rdpmc(struct kvm_vcpu *vcpu)
 {
 	kvm_inject_gp(vcpu, 0);
@@ -211,12 +158,7 @@ int kvm_handle_rdpmc(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_rdpmc);
 
-/**
- * kvm_handle_xsetbv - XSETBV, whose CPL SVM leaves to us
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_xsetbv - XSETBV, whose CPL SVM leaves to us */
 int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 {
 	if (kvm_ops.get_cpl(vcpu) ||
@@ -242,27 +184,14 @@ int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
 
-/**
- * kvm_handle_nop - an instruction that does nothing here: PAUSE, INVD
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_nop - an instruction that does nothing here: PAUSE, INVD */
 int kvm_handle_nop(struct kvm_vcpu *vcpu)
 {
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_nop);
 
-/**
- * kvm_handle_mwait - MONITOR and MWAIT
- * @vcpu: the vcpu, loaded
- *
- * Without their CPUID bit they are #UD, unless the VMM counts on the quirk that
- * they do nothing.
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_mwait - MONITOR, MWAIT: #UD without their CPUID bit, or by a quirk they do nothing */
 int kvm_handle_mwait(struct kvm_vcpu *vcpu)
 {
 	if ((vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
@@ -272,12 +201,7 @@ int kvm_handle_mwait(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mwait);
 
-/**
- * kvm_handle_ud - an instruction that the guest does not have: #UD
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_ud - an instruction that the guest does not have: #UD */
 int kvm_handle_ud(struct kvm_vcpu *vcpu)
 {
 	kvm_queue_exception(vcpu, X86_TRAP_UD);
@@ -285,14 +209,7 @@ int kvm_handle_ud(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ud);
 
-/**
- * kvm_handle_triple_fault - shutdown
- * @vcpu: the vcpu, loaded
- *
- * What was being delivered is gone with it.
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_triple_fault - shutdown; what was being delivered is gone with it */
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
 {
 	kvm_clear_injected(vcpu);
@@ -302,14 +219,7 @@ int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_triple_fault);
 
-/**
- * kvm_handle_irq_window - the guest can take an interrupt now
- * @vcpu: the vcpu, loaded
- *
- * The pending one is injected, or userspace is told.
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_irq_window - the guest can take an interrupt now: inject it, or tell userspace */
 int kvm_handle_irq_window(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.irq_window_exits++;
@@ -355,14 +265,7 @@ static int mov_to_cr8(struct kvm_vcpu *vcpu, unsigned long val)
 	return 0;
 }
 
-/**
- * kvm_handle_mov_to_cr - MOV to a control register, its CPL checked by hardware
- * @vcpu: the vcpu, loaded
- * @cr: the control register's number
- * @reg: the general register's
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_mov_to_cr - MOV to control register @cr from @reg, its CPL checked by hardware */
 int kvm_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 {
 	unsigned long val = read_operand(vcpu, reg);
@@ -392,14 +295,7 @@ int kvm_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mov_to_cr);
 
-/**
- * kvm_handle_mov_from_cr - MOV from a control register, its CPL checked by hardware
- * @vcpu: the vcpu, loaded
- * @cr: the control register's number
- * @reg: the general register's
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_mov_from_cr - MOV from control register @cr to @reg, its CPL checked by hardware */
 int kvm_handle_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 {
 	unsigned long val;
@@ -468,13 +364,8 @@ static int access_failed(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool
 	return 0;
 }
 
-/**
- * kvm_handle_rdmsr - RDMSR, its CPL checked by hardware
- * @vcpu: the vcpu, loaded
- *
+/** kvm_handle_rdmsr - RDMSR, its CPL checked by hardware.
  * Userspace may answer what the filter denies or no one knows.
- *
- * Return: as exit handlers.
  */
 int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
 {
@@ -491,14 +382,7 @@ int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_rdmsr);
 
-/**
- * kvm_handle_wrmsr - WRMSR, its CPL checked by hardware
- * @vcpu: the vcpu, loaded
- *
- * Userspace may answer what the filter denies or no one knows.
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_wrmsr - WRMSR; as kvm_handle_rdmsr() */
 int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
 {
 	struct msr_data msr = {
@@ -635,13 +519,8 @@ static long hypercall(struct kvm_vcpu *vcpu, unsigned long nr, const unsigned lo
 	return -KVM_ENOSYS;
 }
 
-/**
- * kvm_handle_hypercall - VMCALL, VMMCALL
- * @vcpu: the vcpu, loaded
- *
- * The number is in RAX, the arguments in RBX, RCX, RDX, RSI; the result comes to RAX.
- *
- * Return: as exit handlers.
+/** kvm_handle_hypercall - VMCALL, VMMCALL: number in RAX, arguments in RBX, RCX, RDX, RSI, result
+ * to RAX
  */
 int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
 {
@@ -705,12 +584,7 @@ static bool fix_hypercall(struct kvm_vcpu *vcpu)
 	return gpa != INVALID_GPA && !kvm_write_guest(vcpu, gpa, &last, 1);
 }
 
-/**
- * kvm_handle_invalid_opcode - #UD, intercepted for KVM_X86_QUIRK_FIX_HYPERCALL_INSN
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_invalid_opcode - #UD, intercepted for KVM_X86_QUIRK_FIX_HYPERCALL_INSN */
 int kvm_handle_invalid_opcode(struct kvm_vcpu *vcpu)
 {
 	if (kvm_fixes_hypercalls(vcpu->kvm) && !kvm_ops.get_cpl(vcpu) && fix_hypercall(vcpu))
@@ -770,13 +644,7 @@ static int emulate_table_write(struct kvm_vcpu *vcpu, const struct kvm_fault *fa
 	return 1;
 }
 
-/**
- * kvm_handle_page_fault - a fault that the vendor intercepted
- * @vcpu: the vcpu, loaded
- * @fault: its address and error code
- *
- * Return: as exit handlers do.
- */
+/** kvm_handle_page_fault - a fault that the vendor intercepted */
 int kvm_handle_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 {
 	int r;
@@ -807,14 +675,8 @@ int kvm_handle_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_page_fault);
 
-/**
- * kvm_handle_mmio_fault - an access to what was no memory when it was last looked at
- * @vcpu: the vcpu, loaded
- * @gpa: the address
- *
- * The vendor knows by ops->nested_mmio_entry, or by its APIC-access page.
- *
- * Return: as exit handlers do.
+/** kvm_handle_mmio_fault - an access to what was no memory when it was last looked at; the vendor
+ * knows by ops->nested_mmio_entry, or by its APIC-access page
  */
 int kvm_handle_mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
