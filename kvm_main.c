@@ -655,13 +655,11 @@ static void update_calls(void)
 	KVM_HOT_OPS(UPDATE_CALL)
 }
 
-/**
- * kvm_init_arch - a vendor module offers its operations; /dev/kvm appears
+/** kvm_init_arch - a vendor module offers its operations; /dev/kvm appears
  * @ops: copied; what they point at stays until kvm_exit_arch()
  * @owner: the vendor's module, which open file descriptors hold
- *
- * Return: 0, -EEXIST if the other vendor's is loaded, or what hardware_setup()
- * says (-ENODEV, -EOPNOTSUPP, ...).
+ * Returns 0, -EEXIST if the other vendor's is loaded, or what hardware_setup() says (-ENODEV,
+ * -EOPNOTSUPP, ...).
  */
 int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 {
