@@ -389,11 +389,8 @@ void kvm_save_host_tsc_aux(void)
 	__this_cpu_write(host_tsc_aux, aux);
 }
 
-/**
- * kvm_load_guest_tsc_aux - the guest's TSC_AUX, until kvm_put_guest_tsc_aux()
- * @vcpu: the vcpu; preemption off
- *
- * The kernel itself does without the register.
+/** kvm_load_guest_tsc_aux - the guest's TSC_AUX, which the kernel itself does without, until
+ * kvm_put_guest_tsc_aux(); preemption off
  */
 void kvm_load_guest_tsc_aux(struct kvm_vcpu *vcpu)
 {
@@ -405,10 +402,7 @@ void kvm_load_guest_tsc_aux(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_load_guest_tsc_aux);
 
-/**
- * kvm_put_guest_tsc_aux - undo kvm_load_guest_tsc_aux(), if it was done
- * @vcpu: the vcpu; preemption off
- */
+/** kvm_put_guest_tsc_aux - undo kvm_load_guest_tsc_aux(), if it was done; preemption off */
 void kvm_put_guest_tsc_aux(struct kvm_vcpu *vcpu)
 {
 	if (!vcpu->tsc_aux_loaded)
@@ -481,12 +475,8 @@ static int set_pred_cmd(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 
 static DEFINE_PER_CPU(u64, last_vcpu);	/* unique_id of the vcpu that ran last */
 
-/**
- * kvm_isolate_predictors - on the way into a vcpu: no other's branch predictions
- * @vcpu: the vcpu, being loaded; preemption off
- *
- * Two guests are no closer to each other than two processes, though both may be
- * one process's.
+/** kvm_isolate_predictors - on the way into a vcpu, preemption off: no other's branch predictions.
+ * Two guests are no closer to each other than two processes, though both may be one process's.
  */
 void kvm_isolate_predictors(struct kvm_vcpu *vcpu)
 {
@@ -672,12 +662,7 @@ static u64 *row_memory(struct kvm_vcpu *vcpu, const struct msr_row *row, u32 ind
 	return (u64 *)((char *)vcpu + row->offset) + (index - row->first);
 }
 
-/**
- * kvm_get_msr - RDMSR, or KVM_GET_MSRS
- * @vcpu: the vcpu, loaded
- * @msr: index and host_initiated in, data out
- *
- * Return: 0; -ENOENT: no such register; -EINVAL: not for this guest.
+/** kvm_get_msr - RDMSR, or KVM_GET_MSRS: 0; -ENOENT: no such register; -EINVAL: not for this guest
  */
 int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
@@ -890,13 +875,9 @@ void kvm_msr_create(struct kvm_vcpu *vcpu)
 	vcpu->virtual_tsc_khz = tsc_khz;
 }
 
-/**
- * kvm_msr_reset - MSRs after RESET or INIT
- * @vcpu: the vcpu, loaded
- * @init_event: INIT, which leaves the architectural ones as they are
- *
- * SDM 3A "Processor State After Reset".  Machine-check banks survive both;
- * asynchronous page faults are switched off by both.
+/** kvm_msr_reset - MSRs after RESET or INIT, which leaves the architectural ones as they are.
+ * SDM 3A "Processor State After Reset".  Machine-check banks survive both; asynchronous page
+ * faults are switched off by both.
  */
 void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
