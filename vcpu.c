@@ -34,11 +34,7 @@
 
 static struct kmem_cache *kvm_vcpu_cache;
 
-/**
- * kvm_vcpu_module_init - a vendor module is there, and with it the size of its vcpus
- *
- * Return: 0 or -ENOMEM.
- */
+/** kvm_vcpu_module_init - a vendor module is there, with the size of its vcpus: 0 or -ENOMEM */
 int kvm_vcpu_module_init(void)
 {
 	kvm_vcpu_cache = kmem_cache_create("kvm_vcpu", kvm_ops.vcpu_size,
@@ -88,11 +84,8 @@ static struct preempt_ops kvm_preempt_ops = {
 	.sched_out = kvm_sched_out,
 };
 
-/**
- * kvm_vcpu_load - bind a vcpu to this thread and CPU
- * @vcpu: the vcpu, whose mutex is held until kvm_vcpu_put()
- *
- * From here on a preempt notifier moves it along with the thread.
+/** kvm_vcpu_load - bind a vcpu to this thread and CPU, its mutex held until kvm_vcpu_put(); a
+ * preempt notifier moves it along with the thread
  */
 void kvm_vcpu_load(struct kvm_vcpu *vcpu)
 {
@@ -103,10 +96,7 @@ void kvm_vcpu_load(struct kvm_vcpu *vcpu)
 	put_cpu();
 }
 
-/**
- * kvm_vcpu_put - the reverse of kvm_vcpu_load()
- * @vcpu: the vcpu
- */
+/** kvm_vcpu_put - the reverse of kvm_vcpu_load() */
 void kvm_vcpu_put(struct kvm_vcpu *vcpu)
 {
 	preempt_disable();
@@ -115,10 +105,7 @@ void kvm_vcpu_put(struct kvm_vcpu *vcpu)
 	preempt_enable();
 }
 
-/**
- * kvm_vcpu_destroy - free a vcpu
- * @vcpu: one that nobody can reach any more, its MMU unloaded
- */
+/** kvm_vcpu_destroy - free a vcpu that nobody can reach any more, its MMU unloaded */
 void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
 {
 	kvm_ops.vcpu_free(vcpu);
@@ -134,12 +121,9 @@ void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
 	kmem_cache_free(kvm_vcpu_cache, vcpu);
 }
 
-/**
- * kvm_vcpu_create - a vcpu that nobody else sees yet, before its reset
- * @kvm: the VM, its lock held
+/** kvm_vcpu_create - a vcpu that nobody else sees yet, before its reset; the VM's lock held
  * @id: userspace's number for it, and its APIC id
- *
- * Return: the vcpu, or an error pointer: -ENOMEM or what the vendor says.
+ * Returns it, or an error pointer: -ENOMEM or what the vendor says.
  */
 struct kvm_vcpu *kvm_vcpu_create(struct kvm *kvm, u32 id)
 {
@@ -204,13 +188,7 @@ out_vcpu:
  * ---- RESET, INIT and SIPI ----
  */
 
-/**
- * kvm_vcpu_reset - architectural state after RESET or INIT
- * @vcpu: the vcpu, loaded
- * @init_event: INIT rather than RESET
- *
- * APM 2 "Processor Initialization State".
- */
+/** kvm_vcpu_reset - RESET or INIT; APM 2 "Processor Initialization State" */
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
 	int i;
@@ -293,13 +271,7 @@ static void accept_init_sipi(struct kvm_vcpu *vcpu)
  * ---- KVM_GET_MP_STATE, KVM_SET_MP_STATE ----
  */
 
-/**
- * kvm_vcpu_get_mp_state - KVM_GET_MP_STATE
- * @vcpu: the vcpu, loaded
- * @mp: KVM_MP_STATE_*; INIT and SIPI that have arrived count
- *
- * Return: 0.
- */
+/** kvm_vcpu_get_mp_state - KVM_GET_MP_STATE; INIT and SIPI that have arrived count; returns 0 */
 long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
 {
 	if (vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events))
@@ -310,13 +282,7 @@ long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
 	return 0;
 }
 
-/**
- * kvm_vcpu_set_mp_state - KVM_SET_MP_STATE
- * @vcpu: the vcpu, loaded
- * @mp: KVM_MP_STATE_*; without an APIC in the kernel a vcpu is always runnable
- *
- * Return: 0 or -EINVAL.
- */
+/** kvm_vcpu_set_mp_state - KVM_SET_MP_STATE: 0 or -EINVAL; without an APIC always runnable */
 long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
 {
 	u32 state = mp->mp_state;
@@ -656,13 +622,10 @@ static int complete_io_and_run(struct kvm_vcpu *vcpu)
 	return run_loop(vcpu);
 }
 
-/**
- * kvm_vcpu_run - KVM_RUN: the guest runs until userspace must act
- * @vcpu: loaded, its mutex held
- *
- * Return: 0 with kvm_run filled in, -EINTR for a signal or immediate_exit,
- * -EINVAL for impossible inputs in kvm_run, -EFAULT for guest memory without
- * a mapping, -EIO for a dead VM, or without virtualization on this CPU.
+/** kvm_vcpu_run - KVM_RUN: the guest runs until userspace must act; the vcpu's mutex held.
+ * Returns 0 with kvm_run filled in, -EINTR for a signal or immediate_exit, -EINVAL for impossible
+ * inputs in kvm_run, -EFAULT for guest memory without a mapping, -EIO for a dead VM, or without
+ * virtualization on this CPU.
  */
 int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 {
@@ -692,12 +655,9 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	return r;
 }
 
-/**
- * kvm_vcpu_set_signal_mask - KVM_SET_SIGNAL_MASK: signals blocked during KVM_RUN
- * @vcpu: the vcpu, its mutex held
+/** kvm_vcpu_set_signal_mask - KVM_SET_SIGNAL_MASK: the signals that KVM_RUN blocks
  * @arg: the mask, as long as the kernel's sigset; NULL: KVM_RUN changes none
- *
- * Return: 0, -EFAULT, -EINVAL for another length.
+ * Returns 0, -EFAULT, -EINVAL for another length.
  */
 long kvm_vcpu_set_signal_mask(struct kvm_vcpu *vcpu, const void __user *arg)
 {
