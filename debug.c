@@ -103,20 +103,16 @@ int kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
 	vcpu->stat.dr_exits++;
 	if ((dr == 4 || dr == 5) && (kvm_read_cr4(vcpu) & X86_CR4_DE))
 		return kvm_handle_ud(vcpu);
-	if (kvm_ops.get_cpl(vcpu)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	if (kvm_ops.get_cpl(vcpu))
+		return kvm_handle_gp(vcpu);
 	if (vcpu->dr7 & DR7_GD) {
 		kvm_queue_exception_p(vcpu, X86_TRAP_DB, DR6_BD);
 		return 1;
 	}
-	if (!to_dr) {
+	if (!to_dr)
 		kvm_reg_write(vcpu, reg, kvm_get_dr(vcpu, dr) & mask);
-	} else if (kvm_set_dr(vcpu, dr, kvm_reg_read(vcpu, reg) & mask)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	else if (kvm_set_dr(vcpu, dr, kvm_reg_read(vcpu, reg) & mask))
+		return kvm_handle_gp(vcpu);
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mov_dr);

@@ -150,41 +150,19 @@ int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_cpuid);
 
-/** kvm_handle_rdpmc - RDPMC: no performance counters are offered, so no ECX is valid */
-int kvm_handle_rdpmc(struct kvm_vcpu *vcpu)
-{
-	kvm_inject_gp(vcpu, 0);
-	return 1;
-}
-EXPORT_SYMBOL_GPL(kvm_handle_rdpmc);
-
 /** kvm_handle_xsetbv - XSETBV, whose CPL SVM leaves to us */
 int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 {
 	if (kvm_ops.get_cpl(vcpu) ||
-	    kvm_set_xcr(vcpu, kvm_rcx_read(vcpu), kvm_edx_eax_read(vcpu))) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	    kvm_set_xcr(vcpu, kvm_rcx_read(vcpu), kvm_edx_eax_read(vcpu)))
+		return kvm_handle_gp(vcpu);
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
 
-/**
- * kvm_handle_wbinvd - WBINVD
- * @vcpu: the vcpu, loaded
- *
- * Guest memory is cache-coherent and no device is assigned: nothing to write back.
- *
- * Return: as exit handlers.
+/** kvm_handle_nop - an instruction that does nothing here: PAUSE, INVD and WBINVD, since guest
+ * memory is cache-coherent and no device is assigned
  */
-int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
-{
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
-
-/** kvm_handle_nop - an instruction that does nothing here: PAUSE, INVD */
 int kvm_handle_nop(struct kvm_vcpu *vcpu)
 {
 	return kvm_skip_emulated_instruction(vcpu);
@@ -208,6 +186,14 @@ int kvm_handle_ud(struct kvm_vcpu *vcpu)
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ud);
+
+/** kvm_handle_gp - an instruction that is #GP: RDPMC, too, as no performance counters are offered */
+int kvm_handle_gp(struct kvm_vcpu *vcpu)
+{
+	kvm_inject_gp(vcpu, 0);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_gp);
 
 /** kvm_handle_triple_fault - shutdown; what was being delivered is gone with it */
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
@@ -254,10 +240,8 @@ static int mov_to_cr8(struct kvm_vcpu *vcpu, unsigned long val)
 	unsigned long old = vcpu->cr8;
 	int r;
 
-	if (kvm_set_cr8(vcpu, val)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	if (kvm_set_cr8(vcpu, val))
+		return kvm_handle_gp(vcpu);
 	r = kvm_skip_emulated_instruction(vcpu);
 	if (r <= 0 || vcpu->cr8 >= old || vcpu->lapic)
 		return r;
@@ -287,10 +271,8 @@ int kvm_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 	default:
 		return kvm_handle_ud(vcpu);
 	}
-	if (bad) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	if (bad)
+		return kvm_handle_gp(vcpu);
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mov_to_cr);
@@ -334,10 +316,8 @@ static int complete_msr(struct kvm_vcpu *vcpu, bool read)
 {
 	if (kvm_rip_read(vcpu) != vcpu->complete_rip)
 		return 1;
-	if (READ_ONCE(vcpu->run->msr.error)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	if (READ_ONCE(vcpu->run->msr.error))
+		return kvm_handle_gp(vcpu);
 	if (read)
 		kvm_edx_eax_write(vcpu, READ_ONCE(vcpu->run->msr.data));
 	return kvm_skip_emulated_instruction(vcpu);
@@ -355,10 +335,8 @@ static int complete_wrmsr(struct kvm_vcpu *vcpu)
 
 static int access_failed(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error)
 {
-	if (!kvm_msr_to_userspace(vcpu, msr, write, error)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	if (!kvm_msr_to_userspace(vcpu, msr, write, error))
+		return kvm_handle_gp(vcpu);
 	vcpu->complete_rip = kvm_rip_read(vcpu);
 	vcpu->complete_userspace_io = write ? complete_wrmsr : complete_rdmsr;
 	return 0;
