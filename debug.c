@@ -190,3 +190,22 @@ long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debu
 	kvm_ops.update_intercepts(vcpu);
 	return 0;
 }
+
+/** kvm_debug_exit - KVM_EXIT_DEBUG: a #DB or #BP that the VMM's debugger asked for
+ * @dr6: what the debugger finds in DR6
+ */
+int kvm_debug_exit(struct kvm_vcpu *vcpu, u8 vector, unsigned long dr6)
+{
+	struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
+	struct kvm_segment cs;
+
+	kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
+	vcpu->run->exit_reason = KVM_EXIT_DEBUG;
+	arch->exception = vector;
+	arch->pad = 0;
+	arch->pc = cs.base + kvm_rip_read(vcpu);
+	arch->dr6 = dr6 | DR6_RESERVED;
+	arch->dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->guest_debug_dr7 : vcpu->dr7;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_debug_exit);

@@ -426,25 +426,6 @@ int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u64
 }
 EXPORT_SYMBOL_GPL(kvm_internal_error);
 
-/** kvm_debug_exit - KVM_EXIT_DEBUG: a #DB or #BP that the VMM's debugger asked for
- * @dr6: what the debugger finds in DR6
- */
-int kvm_debug_exit(struct kvm_vcpu *vcpu, u8 vector, unsigned long dr6)
-{
-	struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
-	struct kvm_segment cs;
-
-	kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
-	vcpu->run->exit_reason = KVM_EXIT_DEBUG;
-	arch->exception = vector;
-	arch->pad = 0;
-	arch->pc = cs.base + kvm_rip_read(vcpu);
-	arch->dr6 = dr6 | DR6_RESERVED;
-	arch->dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->guest_debug_dr7 : vcpu->dr7;
-	return 0;
-}
-EXPORT_SYMBOL_GPL(kvm_debug_exit);
-
 /* The trap after an instruction that began with TF set: the VMM's debugger takes it, or the guest. */
 static noinline int singlestep_trap(struct kvm_vcpu *vcpu)
 {
