@@ -8,8 +8,6 @@
  */
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
-#include "kvm_events.h"
-#include "kvm_handlers.h"
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_regs.h"
@@ -562,56 +560,6 @@ long kvm_vcpu_set_sregs2(struct kvm_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
 	}
 	set_sregs(vcpu, &sregs);
 	return 0;
-}
-
-/*
- * ---- KVM_CAP_SYNC_REGS: registers in kvm_run ----
- *
- * Userspace may change kvm_run at any moment, so its registers are copied before
- * they are checked.
- */
-
-/** kvm_sync_regs_valid - does userspace name only sets of registers that exist? */
-bool kvm_sync_regs_valid(struct kvm_vcpu *vcpu)
-{
-	u64 asked = READ_ONCE(vcpu->run->kvm_valid_regs) | READ_ONCE(vcpu->run->kvm_dirty_regs);
-
-	return !(asked & ~(u64)KVM_SYNC_X86_VALID_FIELDS);
-}
-
-/** kvm_sync_regs_load - set the registers that userspace marked dirty: 0, -EINVAL, -ENOMEM */
-int kvm_sync_regs_load(struct kvm_vcpu *vcpu)
-{
-	struct kvm_sync_regs *in = kmemdup(&vcpu->run->s.regs, sizeof(*in), GFP_KERNEL_ACCOUNT);
-	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
-	int r = 0;
-
-	if (!in)
-		return -ENOMEM;
-	if (dirty & KVM_SYNC_X86_REGS)
-		kvm_vcpu_set_regs(vcpu, &in->regs);
-	if (dirty & KVM_SYNC_X86_SREGS)
-		r = kvm_vcpu_set_sregs(vcpu, &in->sregs);
-	if (!r && (dirty & KVM_SYNC_X86_EVENTS))
-		r = kvm_vcpu_set_events(vcpu, &in->events);
-	kfree(in);
-	if (!r)
-		vcpu->run->kvm_dirty_regs = 0;
-	return r;
-}
-
-/** kvm_sync_regs_store - copy the registers that userspace wants to kvm_run */
-void kvm_sync_regs_store(struct kvm_vcpu *vcpu)
-{
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
-	struct kvm_sync_regs *out = &vcpu->run->s.regs;
-
-	if (valid & KVM_SYNC_X86_REGS)
-		kvm_vcpu_get_regs(vcpu, &out->regs);
-	if (valid & KVM_SYNC_X86_SREGS)
-		kvm_vcpu_get_sregs(vcpu, &out->sregs);
-	if (valid & KVM_SYNC_X86_EVENTS)
-		kvm_vcpu_get_events(vcpu, &out->events);
 }
 
 /*

@@ -310,6 +310,55 @@ long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
 }
 
 /*
+ * ---- KVM_CAP_SYNC_REGS: registers in kvm_run ----
+ *
+ * Userspace may change kvm_run at any moment, so its registers are copied before
+ * they are checked.
+ */
+
+/* Does userspace name only sets of registers that exist? */
+static bool sync_regs_valid(struct kvm_vcpu *vcpu)
+{
+	u64 asked = READ_ONCE(vcpu->run->kvm_valid_regs) | READ_ONCE(vcpu->run->kvm_dirty_regs);
+
+	return !(asked & ~(u64)KVM_SYNC_X86_VALID_FIELDS);
+}
+
+/* Set the registers that userspace marked dirty: 0, -EINVAL, -ENOMEM. */
+static int load_sync_regs(struct kvm_vcpu *vcpu)
+{
+	struct kvm_sync_regs *in = kmemdup(&vcpu->run->s.regs, sizeof(*in), GFP_KERNEL_ACCOUNT);
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+	int r = 0;
+
+	if (!in)
+		return -ENOMEM;
+	if (dirty & KVM_SYNC_X86_REGS)
+		kvm_vcpu_set_regs(vcpu, &in->regs);
+	if (dirty & KVM_SYNC_X86_SREGS)
+		r = kvm_vcpu_set_sregs(vcpu, &in->sregs);
+	if (!r && (dirty & KVM_SYNC_X86_EVENTS))
+		r = kvm_vcpu_set_events(vcpu, &in->events);
+	kfree(in);
+	if (!r)
+		vcpu->run->kvm_dirty_regs = 0;
+	return r;
+}
+
+static void store_sync_regs(struct kvm_vcpu *vcpu)
+{
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+	struct kvm_sync_regs *out = &vcpu->run->s.regs;
+
+	if (valid & KVM_SYNC_X86_REGS)
+		kvm_vcpu_get_regs(vcpu, &out->regs);
+	if (valid & KVM_SYNC_X86_SREGS)
+		kvm_vcpu_get_sregs(vcpu, &out->sregs);
+	if (valid & KVM_SYNC_X86_EVENTS)
+		kvm_vcpu_get_events(vcpu, &out->events);
+}
+
+/*
  * ---- the run loop ----
  */
 
@@ -568,10 +617,10 @@ static int read_run_inputs(struct kvm_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	u64 apic_base = READ_ONCE(run->apic_base), cr8 = READ_ONCE(run->cr8);
 
-	if (!kvm_sync_regs_valid(vcpu))
+	if (!sync_regs_valid(vcpu))
 		return -EINVAL;
 	if (unlikely(READ_ONCE(run->kvm_dirty_regs))) {
-		int r = kvm_sync_regs_load(vcpu);
+		int r = load_sync_regs(vcpu);
 
 		if (r)
 			return r;
@@ -601,7 +650,7 @@ static void write_run_outputs(struct kvm_vcpu *vcpu)
 					     kvm_ready_for_interrupt(vcpu);
 	run->flags = 0;
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
-		kvm_sync_regs_store(vcpu);
+		store_sync_regs(vcpu);
 }
 
 static int complete_io_and_run(struct kvm_vcpu *vcpu)
