@@ -7,8 +7,7 @@
  * spte: ours.
  *
  * Unless a function's comment says otherwise, @vcpu is loaded on this CPU by its own
- * thread, and @kvm is referenced.  Exit handlers return 1 to resume the guest, 0 to leave
- * to userspace with kvm_run filled in, or -errno.
+ * thread, and @kvm is referenced.  What exit handlers return is in kvm_arch_ops.h.
  */
 #ifndef KVM_HOST_H
 #define KVM_HOST_H
