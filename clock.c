@@ -249,6 +249,18 @@ void kvm_tsc_reset(struct kvm_vcpu *vcpu)
 		kvm_set_tsc_offset(vcpu, vcpu->tsc_offset);
 }
 
+/** kvm_vcpu_set_tsc_khz - KVM_SET_TSC_KHZ: 0, or -EINVAL unless it is the host's rate, or close
+ * enough for NTP: TSC scaling is not supported
+ */
+long kvm_vcpu_set_tsc_khz(struct kvm_vcpu *vcpu, unsigned long khz)
+{
+	unsigned long slack = tsc_khz / 4000;		/* 250 ppm */
+
+	if (khz && (khz + slack < tsc_khz || khz > tsc_khz + slack))
+		return -EINVAL;
+	return 0;
+}
+
 /*
  * ---- what the guest reads ----
  */
