@@ -187,7 +187,7 @@ int kvm_handle_ud(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ud);
 
-/** kvm_handle_gp - an instruction that is #GP: RDPMC, too, as no performance counters are offered */
+/** kvm_handle_gp - an instruction that is #GP; RDPMC always is, as no counters are offered */
 int kvm_handle_gp(struct kvm_vcpu *vcpu)
 {
 	kvm_inject_gp(vcpu, 0);

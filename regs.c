@@ -576,8 +576,8 @@ static gpa_t translate(struct kvm_vcpu *vcpu, gva_t gva, u64 access)
 }
 
 /** kvm_vcpu_translate - KVM_TRANSLATE; returns 0.
- * Tried as a user's read, then as a supervisor's: under SMAP neither can read all. A write would
- * set dirty bits, so "writeable" says no more than "valid".
+ * Tried as a user's read, then as a supervisor's: under SMAP neither can read all.  A write
+ * would set dirty bits, so "writeable" says no more than "valid".
  */
 long kvm_vcpu_translate(struct kvm_vcpu *vcpu, struct kvm_translation *tr)
 {
