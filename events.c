@@ -98,7 +98,6 @@ void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 vector, u32 error_code)
 	raise_exception(vcpu, &(struct kvm_queued_exception){
 		.vector = vector, .has_error_code = true, .error_code = error_code });
 }
-EXPORT_SYMBOL_GPL(kvm_queue_exception_e);
 
 /** kvm_queue_exception_p - raise #DB; @payload: the bits that it sets in DR6 when it is delivered
  */

@@ -213,4 +213,3 @@ void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu)
 		boost_another(vcpu, true);
 	WRITE_ONCE(vcpu->spinning, false);
 }
-EXPORT_SYMBOL_GPL(kvm_vcpu_on_spin);

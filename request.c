@@ -8,7 +8,6 @@
 #include "kvm_request.h"
 
 #include <linux/cpumask.h>
-#include <linux/export.h>
 #include <linux/printk.h>
 #include <linux/smp.h>
 
@@ -106,4 +105,3 @@ void kvm_vm_dead(struct kvm *kvm, const char *reason)
 		kvm_vcpu_kick(vcpu);
 	}
 }
-EXPORT_SYMBOL_GPL(kvm_vm_dead);
