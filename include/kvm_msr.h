@@ -31,9 +31,6 @@ int  kvm_mce_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr);
 /* HWCR, processor manuals "Hardware Configuration Register": MCi_STATUS may be written. */
 #define HWCR_MC_STATUS_WR_EN	BIT_ULL(18)
 
-/*
- * As kvm_get_msr(), or -EACCES: the VM's filter denies it.
- */
 int  kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 int  kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error);
