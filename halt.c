@@ -159,14 +159,14 @@ void kvm_vcpu_wait(struct kvm_vcpu *vcpu)
  * ---- yielding ----
  */
 
-/** kvm_vcpu_yield_to - let a vcpu's thread have the rest of this thread's time; true if it took it
- */
-bool kvm_vcpu_yield_to(struct kvm_vcpu *target)
+/** kvm_vcpu_yield_to - let @target's thread have the rest of this thread's time: did it? */
+bool kvm_vcpu_yield_to(struct kvm_vcpu *vcpu, struct kvm_vcpu *target)
 {
 	struct task_struct *task = NULL;
 	struct pid *pid;
-	int r = 0;
+	int r;
 
+	vcpu->stat.directed_yield_attempted++;
 	rcu_read_lock();
 	pid = rcu_dereference(target->pid);
 	if (pid)
@@ -176,6 +176,7 @@ bool kvm_vcpu_yield_to(struct kvm_vcpu *target)
 		return false;
 	r = yield_to(task, true);
 	put_task_struct(task);
+	vcpu->stat.directed_yield_successful += r > 0;
 	return r > 0;
 }
 
@@ -192,10 +193,8 @@ static bool boost_another(struct kvm_vcpu *vcpu, bool spinning)
 		if (!other || other == vcpu || !READ_ONCE(other->preempted) ||
 		    READ_ONCE(other->spinning) != spinning)
 			continue;
-		vcpu->stat.directed_yield_attempted++;
-		if (kvm_vcpu_yield_to(other)) {
+		if (kvm_vcpu_yield_to(vcpu, other)) {
 			WRITE_ONCE(kvm->last_boosted, idx);
-			vcpu->stat.directed_yield_successful++;
 			return true;
 		}
 	}

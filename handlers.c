@@ -415,11 +415,8 @@ static long sched_yield_to(struct kvm_vcpu *vcpu, u32 apic_id)
 {
 	struct kvm_vcpu *target = kvm_lapic_vcpu_by_id(vcpu->kvm, apic_id);
 
-	if (target && target != vcpu && READ_ONCE(target->preempted)) {
-		vcpu->stat.directed_yield_attempted++;
-		if (kvm_vcpu_yield_to(target))
-			vcpu->stat.directed_yield_successful++;
-	}
+	if (target && target != vcpu && READ_ONCE(target->preempted))
+		kvm_vcpu_yield_to(vcpu, target);
 	return 0;
 }
 
