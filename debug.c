@@ -124,11 +124,8 @@ EXPORT_SYMBOL_GPL(kvm_handle_mov_dr);
 /** kvm_vcpu_get_debugregs - KVM_GET_DEBUGREGS: the guest's, not the VMM's; returns 0 */
 long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg)
 {
-	int i;
-
 	memset(dbg, 0, sizeof(*dbg));
-	for (i = 0; i < ARRAY_SIZE(dbg->db); i++)
-		dbg->db[i] = vcpu->db[i];
+	memcpy(dbg->db, vcpu->db, sizeof(dbg->db));
 	dbg->dr6 = vcpu->dr6;
 	dbg->dr7 = vcpu->dr7;
 	return 0;
@@ -137,14 +134,11 @@ long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg)
 /** kvm_vcpu_set_debugregs - KVM_SET_DEBUGREGS: 0, or -EINVAL with nothing changed */
 long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *dbg)
 {
-	int i;
-
 	if (dbg->flags || memchr_inv(dbg->reserved, 0, sizeof(dbg->reserved)))
 		return -EINVAL;
 	if (dbg->dr6 >> 32 || dbg->dr7 >> 32)
 		return -EINVAL;
-	for (i = 0; i < ARRAY_SIZE(dbg->db); i++)
-		vcpu->db[i] = dbg->db[i];
+	memcpy(vcpu->db, dbg->db, sizeof(dbg->db));
 	vcpu->dr6 = dr6_value(vcpu, dbg->dr6);
 	vcpu->dr7 = dr7_value(vcpu, dbg->dr7);
 	kvm_update_dr7(vcpu);
@@ -154,10 +148,7 @@ long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *d
 /* DR7.GD would catch the guest's own MOV DR, so it is left out. */
 static void set_debugger_breakpoints(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(vcpu->eff_db); i++)
-		vcpu->eff_db[i] = dbg->arch.debugreg[i];
+	memcpy(vcpu->eff_db, dbg->arch.debugreg, sizeof(vcpu->eff_db));
 	vcpu->guest_debug_dr7 = (dbg->arch.debugreg[7] & DR7_WRITABLE & ~DR7_GD) | DR7_ALWAYS_1;
 }
 

@@ -23,7 +23,6 @@
 #include "kvm_vcpu.h"
 #include "trace.h"
 
-#include <linux/cpu.h>
 #include <linux/entry-kvm.h>
 #include <linux/pid.h>
 #include <linux/sched/signal.h>
@@ -191,8 +190,6 @@ out_vcpu:
 /** kvm_vcpu_reset - RESET or INIT; APM 2 "Processor Initialization State" */
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
-	int i;
-
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	memset(vcpu->regs, 0, sizeof(vcpu->regs));
 	vcpu->regs_avail = ~0UL;
@@ -201,8 +198,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	vcpu->complete_userspace_io = NULL;
 	vcpu->pio.count = 0;
 	vcpu->mmio.nr = 0;
-	for (i = 0; i < ARRAY_SIZE(vcpu->db); i++)
-		vcpu->db[i] = 0;
+	memset(vcpu->db, 0, sizeof(vcpu->db));
 	vcpu->dr6 = DR6_RESERVED;
 	vcpu->dr7 = DR7_ALWAYS_1;
 	vcpu->dr_in_guest = false;
