@@ -20,7 +20,6 @@
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/xcr.h>
-#include <asm/msr.h>
 #include <asm/processor.h>
 
 #include "compat/regs.h"

@@ -11,7 +11,7 @@
 #include "kvm_irq.h"
 #include "trace.h"
 
-#include <linux/module.h>
+#include <linux/export.h>
 
 /*
  * ---- the buses ----
