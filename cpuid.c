@@ -961,15 +961,23 @@ static bool same_as_now(struct kvm_vcpu *vcpu, const struct cpuid_set *set)
 	return true;
 }
 
-static int alloc_set(struct cpuid_set *set, u32 nent)
+/* Room for as many entries as the head says: 0, -EFAULT, -E2BIG or -ENOMEM. */
+static int begin_set(struct cpuid_set *set, const void __user *user_head)
 {
-	*set = (struct cpuid_set){ .nent = nent };
+	struct kvm_cpuid2 head;
+
+	static_assert(sizeof(head) == sizeof(struct kvm_cpuid));
+	if (copy_from_user(&head, user_head, sizeof(head)))
+		return -EFAULT;
+	if (head.nent > KVM_MAX_CPUID_ENTRIES)
+		return -E2BIG;
+	*set = (struct cpuid_set){ .nent = head.nent };
 	/* At least one entry's room: a set of none is a set too. */
-	set->entries = kvcalloc(max(nent, 1U), sizeof(set->entries[0]) + sizeof(set->keys[0]),
+	set->entries = kvcalloc(max(head.nent, 1U), sizeof(set->entries[0]) + sizeof(set->keys[0]),
 				GFP_KERNEL_ACCOUNT);
 	if (!set->entries)
 		return -ENOMEM;
-	set->keys = (void *)(set->entries + max(nent, 1U));
+	set->keys = (void *)(set->entries + max(head.nent, 1U));
 	return 0;
 }
 
@@ -1004,22 +1012,18 @@ out_free:
 long kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid __user *cpuid)
 {
 	struct kvm_cpuid_entry *old;
-	struct kvm_cpuid head;
 	struct cpuid_set set;
 	u32 i;
-	int r;
+	int r = begin_set(&set, cpuid);
 
-	if (copy_from_user(&head, cpuid, sizeof(head)))
-		return -EFAULT;
-	if (head.nent > KVM_MAX_CPUID_ENTRIES)
-		return -E2BIG;
-	old = vmemdup_user(cpuid->entries, array_size(head.nent, sizeof(*old)));
-	if (IS_ERR(old))
-		return PTR_ERR(old);
-	r = alloc_set(&set, head.nent);
 	if (r)
-		goto out;
-	for (i = 0; i < head.nent; i++)
+		return r;
+	old = vmemdup_user(cpuid->entries, array_size(set.nent, sizeof(*old)));
+	if (IS_ERR(old)) {
+		kvfree(set.entries);
+		return PTR_ERR(old);
+	}
+	for (i = 0; i < set.nent; i++)
 		set.entries[i] = (struct kvm_cpuid_entry2){
 			.function = old[i].function,
 			.eax = old[i].eax,
@@ -1027,10 +1031,8 @@ long kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid __user *cp
 			.ecx = old[i].ecx,
 			.edx = old[i].edx,
 		};
-	r = install_set(vcpu, &set);
-out:
 	kvfree(old);
-	return r;
+	return install_set(vcpu, &set);
 }
 
 /** kvm_vcpu_set_cpuid2 - KVM_SET_CPUID2: 0, -E2BIG, -EFAULT, -EINVAL or -ENOMEM.  Once the vcpu
@@ -1038,18 +1040,12 @@ out:
  */
 long kvm_vcpu_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *cpuid)
 {
-	struct kvm_cpuid2 head;
 	struct cpuid_set set;
-	int r;
+	int r = begin_set(&set, cpuid);
 
-	if (copy_from_user(&head, cpuid, sizeof(head)))
-		return -EFAULT;
-	if (head.nent > KVM_MAX_CPUID_ENTRIES)
-		return -E2BIG;
-	r = alloc_set(&set, head.nent);
 	if (r)
 		return r;
-	if (copy_from_user(set.entries, cpuid->entries, head.nent * sizeof(set.entries[0]))) {
+	if (copy_from_user(set.entries, cpuid->entries, set.nent * sizeof(set.entries[0]))) {
 		kvfree(set.entries);
 		return -EFAULT;
 	}
