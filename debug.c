@@ -93,8 +93,7 @@ void kvm_update_dr7(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_update_dr7);
 
-/** kvm_handle_mov_dr - MOV to or from debug register @dr; 4 and 5 are 6 and 7 unless CR4.DE is set
- */
+/** kvm_handle_mov_dr - MOV to or from @dr; 4 and 5 are 6 and 7 unless CR4.DE is set */
 int kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
 {
 	/* Outside 64-bit code only the lower halves of registers take part. */

@@ -99,8 +99,7 @@ void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 vector, u32 error_code)
 		.vector = vector, .has_error_code = true, .error_code = error_code });
 }
 
-/** kvm_queue_exception_p - raise #DB; @payload: the bits that it sets in DR6 when it is delivered
- */
+/** kvm_queue_exception_p - raise #DB; @payload: bits that it sets in DR6 when delivered */
 void kvm_queue_exception_p(struct kvm_vcpu *vcpu, u8 vector, unsigned long payload)
 {
 	raise_exception(vcpu, &(struct kvm_queued_exception){
@@ -150,9 +149,7 @@ void kvm_inject_nmi(struct kvm_vcpu *vcpu)
  * For ops->run and ops->cancel_injection.
  */
 
-/** kvm_clear_injected - after an exit: what was injected is delivered, but for what is requeued
- * next
- */
+/** kvm_clear_injected - after an exit: what was injected is delivered; what is not is requeued */
 void kvm_clear_injected(struct kvm_vcpu *vcpu)
 {
 	vcpu->events.exception.injected = false;
@@ -162,8 +159,7 @@ void kvm_clear_injected(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_clear_injected);
 
-/** kvm_requeue_exception - an exception is to be injected again, with @error_code if it @has_error
- */
+/** kvm_requeue_exception - inject an exception again, with @error_code if it @has_error */
 void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error_code)
 {
 	vcpu->events.exception = (struct kvm_queued_exception){
@@ -384,8 +380,7 @@ void kvm_inject_events(struct kvm_vcpu *vcpu)
 		trace_kvm_inj_virq(ev->irq.nr, ev->irq.soft, ev->irq.reinjected);
 }
 
-/** kvm_ready_for_interrupt - for userspace's 8259: would KVM_INTERRUPT's vector be taken at once?
- */
+/** kvm_ready_for_interrupt - would userspace's KVM_INTERRUPT be taken at once? */
 bool kvm_ready_for_interrupt(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;

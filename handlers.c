@@ -37,8 +37,7 @@
  * ---- exits that end in userspace, shared by both vendors ----
  */
 
-/** kvm_handle_unexpected_exit - an exit without a handler: KVM_EXIT_INTERNAL_ERROR with its number
- */
+/** kvm_handle_unexpected_exit - no handler: KVM_EXIT_INTERNAL_ERROR with the exit's number */
 int kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason)
 {
 	u64 data[] = { reason, vcpu->cpu };

@@ -91,9 +91,7 @@ static void strike_out(struct kvm_io_bus *bus, struct kvm_io_device *dev)
 			WRITE_ONCE(bus->range[i].dev, NULL);
 }
 
-/** kvm_io_unregister - unregister all ranges of a device, io_lock held; on return no vcpu is in
- * one of its functions
- */
+/** kvm_io_unregister - all ranges of a device; io_lock held.  On return no vcpu is in it */
 void kvm_io_unregister(struct kvm *kvm, enum kvm_bus which, struct kvm_io_device *dev)
 {
 	struct kvm_io_bus *old = bus_locked(kvm, which), *bus;

@@ -177,8 +177,7 @@ static void create_files(struct dentry *dir, const struct file_operations *fops)
 		debugfs_create_file(vm_rows[i].name, 0444, dir, (void *)&vm_rows[i], fops);
 }
 
-/** kvm_stats_publish - a VM's directory in debugfs until kvm_stats_retire(); tools know it by @fd
- */
+/** kvm_stats_publish - a VM's directory in debugfs, named by @fd, until kvm_stats_retire() */
 void kvm_stats_publish(struct kvm *kvm, int fd)
 {
 	char name[32];
