@@ -46,7 +46,13 @@ static u32 lvt_writable(const struct kvm_lapic *apic, int which)
  * ---- acceptance ----
  */
 
-static void apic_error(struct kvm_lapic *apic, u32 bit);
+/* SDM "Error Handling".  An illegal vector in LVT_ERROR would be an error in itself. */
+static void apic_error(struct kvm_lapic *apic, u32 bit)
+{
+	set_bit(__ffs(bit), &apic->esr_pending);
+	if ((READ_ONCE(apic->lvt[LVT_ERROR]) & APIC_VECTOR_MASK) >= 16)
+		kvm_lapic_deliver_local(apic, LVT_ERROR);
+}
 
 static int accept_fixed(struct kvm_lapic *apic, u8 vector, bool level)
 {
@@ -136,14 +142,6 @@ int kvm_lapic_deliver_local(struct kvm_lapic *apic, int which)
 	default:
 		return -1;
 	}
-}
-
-/* SDM "Error Handling".  An illegal vector in LVT_ERROR would be an error in itself. */
-static void apic_error(struct kvm_lapic *apic, u32 bit)
-{
-	set_bit(__ffs(bit), &apic->esr_pending);
-	if ((READ_ONCE(apic->lvt[LVT_ERROR]) & APIC_VECTOR_MASK) >= 16)
-		kvm_lapic_deliver_local(apic, LVT_ERROR);
 }
 
 /*
