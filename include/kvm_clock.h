@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Guest clocks and the TSC (clock.c).
- */
+/* Guest clocks and the TSC (clock.c). */
 #ifndef KVM_CLOCK_H
 #define KVM_CLOCK_H
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Debug registers and guest debugging (debug.c).
- */
+/* Debug registers and guest debugging (debug.c). */
 #ifndef KVM_DEBUG_H
 #define KVM_DEBUG_H
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Exit handlers that need nothing of the vendor's, and exits to userspace (handlers.c).
- */
+/* Exit handlers that need nothing of the vendor's, and exits to userspace (handlers.c). */
 #ifndef KVM_HANDLERS_H
 #define KVM_HANDLERS_H
 

@@ -9,16 +9,9 @@
 #ifndef KVM_IRQ_H
 #define KVM_IRQ_H
 
-#include <linux/types.h>
-#include <linux/kvm.h>
-#include <asm/apicdef.h>
+#include "kvm_host.h"
 
-struct kvm;
-struct kvm_vcpu;
-struct kvm_lapic;
-struct kvm_pic;
-struct kvm_ioapic;
-struct kvm_pit;
+#include <asm/apicdef.h>
 
 #define KVM_IRQCHIP_NR_IOAPIC_PINS	24
 #define KVM_MAX_GSI			4096

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Model-specific registers (msr.c), filters (msr_filter.c), machine checks (mce.c).
- */
+/* Model-specific registers (msr.c), filters (msr_filter.c), machine checks (mce.c). */
 #ifndef KVM_MSR_H
 #define KVM_MSR_H
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * General, control and segment registers (regs.c).
- */
+/* General, control and segment registers (regs.c). */
 #ifndef KVM_REGS_H
 #define KVM_REGS_H
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The run loop and halted vcpus (vcpu.c, halt.c).
- */
+/* The run loop and halted vcpus (vcpu.c, halt.c). */
 #ifndef KVM_VCPU_H
 #define KVM_VCPU_H
 
