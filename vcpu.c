@@ -309,7 +309,7 @@ long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
  * ---- KVM_CAP_SYNC_REGS: registers in kvm_run ----
  *
  * Userspace may change kvm_run at any moment, so its registers are copied before
- * they are checked.
+ * they are checked.  Not inline, which would cost the run loop its registers.
  */
 
 /* Does userspace name only sets of registers that exist? */
@@ -321,7 +321,7 @@ static bool sync_regs_valid(struct kvm_vcpu *vcpu)
 }
 
 /* Set the registers that userspace marked dirty: 0, -EINVAL, -ENOMEM. */
-static int load_sync_regs(struct kvm_vcpu *vcpu)
+static noinline int load_sync_regs(struct kvm_vcpu *vcpu)
 {
 	struct kvm_sync_regs *in = kmemdup(&vcpu->run->s.regs, sizeof(*in), GFP_KERNEL_ACCOUNT);
 	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
@@ -341,7 +341,7 @@ static int load_sync_regs(struct kvm_vcpu *vcpu)
 	return r;
 }
 
-static void store_sync_regs(struct kvm_vcpu *vcpu)
+static noinline void store_sync_regs(struct kvm_vcpu *vcpu)
 {
 	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
 	struct kvm_sync_regs *out = &vcpu->run->s.regs;
