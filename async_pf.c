@@ -290,7 +290,7 @@ static void ready_sent(struct kvm_apf *apf, struct apf_work *w)
 	kfree(w);
 }
 
-/** kvm_async_pf_ready - KVM_REQ_APF_READY: send "page ready" if the guest can take it; vcpu loaded */
+/** kvm_async_pf_ready - KVM_REQ_APF_READY: send "page ready" if the guest can take it */
 void kvm_async_pf_ready(struct kvm_vcpu *vcpu)
 {
 	gpa_t gpa = data_gpa(vcpu) + offsetof(struct kvm_vcpu_pv_apf_data, token);
@@ -365,7 +365,7 @@ int kvm_async_pf_set_int(struct kvm_vcpu *vcpu, u64 data)
 	return 0;
 }
 
-/** kvm_async_pf_ack - MSR_KVM_ASYNC_PF_ACK: the guest can take the next "page ready"; 0 or -EINVAL */
+/** kvm_async_pf_ack - MSR_KVM_ASYNC_PF_ACK: the guest can take the next one; 0 or -EINVAL */
 int kvm_async_pf_ack(struct kvm_vcpu *vcpu, u64 data)
 {
 	if (data & ~1ULL)

@@ -1008,7 +1008,7 @@ out_free:
 	return r;
 }
 
-/** kvm_vcpu_set_cpuid - KVM_SET_CPUID: entries without subleaves; returns as kvm_vcpu_set_cpuid2() */
+/** kvm_vcpu_set_cpuid - KVM_SET_CPUID: entries without subleaves; as kvm_vcpu_set_cpuid2() */
 long kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid __user *cpuid)
 {
 	struct kvm_cpuid_entry *old;

@@ -721,7 +721,7 @@ static void make_lists(void)
 		feature_list[nr_features++] = MSR_IA32_ARCH_CAPABILITIES;
 }
 
-/** kvm_msr_module_init - list the MSRs; after the vendor's hardware_setup and kvm_cpuid_module_init() */
+/** kvm_msr_module_init - list the MSRs; after hardware_setup and kvm_cpuid_module_init() */
 void kvm_msr_module_init(void)
 {
 	arch_capabilities = 0;

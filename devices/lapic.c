@@ -239,7 +239,7 @@ void kvm_lapic_scan(struct kvm_lapic *apic)
  * ---- LINT0 and the 8259 ----
  */
 
-/** kvm_lapic_accepts_pic - does the 8259's INTR reach this vcpu: LINT0 is ExtINT, or the APIC off? */
+/** kvm_lapic_accepts_pic - does the 8259's INTR reach it: LINT0 is ExtINT, or the APIC off? */
 bool kvm_lapic_accepts_pic(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_lapic *apic = vcpu->lapic;
