@@ -109,13 +109,12 @@ struct kvm_arch_ops {
 	void (*exit_info)(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2);
 
 	/*
-	 * Registers, vcpu loaded; seg is VCPU_SREG_*, of dtables _GDTR or _IDTR.
-	 * cache_reg: brings an enum kvm_reg that is not in vcpu->regs_avail into the
-	 * vcpu.  set_cr0, set_cr3, set_cr4, set_efer: the core has checked the value
-	 * against the architecture and stored it in the vcpu; the hardware gets what
-	 * it needs for it (CR3 under nested paging only: shadow roots go by
-	 * load_root).  get_rflags and set_rflags: what the hardware has while the
-	 * guest runs, a debugger's TF included.
+	 * Registers, vcpu loaded; seg is VCPU_SREG_*, of dtables _GDTR or _IDTR.  cache_reg: brings an enum kvm_reg that is not in
+	 * vcpu->regs_avail into the vcpu.  set_cr0, set_cr3, set_cr4, set_efer: the
+	 * core has checked the value against the architecture and stored it in the
+	 * vcpu; the hardware gets what it needs for it (CR3 under nested paging
+	 * only: shadow roots go by load_root).  get_rflags and set_rflags: what the
+	 * hardware has while the guest runs, a debugger's TF included.
 	 */
 	void (*cache_reg)(struct kvm_vcpu *vcpu, int reg);
 	void (*get_segment)(struct kvm_vcpu *vcpu, struct kvm_segment *var, int seg);
