@@ -208,15 +208,10 @@ static bool tell_not_present(struct kvm_vcpu *vcpu, u32 token)
 	return true;
 }
 
-/**
- * kvm_async_pf_start - fetch a page in the background
- * @vcpu: the vcpu, loaded; it has vcpu->apf
- * @gfn: the frame
- * @hva: its address in userspace
+/** kvm_async_pf_start - fetch a page in the background; the vcpu has vcpu->apf
  * @write: the guest's access is a write
- *
- * Return: true if the guest gets a "page not present" #PF, false if the caller has
- * to wait for the page itself.
+ * Returns true if the guest gets a "page not present" #PF, false if the caller has to wait for
+ * the page itself.
  */
 bool kvm_async_pf_start(struct kvm_vcpu *vcpu, gfn_t gfn, hva_t hva, bool write)
 {
@@ -295,7 +290,7 @@ static void ready_sent(struct kvm_apf *apf, struct apf_work *w)
 	kfree(w);
 }
 
-/** kvm_async_pf_ready - KVM_REQ_APF_READY: send "page ready" if the guest can take it; vcpu loaded */
+/** kvm_async_pf_ready - KVM_REQ_APF_READY: send "page ready" if the guest can take it */
 void kvm_async_pf_ready(struct kvm_vcpu *vcpu)
 {
 	gpa_t gpa = data_gpa(vcpu) + offsetof(struct kvm_vcpu_pv_apf_data, token);
@@ -340,15 +335,9 @@ static struct kvm_apf *new_apf(struct kvm_vcpu *vcpu)
 	return apf;
 }
 
-/**
- * kvm_async_pf_set_en - MSR_KVM_ASYNC_PF_EN
- * @vcpu: the vcpu, loaded
- * @msr: a write by the guest or by userspace
- *
- * After migration userspace writes it, and tasks of the guest may wait for tokens of
- * the old host.  Without a local APIC in the kernel all faults are synchronous.
- *
- * Return: 0, or -EINVAL for a reserved bit.
+/** kvm_async_pf_set_en - MSR_KVM_ASYNC_PF_EN: 0, or -EINVAL for a reserved bit.
+ * After migration userspace writes it, and tasks of the guest may wait for tokens of the old
+ * host.  Without a local APIC in the kernel all faults are synchronous.
  */
 int kvm_async_pf_set_en(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
@@ -376,7 +365,7 @@ int kvm_async_pf_set_int(struct kvm_vcpu *vcpu, u64 data)
 	return 0;
 }
 
-/** kvm_async_pf_ack - MSR_KVM_ASYNC_PF_ACK: the guest can take the next "page ready"; 0 or -EINVAL */
+/** kvm_async_pf_ack - MSR_KVM_ASYNC_PF_ACK: the guest can take the next one; 0 or -EINVAL */
 int kvm_async_pf_ack(struct kvm_vcpu *vcpu, u64 data)
 {
 	if (data & ~1ULL)

@@ -237,11 +237,8 @@ static const struct kvm_cap *find_cap(unsigned long cap)
 	return NULL;
 }
 
-/**
- * kvm_check_extension - KVM_CHECK_EXTENSION of /dev/kvm and of VMs
- * @cap: KVM_CAP_*
- *
- * Return: what the capability's description says, 0 for one that is not there.
+/** kvm_check_extension - KVM_CHECK_EXTENSION of /dev/kvm and of VMs: what the capability's
+ * description says, 0 for one that is not there
  */
 long kvm_check_extension(unsigned long cap)
 {
@@ -262,13 +259,7 @@ long kvm_check_extension(unsigned long cap)
 	return row ? row->value : 0;
 }
 
-/**
- * kvm_vm_enable_cap - KVM_ENABLE_CAP of a VM
- * @kvm: the VM
- * @cap: which, and its first argument
- *
- * Return: 0, or -EINVAL for what cannot be enabled, or not so; then nothing changed.
- */
+/** kvm_vm_enable_cap - KVM_ENABLE_CAP of a VM: 0, or -EINVAL with nothing changed */
 long kvm_vm_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 {
 	const struct kvm_cap *row = find_cap(cap->cap);
@@ -282,13 +273,7 @@ long kvm_vm_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 	return r;
 }
 
-/**
- * kvm_vcpu_enable_cap - KVM_ENABLE_CAP of a vcpu
- * @vcpu: the vcpu, its mutex held
- * @cap: KVM_CAP_ENFORCE_PV_FEATURE_CPUID is the only one
- *
- * Return: 0 or -EINVAL.
- */
+/** kvm_vcpu_enable_cap - KVM_ENABLE_CAP of a vcpu: 0 or -EINVAL; there is only one */
 long kvm_vcpu_enable_cap(struct kvm_vcpu *vcpu, const struct kvm_enable_cap *cap)
 {
 	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID || cap->args[0] > 1)
@@ -301,23 +286,13 @@ long kvm_vcpu_enable_cap(struct kvm_vcpu *vcpu, const struct kvm_enable_cap *cap
  * ---- attributes of /dev/kvm ----
  */
 
-/**
- * kvm_dev_has_attr - KVM_HAS_DEVICE_ATTR of /dev/kvm
- * @attr: which
- *
- * Return: 0 or -ENXIO.
- */
+/** kvm_dev_has_attr - KVM_HAS_DEVICE_ATTR of /dev/kvm: 0 or -ENXIO */
 long kvm_dev_has_attr(const struct kvm_device_attr *attr)
 {
 	return attr->group || attr->attr != KVM_X86_XCOMP_GUEST_SUPP ? -ENXIO : 0;
 }
 
-/**
- * kvm_dev_get_attr - KVM_GET_DEVICE_ATTR of /dev/kvm
- * @attr: which, and where its value goes
- *
- * Return: 0, -ENXIO for one that is not there, -EFAULT.
- */
+/** kvm_dev_get_attr - KVM_GET_DEVICE_ATTR of /dev/kvm: 0, -EFAULT, -ENXIO for an unknown one */
 long kvm_dev_get_attr(const struct kvm_device_attr *attr)
 {
 	return kvm_dev_has_attr(attr) ?:
@@ -333,25 +308,13 @@ static bool is_tsc_offset(const struct kvm_device_attr *attr)
 	return attr->group == KVM_VCPU_TSC_CTRL && attr->attr == KVM_VCPU_TSC_OFFSET;
 }
 
-/**
- * kvm_vcpu_has_attr - KVM_HAS_DEVICE_ATTR of a vcpu
- * @vcpu: the vcpu
- * @attr: which
- *
- * Return: 0 or -ENXIO.
- */
+/** kvm_vcpu_has_attr - KVM_HAS_DEVICE_ATTR of a vcpu: 0 or -ENXIO */
 long kvm_vcpu_has_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr)
 {
 	return is_tsc_offset(attr) ? 0 : -ENXIO;
 }
 
-/**
- * kvm_vcpu_get_attr - KVM_GET_DEVICE_ATTR of a vcpu
- * @vcpu: the vcpu, its mutex held
- * @attr: which, and where its value goes
- *
- * Return: 0, -ENXIO for one that is not there, -EFAULT.
- */
+/** kvm_vcpu_get_attr - KVM_GET_DEVICE_ATTR of a vcpu: 0, -EFAULT, -ENXIO for an unknown one */
 long kvm_vcpu_get_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr)
 {
 	if (!is_tsc_offset(attr))
@@ -359,13 +322,7 @@ long kvm_vcpu_get_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr
 	return put_user(vcpu->tsc_offset, (u64 __user *)(unsigned long)attr->addr);
 }
 
-/**
- * kvm_vcpu_set_attr - KVM_SET_DEVICE_ATTR of a vcpu
- * @vcpu: the vcpu, loaded
- * @attr: which, and where its value lies
- *
- * Return: 0, -ENXIO for one that is not there, -EFAULT.
- */
+/** kvm_vcpu_set_attr - KVM_SET_DEVICE_ATTR of a vcpu: 0, -EFAULT, -ENXIO for an unknown one */
 long kvm_vcpu_set_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr)
 {
 	u64 offset;

@@ -201,16 +201,13 @@ static bool continues_last_write(struct kvm *kvm, u64 data, u64 now)
 	return kvm->tsc_write_ns && distance > -second && distance < second;
 }
 
-/**
- * kvm_write_guest_tsc - write the guest's TSC
- * @vcpu: the vcpu, loaded
+/** kvm_write_guest_tsc - write the guest's TSC
  * @tsc: the value, as of now
  * @host_initiated: KVM_SET_MSRS, or the vcpu's creation
- *
- * Userspace writes the same value to the vcpus of a VM one after the other and means
- * their TSCs to be synchronized.  So a write close to the value that another vcpu's
- * last write would have now takes over that vcpu's offset.  A vcpu that has this
- * offset already is set anew.  A write by the guest is always exact.
+ * Userspace writes the same value to the vcpus of a VM one after the other and means their TSCs
+ * to be synchronized.  So a write close to the value that another vcpu's last write would have
+ * now takes over that vcpu's offset.  A vcpu that has this offset already is set anew.  A write
+ * by the guest is always exact.
  */
 void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated)
 {
@@ -250,6 +247,18 @@ void kvm_tsc_reset(struct kvm_vcpu *vcpu)
 		kvm_write_guest_tsc(vcpu, 0, true);
 	else
 		kvm_set_tsc_offset(vcpu, vcpu->tsc_offset);
+}
+
+/** kvm_vcpu_set_tsc_khz - KVM_SET_TSC_KHZ: 0, or -EINVAL unless it is the host's rate, or close
+ * enough for NTP: TSC scaling is not supported
+ */
+long kvm_vcpu_set_tsc_khz(struct kvm_vcpu *vcpu, unsigned long khz)
+{
+	unsigned long slack = tsc_khz / 4000;		/* 250 ppm */
+
+	if (khz && (khz + slack < tsc_khz || khz > tsc_khz + slack))
+		return -EINVAL;
+	return 0;
 }
 
 /*
@@ -297,13 +306,10 @@ void kvm_clock_update_guest(struct kvm_vcpu *vcpu)
 	kvm_pv_write_versioned(vcpu, gpa, &pvti, sizeof(pvti), &pvti.version);
 }
 
-/**
- * kvm_clock_sched_in - the vcpu was loaded; preemption off
- * @vcpu: the vcpu
+/** kvm_clock_sched_in - the vcpu was loaded; preemption off
  * @moved: to another CPU than before, whose TSC may differ
- *
- * If the host's clocksource is not the TSC the two drift apart, so the pair has to be
- * taken again from time to time.
+ * If the host's clocksource is not the TSC the two drift apart, so the pair has to be taken again
+ * from time to time.
  */
 void kvm_clock_sched_in(struct kvm_vcpu *vcpu, bool moved)
 {
@@ -340,13 +346,8 @@ void kvm_clock_set_wall_clock(struct kvm_vcpu *vcpu, u64 gpa)
 	kvm_pv_write_versioned(vcpu, gpa, &wc, sizeof(wc), &wc.version);
 }
 
-/**
- * kvm_clock_pairing - KVM_HC_CLOCK_PAIRING: wall-clock time and guest TSC of one moment
- * @vcpu: the vcpu, loaded
- * @gpa: where in guest memory they go
- * @type: KVM_CLOCK_PAIRING_WALLCLOCK
- *
- * Return: the hypercall's: 0, -KVM_EOPNOTSUPP, -KVM_EFAULT.
+/** kvm_clock_pairing - KVM_HC_CLOCK_PAIRING: wall-clock time and guest TSC of one moment, to @gpa.
+ * Returns the hypercall's 0, -KVM_EOPNOTSUPP, -KVM_EFAULT.
  */
 long kvm_clock_pairing(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned long type)
 {
@@ -387,12 +388,8 @@ long kvm_vm_get_clock(struct kvm *kvm, struct kvm_clock_data *data)
 	return 0;
 }
 
-/**
- * kvm_vm_set_clock - KVM_SET_CLOCK
- * @kvm: the VM
- * @data: the time; with KVM_CLOCK_REALTIME what has passed since is added
- *
- * Return: 0, or -EINVAL for an unknown flag.
+/** kvm_vm_set_clock - KVM_SET_CLOCK: 0, or -EINVAL for an unknown flag; with KVM_CLOCK_REALTIME
+ * what has passed since is added
  */
 long kvm_vm_set_clock(struct kvm *kvm, const struct kvm_clock_data *data)
 {

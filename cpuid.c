@@ -20,7 +20,6 @@
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/xcr.h>
-#include <asm/msr.h>
 #include <asm/processor.h>
 
 #include "compat/regs.h"
@@ -545,13 +544,10 @@ void kvm_cpuid_module_init(void)
 	read_caps_back();
 }
 
-/**
- * kvm_get_supported_cpuid - KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID
+/** kvm_get_supported_cpuid - KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID: 0, -E2BIG with the
+ * number needed in nent, or -EFAULT
  * @cpuid: userspace's header and room for header.nent entries
- * @emulated: only what the host lacks and is emulated nevertheless, of which there
- *	      is nothing
- *
- * Return: 0, -E2BIG with the number needed in nent, or -EFAULT.
+ * @emulated: only what the host lacks and is emulated nevertheless, of which there is nothing
  */
 long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated)
 {
@@ -618,13 +614,9 @@ const struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 functio
 	return &vcpu->cpuid[keys[low - 1].pos];
 }
 
-/**
- * kvm_guest_has - does the guest's CPUID have a feature?
- * @vcpu: the vcpu
- * @feature: an X86_FEATURE_* of a CPUID word; false for Linux's synthetic ones
- *
- * If CPUID was never set the vcpu has all that is supported: small VMMs start guests,
- * even 64-bit ones, without setting it.
+/** kvm_guest_has - does the guest's CPUID have a feature?  False for Linux's synthetic ones.
+ * If CPUID was never set the vcpu has all that is supported: small VMMs start guests, even 64-bit
+ * ones, without setting it.
  */
 bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature)
 {
@@ -745,14 +737,7 @@ static void answer_dynamic(struct kvm_vcpu *vcpu, u32 function, u32 index,
 	}
 }
 
-/**
- * kvm_cpuid - what the guest's CPUID instruction returns
- * @vcpu: the vcpu, loaded
- * @eax: in: the leaf
- * @ebx: out
- * @ecx: in: the subleaf
- * @edx: out
- */
+/** kvm_cpuid - what the guest's CPUID instruction returns; @eax and @ecx: in: leaf and subleaf */
 void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
 	u32 function = *eax, index = *ecx;
@@ -976,15 +961,23 @@ static bool same_as_now(struct kvm_vcpu *vcpu, const struct cpuid_set *set)
 	return true;
 }
 
-static int alloc_set(struct cpuid_set *set, u32 nent)
+/* Room for as many entries as the head says: 0, -EFAULT, -E2BIG or -ENOMEM. */
+static int begin_set(struct cpuid_set *set, const void __user *user_head)
 {
-	*set = (struct cpuid_set){ .nent = nent };
+	struct kvm_cpuid2 head;
+
+	static_assert(sizeof(head) == sizeof(struct kvm_cpuid));
+	if (copy_from_user(&head, user_head, sizeof(head)))
+		return -EFAULT;
+	if (head.nent > KVM_MAX_CPUID_ENTRIES)
+		return -E2BIG;
+	*set = (struct cpuid_set){ .nent = head.nent };
 	/* At least one entry's room: a set of none is a set too. */
-	set->entries = kvcalloc(max(nent, 1U), sizeof(set->entries[0]) + sizeof(set->keys[0]),
+	set->entries = kvcalloc(max(head.nent, 1U), sizeof(set->entries[0]) + sizeof(set->keys[0]),
 				GFP_KERNEL_ACCOUNT);
 	if (!set->entries)
 		return -ENOMEM;
-	set->keys = (void *)(set->entries + max(nent, 1U));
+	set->keys = (void *)(set->entries + max(head.nent, 1U));
 	return 0;
 }
 
@@ -1015,26 +1008,22 @@ out_free:
 	return r;
 }
 
-/** kvm_vcpu_set_cpuid - KVM_SET_CPUID: entries without subleaves; returns as kvm_vcpu_set_cpuid2() */
+/** kvm_vcpu_set_cpuid - KVM_SET_CPUID: entries without subleaves; as kvm_vcpu_set_cpuid2() */
 long kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid __user *cpuid)
 {
 	struct kvm_cpuid_entry *old;
-	struct kvm_cpuid head;
 	struct cpuid_set set;
 	u32 i;
-	int r;
+	int r = begin_set(&set, cpuid);
 
-	if (copy_from_user(&head, cpuid, sizeof(head)))
-		return -EFAULT;
-	if (head.nent > KVM_MAX_CPUID_ENTRIES)
-		return -E2BIG;
-	old = vmemdup_user(cpuid->entries, array_size(head.nent, sizeof(*old)));
-	if (IS_ERR(old))
-		return PTR_ERR(old);
-	r = alloc_set(&set, head.nent);
 	if (r)
-		goto out;
-	for (i = 0; i < head.nent; i++)
+		return r;
+	old = vmemdup_user(cpuid->entries, array_size(set.nent, sizeof(*old)));
+	if (IS_ERR(old)) {
+		kvfree(set.entries);
+		return PTR_ERR(old);
+	}
+	for (i = 0; i < set.nent; i++)
 		set.entries[i] = (struct kvm_cpuid_entry2){
 			.function = old[i].function,
 			.eax = old[i].eax,
@@ -1042,35 +1031,21 @@ long kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid __user *cp
 			.ecx = old[i].ecx,
 			.edx = old[i].edx,
 		};
-	r = install_set(vcpu, &set);
-out:
 	kvfree(old);
-	return r;
+	return install_set(vcpu, &set);
 }
 
-/**
- * kvm_vcpu_set_cpuid2 - KVM_SET_CPUID2
- * @vcpu: the vcpu, loaded
- * @cpuid: up to KVM_MAX_CPUID_ENTRIES entries
- *
- * Once the vcpu has run only the same entries are accepted.
- *
- * Return: 0, -E2BIG, -EFAULT, -EINVAL or -ENOMEM.
+/** kvm_vcpu_set_cpuid2 - KVM_SET_CPUID2: 0, -E2BIG, -EFAULT, -EINVAL or -ENOMEM.  Once the vcpu
+ * has run only the same entries are accepted.
  */
 long kvm_vcpu_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *cpuid)
 {
-	struct kvm_cpuid2 head;
 	struct cpuid_set set;
-	int r;
+	int r = begin_set(&set, cpuid);
 
-	if (copy_from_user(&head, cpuid, sizeof(head)))
-		return -EFAULT;
-	if (head.nent > KVM_MAX_CPUID_ENTRIES)
-		return -E2BIG;
-	r = alloc_set(&set, head.nent);
 	if (r)
 		return r;
-	if (copy_from_user(set.entries, cpuid->entries, head.nent * sizeof(set.entries[0]))) {
+	if (copy_from_user(set.entries, cpuid->entries, set.nent * sizeof(set.entries[0]))) {
 		kvfree(set.entries);
 		return -EFAULT;
 	}

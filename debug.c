@@ -56,14 +56,8 @@ unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr)
 	}
 }
 
-/**
- * kvm_set_dr - MOV to a debug register
- * @vcpu: the vcpu, loaded
- * @dr: 0 to 7; 4 and 5 are 6 and 7
- * @val: the value
- *
- * Return: 0, or 1 with nothing changed for a bit of the upper half of DR6 or DR7:
- * the guest gets #GP.
+/** kvm_set_dr - MOV to a debug register; 4 and 5 are 6 and 7.  Returns 0, or 1 with nothing
+ * changed for a bit of the upper half of DR6 or DR7: the guest gets #GP.
  */
 int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
 {
@@ -85,12 +79,8 @@ int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
 	return 0;
 }
 
-/**
- * kvm_update_dr7 - choose the breakpoints that the hardware has while the guest runs
- * @vcpu: the vcpu, loaded
- *
- * Under KVM_GUESTDBG_USE_HW_BP they are the VMM's, and the guest's own debug
- * registers only hold what it wrote.
+/** kvm_update_dr7 - choose the breakpoints that the hardware has while the guest runs.  Under
+ * KVM_GUESTDBG_USE_HW_BP they are the VMM's, and the guest's own only hold what it wrote.
  */
 void kvm_update_dr7(struct kvm_vcpu *vcpu)
 {
@@ -103,15 +93,7 @@ void kvm_update_dr7(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_update_dr7);
 
-/**
- * kvm_handle_mov_dr - the exit of MOV to or from a debug register
- * @vcpu: the vcpu, loaded
- * @dr: 0 to 7; 4 and 5 are 6 and 7 unless CR4.DE is set
- * @reg: the general register's number
- * @to_dr: the direction
- *
- * Return: as exit handlers do.
- */
+/** kvm_handle_mov_dr - MOV to or from @dr; 4 and 5 are 6 and 7 unless CR4.DE is set */
 int kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
 {
 	/* Outside 64-bit code only the lower halves of registers take part. */
@@ -120,20 +102,16 @@ int kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr)
 	vcpu->stat.dr_exits++;
 	if ((dr == 4 || dr == 5) && (kvm_read_cr4(vcpu) & X86_CR4_DE))
 		return kvm_handle_ud(vcpu);
-	if (kvm_ops.get_cpl(vcpu)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	if (kvm_ops.get_cpl(vcpu))
+		return kvm_handle_gp(vcpu);
 	if (vcpu->dr7 & DR7_GD) {
 		kvm_queue_exception_p(vcpu, X86_TRAP_DB, DR6_BD);
 		return 1;
 	}
-	if (!to_dr) {
+	if (!to_dr)
 		kvm_reg_write(vcpu, reg, kvm_get_dr(vcpu, dr) & mask);
-	} else if (kvm_set_dr(vcpu, dr, kvm_reg_read(vcpu, reg) & mask)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	else if (kvm_set_dr(vcpu, dr, kvm_reg_read(vcpu, reg) & mask))
+		return kvm_handle_gp(vcpu);
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mov_dr);
@@ -145,11 +123,8 @@ EXPORT_SYMBOL_GPL(kvm_handle_mov_dr);
 /** kvm_vcpu_get_debugregs - KVM_GET_DEBUGREGS: the guest's, not the VMM's; returns 0 */
 long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg)
 {
-	int i;
-
 	memset(dbg, 0, sizeof(*dbg));
-	for (i = 0; i < ARRAY_SIZE(dbg->db); i++)
-		dbg->db[i] = vcpu->db[i];
+	memcpy(dbg->db, vcpu->db, sizeof(dbg->db));
 	dbg->dr6 = vcpu->dr6;
 	dbg->dr7 = vcpu->dr7;
 	return 0;
@@ -158,14 +133,11 @@ long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg)
 /** kvm_vcpu_set_debugregs - KVM_SET_DEBUGREGS: 0, or -EINVAL with nothing changed */
 long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *dbg)
 {
-	int i;
-
 	if (dbg->flags || memchr_inv(dbg->reserved, 0, sizeof(dbg->reserved)))
 		return -EINVAL;
 	if (dbg->dr6 >> 32 || dbg->dr7 >> 32)
 		return -EINVAL;
-	for (i = 0; i < ARRAY_SIZE(dbg->db); i++)
-		vcpu->db[i] = dbg->db[i];
+	memcpy(vcpu->db, dbg->db, sizeof(dbg->db));
 	vcpu->dr6 = dr6_value(vcpu, dbg->dr6);
 	vcpu->dr7 = dr7_value(vcpu, dbg->dr7);
 	kvm_update_dr7(vcpu);
@@ -175,20 +147,13 @@ long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *d
 /* DR7.GD would catch the guest's own MOV DR, so it is left out. */
 static void set_debugger_breakpoints(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(vcpu->eff_db); i++)
-		vcpu->eff_db[i] = dbg->arch.debugreg[i];
+	memcpy(vcpu->eff_db, dbg->arch.debugreg, sizeof(vcpu->eff_db));
 	vcpu->guest_debug_dr7 = (dbg->arch.debugreg[7] & DR7_WRITABLE & ~DR7_GD) | DR7_ALWAYS_1;
 }
 
-/**
- * kvm_vcpu_set_guest_debug - KVM_SET_GUEST_DEBUG
- * @vcpu: the vcpu, loaded
- * @dbg: the settings; padding, and registers that no flag requests, are ignored, as
- *	 QEMU leaves them uninitialised
- *
- * Return: 0, -EINVAL for an unknown flag, -EBUSY if an exception is pending already.
+/** kvm_vcpu_set_guest_debug - KVM_SET_GUEST_DEBUG: 0, -EINVAL for an unknown flag, -EBUSY if an
+ * exception is pending already.  Padding, and registers that no flag requests, are ignored, as
+ * QEMU leaves them uninitialised.
  */
 long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
@@ -215,3 +180,22 @@ long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debu
 	kvm_ops.update_intercepts(vcpu);
 	return 0;
 }
+
+/** kvm_debug_exit - KVM_EXIT_DEBUG: a #DB or #BP that the VMM's debugger asked for
+ * @dr6: what the debugger finds in DR6
+ */
+int kvm_debug_exit(struct kvm_vcpu *vcpu, u8 vector, unsigned long dr6)
+{
+	struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
+	struct kvm_segment cs;
+
+	kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
+	vcpu->run->exit_reason = KVM_EXIT_DEBUG;
+	arch->exception = vector;
+	arch->pad = 0;
+	arch->pc = cs.base + kvm_rip_read(vcpu);
+	arch->dr6 = dr6 | DR6_RESERVED;
+	arch->dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->guest_debug_dr7 : vcpu->dr7;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_debug_exit);

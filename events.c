@@ -83,13 +83,8 @@ static void raise_exception(struct kvm_vcpu *vcpu, const struct kvm_queued_excep
 	set_exception(vcpu, ex);
 }
 
-/**
- * kvm_queue_exception - raise an exception without an error code
- * @vcpu: the vcpu, loaded
- * @vector: X86_TRAP_*
- *
- * It becomes pending, or, with one pending or injected already, what the two
- * make together: a double fault, or shutdown.
+/** kvm_queue_exception - raise an exception without an error code.  It becomes pending, or, with
+ * one pending or injected already, what the two make together: a double fault, or shutdown.
  */
 void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 vector)
 {
@@ -97,25 +92,14 @@ void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 vector)
 }
 EXPORT_SYMBOL_GPL(kvm_queue_exception);
 
-/**
- * kvm_queue_exception_e - raise an exception with an error code
- * @vcpu: the vcpu, loaded
- * @vector: X86_TRAP_*
- * @error_code: as the guest finds it on its stack
- */
+/** kvm_queue_exception_e - raise an exception with an error code */
 void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 vector, u32 error_code)
 {
 	raise_exception(vcpu, &(struct kvm_queued_exception){
 		.vector = vector, .has_error_code = true, .error_code = error_code });
 }
-EXPORT_SYMBOL_GPL(kvm_queue_exception_e);
 
-/**
- * kvm_queue_exception_p - raise an exception that changes a register when it is delivered
- * @vcpu: the vcpu, loaded
- * @vector: X86_TRAP_DB
- * @payload: the bits of DR6 that it sets
- */
+/** kvm_queue_exception_p - raise #DB; @payload: bits that it sets in DR6 when delivered */
 void kvm_queue_exception_p(struct kvm_vcpu *vcpu, u8 vector, unsigned long payload)
 {
 	raise_exception(vcpu, &(struct kvm_queued_exception){
@@ -123,21 +107,14 @@ void kvm_queue_exception_p(struct kvm_vcpu *vcpu, u8 vector, unsigned long paylo
 }
 EXPORT_SYMBOL_GPL(kvm_queue_exception_p);
 
-/**
- * kvm_inject_gp - raise #GP
- * @vcpu: the vcpu, loaded
- * @error_code: a selector, or 0
- */
+/** kvm_inject_gp - raise #GP; the error code is a selector, or 0 */
 void kvm_inject_gp(struct kvm_vcpu *vcpu, u32 error_code)
 {
 	kvm_queue_exception_e(vcpu, X86_TRAP_GP, error_code);
 }
 
-/**
- * kvm_inject_page_fault - raise the exception that a walk of the guest's tables found
- * @vcpu: the vcpu, loaded
- * @ex: #PF, which sets CR2 when it is delivered, or #GP and #SS from segment
- *	and canonical checks
+/** kvm_inject_page_fault - raise what a walk of the guest's tables found: #PF, which sets CR2 when
+ * it is delivered, or #GP and #SS from segment and canonical checks
  */
 void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_exception *ex)
 {
@@ -155,12 +132,8 @@ void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_exception *ex
 	raise_exception(vcpu, &q);
 }
 
-/**
- * kvm_inject_nmi - raise an NMI
- * @vcpu: the vcpu, loaded
- *
- * One may be pending while another is handled; with none handled, a second one
- * is latched behind the first (SDM 3A "Handling Multiple NMIs").  More are lost.
+/** kvm_inject_nmi - raise an NMI.  One may be pending while another is handled; with none handled,
+ * a second one is latched behind the first (SDM 3A "Handling Multiple NMIs").  More are lost.
  */
 void kvm_inject_nmi(struct kvm_vcpu *vcpu)
 {
@@ -176,12 +149,7 @@ void kvm_inject_nmi(struct kvm_vcpu *vcpu)
  * For ops->run and ops->cancel_injection.
  */
 
-/**
- * kvm_clear_injected - after an exit: what was injected at entry is delivered
- * @vcpu: the vcpu, loaded
- *
- * But for what the vendor requeues next.
- */
+/** kvm_clear_injected - after an exit: what was injected is delivered; what is not is requeued */
 void kvm_clear_injected(struct kvm_vcpu *vcpu)
 {
 	vcpu->events.exception.injected = false;
@@ -191,13 +159,7 @@ void kvm_clear_injected(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_clear_injected);
 
-/**
- * kvm_requeue_exception - an exception is to be injected again
- * @vcpu: the vcpu, loaded
- * @vector: X86_TRAP_*
- * @has_error: it has an error code
- * @error_code: this one
- */
+/** kvm_requeue_exception - inject an exception again, with @error_code if it @has_error */
 void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error_code)
 {
 	vcpu->events.exception = (struct kvm_queued_exception){
@@ -210,9 +172,7 @@ void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32
 }
 EXPORT_SYMBOL_GPL(kvm_requeue_exception);
 
-/**
- * kvm_requeue_irq - an interrupt is to be injected again
- * @vcpu: the vcpu, loaded
+/** kvm_requeue_irq - an interrupt is to be injected again
  * @nr: its vector; it was acknowledged when it was injected first
  * @soft: INT n, which pushes the address behind the instruction
  */
@@ -226,10 +186,7 @@ void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft)
 }
 EXPORT_SYMBOL_GPL(kvm_requeue_irq);
 
-/**
- * kvm_requeue_nmi - an NMI is to be injected again
- * @vcpu: the vcpu, loaded
- */
+/** kvm_requeue_nmi - an NMI is to be injected again */
 void kvm_requeue_nmi(struct kvm_vcpu *vcpu)
 {
 	vcpu->events.nmi_injected = true;
@@ -295,11 +252,8 @@ static bool pic_irq_pending(struct kvm_vcpu *vcpu)
 	       kvm_lapic_accepts_pic(vcpu);
 }
 
-/**
- * kvm_irq_pending - is there an interrupt to deliver, if the guest allows any?
- * @vcpu: the vcpu
- *
- * Return: true if so; for the APIC's, if the processor priority allows it.
+/** kvm_irq_pending - is there an interrupt to deliver, if the guest allows any?  The APIC's counts
+ * if the processor priority allows it.
  */
 bool kvm_irq_pending(struct kvm_vcpu *vcpu)
 {
@@ -383,14 +337,11 @@ static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
 		kvm_ops.enable_irq_window(vcpu);
 }
 
-/**
- * kvm_inject_events - what the next entry delivers
- * @vcpu: the vcpu, loaded, preemption off
- *
- * One event an entry: first what was requeued, then an exception, which belongs
- * to the instruction just executed, then NMI, then interrupt (SDM 3A
- * "Prioritization of Concurrent Events").  For those that cannot be injected now a window is
- * requested: an exit as soon as the guest can take them.
+/** kvm_inject_events - what the next entry delivers; preemption off.
+ * One event an entry: first what was requeued, then an exception, which belongs to the
+ * instruction just executed, then NMI, then interrupt (SDM 3A "Prioritization of Concurrent
+ * Events").  For those that cannot be injected now a window is requested: an exit as soon as the
+ * guest can take them.
  */
 void kvm_inject_events(struct kvm_vcpu *vcpu)
 {
@@ -429,12 +380,7 @@ void kvm_inject_events(struct kvm_vcpu *vcpu)
 		trace_kvm_inj_virq(ev->irq.nr, ev->irq.soft, ev->irq.reinjected);
 }
 
-/**
- * kvm_ready_for_interrupt - would KVM_INTERRUPT's vector be taken at once?
- * @vcpu: the vcpu, loaded
- *
- * Return: kvm_run's answer, which is for userspace's 8259.
- */
+/** kvm_ready_for_interrupt - would userspace's KVM_INTERRUPT be taken at once? */
 bool kvm_ready_for_interrupt(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
@@ -445,12 +391,7 @@ bool kvm_ready_for_interrupt(struct kvm_vcpu *vcpu)
 	       !ev->exception.injected && !ev->nmi_injected && kvm_call(irq_allowed)(vcpu);
 }
 
-/**
- * kvm_irq_window_exit - userspace asked for an interrupt window: is it open?
- * @vcpu: the vcpu, loaded, kvm_run's request_interrupt_window set
- *
- * Return: true for KVM_EXIT_IRQ_WINDOW_OPEN.
- */
+/** kvm_irq_window_exit - is the interrupt window that userspace asked for in kvm_run open? */
 bool kvm_irq_window_exit(struct kvm_vcpu *vcpu)
 {
 	if (!userspace_wants_irq(vcpu) || !kvm_ready_for_interrupt(vcpu))
@@ -464,15 +405,7 @@ bool kvm_irq_window_exit(struct kvm_vcpu *vcpu)
  * ---- the end of an instruction that exited ----
  */
 
-/**
- * kvm_internal_error - KVM_EXIT_INTERNAL_ERROR
- * @vcpu: the vcpu, loaded
- * @data: what userspace gets with it
- * @suberror: KVM_INTERNAL_ERROR_*
- * @ndata: entries in @data, 16 at most
- *
- * Return: 0, to userspace.
- */
+/** kvm_internal_error - KVM_EXIT_INTERNAL_ERROR; @ndata: entries in @data, 16 at most; returns 0 */
 int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u64 *data)
 {
 	struct kvm_run *run = vcpu->run;
@@ -487,30 +420,6 @@ int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u64
 }
 EXPORT_SYMBOL_GPL(kvm_internal_error);
 
-/**
- * kvm_debug_exit - KVM_EXIT_DEBUG: a #DB or #BP that the VMM's debugger asked for
- * @vcpu: the vcpu, loaded
- * @vector: X86_TRAP_DB or X86_TRAP_BP
- * @dr6: what the debugger finds in DR6
- *
- * Return: 0, to userspace.
- */
-int kvm_debug_exit(struct kvm_vcpu *vcpu, u8 vector, unsigned long dr6)
-{
-	struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
-	struct kvm_segment cs;
-
-	kvm_ops.get_segment(vcpu, &cs, VCPU_SREG_CS);
-	vcpu->run->exit_reason = KVM_EXIT_DEBUG;
-	arch->exception = vector;
-	arch->pad = 0;
-	arch->pc = cs.base + kvm_rip_read(vcpu);
-	arch->dr6 = dr6 | DR6_RESERVED;
-	arch->dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->guest_debug_dr7 : vcpu->dr7;
-	return 0;
-}
-EXPORT_SYMBOL_GPL(kvm_debug_exit);
-
 /* The trap after an instruction that began with TF set: the VMM's debugger takes it, or the guest. */
 static noinline int singlestep_trap(struct kvm_vcpu *vcpu)
 {
@@ -520,14 +429,9 @@ static noinline int singlestep_trap(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-/**
- * kvm_skip_emulated_instruction - go past the instruction that exited
- * @vcpu: the vcpu, loaded
- *
- * The one way to skip: RIP, the interrupt shadow, and the single-step trap.
- *
- * Return: as exit handlers; an instruction that cannot be decoded is an
- * internal error, and RIP stays.
+/** kvm_skip_emulated_instruction - go past the instruction that exited, as an exit handler.
+ * The one way to skip: RIP, the interrupt shadow, and the single-step trap.  An instruction that
+ * cannot be decoded is an internal error, and RIP stays.
  */
 int kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu)
 {
@@ -541,14 +445,9 @@ int kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_skip_emulated_instruction);
 
-/**
- * kvm_halt_exit - the vcpu halts
- * @vcpu: the vcpu, loaded, RIP behind its HLT
- *
- * With a local APIC in the kernel it waits here.  Without one, only userspace knows
- * what wakes it, unless an event that is pending does at once.
- *
- * Return: as exit handlers.
+/** kvm_halt_exit - the vcpu halts, RIP behind its HLT; as an exit handler.
+ * With a local APIC in the kernel it waits here.  Without one, only userspace knows what wakes
+ * it, unless an event that is pending does at once.
  */
 int kvm_halt_exit(struct kvm_vcpu *vcpu)
 {
@@ -573,11 +472,8 @@ static int complete_halt_step(struct kvm_vcpu *vcpu)
 	return kvm_rip_read(vcpu) == vcpu->complete_rip ? kvm_halt_exit(vcpu) : 1;
 }
 
-/**
- * kvm_halt_behind_step - a HLT that was single-stepped
- * @vcpu: the vcpu, loaded, RIP behind its HLT, KVM_EXIT_DEBUG in kvm_run
- *
- * The debugger comes first; the next KVM_RUN halts the vcpu.
+/** kvm_halt_behind_step - a HLT that was single-stepped, RIP behind it: the debugger comes first,
+ * KVM_EXIT_DEBUG is in kvm_run; the next KVM_RUN halts the vcpu
  */
 void kvm_halt_behind_step(struct kvm_vcpu *vcpu)
 {
@@ -610,16 +506,10 @@ static void get_exception(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
 	out->exception.error_code = ex->error_code;
 }
 
-/**
- * kvm_vcpu_get_events - KVM_GET_VCPU_EVENTS
- * @vcpu: the vcpu, loaded
- * @out: the events, pending and injected
- *
- * A pending vector of KVM_INTERRUPT's counts as injected: that is all that the
- * structure can say of it, and nothing is lost by it.  Setting makes it pending
- * again; one whose delivery was interrupted when it was saved finds IF still set.
- *
- * Return: 0.
+/** kvm_vcpu_get_events - KVM_GET_VCPU_EVENTS; returns 0.
+ * A pending vector of KVM_INTERRUPT's counts as injected: that is all that the structure can say
+ * of it, and nothing is lost by it.  Setting makes it pending again; one whose delivery was
+ * interrupted when it was saved finds IF still set.
  */
 long kvm_vcpu_get_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
 {
@@ -680,13 +570,7 @@ static void set_exception_state(struct kvm_vcpu *vcpu, const struct kvm_vcpu_eve
 	ex->payload = in->exception_payload;
 }
 
-/**
- * kvm_vcpu_set_events - KVM_SET_VCPU_EVENTS
- * @vcpu: the vcpu, loaded
- * @in: the events; flags say which of the optional fields count
- *
- * Return: 0, or -EINVAL with nothing changed.
- */
+/** kvm_vcpu_set_events - KVM_SET_VCPU_EVENTS: 0, or -EINVAL with nothing changed */
 long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
 {
 	struct kvm_events *ev = &vcpu->events;
@@ -716,13 +600,8 @@ long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in
 	return 0;
 }
 
-/**
- * kvm_vcpu_interrupt - KVM_INTERRUPT: userspace's 8259 raises an interrupt
- * @vcpu: the vcpu, loaded
- * @irq: the vector
- *
- * Return: 0, -EINVAL above 255, -ENXIO with the 8259 in the kernel, -EEXIST
- * while one is pending.
+/** kvm_vcpu_interrupt - KVM_INTERRUPT: userspace's 8259 raises an interrupt.  Returns 0, -EINVAL
+ * above 255, -ENXIO with the 8259 in the kernel, -EEXIST while one is pending.
  */
 long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq)
 {
@@ -739,12 +618,7 @@ long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq)
 	return 0;
 }
 
-/**
- * kvm_vcpu_nmi - KVM_NMI
- * @vcpu: the vcpu, loaded
- *
- * Return: 0.
- */
+/** kvm_vcpu_nmi - KVM_NMI; returns 0 */
 long kvm_vcpu_nmi(struct kvm_vcpu *vcpu)
 {
 	kvm_inject_nmi(vcpu);

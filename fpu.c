@@ -28,14 +28,7 @@ static bool xcr0_valid(struct kvm_vcpu *vcpu, u64 xcr0)
 	       (xcr0 & XFEATURE_MASK_YMM);
 }
 
-/**
- * kvm_set_xcr - XSETBV
- * @vcpu: the vcpu, loaded
- * @index: the register's number; there is only XCR0
- * @xcr: the value
- *
- * Return: 0, or 1 with nothing changed: the guest gets #GP.
- */
+/** kvm_set_xcr - XSETBV: 0, or 1 with nothing changed: the guest gets #GP; there is only XCR0 */
 int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
 {
 	if (index != XCR_XFEATURE_ENABLED_MASK || !xcr0_valid(vcpu, xcr))
@@ -133,12 +126,8 @@ long kvm_vcpu_get_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu)
 	return 0;
 }
 
-/**
- * kvm_vcpu_set_fpu - KVM_SET_FPU
- * @vcpu: the vcpu, loaded
- * @fpu: x87 and SSE state; all other components stay as they are
- *
- * Return: 0, -EINVAL for a reserved bit of MXCSR, -ENOMEM.
+/** kvm_vcpu_set_fpu - KVM_SET_FPU: 0, -EINVAL for a reserved bit of MXCSR, -ENOMEM; components but
+ * x87 and SSE stay as they are
  */
 long kvm_vcpu_set_fpu(struct kvm_vcpu *vcpu, const struct kvm_fpu *fpu)
 {
@@ -191,14 +180,8 @@ long kvm_vcpu_set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs)
 	return 0;
 }
 
-/**
- * kvm_fpu_create - a vcpu's FPU state
- * @vcpu: the vcpu
- *
- * The first part of a vcpu to be made: what CPUID may offer depends on the
- * permissions of its FPU state.
- *
- * Return: 0 or -ENOMEM.
+/** kvm_fpu_create - the first part of a vcpu to be made, 0 or -ENOMEM: what CPUID may offer
+ * depends on the permissions of its FPU state
  */
 int kvm_fpu_create(struct kvm_vcpu *vcpu)
 {

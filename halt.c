@@ -141,12 +141,8 @@ static void block(struct kvm_vcpu *vcpu)
 		adjust_polling(vcpu, ktime_to_ns(ktime_sub(ktime_get(), begin)));
 }
 
-/**
- * kvm_vcpu_wait - the vcpu does not run now: wait until there is work
- * @vcpu: loaded, in the run loop, with its APIC in the kernel
- *
- * On return there is work, or a signal; it may still not run: the loop looks at
- * requests and signals.
+/** kvm_vcpu_wait - the vcpu, in the run loop, its APIC in the kernel, does not run now: wait until
+ * there is work, or a signal.  It may still not run: the loop looks at requests and signals.
  */
 void kvm_vcpu_wait(struct kvm_vcpu *vcpu)
 {
@@ -163,18 +159,14 @@ void kvm_vcpu_wait(struct kvm_vcpu *vcpu)
  * ---- yielding ----
  */
 
-/**
- * kvm_vcpu_yield_to - let a vcpu's thread have the rest of this thread's time
- * @target: the vcpu
- *
- * Return: true if it took it.
- */
-bool kvm_vcpu_yield_to(struct kvm_vcpu *target)
+/** kvm_vcpu_yield_to - let @target's thread have the rest of this thread's time: did it? */
+bool kvm_vcpu_yield_to(struct kvm_vcpu *vcpu, struct kvm_vcpu *target)
 {
 	struct task_struct *task = NULL;
 	struct pid *pid;
-	int r = 0;
+	int r;
 
+	vcpu->stat.directed_yield_attempted++;
 	rcu_read_lock();
 	pid = rcu_dereference(target->pid);
 	if (pid)
@@ -184,6 +176,7 @@ bool kvm_vcpu_yield_to(struct kvm_vcpu *target)
 		return false;
 	r = yield_to(task, true);
 	put_task_struct(task);
+	vcpu->stat.directed_yield_successful += r > 0;
 	return r > 0;
 }
 
@@ -200,22 +193,16 @@ static bool boost_another(struct kvm_vcpu *vcpu, bool spinning)
 		if (!other || other == vcpu || !READ_ONCE(other->preempted) ||
 		    READ_ONCE(other->spinning) != spinning)
 			continue;
-		vcpu->stat.directed_yield_attempted++;
-		if (kvm_vcpu_yield_to(other)) {
+		if (kvm_vcpu_yield_to(vcpu, other)) {
 			WRITE_ONCE(kvm->last_boosted, idx);
-			vcpu->stat.directed_yield_successful++;
 			return true;
 		}
 	}
 	return false;
 }
 
-/**
- * kvm_vcpu_on_spin - PAUSE exited: the guest spins on what another vcpu holds
- * @vcpu: the vcpu, loaded
- *
- * More likely one that was preempted at work than one that yielded here, as that
- * spins itself.
+/** kvm_vcpu_on_spin - PAUSE exited: the guest spins on what another vcpu holds.  More likely that
+ * is one that was preempted at work than one that yielded here, as that spins itself.
  */
 void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu)
 {
@@ -225,4 +212,3 @@ void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu)
 		boost_another(vcpu, true);
 	WRITE_ONCE(vcpu->spinning, false);
 }
-EXPORT_SYMBOL_GPL(kvm_vcpu_on_spin);

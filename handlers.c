@@ -37,13 +37,7 @@
  * ---- exits that end in userspace, shared by both vendors ----
  */
 
-/**
- * kvm_handle_unexpected_exit - an exit that has no handler
- * @vcpu: the vcpu, loaded
- * @reason: as the hardware gave it
- *
- * Return: 0, to userspace with KVM_EXIT_INTERNAL_ERROR.
- */
+/** kvm_handle_unexpected_exit - no handler: KVM_EXIT_INTERNAL_ERROR with the exit's number */
 int kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason)
 {
 	u64 data[] = { reason, vcpu->cpu };
@@ -53,13 +47,7 @@ int kvm_handle_unexpected_exit(struct kvm_vcpu *vcpu, u64 reason)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_unexpected_exit);
 
-/**
- * kvm_fail_entry - the hardware refused to enter the guest
- * @vcpu: the vcpu, loaded
- * @reason: what it said
- *
- * Return: 0, to userspace with KVM_EXIT_FAIL_ENTRY.
- */
+/** kvm_fail_entry - the hardware refused to enter the guest: KVM_EXIT_FAIL_ENTRY with its reason */
 int kvm_fail_entry(struct kvm_vcpu *vcpu, u64 reason)
 {
 	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
@@ -73,24 +61,14 @@ EXPORT_SYMBOL_GPL(kvm_fail_entry);
  * ---- what is the host's ----
  */
 
-/**
- * kvm_handle_host_exit - an event of the host's that needs nothing more
- * @vcpu: the vcpu
- *
- * Return: 1.
- */
+/** kvm_handle_host_exit - an event of the host's that needs nothing more */
 int kvm_handle_host_exit(struct kvm_vcpu *vcpu)
 {
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_host_exit);
 
-/**
- * kvm_handle_host_irq - an interrupt of the host's, which it has taken already
- * @vcpu: the vcpu
- *
- * Return: 1.
- */
+/** kvm_handle_host_irq - an interrupt of the host's, which it has taken already */
 int kvm_handle_host_irq(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.irq_exits++;
@@ -98,12 +76,7 @@ int kvm_handle_host_irq(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_host_irq);
 
-/**
- * kvm_handle_host_nmi - an NMI of the host's, which it has taken already
- * @vcpu: the vcpu
- *
- * Return: 1.
- */
+/** kvm_handle_host_nmi - an NMI of the host's, which it has taken already */
 int kvm_handle_host_nmi(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.nmi_exits++;
@@ -126,12 +99,7 @@ void kvm_machine_check(void)
 }
 EXPORT_SYMBOL_GPL(kvm_machine_check);
 
-/**
- * kvm_handle_pause - PAUSE in a loop: the guest waits for another vcpu
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_pause - PAUSE in a loop: the guest waits for another vcpu */
 int kvm_handle_pause(struct kvm_vcpu *vcpu)
 {
 	kvm_vcpu_on_spin(vcpu);
@@ -139,12 +107,7 @@ int kvm_handle_pause(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pause);
 
-/**
- * kvm_handle_ac - #AC, which is intercepted only against endless delivery
- * @vcpu: the vcpu, loaded
- *
- * Return: 1.
- */
+/** kvm_handle_ac - #AC, which is intercepted only against endless delivery */
 int kvm_handle_ac(struct kvm_vcpu *vcpu)
 {
 	kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
@@ -156,12 +119,7 @@ EXPORT_SYMBOL_GPL(kvm_handle_ac);
  * ---- exit handlers that need nothing of the vendor's ----
  */
 
-/**
- * kvm_handle_halt - HLT
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_halt - HLT */
 int kvm_handle_halt(struct kvm_vcpu *vcpu)
 {
 	int r = kvm_skip_emulated_instruction(vcpu);
@@ -172,12 +130,7 @@ int kvm_handle_halt(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_halt);
 
-/**
- * kvm_handle_cpuid - CPUID
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_cpuid - CPUID */
 int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 {
 	u32 eax = kvm_rax_read(vcpu), ebx, ecx = kvm_rcx_read(vcpu), edx;
@@ -196,57 +149,18 @@ int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_cpuid);
 
-/**
- * kvm_handle_rdpmc - RDPMC
- * @vcpu: the vcpu, loaded
- *
- * No performance counters are offered: no ECX is valid.
- *
- * Return: as exit handlers.
- */
-int kvm_handle_rdpmc(struct kvm_vcpu *vcpu)
-{
-	kvm_inject_gp(vcpu, 0);
-	return 1;
-}
-EXPORT_SYMBOL_GPL(kvm_handle_rdpmc);
-
-/**
- * kvm_handle_xsetbv - XSETBV, whose CPL SVM leaves to us
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_xsetbv - XSETBV, whose CPL SVM leaves to us */
 int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 {
 	if (kvm_ops.get_cpl(vcpu) ||
-	    kvm_set_xcr(vcpu, kvm_rcx_read(vcpu), kvm_edx_eax_read(vcpu))) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	    kvm_set_xcr(vcpu, kvm_rcx_read(vcpu), kvm_edx_eax_read(vcpu)))
+		return kvm_handle_gp(vcpu);
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
 
-/**
- * kvm_handle_wbinvd - WBINVD
- * @vcpu: the vcpu, loaded
- *
- * Guest memory is cache-coherent and no device is assigned: nothing to write back.
- *
- * Return: as exit handlers.
- */
-int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
-{
-	return kvm_skip_emulated_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
-
-/**
- * kvm_handle_nop - an instruction that does nothing here: PAUSE, INVD
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
+/** kvm_handle_nop - an instruction that does nothing here: PAUSE, INVD and WBINVD, since guest
+ * memory is cache-coherent and no device is assigned
  */
 int kvm_handle_nop(struct kvm_vcpu *vcpu)
 {
@@ -254,15 +168,7 @@ int kvm_handle_nop(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_nop);
 
-/**
- * kvm_handle_mwait - MONITOR and MWAIT
- * @vcpu: the vcpu, loaded
- *
- * Without their CPUID bit they are #UD, unless the VMM counts on the quirk that
- * they do nothing.
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_mwait - MONITOR, MWAIT: #UD without their CPUID bit, or by a quirk they do nothing */
 int kvm_handle_mwait(struct kvm_vcpu *vcpu)
 {
 	if ((vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
@@ -272,12 +178,7 @@ int kvm_handle_mwait(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mwait);
 
-/**
- * kvm_handle_ud - an instruction that the guest does not have: #UD
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_ud - an instruction that the guest does not have: #UD */
 int kvm_handle_ud(struct kvm_vcpu *vcpu)
 {
 	kvm_queue_exception(vcpu, X86_TRAP_UD);
@@ -285,14 +186,15 @@ int kvm_handle_ud(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ud);
 
-/**
- * kvm_handle_triple_fault - shutdown
- * @vcpu: the vcpu, loaded
- *
- * What was being delivered is gone with it.
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_gp - an instruction that is #GP; RDPMC always is, as no counters are offered */
+int kvm_handle_gp(struct kvm_vcpu *vcpu)
+{
+	kvm_inject_gp(vcpu, 0);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_gp);
+
+/** kvm_handle_triple_fault - shutdown; what was being delivered is gone with it */
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
 {
 	kvm_clear_injected(vcpu);
@@ -302,14 +204,7 @@ int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_triple_fault);
 
-/**
- * kvm_handle_irq_window - the guest can take an interrupt now
- * @vcpu: the vcpu, loaded
- *
- * The pending one is injected, or userspace is told.
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_irq_window - the guest can take an interrupt now: inject it, or tell userspace */
 int kvm_handle_irq_window(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat.irq_window_exits++;
@@ -344,10 +239,8 @@ static int mov_to_cr8(struct kvm_vcpu *vcpu, unsigned long val)
 	unsigned long old = vcpu->cr8;
 	int r;
 
-	if (kvm_set_cr8(vcpu, val)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	if (kvm_set_cr8(vcpu, val))
+		return kvm_handle_gp(vcpu);
 	r = kvm_skip_emulated_instruction(vcpu);
 	if (r <= 0 || vcpu->cr8 >= old || vcpu->lapic)
 		return r;
@@ -355,14 +248,7 @@ static int mov_to_cr8(struct kvm_vcpu *vcpu, unsigned long val)
 	return 0;
 }
 
-/**
- * kvm_handle_mov_to_cr - MOV to a control register, its CPL checked by hardware
- * @vcpu: the vcpu, loaded
- * @cr: the control register's number
- * @reg: the general register's
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_mov_to_cr - MOV to control register @cr from @reg, its CPL checked by hardware */
 int kvm_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 {
 	unsigned long val = read_operand(vcpu, reg);
@@ -384,22 +270,13 @@ int kvm_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 	default:
 		return kvm_handle_ud(vcpu);
 	}
-	if (bad) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	if (bad)
+		return kvm_handle_gp(vcpu);
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mov_to_cr);
 
-/**
- * kvm_handle_mov_from_cr - MOV from a control register, its CPL checked by hardware
- * @vcpu: the vcpu, loaded
- * @cr: the control register's number
- * @reg: the general register's
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_mov_from_cr - MOV from control register @cr to @reg, its CPL checked by hardware */
 int kvm_handle_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg)
 {
 	unsigned long val;
@@ -438,10 +315,8 @@ static int complete_msr(struct kvm_vcpu *vcpu, bool read)
 {
 	if (kvm_rip_read(vcpu) != vcpu->complete_rip)
 		return 1;
-	if (READ_ONCE(vcpu->run->msr.error)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	if (READ_ONCE(vcpu->run->msr.error))
+		return kvm_handle_gp(vcpu);
 	if (read)
 		kvm_edx_eax_write(vcpu, READ_ONCE(vcpu->run->msr.data));
 	return kvm_skip_emulated_instruction(vcpu);
@@ -459,22 +334,15 @@ static int complete_wrmsr(struct kvm_vcpu *vcpu)
 
 static int access_failed(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error)
 {
-	if (!kvm_msr_to_userspace(vcpu, msr, write, error)) {
-		kvm_inject_gp(vcpu, 0);
-		return 1;
-	}
+	if (!kvm_msr_to_userspace(vcpu, msr, write, error))
+		return kvm_handle_gp(vcpu);
 	vcpu->complete_rip = kvm_rip_read(vcpu);
 	vcpu->complete_userspace_io = write ? complete_wrmsr : complete_rdmsr;
 	return 0;
 }
 
-/**
- * kvm_handle_rdmsr - RDMSR, its CPL checked by hardware
- * @vcpu: the vcpu, loaded
- *
+/** kvm_handle_rdmsr - RDMSR, its CPL checked by hardware.
  * Userspace may answer what the filter denies or no one knows.
- *
- * Return: as exit handlers.
  */
 int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
 {
@@ -491,14 +359,7 @@ int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_rdmsr);
 
-/**
- * kvm_handle_wrmsr - WRMSR, its CPL checked by hardware
- * @vcpu: the vcpu, loaded
- *
- * Userspace may answer what the filter denies or no one knows.
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_wrmsr - WRMSR; as kvm_handle_rdmsr() */
 int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
 {
 	struct msr_data msr = {
@@ -553,11 +414,8 @@ static long sched_yield_to(struct kvm_vcpu *vcpu, u32 apic_id)
 {
 	struct kvm_vcpu *target = kvm_lapic_vcpu_by_id(vcpu->kvm, apic_id);
 
-	if (target && target != vcpu && READ_ONCE(target->preempted)) {
-		vcpu->stat.directed_yield_attempted++;
-		if (kvm_vcpu_yield_to(target))
-			vcpu->stat.directed_yield_successful++;
-	}
+	if (target && target != vcpu && READ_ONCE(target->preempted))
+		kvm_vcpu_yield_to(vcpu, target);
 	return 0;
 }
 
@@ -635,13 +493,8 @@ static long hypercall(struct kvm_vcpu *vcpu, unsigned long nr, const unsigned lo
 	return -KVM_ENOSYS;
 }
 
-/**
- * kvm_handle_hypercall - VMCALL, VMMCALL
- * @vcpu: the vcpu, loaded
- *
- * The number is in RAX, the arguments in RBX, RCX, RDX, RSI; the result comes to RAX.
- *
- * Return: as exit handlers.
+/** kvm_handle_hypercall - VMCALL, VMMCALL: number in RAX, arguments in RBX, RCX, RDX, RSI, result
+ * to RAX
  */
 int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
 {
@@ -705,12 +558,7 @@ static bool fix_hypercall(struct kvm_vcpu *vcpu)
 	return gpa != INVALID_GPA && !kvm_write_guest(vcpu, gpa, &last, 1);
 }
 
-/**
- * kvm_handle_invalid_opcode - #UD, intercepted for KVM_X86_QUIRK_FIX_HYPERCALL_INSN
- * @vcpu: the vcpu, loaded
- *
- * Return: as exit handlers.
- */
+/** kvm_handle_invalid_opcode - #UD, intercepted for KVM_X86_QUIRK_FIX_HYPERCALL_INSN */
 int kvm_handle_invalid_opcode(struct kvm_vcpu *vcpu)
 {
 	if (kvm_fixes_hypercalls(vcpu->kvm) && !kvm_ops.get_cpl(vcpu) && fix_hypercall(vcpu))
@@ -770,13 +618,7 @@ static int emulate_table_write(struct kvm_vcpu *vcpu, const struct kvm_fault *fa
 	return 1;
 }
 
-/**
- * kvm_handle_page_fault - a fault that the vendor intercepted
- * @vcpu: the vcpu, loaded
- * @fault: its address and error code
- *
- * Return: as exit handlers do.
- */
+/** kvm_handle_page_fault - a fault that the vendor intercepted */
 int kvm_handle_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 {
 	int r;
@@ -807,14 +649,8 @@ int kvm_handle_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_page_fault);
 
-/**
- * kvm_handle_mmio_fault - an access to what was no memory when it was last looked at
- * @vcpu: the vcpu, loaded
- * @gpa: the address
- *
- * The vendor knows by ops->nested_mmio_entry, or by its APIC-access page.
- *
- * Return: as exit handlers do.
+/** kvm_handle_mmio_fault - an access to what was no memory when it was last looked at; the vendor
+ * knows by ops->nested_mmio_entry, or by its APIC-access page
  */
 int kvm_handle_mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa)
 {

@@ -157,11 +157,7 @@ static struct notifier_block kvm_reboot_notifier = {
 	.notifier_call = kvm_reboot,
 };
 
-/**
- * kvm_hardware_init - a vendor module is there: follow hotplug, suspend and reboot
- *
- * Return: 0 or -errno.
- */
+/** kvm_hardware_init - a vendor module is there: follow hotplug, suspend and reboot; 0 or -errno */
 int kvm_hardware_init(void)
 {
 	int r = cpuhp_setup_state_nocalls(KVM_CPUHP_STATE, "kvm:online", kvm_cpu_online,

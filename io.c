@@ -11,7 +11,7 @@
 #include "kvm_irq.h"
 #include "trace.h"
 
-#include <linux/module.h>
+#include <linux/export.h>
 
 /*
  * ---- the buses ----
@@ -48,17 +48,10 @@ static void set_reach(struct kvm_io_bus *bus)
 	}
 }
 
-/**
- * kvm_io_register - register a range of a device on a bus
- * @kvm: the VM, with io_lock held
- * @which: the bus
- * @addr: the first address
+/** kvm_io_register - register a range of a device on a bus, io_lock held: 0, -ENOSPC or -ENOMEM
  * @len: of the range; 0: accesses of any length at @addr
  * @dev: the device, which may have several ranges
- *
  * Where ranges overlap the one that begins last is tried first.
- *
- * Return: 0, -ENOSPC or -ENOMEM.
  */
 int kvm_io_register(struct kvm *kvm, enum kvm_bus which, u64 addr, u64 len,
 		    struct kvm_io_device *dev)
@@ -98,12 +91,7 @@ static void strike_out(struct kvm_io_bus *bus, struct kvm_io_device *dev)
 			WRITE_ONCE(bus->range[i].dev, NULL);
 }
 
-/**
- * kvm_io_unregister - unregister all ranges of a device
- * @kvm: the VM, with io_lock held
- * @which: the bus
- * @dev: the device; on return no vcpu is in one of its functions
- */
+/** kvm_io_unregister - all ranges of a device; io_lock held.  On return no vcpu is in it */
 void kvm_io_unregister(struct kvm *kvm, enum kvm_bus which, struct kvm_io_device *dev)
 {
 	struct kvm_io_bus *old = bus_locked(kvm, which), *bus;
@@ -173,15 +161,8 @@ static __always_inline bool bus_access(struct kvm_vcpu *vcpu, enum kvm_bus which
 	return done;
 }
 
-/**
- * kvm_io_read - try to read from a device in the kernel
- * @vcpu: the vcpu, in its own thread
- * @which: the bus
- * @addr: a port, or a gpa
- * @len: 1 to 8
- * @val: the value read
- *
- * Return: false if no device in the kernel answers: the access is userspace's.
+/** kvm_io_read - try to read from a device in the kernel, 1 to 8 bytes at a port or a gpa; false
+ * if none answers: the access is userspace's.  The vcpu need not be loaded.
  */
 bool kvm_io_read(struct kvm_vcpu *vcpu, enum kvm_bus which, u64 addr, int len, void *val)
 {
@@ -194,16 +175,9 @@ bool kvm_io_write(struct kvm_vcpu *vcpu, enum kvm_bus which, u64 addr, int len, 
 	return bus_access(vcpu, which, addr, len, (void *)val, true);
 }
 
-/**
- * kvm_pio_read_units - read the units of a string instruction from a port
- * @vcpu: the vcpu, in its own thread
- * @port: the port
- * @size: of a unit: 1, 2 or 4
- * @val: @count units
- * @count: how many
- *
- * Return: @count, or 0 if no device in the kernel answers.  If a device is
- * unregistered in between, the remaining units read as all ones.
+/** kvm_pio_read_units - read the units of a string instruction from a port.
+ * Returns @count, or 0 if no device in the kernel answers.  If a device is unregistered in
+ * between, the remaining units read as all ones.
  */
 unsigned int kvm_pio_read_units(struct kvm_vcpu *vcpu, u16 port, int size, void *val,
 				unsigned int count)
@@ -344,10 +318,8 @@ int kvm_io_init_vm(struct kvm *kvm)
 	return kvm->coalesced_ring ? 0 : -ENOMEM;
 }
 
-/**
- * kvm_io_stop_vm - drop all ranges of a VM
- * @kvm: the VM, which runs no vcpu and no ioctl any more, so that no device is in use:
- *	 the devices are unregistered without waiting for a grace period
+/** kvm_io_stop_vm - drop all ranges of a VM, which runs no vcpu and no ioctl any more, so that no
+ * device is in use: the devices are unregistered without waiting for a grace period
  */
 void kvm_io_stop_vm(struct kvm *kvm)
 {
@@ -372,13 +344,8 @@ void kvm_io_destroy_vm(struct kvm *kvm)
 	free_page((unsigned long)kvm->coalesced_ring);
 }
 
-/**
- * kvm_vm_coalesced_mmio - KVM_REGISTER_COALESCED_MMIO, KVM_UNREGISTER_COALESCED_MMIO
- * @kvm: the VM
- * @zone: where writes are kept in the ring
- * @add: or no longer
- *
- * Return: 0, -EINVAL, or what registering a device says.
+/** kvm_vm_coalesced_mmio - KVM_REGISTER_COALESCED_MMIO, or KVM_UNREGISTER_COALESCED_MMIO unless
+ * @add: 0, -EINVAL, or what registering a device says
  */
 long kvm_vm_coalesced_mmio(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *zone, bool add)
 {
@@ -391,13 +358,8 @@ long kvm_vm_coalesced_mmio(struct kvm *kvm, const struct kvm_coalesced_mmio_zone
  * ---- ports ----
  */
 
-/**
- * kvm_pio_to_userspace - KVM_EXIT_IO
- * @vcpu: the vcpu, loaded
- * @pio: the access; an output's data is in vcpu->pio.data
+/** kvm_pio_to_userspace - KVM_EXIT_IO; an output's data is in vcpu->pio.data; returns 0
  * @count: units of pio->size bytes, a page at most
- *
- * Return: 0: to userspace.
  */
 int kvm_pio_to_userspace(struct kvm_vcpu *vcpu, const struct kvm_pio *pio, unsigned int count)
 {
@@ -475,13 +437,7 @@ static int pio_in(struct kvm_vcpu *vcpu, const struct kvm_pio *pio)
 	return kvm_pio_to_userspace(vcpu, pio, 1);
 }
 
-/**
- * kvm_handle_pio - an IN, OUT, INS or OUTS exited
- * @vcpu: the vcpu, loaded
- * @pio: as the vendor decoded it; strings go through the emulator
- *
- * Return: as exit handlers do.
- */
+/** kvm_handle_pio - IN, OUT, INS, OUTS, as the vendor decoded it; strings go to the emulator */
 int kvm_handle_pio(struct kvm_vcpu *vcpu, const struct kvm_pio *pio)
 {
 	if (pio->string)
@@ -494,12 +450,7 @@ EXPORT_SYMBOL_GPL(kvm_handle_pio);
  * ---- memory-mapped I/O ----
  */
 
-/**
- * kvm_mmio_to_userspace - KVM_EXIT_MMIO for the current fragment
- * @vcpu: the vcpu, loaded
- *
- * Return: 0: to userspace.
- */
+/** kvm_mmio_to_userspace - KVM_EXIT_MMIO for the current fragment; returns 0 */
 int kvm_mmio_to_userspace(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_mmio_fragment *frag = &vcpu->mmio.frag[vcpu->mmio.cur];
@@ -518,15 +469,7 @@ int kvm_mmio_to_userspace(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/**
- * kvm_mmio_queue_write - add a write to the fragments for userspace
- * @vcpu: the vcpu
- * @gpa: where
- * @data: what
- * @len: 1 to 8
- *
- * Return: false if there is no room.
- */
+/** kvm_mmio_queue_write - add a write of 1 to 8 bytes to userspace's fragments; false: no room */
 bool kvm_mmio_queue_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
 {
 	struct kvm_mmio_fragment *frag = &vcpu->mmio.frag[vcpu->mmio.nr];

@@ -61,6 +61,14 @@ enum ioctl_kind { UNKNOWN, RAW, FIXED };
 	case cmd:								\
 		BUILD_BUG_ON((kind) == FIXED && !_IOC_SIZE(cmd));		\
 		return kind;
+#define DEFINE_KIND(name, ROWS)							\
+static enum ioctl_kind name(unsigned int cmd)					\
+{										\
+	switch (cmd) {								\
+	ROWS(CASE_KIND)								\
+	}									\
+	return UNKNOWN;								\
+}
 #define CASE_CALL(cmd, kind, call)						\
 	case cmd:								\
 		return call;
@@ -103,21 +111,6 @@ out:
  * ---- vcpus: ioctls ----
  */
 
-static long kvm_vcpu_get_tsc_khz(struct kvm_vcpu *vcpu)
-{
-	return vcpu->virtual_tsc_khz;
-}
-
-/* Without TSC scaling the guest's rate is the host's, or close enough for NTP. */
-static long kvm_vcpu_set_tsc_khz(struct kvm_vcpu *vcpu, unsigned long khz)
-{
-	unsigned long slack = tsc_khz / 4000;		/* 250 ppm */
-
-	if (khz && (khz + slack < tsc_khz || khz > tsc_khz + slack))
-		return -EINVAL;
-	return 0;
-}
-
 /* All with the vcpu's mutex held, the vcpu loaded, and memslots locked for reading. */
 #define VCPU_IOCTLS(X)								\
 	X(KVM_GET_REGS, FIXED, kvm_vcpu_get_regs(vcpu, buf))			\
@@ -159,18 +152,12 @@ static long kvm_vcpu_set_tsc_khz(struct kvm_vcpu *vcpu, unsigned long khz)
 	X(KVM_SET_CPUID2, RAW, kvm_vcpu_set_cpuid2(vcpu, argp))			\
 	X(KVM_GET_CPUID2, RAW, kvm_vcpu_get_cpuid2(vcpu, argp))			\
 	X(KVM_SET_SIGNAL_MASK, RAW, kvm_vcpu_set_signal_mask(vcpu, argp))	\
-	X(KVM_GET_TSC_KHZ, RAW, kvm_vcpu_get_tsc_khz(vcpu))			\
+	X(KVM_GET_TSC_KHZ, RAW, vcpu->virtual_tsc_khz)				\
 	X(KVM_SET_TSC_KHZ, RAW, kvm_vcpu_set_tsc_khz(vcpu, arg))		\
 	X(KVM_KVMCLOCK_CTRL, RAW, kvm_vcpu_kvmclock_ctrl(vcpu))			\
 	X(KVM_GET_STATS_FD, RAW, kvm_vcpu_get_stats_fd(vcpu))
 
-static enum ioctl_kind vcpu_ioctl_kind(unsigned int cmd)
-{
-	switch (cmd) {
-	VCPU_IOCTLS(CASE_KIND)
-	}
-	return UNKNOWN;
-}
+DEFINE_KIND(vcpu_ioctl_kind, VCPU_IOCTLS)
 
 static long vcpu_ioctl_call(struct kvm_vcpu *vcpu, unsigned int cmd, void *buf, unsigned long arg)
 {
@@ -431,11 +418,6 @@ static long kvm_vm_clear_dirty_log(struct kvm *kvm, const void __user *arg)
 	return kvm_clear_dirty_log(kvm, &log);
 }
 
-static long kvm_vm_get_nr_mmu_pages(struct kvm *kvm)
-{
-	return READ_ONCE(kvm->n_max_pages);
-}
-
 /* KVM_CREATE_PIT has no argument; its PIT answers at port 0x61, too. */
 static const struct kvm_pit_config old_pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
@@ -451,7 +433,7 @@ static const struct kvm_pit_config old_pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	X(KVM_GET_DIRTY_LOG, FIXED, kvm_vm_get_dirty_log(kvm, buf))		\
 	X(KVM_CLEAR_DIRTY_LOG, RAW, kvm_vm_clear_dirty_log(kvm, argp))		\
 	X(KVM_SET_NR_MMU_PAGES, RAW, kvm_mmu_set_nr_pages(kvm, arg))		\
-	X(KVM_GET_NR_MMU_PAGES, RAW, kvm_vm_get_nr_mmu_pages(kvm))		\
+	X(KVM_GET_NR_MMU_PAGES, RAW, READ_ONCE(kvm->n_max_pages))		\
 	X(KVM_SET_TSS_ADDR, RAW, kvm_vm_set_tss_addr(kvm, arg))			\
 	X(KVM_SET_IDENTITY_MAP_ADDR, FIXED, kvm_vm_set_identity_map(kvm, *(u64 *)buf)) \
 	X(KVM_SET_BOOT_CPU_ID, RAW, kvm_vm_set_boot_cpu(kvm, arg))		\
@@ -477,13 +459,7 @@ static const struct kvm_pit_config old_pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	X(KVM_ENABLE_CAP, FIXED, kvm_vm_enable_cap(kvm, buf))			\
 	X(KVM_GET_STATS_FD, RAW, kvm_vm_get_stats_fd(kvm))
 
-static enum ioctl_kind vm_ioctl_kind(unsigned int cmd)
-{
-	switch (cmd) {
-	VM_IOCTLS(CASE_KIND)
-	}
-	return UNKNOWN;
-}
+DEFINE_KIND(vm_ioctl_kind, VM_IOCTLS)
 
 static long vm_ioctl_call(void *obj, unsigned int cmd, void *buf, unsigned long arg)
 {
@@ -602,13 +578,7 @@ static long kvm_dev_get_mce_cap(u64 *cap)
 	X(KVM_HAS_DEVICE_ATTR, FIXED, kvm_dev_has_attr(buf))			\
 	X(KVM_GET_DEVICE_ATTR, FIXED, kvm_dev_get_attr(buf))
 
-static enum ioctl_kind dev_ioctl_kind(unsigned int cmd)
-{
-	switch (cmd) {
-	DEV_IOCTLS(CASE_KIND)
-	}
-	return UNKNOWN;
-}
+DEFINE_KIND(dev_ioctl_kind, DEV_IOCTLS)
 
 static long dev_ioctl_call(void *obj, unsigned int cmd, void *buf, unsigned long arg)
 {
@@ -655,13 +625,11 @@ static void update_calls(void)
 	KVM_HOT_OPS(UPDATE_CALL)
 }
 
-/**
- * kvm_init_arch - a vendor module offers its operations; /dev/kvm appears
+/** kvm_init_arch - a vendor module offers its operations; /dev/kvm appears
  * @ops: copied; what they point at stays until kvm_exit_arch()
  * @owner: the vendor's module, which open file descriptors hold
- *
- * Return: 0, -EEXIST if the other vendor's is loaded, or what hardware_setup()
- * says (-ENODEV, -EOPNOTSUPP, ...).
+ * Returns 0, -EEXIST if the other vendor's is loaded, or what hardware_setup() says (-ENODEV,
+ * -EOPNOTSUPP, ...).
  */
 int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 {

@@ -60,14 +60,9 @@ static void log_mce(u64 *bank, const struct kvm_x86_mce *mce, bool overflow)
 	bank[MCI_MISC] = mce->misc;
 }
 
-/**
- * kvm_vcpu_set_mce - KVM_X86_SET_MCE: log an error, and report it if it is uncorrected
- * @vcpu: the vcpu, loaded
- * @mce: the bank and the values of its registers
- *
- * SDM 3B "Machine-Check Architecture".
- *
- * Return: 0, -EINVAL for a bank that the vcpu has not, or a status without VAL.
+/** kvm_vcpu_set_mce - KVM_X86_SET_MCE: log an error, and report it if it is uncorrected: 0, or
+ * -EINVAL for a bank that the vcpu has not, or a status without VAL.  SDM 3B "Machine-Check
+ * Architecture".
  */
 long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
 {

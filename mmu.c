@@ -487,7 +487,6 @@ void kvm_mmu_guest_tlb_flush(struct kvm_vcpu *vcpu)
 		kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
 	kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_mmu_guest_tlb_flush);
 
 /*
  * ---- one mapping ----

@@ -1039,4 +1039,3 @@ bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 		return false;
 	return kvm_mmu_set_pdptrs(vcpu, pdptrs);
 }
-EXPORT_SYMBOL_GPL(kvm_mmu_load_pdptrs);

@@ -389,11 +389,8 @@ void kvm_save_host_tsc_aux(void)
 	__this_cpu_write(host_tsc_aux, aux);
 }
 
-/**
- * kvm_load_guest_tsc_aux - the guest's TSC_AUX, until kvm_put_guest_tsc_aux()
- * @vcpu: the vcpu; preemption off
- *
- * The kernel itself does without the register.
+/** kvm_load_guest_tsc_aux - the guest's TSC_AUX, which the kernel itself does without, until
+ * kvm_put_guest_tsc_aux(); preemption off
  */
 void kvm_load_guest_tsc_aux(struct kvm_vcpu *vcpu)
 {
@@ -405,10 +402,7 @@ void kvm_load_guest_tsc_aux(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_load_guest_tsc_aux);
 
-/**
- * kvm_put_guest_tsc_aux - undo kvm_load_guest_tsc_aux(), if it was done
- * @vcpu: the vcpu; preemption off
- */
+/** kvm_put_guest_tsc_aux - undo kvm_load_guest_tsc_aux(), if it was done; preemption off */
 void kvm_put_guest_tsc_aux(struct kvm_vcpu *vcpu)
 {
 	if (!vcpu->tsc_aux_loaded)
@@ -481,12 +475,8 @@ static int set_pred_cmd(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 
 static DEFINE_PER_CPU(u64, last_vcpu);	/* unique_id of the vcpu that ran last */
 
-/**
- * kvm_isolate_predictors - on the way into a vcpu: no other's branch predictions
- * @vcpu: the vcpu, being loaded; preemption off
- *
- * Two guests are no closer to each other than two processes, though both may be
- * one process's.
+/** kvm_isolate_predictors - on the way into a vcpu, preemption off: no other's branch predictions.
+ * Two guests are no closer to each other than two processes, though both may be one process's.
  */
 void kvm_isolate_predictors(struct kvm_vcpu *vcpu)
 {
@@ -502,113 +492,100 @@ static bool valid_virt_spec_ctrl(struct kvm_vcpu *vcpu, const struct msr_data *m
 	return !(msr->data & ~SPEC_CTRL_SSBD);
 }
 
+#define ONE(index)	index, index
 #define MEM(field)	.offset = offsetof(struct kvm_vcpu, field)
+#define SWITCHED	.get = get_switched, .set = set_switched
+#define MCE		.get = kvm_mce_get_msr, .set = kvm_mce_set_msr
+#define PV		.get = kvm_pv_get_msr, .set = kvm_pv_set_msr
+#define ZERO_ONLY	.get = get_zero, .set = set_zero_only
+#define IGNORED		.get = get_zero, .set = set_ignored
 
 /* In order of index. */
 static const struct msr_row rows[] = {
-	{ MSR_IA32_TSC, MSR_IA32_TSC, ROW_LISTED, .get = get_tsc, .set = set_tsc },
-	{ MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, ROW_LISTED,
-	  .get = kvm_pv_get_msr, .set = kvm_pv_set_msr },
-	{ MSR_IA32_PLATFORM_ID, MSR_IA32_PLATFORM_ID, ROW_INTEL | ROW_GUEST_RO,
-	  .get = get_zero, .set = set_zero_only },
-	{ MSR_IA32_APICBASE, MSR_IA32_APICBASE,
-	  MEM(apic_base), .set = set_apic_base },
-	{ MSR_IA32_EBL_CR_POWERON, MSR_IA32_EBL_CR_POWERON, ROW_INTEL,
-	  .get = get_zero, .set = set_zero_only },
-	{ MSR_IA32_FEAT_CTL, MSR_IA32_FEAT_CTL, ROW_INTEL,
+	{ ONE(MSR_IA32_TSC), ROW_LISTED, .get = get_tsc, .set = set_tsc },
+	{ MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, ROW_LISTED, PV },
+	{ ONE(MSR_IA32_PLATFORM_ID), ROW_INTEL | ROW_GUEST_RO, ZERO_ONLY },
+	{ ONE(MSR_IA32_APICBASE), MEM(apic_base), .set = set_apic_base },
+	{ ONE(MSR_IA32_EBL_CR_POWERON), ROW_INTEL, ZERO_ONLY },
+	{ ONE(MSR_IA32_FEAT_CTL), ROW_INTEL,
 	  MEM(msr.feature_control), .valid = valid_feature_control },
-	{ MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_ADJUST, ROW_LISTED, { X86_FEATURE_TSC_ADJUST },
+	{ ONE(MSR_IA32_TSC_ADJUST), ROW_LISTED, { X86_FEATURE_TSC_ADJUST },
 	  MEM(msr.tsc_adjust), .set = set_tsc_adjust },
-	{ MSR_IA32_SPEC_CTRL, MSR_IA32_SPEC_CTRL, ROW_LISTED,
+	{ ONE(MSR_IA32_SPEC_CTRL), ROW_LISTED,
 	  { X86_FEATURE_SPEC_CTRL, X86_FEATURE_INTEL_STIBP, X86_FEATURE_SPEC_CTRL_SSBD,
 	    X86_FEATURE_AMD_IBRS, X86_FEATURE_AMD_STIBP, X86_FEATURE_AMD_SSBD },
 	  MEM(spec_ctrl.guest), .valid = valid_spec_ctrl, .set = set_spec_ctrl },
-	{ MSR_IA32_PRED_CMD, MSR_IA32_PRED_CMD, 0, { X86_FEATURE_SPEC_CTRL, X86_FEATURE_AMD_IBPB },
+	{ ONE(MSR_IA32_PRED_CMD), 0, { X86_FEATURE_SPEC_CTRL, X86_FEATURE_AMD_IBPB },
 	  .valid = valid_pred_cmd, .get = get_pred_cmd, .set = set_pred_cmd },
-	{ MSR_IA32_UCODE_REV, MSR_IA32_UCODE_REV, ROW_LISTED,
-	  MEM(msr.ucode_rev), .set = set_ucode_rev },
-	{ MSR_IA32_SMBASE, MSR_IA32_SMBASE, ROW_HOST_ONLY, MEM(msr.smbase) },
-	{ MSR_PLATFORM_INFO, MSR_PLATFORM_INFO, ROW_GUEST_RO,
+	{ ONE(MSR_IA32_UCODE_REV), ROW_LISTED, MEM(msr.ucode_rev), .set = set_ucode_rev },
+	{ ONE(MSR_IA32_SMBASE), ROW_HOST_ONLY, MEM(msr.smbase) },
+	{ ONE(MSR_PLATFORM_INFO), ROW_GUEST_RO,
 	  .get = get_platform_info, .set = set_platform_info },
-	{ MSR_MTRRcap, MSR_MTRRcap, ROW_GUEST_RO, .get = get_mtrrcap, .set = set_mtrrcap },
-	{ MSR_IA32_ARCH_CAPABILITIES, MSR_IA32_ARCH_CAPABILITIES,
+	{ ONE(MSR_MTRRcap), ROW_GUEST_RO, .get = get_mtrrcap, .set = set_mtrrcap },
+	{ ONE(MSR_IA32_ARCH_CAPABILITIES),
 	  ROW_LISTED | ROW_GUEST_RO, { X86_FEATURE_ARCH_CAPABILITIES },
 	  MEM(msr.arch_capabilities), .valid = valid_arch_capabilities },
-	{ MSR_MISC_FEATURES_ENABLES, MSR_MISC_FEATURES_ENABLES, ROW_INTEL,
+	{ ONE(MSR_MISC_FEATURES_ENABLES), ROW_INTEL,
 	  MEM(msr.misc_features), .valid = valid_zero },
-	{ MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_CS, ROW_LISTED,
-	  .get = get_switched, .set = set_switched },
+	{ ONE(MSR_IA32_SYSENTER_CS), ROW_LISTED, SWITCHED },
 	{ MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, ROW_LISTED,
-	  .valid = valid_sysenter, .get = get_switched, .set = set_switched },
-	{ MSR_IA32_MCG_CAP, MSR_IA32_MCG_CAP, ROW_GUEST_RO,
-	  .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
-	{ MSR_IA32_MCG_STATUS, MSR_IA32_MCG_STATUS, ROW_LISTED,
-	  .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
-	{ MSR_IA32_MCG_CTL, MSR_IA32_MCG_CTL, .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
-	{ MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, ROW_LISTED,
+	  .valid = valid_sysenter, SWITCHED },
+	{ ONE(MSR_IA32_MCG_CAP), ROW_GUEST_RO, MCE },
+	{ ONE(MSR_IA32_MCG_STATUS), ROW_LISTED, MCE },
+	{ ONE(MSR_IA32_MCG_CTL), MCE },
+	{ ONE(MSR_IA32_MISC_ENABLE), ROW_LISTED,
 	  MEM(msr.misc_enable), .valid = valid_misc_enable },
-	{ MSR_IA32_DEBUGCTLMSR, MSR_IA32_DEBUGCTLMSR, MEM(msr.debugctl), .valid = valid_debugctl },
-	{ MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP, ROW_AMD,
-	  .get = get_zero, .set = set_zero_only },
+	{ ONE(MSR_IA32_DEBUGCTLMSR), MEM(msr.debugctl), .valid = valid_debugctl },
+	{ MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP, ROW_AMD, ZERO_ONLY },
 	/* Power management is the host's: the guest's value has no effect. */
-	{ MSR_IA32_POWER_CTL, MSR_IA32_POWER_CTL, ROW_LISTED, MEM(msr.power_ctl) },
+	{ ONE(MSR_IA32_POWER_CTL), ROW_LISTED, MEM(msr.power_ctl) },
 	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(KVM_NR_VAR_MTRR - 1), ROW_LISTED,
 	  MEM(msr.mtrr_var), .valid = valid_mtrr_var },
-	{ MSR_MTRRfix64K_00000, MSR_MTRRfix64K_00000, ROW_LISTED,
+	{ ONE(MSR_MTRRfix64K_00000), ROW_LISTED,
 	  MEM(msr.mtrr_fixed[0]), .valid = valid_mtrr_fixed },
 	{ MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000, ROW_LISTED,
 	  MEM(msr.mtrr_fixed[1]), .valid = valid_mtrr_fixed },
 	{ MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_F8000, ROW_LISTED,
 	  MEM(msr.mtrr_fixed[3]), .valid = valid_mtrr_fixed },
-	{ MSR_IA32_CR_PAT, MSR_IA32_CR_PAT, ROW_LISTED, MEM(msr.pat), .valid = valid_pat },
-	{ MSR_MTRRdefType, MSR_MTRRdefType, ROW_LISTED,
-	  MEM(msr.mtrr_def_type), .valid = valid_mtrr_def },
-	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_MISC(KVM_NR_MCE_BANKS - 1),
-	  .get = kvm_mce_get_msr, .set = kvm_mce_set_msr },
+	{ ONE(MSR_IA32_CR_PAT), ROW_LISTED, MEM(msr.pat), .valid = valid_pat },
+	{ ONE(MSR_MTRRdefType), ROW_LISTED, MEM(msr.mtrr_def_type), .valid = valid_mtrr_def },
+	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_MISC(KVM_NR_MCE_BANKS - 1), MCE },
 	/* These two are written by kvm_set_msr() itself. */
-	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, ROW_LISTED,
+	{ ONE(MSR_IA32_TSC_DEADLINE), ROW_LISTED,
 	  .get = get_tscdeadline, .set = set_tscdeadline },
 	{ APIC_BASE_MSR, APIC_BASE_MSR + 0xff, .get = kvm_x2apic_read, .set = kvm_x2apic_write },
-	{ MSR_IA32_XSS, MSR_IA32_XSS, ROW_LISTED, { X86_FEATURE_XSAVES },
-	  MEM(xss), .valid = valid_zero },
-	{ MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_MIGRATION_CONTROL, ROW_LISTED,
-	  .get = kvm_pv_get_msr, .set = kvm_pv_set_msr },
-	{ MSR_EFER, MSR_EFER, MEM(efer), .set = set_efer },
-	{ MSR_STAR, MSR_STAR, ROW_LISTED, .get = get_switched, .set = set_switched },
-	{ MSR_LSTAR, MSR_CSTAR, ROW_LISTED,
-	  .valid = valid_canonical, .get = get_switched, .set = set_switched },
-	{ MSR_SYSCALL_MASK, MSR_SYSCALL_MASK, ROW_LISTED,
-	  .valid = valid_syscall_mask, .get = get_switched, .set = set_switched },
-	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, ROW_LISTED,
-	  .valid = valid_canonical, .get = get_switched, .set = set_switched },
-	{ MSR_TSC_AUX, MSR_TSC_AUX, ROW_LISTED, { X86_FEATURE_RDTSCP, X86_FEATURE_RDPID },
+	{ ONE(MSR_IA32_XSS), ROW_LISTED, { X86_FEATURE_XSAVES }, MEM(xss), .valid = valid_zero },
+	{ MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_MIGRATION_CONTROL, ROW_LISTED, PV },
+	{ ONE(MSR_EFER), MEM(efer), .set = set_efer },
+	{ ONE(MSR_STAR), ROW_LISTED, SWITCHED },
+	{ MSR_LSTAR, MSR_CSTAR, ROW_LISTED, .valid = valid_canonical, SWITCHED },
+	{ ONE(MSR_SYSCALL_MASK), ROW_LISTED, .valid = valid_syscall_mask, SWITCHED },
+	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, ROW_LISTED, .valid = valid_canonical, SWITCHED },
+	{ ONE(MSR_TSC_AUX), ROW_LISTED, { X86_FEATURE_RDTSCP, X86_FEATURE_RDPID },
 	  MEM(msr.tsc_aux), .valid = valid_upper_half_zero, .set = set_tsc_aux },
 	/* Performance counters that count nothing. */
-	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, ROW_AMD, .get = get_zero, .set = set_zero_only },
+	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, ROW_AMD, ZERO_ONLY },
 	/* This, and VM_CR and VM_HSAVE_PA: a machine without memory encryption or SVM. */
-	{ MSR_AMD64_SYSCFG, MSR_AMD64_SYSCFG, ROW_AMD, .get = get_zero, .set = set_zero_only },
-	{ MSR_K7_HWCR, MSR_K7_HWCR, ROW_LISTED | ROW_AMD, MEM(msr.k7_hwcr), .set = set_hwcr },
+	{ ONE(MSR_AMD64_SYSCFG), ROW_AMD, ZERO_ONLY },
+	{ ONE(MSR_K7_HWCR), ROW_LISTED | ROW_AMD, MEM(msr.k7_hwcr), .set = set_hwcr },
 	/* Configuration of the host's chipset and workarounds, which the guest does not get at. */
-	{ MSR_AMD64_NB_CFG, MSR_AMD64_NB_CFG, ROW_AMD, .get = get_zero, .set = set_ignored },
-	{ MSR_AMD64_PATCH_LOADER, MSR_AMD64_PATCH_LOADER, ROW_AMD,
-	  .get = get_zero, .set = set_ignored },
-	{ MSR_K8_INT_PENDING_MSG, MSR_K8_INT_PENDING_MSG, ROW_AMD,
-	  .get = get_zero, .set = set_ignored },
-	{ MSR_FAM10H_MMIO_CONF_BASE, MSR_FAM10H_MMIO_CONF_BASE, ROW_AMD,
-	  .get = get_zero, .set = set_zero_only },
-	{ MSR_VM_CR, MSR_VM_CR, ROW_AMD, .get = get_zero, .set = set_zero_only },
-	{ MSR_VM_HSAVE_PA, MSR_VM_HSAVE_PA, ROW_AMD, .get = get_zero, .set = set_zero_only },
-	{ MSR_AMD64_VIRT_SPEC_CTRL, MSR_AMD64_VIRT_SPEC_CTRL, ROW_LISTED | ROW_AMD,
+	{ ONE(MSR_AMD64_NB_CFG), ROW_AMD, IGNORED },
+	{ ONE(MSR_AMD64_PATCH_LOADER), ROW_AMD, IGNORED },
+	{ ONE(MSR_K8_INT_PENDING_MSG), ROW_AMD, IGNORED },
+	{ ONE(MSR_FAM10H_MMIO_CONF_BASE), ROW_AMD, ZERO_ONLY },
+	{ ONE(MSR_VM_CR), ROW_AMD, ZERO_ONLY },
+	{ ONE(MSR_VM_HSAVE_PA), ROW_AMD, ZERO_ONLY },
+	{ ONE(MSR_AMD64_VIRT_SPEC_CTRL), ROW_LISTED | ROW_AMD,
 	  { X86_FEATURE_VIRT_SSBD }, MEM(msr.virt_spec_ctrl), .valid = valid_virt_spec_ctrl },
 	/* OS-visible workarounds: none is needed, of all that have a number. */
-	{ MSR_AMD64_OSVW_ID_LENGTH, MSR_AMD64_OSVW_ID_LENGTH,
+	{ ONE(MSR_AMD64_OSVW_ID_LENGTH),
 	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO, { X86_FEATURE_OSVW }, MEM(msr.osvw_length) },
-	{ MSR_AMD64_OSVW_STATUS, MSR_AMD64_OSVW_STATUS,
+	{ ONE(MSR_AMD64_OSVW_STATUS),
 	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO, { X86_FEATURE_OSVW }, MEM(msr.osvw_status) },
-	{ MSR_F15H_IC_CFG, MSR_AMD64_DC_CFG, ROW_AMD, .get = get_zero, .set = set_ignored },
-	{ MSR_AMD64_DE_CFG, MSR_AMD64_DE_CFG, ROW_AMD,
+	{ MSR_F15H_IC_CFG, MSR_AMD64_DC_CFG, ROW_AMD, IGNORED },
+	{ ONE(MSR_AMD64_DE_CFG), ROW_AMD,
 	  .valid = valid_de_cfg, .get = get_de_cfg, .set = set_ignored },
-	{ MSR_AMD64_BU_CFG2, MSR_AMD64_BU_CFG2, ROW_AMD, .get = get_zero, .set = set_ignored },
+	{ ONE(MSR_AMD64_BU_CFG2), ROW_AMD, IGNORED },
 };
 
 static_assert(MSR_F15H_IC_CFG + 1 == MSR_AMD64_DC_CFG);
@@ -672,13 +649,7 @@ static u64 *row_memory(struct kvm_vcpu *vcpu, const struct msr_row *row, u32 ind
 	return (u64 *)((char *)vcpu + row->offset) + (index - row->first);
 }
 
-/**
- * kvm_get_msr - RDMSR, or KVM_GET_MSRS
- * @vcpu: the vcpu, loaded
- * @msr: index and host_initiated in, data out
- *
- * Return: 0; -ENOENT: no such register; -EINVAL: not for this guest.
- */
+/** kvm_get_msr - RDMSR, KVM_GET_MSRS: 0, -ENOENT: no such register, -EINVAL: not for this guest */
 int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	const struct msr_row *row = find_row(msr->index);
@@ -750,7 +721,7 @@ static void make_lists(void)
 		feature_list[nr_features++] = MSR_IA32_ARCH_CAPABILITIES;
 }
 
-/** kvm_msr_module_init - list the MSRs; after the vendor's hardware_setup and kvm_cpuid_module_init() */
+/** kvm_msr_module_init - list the MSRs; after hardware_setup and kvm_cpuid_module_init() */
 void kvm_msr_module_init(void)
 {
 	arch_capabilities = 0;
@@ -890,13 +861,9 @@ void kvm_msr_create(struct kvm_vcpu *vcpu)
 	vcpu->virtual_tsc_khz = tsc_khz;
 }
 
-/**
- * kvm_msr_reset - MSRs after RESET or INIT
- * @vcpu: the vcpu, loaded
- * @init_event: INIT, which leaves the architectural ones as they are
- *
- * SDM 3A "Processor State After Reset".  Machine-check banks survive both;
- * asynchronous page faults are switched off by both.
+/** kvm_msr_reset - MSRs after RESET or INIT, which leaves the architectural ones as they are.
+ * SDM 3A "Processor State After Reset".  Machine-check banks survive both; asynchronous page
+ * faults are switched off by both.
  */
 void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event)
 {

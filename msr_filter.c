@@ -58,14 +58,9 @@ static bool msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 	return filter_allows(set, index, access);
 }
 
-/**
- * kvm_msr_passthrough - may a guest have registers without exits?
- * @vcpu: the vcpu, in an SRCU section
- * @indices: the registers
- * @n: how many
- *
- * After a change ops->update_intercepts is called.
- * Return: true if the VM's filter denies neither reads nor writes of any of them.
+/** kvm_msr_passthrough - may a guest have registers without exits?  True if the VM's filter denies
+ * neither reads nor writes of any of them.  In an SRCU section; after a change
+ * ops->update_intercepts is called.
  */
 bool kvm_msr_passthrough(struct kvm_vcpu *vcpu, const u32 *indices, unsigned int n)
 {
@@ -135,12 +130,8 @@ static struct kvm_msr_filter_set *make_set(const struct kvm_msr_filter *filter)
 	return set;
 }
 
-/**
- * kvm_vm_set_msr_filter - KVM_X86_SET_MSR_FILTER
- * @kvm: the VM
- * @filter: as userspace gave it, its bitmaps still in userspace
- *
- * Return: 0, -EINVAL, -EFAULT, -ENOMEM.
+/** kvm_vm_set_msr_filter - KVM_X86_SET_MSR_FILTER: 0, -EINVAL, -EFAULT, -ENOMEM
+ * @filter: its bitmaps are still in userspace
  */
 long kvm_vm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *filter)
 {
@@ -161,12 +152,8 @@ long kvm_vm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *filter)
 }
 
 #ifdef CONFIG_COMPAT
-/**
- * kvm_vm_set_msr_filter_compat - KVM_X86_SET_MSR_FILTER of a 32-bit process
- * @kvm: the VM
- * @arg: the structure with pointers of 32 bits, and so with a number of its own
- *
- * Return: as kvm_vm_set_msr_filter().
+/** kvm_vm_set_msr_filter_compat - KVM_X86_SET_MSR_FILTER of a 32-bit process: the structure with
+ * pointers of 32 bits, and so with a number of its own
  */
 long kvm_vm_set_msr_filter_compat(struct kvm *kvm, void __user *arg)
 {
@@ -195,10 +182,7 @@ out:
 }
 #endif
 
-/**
- * kvm_msr_filter_destroy - free a VM's filter
- * @kvm: the VM, without readers but for those of filters that were replaced
- */
+/** kvm_msr_filter_destroy - free a VM's filter, without readers but for those of replaced ones */
 void kvm_msr_filter_destroy(struct kvm *kvm)
 {
 	srcu_barrier(&kvm->srcu);
@@ -221,40 +205,23 @@ static u32 exit_reason_of(int error)
 	}
 }
 
-/**
- * kvm_guest_get_msr - a guest's RDMSR
- * @vcpu: the vcpu, loaded
- * @msr: index in, data out
- *
- * Return: as kvm_get_msr(), or -EACCES: the filter denies it.
- */
+/** kvm_guest_get_msr - a guest's RDMSR: as kvm_get_msr(), or -EACCES: the filter denies it */
 int kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	return msr_allowed(vcpu, msr->index, KVM_MSR_FILTER_READ) ?
 	       kvm_get_msr(vcpu, msr) : -EACCES;
 }
 
-/**
- * kvm_guest_set_msr - a guest's WRMSR
- * @vcpu: the vcpu, loaded
- * @msr: index and data
- *
- * Return: as kvm_set_msr(), or -EACCES: the filter denies it.
- */
+/** kvm_guest_set_msr - a guest's WRMSR: as kvm_set_msr(), or -EACCES: the filter denies it */
 int kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	return msr_allowed(vcpu, msr->index, KVM_MSR_FILTER_WRITE) ?
 	       kvm_set_msr(vcpu, msr) : -EACCES;
 }
 
-/**
- * kvm_msr_to_userspace - let userspace answer for a register
- * @vcpu: the vcpu, loaded
- * @msr: the access that failed
- * @write: WRMSR
+/** kvm_msr_to_userspace - let userspace answer for a register
  * @error: what kvm_guest_get_msr() or kvm_guest_set_msr() said
- *
- * Return: true with kvm_run filled in, false if userspace does not want it: #GP.
+ * Returns true with kvm_run filled in, false if userspace does not want it: #GP.
  */
 bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error)
 {

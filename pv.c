@@ -60,16 +60,12 @@ bool kvm_pv_has(struct kvm_vcpu *vcpu, unsigned int feature)
  * ---- guest memory ----
  */
 
-/**
- * kvm_pv_write_versioned - write a structure that the guest reads without a lock
- * @vcpu: the vcpu, loaded
- * @gpa: where the guest has it
- * @data: the structure as read from there, with new values
+/** kvm_pv_write_versioned - write a structure that the guest reads without a lock
+ * @data: the structure as read from @gpa, with new values
  * @len: how many bytes of it are written
  * @version: its version field; odd while the rest is written
- *
- * The protocol is that of <asm/pvclock-abi.h> and <asm/kvm_para.h>.  Nothing is
- * written if the guest has given an address without memory.
+ * The protocol is that of <asm/pvclock-abi.h> and <asm/kvm_para.h>.  Nothing is written if the
+ * guest has given an address without memory.
  */
 void kvm_pv_write_versioned(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len,
 			    u32 *version)

@@ -8,8 +8,6 @@
  */
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
-#include "kvm_events.h"
-#include "kvm_handlers.h"
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_regs.h"
@@ -64,11 +62,8 @@ bool is_64bit_code(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(is_64bit_code);
 
-/**
- * kvm_reset_segments - segments and descriptor tables as RESET and INIT leave them
- * @vcpu: the vcpu, loaded
- *
- * SDM 3A "Processor State After Reset", APM 2 "Processor Initialization State".
+/** kvm_reset_segments - segments and descriptor tables as RESET and INIT leave them: SDM 3A
+ * "Processor State After Reset", APM 2 "Processor Initialization State"
  */
 void kvm_reset_segments(struct kvm_vcpu *vcpu)
 {
@@ -113,15 +108,10 @@ static bool paging_switch_valid(struct kvm_vcpu *vcpu, bool on)
 	return !(vcpu->efer & EFER_LME) || (is_pae(vcpu) && !cs_is_64bit(vcpu));
 }
 
-/**
- * kvm_hw_cr4 - what the processor has in CR4 while the guest runs
- * @vcpu: the vcpu, its CR0 set
- * @cr4: as the guest has it
- *
- * Return: the guest's, with MCE of the host's, without which the host's machine
- * checks would shut the processor down.  Under shadow paging with PAE, the format
- * of our tables, and without SMEP and SMAP while the guest does not page, since
- * all its pages are user pages then.
+/** kvm_hw_cr4 - what the processor has in CR4 while the guest runs, its CR0 set.
+ * The guest's, with MCE of the host's, without which the host's machine checks would shut the
+ * processor down.  Under shadow paging with PAE, the format of our tables, and without SMEP and
+ * SMAP while the guest does not page, since all its pages are user pages then.
  */
 unsigned long kvm_hw_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 {
@@ -134,13 +124,9 @@ unsigned long kvm_hw_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 }
 EXPORT_SYMBOL_GPL(kvm_hw_cr4);
 
-/**
- * kvm_hw_efer - what the processor has in EFER while the guest runs
- * @efer: as the guest has it
- *
- * Return: the guest's; under shadow paging with NXE, which our tables use, and
- * without LME, which hardware paging would take for long mode, before the guest
- * pages.
+/** kvm_hw_efer - what the processor has in EFER while the guest runs.
+ * The guest's; under shadow paging with NXE, which our tables use, and without LME, which
+ * hardware paging would take for long mode, before the guest pages.
  */
 u64 kvm_hw_efer(u64 efer)
 {
@@ -191,14 +177,8 @@ static bool load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 	return kvm_mmu_load_pdptrs(vcpu, cr3) || !registers;
 }
 
-/**
- * kvm_set_cr0 - MOV to CR0
- * @vcpu: the vcpu, loaded
- * @cr0: any value
- *
- * Turning paging on or off with EFER.LME set enters or leaves long mode.
- *
- * Return: 0, or 1 with nothing changed: the guest gets #GP.
+/** kvm_set_cr0 - MOV to CR0: 0, or 1 with nothing changed: the guest gets #GP.  Turning paging on
+ * or off with EFER.LME set enters or leaves long mode.
  */
 int kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 {
@@ -234,13 +214,8 @@ void kvm_lmsw(struct kvm_vcpu *vcpu, unsigned long msw)
 }
 EXPORT_SYMBOL_GPL(kvm_lmsw);
 
-/**
- * kvm_set_cr3 - MOV to CR3
- * @vcpu: the vcpu, loaded
- * @cr3: any value
- *
- * Return: 0, or 1 with nothing changed for reserved bits in it or in the PDPTEs: the
- * guest gets #GP.
+/** kvm_set_cr3 - MOV to CR3: 0, or 1 with nothing changed for reserved bits in it or in the
+ * PDPTEs: the guest gets #GP
  */
 int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
@@ -279,12 +254,8 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 	return 0;
 }
 
-/**
- * kvm_set_cr8 - MOV to CR8
- * @vcpu: the vcpu, loaded
- * @cr8: the task priority; for userspace's local APIC it goes out in kvm_run
- *
- * Return: 0, or 1 with nothing changed for a reserved bit: the guest gets #GP.
+/** kvm_set_cr8 - MOV to CR8; for userspace's local APIC it goes out in kvm_run.  Returns 0, or 1
+ * with nothing changed for a reserved bit: the guest gets #GP.
  */
 int kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 {
@@ -318,13 +289,9 @@ static u64 efer_allowed(struct kvm_vcpu *vcpu, bool host_initiated)
 	return allowed;
 }
 
-/**
- * kvm_set_efer - WRMSR to EFER
- * @vcpu: the vcpu, loaded
+/** kvm_set_efer - WRMSR to EFER: 0, or 1 with nothing changed: the guest gets #GP
  * @efer: any value; its LMA is ignored, as CR0.PG decides on that
  * @host_initiated: KVM_SET_MSRS
- *
- * Return: 0, or 1 with nothing changed: the guest gets #GP.
  */
 int kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host_initiated)
 {
@@ -346,13 +313,10 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host_initiated)
  * ---- RFLAGS ----
  */
 
-/**
- * kvm_get_rflags - the guest's RFLAGS
- * @vcpu: the vcpu, loaded
- *
- * Under KVM_GUESTDBG_SINGLESTEP TF is set in the hardware for the VMM's sake, and
- * vcpu->guest_tf has the guest's.  If TF is clear nevertheless, then an instruction
- * of the guest has cleared it.  (One that sets it cannot be recognised.)
+/** kvm_get_rflags - the guest's RFLAGS.
+ * Under KVM_GUESTDBG_SINGLESTEP TF is set in the hardware for the VMM's sake, and vcpu->guest_tf
+ * has the guest's.  If TF is clear nevertheless, then an instruction of the guest has cleared it.
+ * (One that sets it cannot be recognised.)
  */
 unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu)
 {
@@ -599,56 +563,6 @@ long kvm_vcpu_set_sregs2(struct kvm_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
 }
 
 /*
- * ---- KVM_CAP_SYNC_REGS: registers in kvm_run ----
- *
- * Userspace may change kvm_run at any moment, so its registers are copied before
- * they are checked.
- */
-
-/** kvm_sync_regs_valid - does userspace name only sets of registers that exist? */
-bool kvm_sync_regs_valid(struct kvm_vcpu *vcpu)
-{
-	u64 asked = READ_ONCE(vcpu->run->kvm_valid_regs) | READ_ONCE(vcpu->run->kvm_dirty_regs);
-
-	return !(asked & ~(u64)KVM_SYNC_X86_VALID_FIELDS);
-}
-
-/** kvm_sync_regs_load - set the registers that userspace marked dirty: 0, -EINVAL, -ENOMEM */
-int kvm_sync_regs_load(struct kvm_vcpu *vcpu)
-{
-	struct kvm_sync_regs *in = kmemdup(&vcpu->run->s.regs, sizeof(*in), GFP_KERNEL_ACCOUNT);
-	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
-	int r = 0;
-
-	if (!in)
-		return -ENOMEM;
-	if (dirty & KVM_SYNC_X86_REGS)
-		kvm_vcpu_set_regs(vcpu, &in->regs);
-	if (dirty & KVM_SYNC_X86_SREGS)
-		r = kvm_vcpu_set_sregs(vcpu, &in->sregs);
-	if (!r && (dirty & KVM_SYNC_X86_EVENTS))
-		r = kvm_vcpu_set_events(vcpu, &in->events);
-	kfree(in);
-	if (!r)
-		vcpu->run->kvm_dirty_regs = 0;
-	return r;
-}
-
-/** kvm_sync_regs_store - copy the registers that userspace wants to kvm_run */
-void kvm_sync_regs_store(struct kvm_vcpu *vcpu)
-{
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
-	struct kvm_sync_regs *out = &vcpu->run->s.regs;
-
-	if (valid & KVM_SYNC_X86_REGS)
-		kvm_vcpu_get_regs(vcpu, &out->regs);
-	if (valid & KVM_SYNC_X86_SREGS)
-		kvm_vcpu_get_sregs(vcpu, &out->sregs);
-	if (valid & KVM_SYNC_X86_EVENTS)
-		kvm_vcpu_get_events(vcpu, &out->events);
-}
-
-/*
  * ---- KVM_TRANSLATE ----
  */
 
@@ -661,15 +575,9 @@ static gpa_t translate(struct kvm_vcpu *vcpu, gva_t gva, u64 access)
 	return kvm_mmu_gva_to_gpa(vcpu, gva, access, &ex);
 }
 
-/**
- * kvm_vcpu_translate - KVM_TRANSLATE
- * @vcpu: the vcpu, loaded
- * @tr: in: the linear address; out: what it translates to
- *
- * Tried as a user's read, then as a supervisor's: under SMAP neither can read all.
- * A write would set dirty bits, so "writeable" says no more than "valid".
- *
- * Return: 0.
+/** kvm_vcpu_translate - KVM_TRANSLATE; returns 0.
+ * Tried as a user's read, then as a supervisor's: under SMAP neither can read all.  A write
+ * would set dirty bits, so "writeable" says no more than "valid".
  */
 long kvm_vcpu_translate(struct kvm_vcpu *vcpu, struct kvm_translation *tr)
 {

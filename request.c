@@ -8,7 +8,6 @@
 #include "kvm_request.h"
 
 #include <linux/cpumask.h>
-#include <linux/export.h>
 #include <linux/printk.h>
 #include <linux/smp.h>
 
@@ -24,13 +23,9 @@ static bool vcpu_should_kick(struct kvm_vcpu *vcpu)
 	return cmpxchg(&vcpu->mode, IN_GUEST_MODE, EXITING_GUEST_MODE) != OUTSIDE_GUEST_MODE;
 }
 
-/**
- * kvm_make_all_vcpus_request - make a request of every vcpu, and those in guest mode leave it
- * @kvm: the VM
- * @req: KVM_REQ_*
- *
- * On return no vcpu runs guest code that has not seen the request.  May be
- * called under mmu_lock; interrupts must be on.
+/** kvm_make_all_vcpus_request - make a request of every vcpu, and those in guest mode leave it.
+ * On return no vcpu runs guest code that has not seen the request.  May be called under mmu_lock;
+ * interrupts must be on.
  */
 void kvm_make_all_vcpus_request(struct kvm *kvm, int req)
 {
@@ -60,11 +55,8 @@ void kvm_make_all_vcpus_request(struct kvm *kvm, int req)
 		free_cpumask_var(mask);
 }
 
-/**
- * kvm_flush_remote_tlbs - flush the TLBs of all vcpus
- * @kvm: the VM; mmu_lock may be held, interrupts are on
- *
- * On return no vcpu uses a stale translation any more.
+/** kvm_flush_remote_tlbs - flush the TLBs of all vcpus: on return none uses a stale translation
+ * any more.  mmu_lock may be held; interrupts must be on.
  */
 void kvm_flush_remote_tlbs(struct kvm *kvm)
 {
@@ -72,12 +64,8 @@ void kvm_flush_remote_tlbs(struct kvm *kvm)
 	kvm_make_all_vcpus_request(kvm, KVM_REQ_TLB_FLUSH);
 }
 
-/**
- * kvm_vcpu_kick - make a vcpu look at its requests soon
- * @vcpu: one in guest mode gets an interrupt, one that sleeps is woken, and one
- *	in between looks before it does either
- *
- * Any context but NMI.
+/** kvm_vcpu_kick - make a vcpu look at its requests soon, in any context but NMI: one in guest
+ * mode gets an interrupt, one that sleeps is woken, one in between looks before it does either
  */
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 {
@@ -97,14 +85,11 @@ void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 	put_cpu();
 }
 
-/**
- * kvm_vm_dead - an internal error: this VM never runs again, the host goes on
- * @kvm: the VM
- * @reason: for the kernel's log; the first one is logged, with the caller
- *
- * Any context but NMI, with any locks.  Does not wait: vcpus are told to leave
- * guest mode, and none enters it again.  KVM_RUN and all other calls on the VM
- * and its vcpus fail with EIO from now on; closing them works.
+/** kvm_vm_dead - an internal error: this VM never runs again, the host goes on.
+ * The first @reason is logged, with the caller.
+ * Any context but NMI, with any locks.  Does not wait: vcpus are told to leave guest mode, and
+ * none enters it again.  KVM_RUN and all other calls on the VM and its vcpus fail with EIO from
+ * now on; closing them works.
  */
 void kvm_vm_dead(struct kvm *kvm, const char *reason)
 {
@@ -120,4 +105,3 @@ void kvm_vm_dead(struct kvm *kvm, const char *reason)
 		kvm_vcpu_kick(vcpu);
 	}
 }
-EXPORT_SYMBOL_GPL(kvm_vm_dead);

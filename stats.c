@@ -82,10 +82,7 @@ static u64 vm_value(struct kvm *kvm, const struct stats_row *row)
 	return sum;
 }
 
-/**
- * kvm_for_each_vm - call for every VM
- * @fn: may sleep; no VM goes away meanwhile
- */
+/** kvm_for_each_vm - call @fn for every VM; it may sleep, and no VM goes away meanwhile */
 void kvm_for_each_vm(void (*fn)(struct kvm *kvm))
 {
 	struct kvm *kvm;
@@ -180,11 +177,7 @@ static void create_files(struct dentry *dir, const struct file_operations *fops)
 		debugfs_create_file(vm_rows[i].name, 0444, dir, (void *)&vm_rows[i], fops);
 }
 
-/**
- * kvm_stats_publish - a VM's directory in debugfs; it goes with kvm_stats_retire()
- * @kvm: the VM
- * @fd: its file descriptor, by which and its process tools know it
- */
+/** kvm_stats_publish - a VM's directory in debugfs, named by @fd, until kvm_stats_retire() */
 void kvm_stats_publish(struct kvm *kvm, int fd)
 {
 	char name[32];
@@ -205,10 +198,7 @@ void kvm_stats_publish(struct kvm *kvm, int fd)
 	smp_store_release(&kvm->debugfs_dentry, dir);
 }
 
-/**
- * kvm_stats_add - a VM counts in the totals from here on
- * @kvm: the VM
- */
+/** kvm_stats_add - a VM counts in the totals from here on */
 void kvm_stats_add(struct kvm *kvm)
 {
 	mutex_lock(&stats_lock);
@@ -216,10 +206,7 @@ void kvm_stats_add(struct kvm *kvm)
 	mutex_unlock(&stats_lock);
 }
 
-/**
- * kvm_stats_retire - a VM goes; its counts stay in the totals
- * @kvm: the VM, its vcpus still there
- */
+/** kvm_stats_retire - a VM goes, its vcpus still there; its counts stay in the totals */
 void kvm_stats_retire(struct kvm *kvm)
 {
 	int i;
@@ -375,32 +362,19 @@ static long open_stats(struct kvm *kvm, const char *name, const struct file_oper
 	return fd;
 }
 
-/**
- * kvm_vm_get_stats_fd - KVM_GET_STATS_FD of a VM
- * @kvm: the VM, which the descriptor holds
- *
- * Return: a file descriptor, or -EMFILE, -ENOMEM.
- */
+/** kvm_vm_get_stats_fd - KVM_GET_STATS_FD of a VM, which it holds, or -EMFILE, -ENOMEM */
 long kvm_vm_get_stats_fd(struct kvm *kvm)
 {
 	return open_stats(kvm, "kvm-vm-stats", &vm_stats_fops, kvm);
 }
 
-/**
- * kvm_vcpu_get_stats_fd - KVM_GET_STATS_FD of a vcpu
- * @vcpu: the vcpu, whose VM the descriptor holds
- *
- * Return: a file descriptor, or -EMFILE, -ENOMEM.
- */
+/** kvm_vcpu_get_stats_fd - KVM_GET_STATS_FD of a vcpu, whose VM it holds, or -EMFILE, -ENOMEM */
 long kvm_vcpu_get_stats_fd(struct kvm_vcpu *vcpu)
 {
 	return open_stats(vcpu->kvm, "kvm-vcpu-stats", &vcpu_stats_fops, vcpu);
 }
 
-/**
- * kvm_stats_set_owner - which module the descriptors of KVM_GET_STATS_FD hold
- * @owner: the vendor's
- */
+/** kvm_stats_set_owner - which module the descriptors of KVM_GET_STATS_FD hold: the vendor's */
 void kvm_stats_set_owner(struct module *owner)
 {
 	vm_stats_fops.owner = owner;

@@ -23,7 +23,6 @@
 #include "kvm_vcpu.h"
 #include "trace.h"
 
-#include <linux/cpu.h>
 #include <linux/entry-kvm.h>
 #include <linux/pid.h>
 #include <linux/sched/signal.h>
@@ -34,11 +33,7 @@
 
 static struct kmem_cache *kvm_vcpu_cache;
 
-/**
- * kvm_vcpu_module_init - a vendor module is there, and with it the size of its vcpus
- *
- * Return: 0 or -ENOMEM.
- */
+/** kvm_vcpu_module_init - a vendor module is there, with the size of its vcpus: 0 or -ENOMEM */
 int kvm_vcpu_module_init(void)
 {
 	kvm_vcpu_cache = kmem_cache_create("kvm_vcpu", kvm_ops.vcpu_size,
@@ -88,11 +83,8 @@ static struct preempt_ops kvm_preempt_ops = {
 	.sched_out = kvm_sched_out,
 };
 
-/**
- * kvm_vcpu_load - bind a vcpu to this thread and CPU
- * @vcpu: the vcpu, whose mutex is held until kvm_vcpu_put()
- *
- * From here on a preempt notifier moves it along with the thread.
+/** kvm_vcpu_load - bind a vcpu to this thread and CPU, its mutex held until kvm_vcpu_put(); a
+ * preempt notifier moves it along with the thread
  */
 void kvm_vcpu_load(struct kvm_vcpu *vcpu)
 {
@@ -103,10 +95,7 @@ void kvm_vcpu_load(struct kvm_vcpu *vcpu)
 	put_cpu();
 }
 
-/**
- * kvm_vcpu_put - the reverse of kvm_vcpu_load()
- * @vcpu: the vcpu
- */
+/** kvm_vcpu_put - the reverse of kvm_vcpu_load() */
 void kvm_vcpu_put(struct kvm_vcpu *vcpu)
 {
 	preempt_disable();
@@ -115,10 +104,7 @@ void kvm_vcpu_put(struct kvm_vcpu *vcpu)
 	preempt_enable();
 }
 
-/**
- * kvm_vcpu_destroy - free a vcpu
- * @vcpu: one that nobody can reach any more, its MMU unloaded
- */
+/** kvm_vcpu_destroy - free a vcpu that nobody can reach any more, its MMU unloaded */
 void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
 {
 	kvm_ops.vcpu_free(vcpu);
@@ -134,12 +120,9 @@ void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
 	kmem_cache_free(kvm_vcpu_cache, vcpu);
 }
 
-/**
- * kvm_vcpu_create - a vcpu that nobody else sees yet, before its reset
- * @kvm: the VM, its lock held
+/** kvm_vcpu_create - a vcpu that nobody else sees yet, before its reset; the VM's lock held
  * @id: userspace's number for it, and its APIC id
- *
- * Return: the vcpu, or an error pointer: -ENOMEM or what the vendor says.
+ * Returns it, or an error pointer: -ENOMEM or what the vendor says.
  */
 struct kvm_vcpu *kvm_vcpu_create(struct kvm *kvm, u32 id)
 {
@@ -204,17 +187,9 @@ out_vcpu:
  * ---- RESET, INIT and SIPI ----
  */
 
-/**
- * kvm_vcpu_reset - architectural state after RESET or INIT
- * @vcpu: the vcpu, loaded
- * @init_event: INIT rather than RESET
- *
- * APM 2 "Processor Initialization State".
- */
+/** kvm_vcpu_reset - RESET or INIT; APM 2 "Processor Initialization State" */
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 {
-	int i;
-
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	memset(vcpu->regs, 0, sizeof(vcpu->regs));
 	vcpu->regs_avail = ~0UL;
@@ -223,8 +198,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	vcpu->complete_userspace_io = NULL;
 	vcpu->pio.count = 0;
 	vcpu->mmio.nr = 0;
-	for (i = 0; i < ARRAY_SIZE(vcpu->db); i++)
-		vcpu->db[i] = 0;
+	memset(vcpu->db, 0, sizeof(vcpu->db));
 	vcpu->dr6 = DR6_RESERVED;
 	vcpu->dr7 = DR7_ALWAYS_1;
 	vcpu->dr_in_guest = false;
@@ -293,13 +267,7 @@ static void accept_init_sipi(struct kvm_vcpu *vcpu)
  * ---- KVM_GET_MP_STATE, KVM_SET_MP_STATE ----
  */
 
-/**
- * kvm_vcpu_get_mp_state - KVM_GET_MP_STATE
- * @vcpu: the vcpu, loaded
- * @mp: KVM_MP_STATE_*; INIT and SIPI that have arrived count
- *
- * Return: 0.
- */
+/** kvm_vcpu_get_mp_state - KVM_GET_MP_STATE; INIT and SIPI that have arrived count; returns 0 */
 long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
 {
 	if (vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events))
@@ -310,13 +278,7 @@ long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
 	return 0;
 }
 
-/**
- * kvm_vcpu_set_mp_state - KVM_SET_MP_STATE
- * @vcpu: the vcpu, loaded
- * @mp: KVM_MP_STATE_*; without an APIC in the kernel a vcpu is always runnable
- *
- * Return: 0 or -EINVAL.
- */
+/** kvm_vcpu_set_mp_state - KVM_SET_MP_STATE: 0 or -EINVAL; without an APIC always runnable */
 long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
 {
 	u32 state = mp->mp_state;
@@ -341,6 +303,55 @@ long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
 	}
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	return 0;
+}
+
+/*
+ * ---- KVM_CAP_SYNC_REGS: registers in kvm_run ----
+ *
+ * Userspace may change kvm_run at any moment, so its registers are copied before
+ * they are checked.  Not inline, which would cost the run loop its registers.
+ */
+
+/* Does userspace name only sets of registers that exist? */
+static bool sync_regs_valid(struct kvm_vcpu *vcpu)
+{
+	u64 asked = READ_ONCE(vcpu->run->kvm_valid_regs) | READ_ONCE(vcpu->run->kvm_dirty_regs);
+
+	return !(asked & ~(u64)KVM_SYNC_X86_VALID_FIELDS);
+}
+
+/* Set the registers that userspace marked dirty: 0, -EINVAL, -ENOMEM. */
+static noinline int load_sync_regs(struct kvm_vcpu *vcpu)
+{
+	struct kvm_sync_regs *in = kmemdup(&vcpu->run->s.regs, sizeof(*in), GFP_KERNEL_ACCOUNT);
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+	int r = 0;
+
+	if (!in)
+		return -ENOMEM;
+	if (dirty & KVM_SYNC_X86_REGS)
+		kvm_vcpu_set_regs(vcpu, &in->regs);
+	if (dirty & KVM_SYNC_X86_SREGS)
+		r = kvm_vcpu_set_sregs(vcpu, &in->sregs);
+	if (!r && (dirty & KVM_SYNC_X86_EVENTS))
+		r = kvm_vcpu_set_events(vcpu, &in->events);
+	kfree(in);
+	if (!r)
+		vcpu->run->kvm_dirty_regs = 0;
+	return r;
+}
+
+static noinline void store_sync_regs(struct kvm_vcpu *vcpu)
+{
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+	struct kvm_sync_regs *out = &vcpu->run->s.regs;
+
+	if (valid & KVM_SYNC_X86_REGS)
+		kvm_vcpu_get_regs(vcpu, &out->regs);
+	if (valid & KVM_SYNC_X86_SREGS)
+		kvm_vcpu_get_sregs(vcpu, &out->sregs);
+	if (valid & KVM_SYNC_X86_EVENTS)
+		kvm_vcpu_get_events(vcpu, &out->events);
 }
 
 /*
@@ -602,10 +613,10 @@ static int read_run_inputs(struct kvm_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	u64 apic_base = READ_ONCE(run->apic_base), cr8 = READ_ONCE(run->cr8);
 
-	if (!kvm_sync_regs_valid(vcpu))
+	if (!sync_regs_valid(vcpu))
 		return -EINVAL;
 	if (unlikely(READ_ONCE(run->kvm_dirty_regs))) {
-		int r = kvm_sync_regs_load(vcpu);
+		int r = load_sync_regs(vcpu);
 
 		if (r)
 			return r;
@@ -635,7 +646,7 @@ static void write_run_outputs(struct kvm_vcpu *vcpu)
 					     kvm_ready_for_interrupt(vcpu);
 	run->flags = 0;
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
-		kvm_sync_regs_store(vcpu);
+		store_sync_regs(vcpu);
 }
 
 static int complete_io_and_run(struct kvm_vcpu *vcpu)
@@ -656,13 +667,10 @@ static int complete_io_and_run(struct kvm_vcpu *vcpu)
 	return run_loop(vcpu);
 }
 
-/**
- * kvm_vcpu_run - KVM_RUN: the guest runs until userspace must act
- * @vcpu: loaded, its mutex held
- *
- * Return: 0 with kvm_run filled in, -EINTR for a signal or immediate_exit,
- * -EINVAL for impossible inputs in kvm_run, -EFAULT for guest memory without
- * a mapping, -EIO for a dead VM, or without virtualization on this CPU.
+/** kvm_vcpu_run - KVM_RUN: the guest runs until userspace must act; the vcpu's mutex held.
+ * Returns 0 with kvm_run filled in, -EINTR for a signal or immediate_exit, -EINVAL for impossible
+ * inputs in kvm_run, -EFAULT for guest memory without a mapping, -EIO for a dead VM, or without
+ * virtualization on this CPU.
  */
 int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 {
@@ -692,12 +700,9 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	return r;
 }
 
-/**
- * kvm_vcpu_set_signal_mask - KVM_SET_SIGNAL_MASK: signals blocked during KVM_RUN
- * @vcpu: the vcpu, its mutex held
+/** kvm_vcpu_set_signal_mask - KVM_SET_SIGNAL_MASK: the signals that KVM_RUN blocks
  * @arg: the mask, as long as the kernel's sigset; NULL: KVM_RUN changes none
- *
- * Return: 0, -EFAULT, -EINVAL for another length.
+ * Returns 0, -EFAULT, -EINVAL for another length.
  */
 long kvm_vcpu_set_signal_mask(struct kvm_vcpu *vcpu, const void __user *arg)
 {

@@ -54,9 +54,8 @@ static void kvm_destroy_vm(struct kvm *kvm)
 	mmdrop(mm);
 }
 
-/**
- * kvm_put - one file less: the last takes the VM with it
- * @kvm: the VM; each descriptor of it, its vcpus and their statistics holds it
+/** kvm_put - one file less: the last takes the VM with it.  Each descriptor of it, its vcpus and
+ * their statistics holds it.
  */
 void kvm_put(struct kvm *kvm)
 {
@@ -64,10 +63,8 @@ void kvm_put(struct kvm *kvm)
 		kvm_destroy_vm(kvm);
 }
 
-/**
- * kvm_create_vm - a VM of the calling process, without memory or vcpus
- *
- * Return: the VM, held once, or an error pointer: -ENOMEM, -EBUSY, -EIO.
+/** kvm_create_vm - a VM of the calling process, without memory or vcpus, held once, or an error
+ * pointer: -ENOMEM, -EBUSY, -EIO
  */
 struct kvm *kvm_create_vm(void)
 {

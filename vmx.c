@@ -1210,7 +1210,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_HLT]		= kvm_handle_halt,
 	[EXIT_REASON_INVD]		= kvm_handle_nop,
 	[EXIT_REASON_INVLPG]		= handle_invlpg,
-	[EXIT_REASON_RDPMC]		= kvm_handle_rdpmc,
+	[EXIT_REASON_RDPMC]		= kvm_handle_gp,
 	[EXIT_REASON_RSM]		= kvm_handle_ud,
 	[EXIT_REASON_VMCALL]		= kvm_handle_hypercall,
 	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = kvm_handle_ud,
@@ -1232,7 +1232,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_PREEMPTION_TIMER]	= vmx_handle_guest_slice,
 	[EXIT_REASON_INVVPID]		= kvm_handle_ud,
 	[EXIT_REASON_PML_FULL]		= handle_pml_full,
-	[EXIT_REASON_WBINVD]		= kvm_handle_wbinvd,
+	[EXIT_REASON_WBINVD]		= kvm_handle_nop,
 	[EXIT_REASON_XSETBV]		= kvm_handle_xsetbv,
 };
 

@@ -47,13 +47,8 @@ static struct kvm_irqfd_resampler *find_resampler(struct kvm *kvm, u32 gsi)
 	return NULL;
 }
 
-/**
- * kvm_irqfd_resample - the guest has acknowledged the interrupt of a GSI
- * @kvm: the VM; in an RCU read section
- * @gsi: the GSI
- *
- * Lowers the line and signals the resamplefds: a device that still asserts it raises
- * it again.
+/** kvm_irqfd_resample - the guest has acknowledged the interrupt of a GSI; in an RCU read section.
+ * Lowers the line and signals the resamplefds: a device that still asserts it raises it again.
  */
 void kvm_irqfd_resample(struct kvm *kvm, u32 gsi)
 {
@@ -305,23 +300,29 @@ out:
 	return r;
 }
 
-static long irqfd_deassign(struct kvm *kvm, const struct kvm_irqfd *args)
+/* All, or those of an eventfd and a GSI.  On return they cause no interrupt any more. */
+static void deactivate_all(struct kvm *kvm, const struct eventfd_ctx *eventfd, u32 gsi)
 {
-	struct eventfd_ctx *eventfd = eventfd_ctx_fdget(args->fd);
 	struct kvm_irqfd_line *irqfd, *next;
 
-	if (IS_ERR(eventfd))
-		return PTR_ERR(eventfd);
 	mutex_lock(&kvm->irq_lock);
 	spin_lock_irq(&kvm->irqfd_lock);
 	list_for_each_entry_safe(irqfd, next, &kvm->irqfds, link)
-		if (irqfd->eventfd == eventfd && irqfd->gsi == args->gsi)
+		if (!eventfd || (irqfd->eventfd == eventfd && irqfd->gsi == gsi))
 			deactivate(irqfd);
 	spin_unlock_irq(&kvm->irqfd_lock);
 	mutex_unlock(&kvm->irq_lock);
-	eventfd_ctx_put(eventfd);
-	/* After the call it causes no interrupt. */
 	flush_workqueue(irqfd_wq);
+}
+
+static long irqfd_deassign(struct kvm *kvm, const struct kvm_irqfd *args)
+{
+	struct eventfd_ctx *eventfd = eventfd_ctx_fdget(args->fd);
+
+	if (IS_ERR(eventfd))
+		return PTR_ERR(eventfd);
+	deactivate_all(kvm, eventfd, args->gsi);
+	eventfd_ctx_put(eventfd);
 	return 0;
 }
 
@@ -343,15 +344,7 @@ long kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
 /** kvm_irqfd_release_all - deassign all irqfds of a VM; on return none can raise an interrupt */
 void kvm_irqfd_release_all(struct kvm *kvm)
 {
-	struct kvm_irqfd_line *irqfd, *next;
-
-	mutex_lock(&kvm->irq_lock);
-	spin_lock_irq(&kvm->irqfd_lock);
-	list_for_each_entry_safe(irqfd, next, &kvm->irqfds, link)
-		deactivate(irqfd);
-	spin_unlock_irq(&kvm->irqfd_lock);
-	mutex_unlock(&kvm->irq_lock);
-	flush_workqueue(irqfd_wq);
+	deactivate_all(kvm, NULL, 0);
 }
 
 /** kvm_irqfd_module_init - make the workqueue: 0 or -ENOMEM */

@@ -676,12 +676,8 @@ void kvm_pit_destroy(struct kvm *kvm)
  * ---- the VM's calls ----
  */
 
-/**
- * kvm_vm_create_pit - KVM_CREATE_PIT, with KVM_PIT_SPEAKER_DUMMY
- * @kvm: the VM, with all interrupt controllers in the kernel
- * @config: its flags: with port 0x61?
- *
- * Return: 0, -EEXIST, -ENOENT without interrupt controllers, -EINVAL, -ENOMEM, -ENOSPC.
+/** kvm_vm_create_pit - KVM_CREATE_PIT, with KVM_PIT_SPEAKER_DUMMY: 0, -EEXIST, -ENOENT unless all
+ * interrupt controllers are in the kernel, -EINVAL, -ENOMEM, -ENOSPC
  */
 long kvm_vm_create_pit(struct kvm *kvm, const struct kvm_pit_config *config)
 {
@@ -708,14 +704,11 @@ long kvm_vm_create_pit2(struct kvm *kvm, const void __user *arg)
 	return kvm_vm_create_pit(kvm, &config);
 }
 
-/**
- * kvm_vm_pit_state - KVM_GET_PIT2, KVM_SET_PIT2, and the old calls without flags
- * @kvm: the VM
+/** kvm_vm_pit_state - KVM_GET_PIT2, KVM_SET_PIT2, and the old calls without flags
  * @arg: a struct kvm_pit_state2, of which struct kvm_pit_state is the beginning
  * @size: of either
  * @set: userspace's state is taken; ticks that are pending are dropped
- *
- * Return: 0, -ENXIO without a PIT, -EFAULT, -EINVAL with nothing changed.
+ * Returns 0, -ENXIO without a PIT, -EFAULT, -EINVAL with nothing changed.
  */
 long kvm_vm_pit_state(struct kvm *kvm, void __user *arg, unsigned int size, bool set)
 {

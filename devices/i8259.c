@@ -179,11 +179,8 @@ static int acknowledge_top(struct kvm_pic *pic, int which)
 	return line;
 }
 
-/**
- * kvm_pic_read_irq - the processor's interrupt acknowledge cycle
- * @kvm: the VM
- *
- * Return: the vector, of line 7 if the request has gone (spurious interrupt).
+/** kvm_pic_read_irq - the processor's interrupt acknowledge cycle: the vector, of line 7 if the
+ * request has gone (spurious interrupt)
  */
 int kvm_pic_read_irq(struct kvm *kvm)
 {
@@ -209,17 +206,9 @@ bool kvm_pic_output(struct kvm *kvm)
 	return READ_ONCE(kvm->pic->output);
 }
 
-/**
- * kvm_pic_set_irq - a source asserts or deasserts a line
- * @kvm: the VM
- * @pin: 0 to 15
+/** kvm_pic_set_irq - a source asserts or deasserts a line, in any context but NMI
  * @source: KVM_IRQ_SOURCE_*; the line is asserted while one of them asserts it
- * @level: true: assert
- *
- * Any context but NMI.
- *
- * Return: -1 if it is masked, 0 if it was requested already (coalesced), 1 if it is
- * requested now.
+ * Returns -1 if it is masked, 0 if it was requested already (coalesced), else 1.
  */
 int kvm_pic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 {
@@ -469,13 +458,9 @@ static bool state_valid(const struct kvm_pic_state *s, u8 elcr_mask)
 		s->rotate_on_auto_eoi | s->special_fully_nested_mode | s->init4) <= 1;
 }
 
-/**
- * kvm_pic_set_state - KVM_SET_IRQCHIP
- * @kvm: the VM
+/** kvm_pic_set_state - KVM_SET_IRQCHIP: 0, or -EINVAL with nothing changed
  * @which: 0: master, 1: slave
  * @state: lines that are asserted in it are so by userspace
- *
- * Return: 0, or -EINVAL with nothing changed.
  */
 int kvm_pic_set_state(struct kvm *kvm, int which, const struct kvm_pic_state *state)
 {

@@ -60,17 +60,11 @@ static int deliver(struct kvm_ioapic *ioapic, int pin)
 	return r;
 }
 
-/**
- * kvm_ioapic_set_irq - a source asserts or deasserts a pin
- * @kvm: the VM
- * @pin: 0 to 23
+/** kvm_ioapic_set_irq - a source asserts or deasserts a pin, in any context but NMI
  * @source: KVM_IRQ_SOURCE_*; the pin is asserted while one of them asserts it
  * @level: true: assert; the entry's polarity is ignored
- *
- * Any context but NMI.
- *
- * Return: -1 if it is masked or addresses no APIC, 0 if it was pending already
- * (coalesced), else how many APICs accepted it.
+ * Returns -1 if it is masked or addresses no APIC, 0 if it was pending already (coalesced), else
+ * how many APICs accepted it.
  */
 int kvm_ioapic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 {
@@ -117,14 +111,8 @@ static u32 end_of_interrupt(struct kvm_ioapic *ioapic, u8 vector, bool trigger_l
 	return ended;
 }
 
-/**
- * kvm_ioapic_eoi - a local APIC broadcasts an EOI
- * @vcpu: the vcpu, in its own thread
- * @vector: the vector
- * @trigger_level: the interrupt was level-triggered
- *
- * Resampling irqfds are notified first; a level-triggered pin that is still asserted then
- * is the next interrupt.
+/** kvm_ioapic_eoi - a local APIC broadcasts an EOI.  Resampling irqfds are notified first; a
+ * level-triggered pin that is still asserted then is the next interrupt.
  */
 void kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level)
 {
@@ -317,12 +305,8 @@ static bool state_valid(const struct kvm_ioapic_state *state)
 	       state->id <= 0xf && !(state->irr & ~GENMASK(PINS - 1, 0));
 }
 
-/**
- * kvm_ioapic_set_state - KVM_SET_IRQCHIP
- * @kvm: the VM
+/** kvm_ioapic_set_state - KVM_SET_IRQCHIP: 0, or -EINVAL with nothing changed
  * @state: pins that are asserted in it are so by userspace, and interrupt
- *
- * Return: 0, or -EINVAL with nothing changed.
  */
 int kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state)
 {

@@ -162,13 +162,7 @@ static int default_routes(struct kvm *kvm)
 	return 0;
 }
 
-/**
- * kvm_set_gsi_routing - KVM_SET_GSI_ROUTING: replace the table
- * @kvm: the VM
- * @arg: a struct kvm_irq_routing and its entries
- *
- * Return: 0, -EFAULT, -ENOMEM, -EINVAL with nothing changed.
- */
+/** kvm_set_gsi_routing - KVM_SET_GSI_ROUTING: 0, -EFAULT, -ENOMEM, -EINVAL with nothing changed */
 long kvm_set_gsi_routing(struct kvm *kvm, const struct kvm_irq_routing __user *arg)
 {
 	struct kvm_irq_routing_entry *entries = NULL;
@@ -228,17 +222,9 @@ static int deliver_route(struct kvm *kvm, const struct kvm_route *route, int sou
 	}
 }
 
-/**
- * kvm_set_irq - a source asserts or deasserts a GSI
- * @kvm: the VM
- * @source: KVM_IRQ_SOURCE_*
- * @gsi: any number; without a route nothing happens
- * @level: true: assert
- *
- * Any context but NMI, but not under a chip's lock.
- *
- * Return: < 0 if it is masked or has no route, 0 if it was pending already
- * (coalesced), else how many accepted it.
+/** kvm_set_irq - a source asserts or deasserts a GSI; without a route nothing happens.
+ * Any context but NMI, but not under a chip's lock.  Returns < 0 if it is masked or has no route,
+ * 0 if it was pending already (coalesced), else how many accepted it.
  */
 int kvm_set_irq(struct kvm *kvm, int source, u32 gsi, bool level)
 {
@@ -288,14 +274,8 @@ static struct kvm_pit *pit_of_gsi(struct kvm *kvm, int gsi)
 	return gsi == 0 ? smp_load_acquire(&kvm->pit) : NULL;
 }
 
-/**
- * kvm_notify_acked_irq - the guest has ended the interrupt of a chip's pin
- * @kvm: the VM
- * @irqchip: KVM_IRQCHIP_*
- * @pin: of that chip
- *
- * In a vcpu's thread, without a chip's lock: an eventfd that is signalled here may
- * be another pin's irqfd.
+/** kvm_notify_acked_irq - the guest has ended the interrupt of a chip's pin.  In a vcpu's thread,
+ * without a chip's lock: an eventfd that is signalled here may be another pin's irqfd.
  */
 void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin)
 {
@@ -363,11 +343,7 @@ static void scan_split(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
 	rcu_read_unlock();
 }
 
-/**
- * kvm_ioapic_scan - find the vectors whose EOI a vcpu has to broadcast
- * @vcpu: the vcpu, in its own thread
- * @eoi_exits: 256 bits, clear
- */
+/** kvm_ioapic_scan - the vectors whose EOI a vcpu has to broadcast; @eoi_exits: 256 bits, clear */
 void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
 {
 	if (vcpu->kvm->irqchip_mode == KVM_IRQCHIP_SPLIT)
@@ -419,12 +395,9 @@ out:
 	return r;
 }
 
-/**
- * kvm_enable_split_irqchip - KVM_CAP_SPLIT_IRQCHIP
- * @kvm: the VM; its lock is held
+/** kvm_enable_split_irqchip - KVM_CAP_SPLIT_IRQCHIP, the VM's lock held
  * @nr_pins: of the I/O APIC in userspace: the first GSIs
- *
- * Return: 0, -EEXIST, -EINVAL, also once there is a vcpu.
+ * Returns 0, -EEXIST, -EINVAL, also once there is a vcpu.
  */
 int kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins)
 {
@@ -468,12 +441,8 @@ void kvm_irq_destroy_vm(struct kvm *kvm)
  * ---- the VM's calls ----
  */
 
-/**
- * kvm_vm_irq_line - KVM_IRQ_LINE, KVM_IRQ_LINE_STATUS
- * @kvm: the VM
- * @level: the GSI and its level in; out: what became of it, as kvm_set_irq() says
- *
- * Return: 0, -ENXIO without an interrupt controller in the kernel, -EINVAL.
+/** kvm_vm_irq_line - KVM_IRQ_LINE, KVM_IRQ_LINE_STATUS: 0, -ENXIO without an interrupt controller
+ * in the kernel, -EINVAL; @level, out: what became of it, as kvm_set_irq() says
  */
 long kvm_vm_irq_line(struct kvm *kvm, struct kvm_irq_level *level)
 {
@@ -485,13 +454,8 @@ long kvm_vm_irq_line(struct kvm *kvm, struct kvm_irq_level *level)
 	return 0;
 }
 
-/**
- * kvm_vm_irqchip_state - KVM_GET_IRQCHIP, KVM_SET_IRQCHIP
- * @kvm: the VM
- * @arg: which chip, and its state
- * @set: userspace's state is taken
- *
- * Return: 0, -ENXIO unless all chips are in the kernel, -EFAULT, -ENOMEM, -EINVAL.
+/** kvm_vm_irqchip_state - KVM_GET_IRQCHIP, KVM_SET_IRQCHIP: 0, -ENXIO unless all chips are in the
+ * kernel, -EFAULT, -ENOMEM, -EINVAL
  */
 long kvm_vm_irqchip_state(struct kvm *kvm, struct kvm_irqchip __user *arg, bool set)
 {

@@ -46,7 +46,13 @@ static u32 lvt_writable(const struct kvm_lapic *apic, int which)
  * ---- acceptance ----
  */
 
-static void apic_error(struct kvm_lapic *apic, u32 bit);
+/* SDM "Error Handling".  An illegal vector in LVT_ERROR would be an error in itself. */
+static void apic_error(struct kvm_lapic *apic, u32 bit)
+{
+	set_bit(__ffs(bit), &apic->esr_pending);
+	if ((READ_ONCE(apic->lvt[LVT_ERROR]) & APIC_VECTOR_MASK) >= 16)
+		kvm_lapic_deliver_local(apic, LVT_ERROR);
+}
 
 static int accept_fixed(struct kvm_lapic *apic, u8 vector, bool level)
 {
@@ -136,14 +142,6 @@ int kvm_lapic_deliver_local(struct kvm_lapic *apic, int which)
 	default:
 		return -1;
 	}
-}
-
-/* SDM "Error Handling".  An illegal vector in LVT_ERROR would be an error in itself. */
-static void apic_error(struct kvm_lapic *apic, u32 bit)
-{
-	set_bit(__ffs(bit), &apic->esr_pending);
-	if ((READ_ONCE(apic->lvt[LVT_ERROR]) & APIC_VECTOR_MASK) >= 16)
-		kvm_lapic_deliver_local(apic, LVT_ERROR);
 }
 
 /*
@@ -241,7 +239,7 @@ void kvm_lapic_scan(struct kvm_lapic *apic)
  * ---- LINT0 and the 8259 ----
  */
 
-/** kvm_lapic_accepts_pic - does the 8259's INTR reach this vcpu: LINT0 is ExtINT, or the APIC off? */
+/** kvm_lapic_accepts_pic - does the 8259's INTR reach it: LINT0 is ExtINT, or the APIC off? */
 bool kvm_lapic_accepts_pic(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_lapic *apic = vcpu->lapic;
@@ -546,15 +544,9 @@ bool kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, voi
 	return true;
 }
 
-/**
- * kvm_lapic_mmio_write - a write of up to 8 bytes
- * @vcpu: the vcpu, in its own thread
- * @gpa: the address
- * @len: of the write; what is not a whole register of 32 bits, aligned to 16 bytes,
- *	 is ignored (SDM "The Local APIC Block Diagram")
- * @data: the bytes
- *
- * Return: false: not in this vcpu's APIC page.
+/** kvm_lapic_mmio_write - a write of up to 8 bytes; false: not in this vcpu's APIC page.  What is
+ * not a whole register of 32 bits, aligned to 16 bytes, is ignored (SDM "The Local APIC Block
+ * Diagram").
  */
 bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data)
 {
@@ -724,13 +716,8 @@ bool kvm_apic_base_valid(struct kvm_vcpu *vcpu, u64 base)
 	return !(base & vcpu->rsvd_gpa_bits) && !(base & ~PAGE_MASK & ~flags);
 }
 
-/**
- * kvm_set_apic_base - write IA32_APIC_BASE
- * @vcpu: the vcpu, loaded
- * @base: the value
+/** kvm_set_apic_base - write IA32_APIC_BASE: 0, or -EINVAL with nothing changed
  * @host_initiated: by userspace, which may change from any mode to any other
- *
- * Return: 0, or -EINVAL with nothing changed.
  */
 int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 base, bool host_initiated)
 {
@@ -840,13 +827,7 @@ static void load_lvts(struct kvm_lapic *apic, const struct kvm_lapic_state *stat
 	}
 }
 
-/**
- * kvm_vcpu_set_lapic - KVM_SET_LAPIC
- * @vcpu: the vcpu, loaded
- * @state: the registers; the mode was set by IA32_APIC_BASE before
- *
- * Return: 0, or -EINVAL with nothing changed.
- */
+/** kvm_vcpu_set_lapic - KVM_SET_LAPIC, after IA32_APIC_BASE: 0, or -EINVAL with nothing changed */
 long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *state)
 {
 	struct kvm_lapic *apic = vcpu->lapic;

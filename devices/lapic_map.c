@@ -110,11 +110,8 @@ static void update_page(struct kvm *kvm)
 	srcu_read_unlock(&kvm->srcu, idx);
 }
 
-/**
- * kvm_lapic_update_map - ids, modes, addresses or the set of vcpus changed
- * @kvm: the VM; may sleep
- *
- * Without memory for a map each delivery searches all APICs.
+/** kvm_lapic_update_map - ids, modes, addresses or the set of vcpus changed; may sleep.  Without
+ * memory for a map each delivery searches all APICs.
  */
 void kvm_lapic_update_map(struct kvm *kvm)
 {
@@ -289,16 +286,10 @@ static bool deliver_fast(const struct kvm_lapic_map *map, const struct kvm_lapic
 	return true;
 }
 
-/**
- * kvm_irq_deliver - deliver an interrupt message to all APICs that it addresses
- * @kvm: the VM, with APICs in the kernel
+/** kvm_irq_deliver - deliver an interrupt message to all APICs that it addresses
  * @source: the sending vcpu, or NULL for a device
- * @irq: the message
- *
- * Any context but NMI.
- *
- * Return: how many accepted it; 0: none, as it was pending there already (coalesced);
- * -1: none is addressed, or it is masked there.
+ * Any context but NMI.  Returns how many accepted it; 0: none, as it was pending there already
+ * (coalesced); -1: none is addressed, or it is masked there.
  */
 int kvm_irq_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_lapic_irq *irq)
 {
@@ -313,13 +304,9 @@ int kvm_irq_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_l
 	return r;
 }
 
-/**
- * kvm_msi_to_irq - an MSI as an interrupt message
- * @kvm: the VM; with KVM_X2APIC_API_USE_32BIT_IDS the upper half of the address has
- *	 the upper bits of the destination
- * @address: SDM "Message Address Register Format"
- * @data: SDM "Message Data Register Format"
- * @irq: out
+/** kvm_msi_to_irq - an MSI as an interrupt message: SDM "Message Address Register Format",
+ * "Message Data Register Format".  With KVM_X2APIC_API_USE_32BIT_IDS the upper half of the
+ * address has the upper bits of the destination.
  */
 void kvm_msi_to_irq(struct kvm *kvm, u64 address, u32 data, struct kvm_lapic_irq *irq)
 {
@@ -330,15 +317,9 @@ void kvm_msi_to_irq(struct kvm *kvm, u64 address, u32 data, struct kvm_lapic_irq
 		irq->dest_id |= (address >> 32) & 0xffffff00;
 }
 
-/**
- * kvm_lapic_send_to_bitmap - KVM_HC_SEND_IPI
- * @vcpu: the sender
+/** kvm_lapic_send_to_bitmap - KVM_HC_SEND_IPI: how many APICs accepted it
  * @bitmap: bit n is the APIC with the id @min_id + n
- * @bits: its size
- * @min_id: the lowest id
  * @icr: vector, delivery mode and trigger mode, as in the ICR
- *
- * Return: how many APICs accepted it.
  */
 int kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap, unsigned int bits,
 			     u32 min_id, unsigned long icr)

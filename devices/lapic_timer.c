@@ -176,12 +176,8 @@ void kvm_lapic_timer_set_divide(struct kvm_lapic *apic, u32 val)
 		start_count(apic, count);
 }
 
-/**
- * kvm_lapic_timer_load - KVM_SET_LAPIC, after APIC_LVTT and APIC_TDCR are set
- * @apic: the APIC
- * @tmict: initial count
+/** kvm_lapic_timer_load - KVM_SET_LAPIC, after APIC_LVTT and APIC_TDCR are set
  * @tmcct: current count; 0, or above @tmict, if the VMM does not keep it
- *
  * In TSC-deadline mode the deadline is restored by its MSR.
  */
 void kvm_lapic_timer_load(struct kvm_lapic *apic, u32 tmict, u32 tmcct)

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Capabilities: reported and enabled (caps.c).
- */
+/* Capabilities: reported and enabled (caps.c). */
 #ifndef KVM_CAPS_H
 #define KVM_CAPS_H
 

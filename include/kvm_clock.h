@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Guest clocks and the TSC (clock.c).
- */
+/* Guest clocks and the TSC (clock.c). */
 #ifndef KVM_CLOCK_H
 #define KVM_CLOCK_H
 
@@ -24,5 +22,6 @@ u64  kvm_read_guest_tsc(struct kvm_vcpu *vcpu);
 void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated);
 void kvm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset);
 void kvm_tsc_reset(struct kvm_vcpu *vcpu);
+long kvm_vcpu_set_tsc_khz(struct kvm_vcpu *vcpu, unsigned long khz);
 
 #endif

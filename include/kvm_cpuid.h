@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * CPUID (cpuid.c).
- */
+/* CPUID (cpuid.c). */
 #ifndef KVM_CPUID_H
 #define KVM_CPUID_H
 

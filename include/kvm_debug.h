@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Debug registers and guest debugging (debug.c).
- */
+/* Debug registers and guest debugging (debug.c). */
 #ifndef KVM_DEBUG_H
 #define KVM_DEBUG_H
 
@@ -21,7 +19,6 @@ int  kvm_handle_mov_dr(struct kvm_vcpu *vcpu, int dr, int reg, bool to_dr);
 long kvm_vcpu_get_debugregs(struct kvm_vcpu *vcpu, struct kvm_debugregs *dbg);
 long kvm_vcpu_set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *dbg);
 long kvm_vcpu_set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *dbg);
-
 int  kvm_debug_exit(struct kvm_vcpu *vcpu, u8 vector, unsigned long dr6);
 
 #endif

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * FPU and extended state, XCR0 (fpu.c).
- */
+/* FPU and extended state, XCR0 (fpu.c). */
 #ifndef KVM_FPU_H
 #define KVM_FPU_H
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Exit handlers that need nothing of the vendor's, and exits to userspace (handlers.c).
- */
+/* Exit handlers that need nothing of the vendor's, and exits to userspace (handlers.c). */
 #ifndef KVM_HANDLERS_H
 #define KVM_HANDLERS_H
 
@@ -21,13 +19,12 @@ int  kvm_handle_halt(struct kvm_vcpu *vcpu);
 int  kvm_handle_cpuid(struct kvm_vcpu *vcpu);
 int  kvm_handle_rdmsr(struct kvm_vcpu *vcpu);
 int  kvm_handle_wrmsr(struct kvm_vcpu *vcpu);
-int  kvm_handle_rdpmc(struct kvm_vcpu *vcpu);
 int  kvm_handle_xsetbv(struct kvm_vcpu *vcpu);
-int  kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
 int  kvm_handle_hypercall(struct kvm_vcpu *vcpu);
 int  kvm_handle_nop(struct kvm_vcpu *vcpu);
 int  kvm_handle_mwait(struct kvm_vcpu *vcpu);
 int  kvm_handle_ud(struct kvm_vcpu *vcpu);
+int  kvm_handle_gp(struct kvm_vcpu *vcpu);
 int  kvm_handle_invalid_opcode(struct kvm_vcpu *vcpu);
 int  kvm_handle_triple_fault(struct kvm_vcpu *vcpu);
 int  kvm_handle_irq_window(struct kvm_vcpu *vcpu);

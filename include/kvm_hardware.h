@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Virtualization on each CPU (hardware.c).
- */
+/* Virtualization on each CPU (hardware.c). */
 #ifndef KVM_HARDWARE_H
 #define KVM_HARDWARE_H
 

@@ -5,6 +5,9 @@
  * gva/gpa/gfn: guest virtual, guest physical, guest frame.  hva/hpa/pfn: host
  * virtual, host physical, host frame.  gpte: a guest's page-table entry;
  * spte: ours.
+ *
+ * Unless a function's comment says otherwise, @vcpu is loaded on this CPU by its own
+ * thread, and @kvm is referenced.  What exit handlers return is in kvm_arch_ops.h.
  */
 #ifndef KVM_HOST_H
 #define KVM_HOST_H
@@ -47,7 +50,6 @@ typedef u64 kvm_pfn_t;
 
 #define INVALID_PAGE	(~(hpa_t)0)
 #define INVALID_GPA	(~(gpa_t)0)
-#define INVALID_GFN	(~(gfn_t)0)
 
 #define KVM_MAX_VCPUS		1024
 #define KVM_MAX_VCPU_ID		1024
@@ -77,7 +79,6 @@ typedef u64 kvm_pfn_t;
 /* pfn_t values that name no page: what kvm_gfn_to_pfn() says instead. */
 #define KVM_PFN_ERR_MASK	(0x7ffULL << 52)
 #define KVM_PFN_ERR_FAULT	(KVM_PFN_ERR_MASK)	/* hva not accessible */
-#define KVM_PFN_ERR_NOSLOT	(KVM_PFN_ERR_MASK + 1)	/* no memory: MMIO */
 #define KVM_PFN_ERR_RO		(KVM_PFN_ERR_MASK + 2)	/* write to a read-only slot or hva */
 #define KVM_PFN_ERR_INTR	(KVM_PFN_ERR_MASK + 3)	/* a signal came first */
 #define KVM_PFN_ERR_HWPOISON	(KVM_PFN_ERR_MASK + 4)
@@ -181,9 +182,7 @@ enum {
 struct kvm_vcpu_stat { KVM_VCPU_STATS(KVM_STAT_FIELD) };
 struct kvm_vm_stat { KVM_VM_STATS(KVM_STAT_FIELD) };
 
-/*
- * ---- memory slots (memslot.c) ----
- */
+/* ---- memory slots (memslot.c) ---- */
 struct kvm_rmap_head {
 	unsigned long val;	/* 0, one spte pointer, or a list | 1: see mmu_rmap.c */
 };
@@ -216,9 +215,7 @@ struct kvm_memslots {
 	struct kvm_memory_slot *slot[];
 };
 
-/*
- * ---- events ----
- */
+/* ---- events ---- */
 struct kvm_queued_exception {
 	bool pending;		/* raised, not yet in the hardware */
 	bool injected;		/* in the hardware, or its delivery was interrupted by an exit */
@@ -276,9 +273,7 @@ struct msr_data {
 	u64 data;
 };
 
-/*
- * ---- MMU state of a vcpu (mmu.c) ----
- */
+/* ---- MMU state of a vcpu (mmu.c) ---- */
 #define KVM_MMU_ROOTS		4	/* PAE shadow roots */
 
 /* Preallocated objects, so that nothing is allocated under mmu_lock. */
@@ -311,9 +306,7 @@ struct kvm_mmu {
 	u8 mmio_access;			/* ACC_* */
 };
 
-/*
- * ---- a vcpu ----
- */
+/* ---- a vcpu ---- */
 struct x86_emulate_ctxt;
 struct kvm_emulate;
 struct kvm_lapic;
@@ -452,7 +445,6 @@ struct kvm_vcpu {
 	struct preempt_notifier preempt_notifier;
 	int vcpu_id;
 	int vcpu_idx;
-	struct dentry *debugfs_dentry;
 };
 
 /* vcpu->guest_caps */
@@ -469,9 +461,7 @@ struct kvm_vcpu {
 #define HF_NMI_MASK		BIT_ULL(0)	/* until IRET */
 #define HF_IRET_PENDING		BIT_ULL(1)	/* IRET intercepted, not yet executed */
 
-/*
- * ---- a VM ----
- */
+/* ---- a VM ---- */
 #define KVM_MMU_HASH_BITS	12
 
 struct kvm_io_bus;
@@ -568,9 +558,7 @@ struct kvm {
 	struct dentry *debugfs_dentry;
 };
 
-/*
- * ---- small accessors ----
- */
+/* ---- small accessors ---- */
 static inline unsigned long kvm_reg_read(struct kvm_vcpu *vcpu, int reg)
 {
 	if (!(vcpu->regs_avail & BIT(reg)))
@@ -650,7 +638,6 @@ static inline const u64 *kvm_read_pdptrs(struct kvm_vcpu *vcpu)
 static inline bool is_protmode(struct kvm_vcpu *vcpu) { return kvm_read_cr0(vcpu) & X86_CR0_PE; }
 static inline bool is_paging(struct kvm_vcpu *vcpu) { return kvm_read_cr0(vcpu) & X86_CR0_PG; }
 static inline bool is_pae(struct kvm_vcpu *vcpu) { return kvm_read_cr4(vcpu) & X86_CR4_PAE; }
-static inline bool is_pse(struct kvm_vcpu *vcpu) { return kvm_read_cr4(vcpu) & X86_CR4_PSE; }
 static inline bool is_long_mode(struct kvm_vcpu *vcpu) { return vcpu->efer & EFER_LMA; }
 static inline bool is_pae_paging(struct kvm_vcpu *vcpu)
 {

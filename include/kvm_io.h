@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Port and memory-mapped I/O, in-kernel buses (io.c).
- */
+/* Port and memory-mapped I/O, in-kernel buses (io.c). */
 #ifndef KVM_IO_H
 #define KVM_IO_H
 

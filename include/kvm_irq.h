@@ -9,16 +9,9 @@
 #ifndef KVM_IRQ_H
 #define KVM_IRQ_H
 
-#include <linux/types.h>
-#include <linux/kvm.h>
-#include <asm/apicdef.h>
+#include "kvm_host.h"
 
-struct kvm;
-struct kvm_vcpu;
-struct kvm_lapic;
-struct kvm_pic;
-struct kvm_ioapic;
-struct kvm_pit;
+#include <asm/apicdef.h>
 
 #define KVM_IRQCHIP_NR_IOAPIC_PINS	24
 #define KVM_MAX_GSI			4096
@@ -60,9 +53,7 @@ static inline struct kvm_lapic_irq kvm_make_lapic_irq(u32 bits, u32 dest_id)
 	};
 }
 
-/*
- * ---- lapic.c, lapic_map.c ----
- */
+/* ---- lapic.c, lapic_map.c ---- */
 int  kvm_lapic_create(struct kvm_vcpu *vcpu);
 void kvm_lapic_destroy(struct kvm_vcpu *vcpu);
 void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event);
@@ -72,9 +63,7 @@ bool kvm_lapic_matches(struct kvm_vcpu *vcpu, const struct kvm_lapic_irq *irq);
 void kvm_pic_output_changed(struct kvm *kvm);
 void kvm_lapic_pit_tick_nmi(struct kvm *kvm);
 
-/*
- * ---- i8259.c ----
- */
+/* ---- i8259.c ---- */
 int  kvm_pic_create(struct kvm *kvm);
 void kvm_pic_destroy(struct kvm *kvm);
 int  kvm_pic_set_irq(struct kvm *kvm, int pin, int source, bool level);
@@ -83,9 +72,7 @@ int  kvm_pic_read_irq(struct kvm *kvm);
 int  kvm_pic_get_state(struct kvm *kvm, int chip, struct kvm_pic_state *state);
 int  kvm_pic_set_state(struct kvm *kvm, int chip, const struct kvm_pic_state *state);
 
-/*
- * ---- ioapic.c ----
- */
+/* ---- ioapic.c ---- */
 int  kvm_ioapic_create(struct kvm *kvm);
 void kvm_ioapic_destroy(struct kvm *kvm);
 int  kvm_ioapic_set_irq(struct kvm *kvm, int pin, int source, bool level);
@@ -94,9 +81,7 @@ void kvm_ioapic_scan_pins(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
 int  kvm_ioapic_get_state(struct kvm *kvm, struct kvm_ioapic_state *state);
 int  kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state);
 
-/*
- * ---- i8254.c ----
- */
+/* ---- i8254.c ---- */
 long kvm_vm_create_pit(struct kvm *kvm, const struct kvm_pit_config *config);
 long kvm_vm_create_pit2(struct kvm *kvm, const void __user *arg);
 long kvm_vm_pit_state(struct kvm *kvm, void __user *arg, unsigned int size, bool set);
@@ -106,9 +91,7 @@ void kvm_pit_acked(struct kvm_pit *pit);
 void kvm_pit_unmasked(struct kvm_pit *pit);
 bool kvm_pit_wants_acks(const struct kvm_pit *pit);
 
-/*
- * ---- irq.c: GSIs, routes, MSIs ----
- */
+/* ---- irq.c: GSIs, routes, MSIs ---- */
 int  kvm_irq_init_vm(struct kvm *kvm);
 void kvm_irq_stop_vm(struct kvm *kvm);
 void kvm_irq_destroy_vm(struct kvm *kvm);
@@ -124,9 +107,7 @@ void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
 long kvm_vm_irq_line(struct kvm *kvm, struct kvm_irq_level *level);
 long kvm_vm_irqchip_state(struct kvm *kvm, struct kvm_irqchip __user *arg, bool set);
 
-/*
- * ---- eventfd.c: irqfd, ioeventfd ----
- */
+/* ---- eventfd.c: irqfd, ioeventfd ---- */
 long kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args);
 void kvm_irqfd_release_all(struct kvm *kvm);
 void kvm_irqfd_resample(struct kvm *kvm, u32 gsi);

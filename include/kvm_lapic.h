@@ -122,18 +122,14 @@ long kvm_vcpu_set_lapic(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *sta
 int  kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq);
 int  kvm_lapic_deliver_local(struct kvm_lapic *apic, int which);
 
-/*
- * ---- lapic_map.c; see also kvm_irq.h ----
- */
+/* ---- lapic_map.c; see also kvm_irq.h ---- */
 void kvm_lapic_destroy_vm(struct kvm *kvm);
 void kvm_lapic_update_map(struct kvm *kvm);
 int  kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap, unsigned int bits,
 			      u32 min_id, unsigned long icr);
 struct kvm_vcpu *kvm_lapic_vcpu_by_id(struct kvm *kvm, u32 apic_id);
 
-/*
- * ---- lapic_timer.c ----
- */
+/* ---- lapic_timer.c ---- */
 void kvm_lapic_timer_init(struct kvm_lapic *apic);
 void kvm_lapic_timer_reset(struct kvm_lapic *apic);
 void kvm_lapic_timer_stop(struct kvm_lapic *apic);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Model-specific registers (msr.c), filters (msr_filter.c), machine checks (mce.c).
- */
+/* Model-specific registers (msr.c), filters (msr_filter.c), machine checks (mce.c). */
 #ifndef KVM_MSR_H
 #define KVM_MSR_H
 
@@ -31,9 +29,6 @@ int  kvm_mce_set_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr);
 /* HWCR, processor manuals "Hardware Configuration Register": MCi_STATUS may be written. */
 #define HWCR_MC_STATUS_WR_EN	BIT_ULL(18)
 
-/*
- * As kvm_get_msr(), or -EACCES: the VM's filter denies it.
- */
 int  kvm_guest_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 int  kvm_guest_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
 bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, bool write, int error);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Paravirtual features (pv.c) and asynchronous page faults (async_pf.c).
- */
+/* Paravirtual features (pv.c) and asynchronous page faults (async_pf.c). */
 #ifndef KVM_PV_H
 #define KVM_PV_H
 

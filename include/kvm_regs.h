@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * General, control and segment registers (regs.c).
- */
+/* General, control and segment registers (regs.c). */
 #ifndef KVM_REGS_H
 #define KVM_REGS_H
 
@@ -25,10 +23,6 @@ long kvm_vcpu_get_sregs(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs);
 long kvm_vcpu_set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs);
 long kvm_vcpu_get_sregs2(struct kvm_vcpu *vcpu, struct kvm_sregs2 *sregs);
 long kvm_vcpu_set_sregs2(struct kvm_vcpu *vcpu, const struct kvm_sregs2 *sregs);
-/* KVM_CAP_SYNC_REGS */
-bool kvm_sync_regs_valid(struct kvm_vcpu *vcpu);
-int  kvm_sync_regs_load(struct kvm_vcpu *vcpu);
-void kvm_sync_regs_store(struct kvm_vcpu *vcpu);
 long kvm_vcpu_translate(struct kvm_vcpu *vcpu, struct kvm_translation *tr);
 
 #endif

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Requests, kicks and remote flushes: what every file may call (request.c).
- */
+/* Requests, kicks and remote flushes: what every file may call (request.c). */
 #ifndef KVM_REQUEST_H
 #define KVM_REQUEST_H
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Statistics (stats.c).
- */
+/* Statistics (stats.c). */
 #ifndef KVM_STATS_H
 #define KVM_STATS_H
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The run loop and halted vcpus (vcpu.c, halt.c).
- */
+/* The run loop and halted vcpus (vcpu.c, halt.c). */
 #ifndef KVM_VCPU_H
 #define KVM_VCPU_H
 
@@ -21,6 +19,6 @@ long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp)
 
 void kvm_vcpu_wait(struct kvm_vcpu *vcpu);
 void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu);
-bool kvm_vcpu_yield_to(struct kvm_vcpu *target);
+bool kvm_vcpu_yield_to(struct kvm_vcpu *vcpu, struct kvm_vcpu *target);
 
 #endif

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * VMs (vm.c).
- */
+/* VMs (vm.c). */
 #ifndef KVM_VM_H
 #define KVM_VM_H
 
