@@ -18,7 +18,7 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-static struct dentry *debugfs_dir;
+struct dentry *kvm_debugfs_dir;
 
 /* All VMs, and the counts of those that are gone. */
 static DEFINE_MUTEX(stats_lock);
@@ -192,12 +192,12 @@ void kvm_stats_publish(struct kvm *kvm, int fd)
 
 	snprintf(name, sizeof(name), "%d-%d", task_pid_nr(current), fd);
 	/* Another's, whose file is closed and whose vcpus' are not, has it still. */
-	dir = debugfs_lookup(name, debugfs_dir);
+	dir = debugfs_lookup(name, kvm_debugfs_dir);
 	if (dir) {
 		dput(dir);
 		return;
 	}
-	dir = debugfs_create_dir(name, debugfs_dir);
+	dir = debugfs_create_dir(name, kvm_debugfs_dir);
 	if (IS_ERR(dir))
 		return;
 	d_inode(dir)->i_private = kvm;
@@ -238,15 +238,15 @@ void kvm_stats_retire(struct kvm *kvm)
 /** kvm_stats_init - the module is loaded: its directory in debugfs */
 void kvm_stats_init(void)
 {
-	debugfs_dir = debugfs_create_dir("kvm", NULL);
-	create_files(debugfs_dir, &total_fops);
-	debugfs_create_file("die", 0200, debugfs_dir, NULL, &die_fops);
+	kvm_debugfs_dir = debugfs_create_dir("kvm", NULL);
+	create_files(kvm_debugfs_dir, &total_fops);
+	debugfs_create_file("die", 0200, kvm_debugfs_dir, NULL, &die_fops);
 }
 
 /** kvm_stats_exit - the module goes */
 void kvm_stats_exit(void)
 {
-	debugfs_remove(debugfs_dir);
+	debugfs_remove(kvm_debugfs_dir);
 }
 
 /*

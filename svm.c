@@ -20,6 +20,7 @@
 #include "kvm_msr.h"
 #include "kvm_regs.h"
 #include "kvm_vcpu.h"
+#include "svm/quirks.h"
 #include "svm/svm.h"
 
 #include <linux/mod_devicetable.h>
@@ -53,7 +54,6 @@ static bool has_nrips __ro_after_init;		/* next RIP saved at exits */
 static bool has_decode_assists __ro_after_init;
 static bool has_flush_by_asid __ro_after_init;
 static bool has_virt_ssbd __ro_after_init;	/* SSBD by LS_CFG or VIRT_SPEC_CTRL */
-static bool inject_by_virq __ro_after_init;	/* interrupts, where V_IRQ can */
 static u32 max_asid __ro_after_init;
 
 static_assert(offsetof(struct vcpu_svm, vcpu) == 0);
@@ -151,8 +151,6 @@ static void __init find_features(void)
 	has_virt_ssbd = boot_cpu_has(X86_FEATURE_LS_CFG_SSBD) ||
 			boot_cpu_has(X86_FEATURE_VIRT_SSBD);
 	svm_npt = svm_npt && boot_cpu_has(X86_FEATURE_NPT);
-	/* QEMU's emulation has a fault in EVENTINJ: see inject_by_event(). */
-	inject_by_virq = boot_cpu_has(X86_FEATURE_HYPERVISOR);
 }
 
 /* The data of the table that depends on the processor; the core reads it after setup. */
@@ -216,6 +214,7 @@ static int __init svm_hardware_setup(void)
 	if (r)
 		goto out_cpus;
 	fill_ops();
+	svm_quirks_init();
 	cpu_emergency_register_virt_callback(svm_emergency_disable);
 	pr_info("nested paging %s\n", svm_npt ? "on" : "off");
 	return 0;
@@ -230,6 +229,7 @@ out_maps:
 static void svm_hardware_unsetup(void)
 {
 	cpu_emergency_unregister_virt_callback(svm_emergency_disable);
+	kvm_quirks_exit();
 	free_cpus();
 	svm_free_maps();
 }
@@ -358,28 +358,6 @@ static void alloc_asid(struct vcpu_svm *svm, struct svm_cpu *sc)
 }
 
 /*
- * Not taken yet, or its delivery interrupted: the lab's emulator leaves V_IRQ set
- * and calls the interrupt an exception then, the manual has it clear and the
- * type right.
- */
-static bool virq_delivered(struct vcpu_svm *svm)
-{
-	const struct vmcb_control_area *control = &svm->vmcb->control;
-	u32 info = control->exit_int_info;
-
-	return !(control->int_ctl & V_IRQ_MASK) &&
-	       !((info & SVM_EXITINTINFO_VALID) &&
-		 (info & SVM_EXITINTINFO_VEC_MASK) == control->int_vector);
-}
-
-static void withdraw_virq(struct vcpu_svm *svm)
-{
-	svm->virq = false;
-	svm->vmcb->control.int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
-	mark_dirty(svm, CLEAN_INTR);
-}
-
-/*
  * What an exit interrupted (APM 2 "Event Injection", EXITINTINFO).  INT n,
  * INT3 and INTO have not moved RIP yet and are simply executed again, unless
  * we injected them as events.
@@ -394,12 +372,8 @@ static void requeue_interrupted(struct vcpu_svm *svm)
 
 	svm->soft_injected = false;
 	kvm_clear_injected(vcpu);
-	if (svm->virq && !virq_delivered(svm)) {
-		withdraw_virq(svm);
-		kvm_requeue_irq(vcpu, control->int_vector, false);
+	if (svm_virq_injected(svm) && svm_requeue_virq(svm))
 		return;
-	}
-	svm->virq = false;
 	if (!(info & SVM_EXITINTINFO_VALID))
 		return;
 	switch (info & SVM_EXITINTINFO_TYPE_MASK) {
@@ -427,8 +401,8 @@ static void svm_cancel_injection(struct kvm_vcpu *vcpu)
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	svm->vmcb->control.event_inj = 0;
-	if (svm->virq)
-		withdraw_virq(svm);
+	if (svm_virq_injected(svm))
+		svm_withdraw_virq(svm);
 	if (svm->soft_injected)
 		kvm_rip_write(vcpu, svm->soft_rip);
 	svm->soft_injected = false;
@@ -542,7 +516,7 @@ static void svm_run(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
-	bool injected = control->event_inj || svm->virq;
+	bool injected = control->event_inj || svm_virq_injected(svm);
 
 	before_entry(svm);
 	svm_enter_guest(vcpu, svm->vmcb_pa, svm->host_pa);
@@ -723,32 +697,22 @@ static bool svm_irq_allowed(struct kvm_vcpu *vcpu)
 static void clear_irq_window(struct vcpu_svm *svm)
 {
 	set_intercept(svm, INTERCEPT_VINTR, false);
-	svm_set_cr8_intercepts(svm);
+	if (svm_quirk(SVM_QUIRK_CR8_EXITS))
+		svm_set_cr8_intercepts(svm);
 	svm->vmcb->control.int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
 	mark_dirty(svm, CLEAN_INTR);
 }
 
-/*
- * The lab's emulator may deliver an interrupt of EVENTINJ once more, unless an exit
- * comes first: "An interrupt delivered twice" in Documentation/lab.rst.
- */
 static void inject_by_event(struct vcpu_svm *svm, u8 vector)
 {
 	svm->vmcb->control.event_inj = vector | SVM_EVTINJ_TYPE_INTR | SVM_EVTINJ_VALID;
-	if (inject_by_virq)
+	if (svm_quirk(SVM_QUIRK_EXIT_AFTER_EVENTINJ))
 		svm->force_exit = true;
 }
 
-/*
- * Where the processor itself is a guest's, an interrupt that ours can take now is
- * a virtual one, which the processor delivers before the guest's next instruction;
- * EVENTINJ does for the rest.  (With Bochs, which does not say that it is an
- * emulator, V_IRQ has the faults.)
- */
 static void svm_inject_irq(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
-	struct vmcb_control_area *control = &svm->vmcb->control;
 
 	/* INT n: RIP is still at the instruction, so the guest executes it again. */
 	if (unlikely(vcpu->events.irq.soft)) {
@@ -756,25 +720,22 @@ static void svm_inject_irq(struct kvm_vcpu *vcpu)
 		return;
 	}
 	put_off_nmi_window(svm);
-	if (!inject_by_virq || !svm_irq_allowed(vcpu)) {
-		inject_by_event(svm, vcpu->events.irq.nr);
+	if (svm_quirk_on(SVM_QUIRK_VIRQ_INJECTION) && svm_irq_allowed(vcpu)) {
+		/* A window that still stands was for this one. */
+		if (intercepted(svm, INTERCEPT_VINTR))
+			clear_irq_window(svm);
+		svm_inject_virq(svm, vcpu->events.irq.nr);
 		return;
 	}
-	/* A window that still stands was for this one. */
-	if (intercepted(svm, INTERCEPT_VINTR))
-		clear_irq_window(svm);
-	svm->virq = true;
-	control->int_vector = vcpu->events.irq.nr;
-	control->int_ctl |= V_IRQ_INJECTION_BITS_MASK;
-	mark_dirty(svm, CLEAN_INTR);
+	inject_by_event(svm, vcpu->events.irq.nr);
 }
 
 /* What V_IRQ would inject goes by EVENTINJ: V_IRQ has another use, or comes too late. */
 static void free_virq(struct vcpu_svm *svm)
 {
-	if (!svm->virq)
+	if (!svm_virq_injected(svm))
 		return;
-	withdraw_virq(svm);
+	svm_withdraw_virq(svm);
 	inject_by_event(svm, svm->vmcb->control.int_vector);
 }
 
@@ -804,7 +765,8 @@ static void svm_enable_irq_window(struct kvm_vcpu *vcpu)
 		return;
 	free_virq(svm);
 	set_intercept(svm, INTERCEPT_VINTR, true);
-	svm_set_cr8_intercepts(svm);
+	if (svm_quirk(SVM_QUIRK_CR8_EXITS))
+		svm_set_cr8_intercepts(svm);
 	svm->vmcb->control.int_vector = 0;
 	svm->vmcb->control.int_ctl |= V_IRQ_INJECTION_BITS_MASK;
 	mark_dirty(svm, CLEAN_INTR);

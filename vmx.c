@@ -22,6 +22,7 @@
 #include "kvm_msr.h"
 #include "kvm_regs.h"
 #include "kvm_vcpu.h"
+#include "vmx/quirks.h"
 #include "vmx/vmx.h"
 
 #include <linux/idr.h>
@@ -137,6 +138,7 @@ static int __init vmx_hardware_setup(void)
 		goto out_cpus;
 	find_lazy_regs();
 	fill_ops();
+	vmx_quirks_init();
 	cpu_emergency_register_virt_callback(vmx_emergency_disable);
 	pr_info("nested paging %s, unrestricted guests %s\n", vmx_ept ? "on" : "off",
 		vmx_unrestricted ? "on" : "off");
@@ -152,6 +154,7 @@ out_maps:
 static void vmx_hardware_unsetup(void)
 {
 	cpu_emergency_unregister_virt_callback(vmx_emergency_disable);
+	kvm_quirks_exit();
 	vmx_free_cpus();
 	vmx_free_maps();
 }
@@ -239,22 +242,6 @@ static void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 	__free_page(vmx->vmcs);
 }
 
-/*
- * No guest is left alone for longer than this.  An interrupt ends it anyway,
- * but Bochs 2.7 forgets that for a guest that is entered with IF clear; the
- * value is never written again, so it costs nothing.
- */
-#define GUEST_SLICE_MS	5
-
-static void init_timer(void)
-{
-	u64 misc, ticks;
-
-	rdmsrl(MSR_IA32_VMX_MISC, misc);
-	ticks = (u64)tsc_khz * GUEST_SLICE_MS >> vmx_misc_preemption_timer_rate(misc);
-	vmcs_write32(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, ticks, U32_MAX));
-}
-
 static void init_control(struct vcpu_vmx *vmx)
 {
 	vmx->pin_ctl = vmx_ctl.pin;
@@ -272,7 +259,7 @@ static void init_control(struct vcpu_vmx *vmx)
 	vmcs_write32(VM_EXIT_CONTROLS, vmx->exit_ctl);
 	vmcs_write32(VM_ENTRY_CONTROLS, vmx->entry_ctl);
 	if (vmx->pin_ctl & PIN_BASED_VMX_PREEMPTION_TIMER)
-		init_timer();
+		vmx_init_guest_slices();
 	if (vmx->vpid)
 		vmcs_write16(VIRTUAL_PROCESSOR_ID, vmx->vpid);
 	if (vmx->pml) {
@@ -476,22 +463,14 @@ static void requeue_interrupted(struct vcpu_vmx *vmx, u32 info)
 	}
 }
 
-/*
- * The same field, of an entry at which nothing was put in.  For an interrupt that
- * the processor took by itself Bochs 2.7 has some earlier event there; but it is
- * in service, and the guest still as it was, with interrupts on.
- */
+/* The same field, of an entry at which nothing was injected. */
 static u32 vectoring_info(struct vcpu_vmx *vmx)
 {
-	const struct kvm_lapic *apic = vmx->vcpu.lapic;
 	u32 info = vmcs_read32(IDT_VECTORING_INFO_FIELD);
 
-	if (likely(!vmx_caps.wrong_vectoring || !(info & VECTORING_INFO_VALID_MASK)))
-		return info;
-	if (!apic || !apic->virtual_delivery || apic->highest_isr < 0 ||
-	    !(hw_rflags(vmx) & X86_EFLAGS_IF))
-		return info;
-	return VECTORING_INFO_VALID_MASK | INTR_TYPE_EXT_INTR | apic->highest_isr;
+	if (unlikely(info & VECTORING_INFO_VALID_MASK) && vmx_quirk(VMX_QUIRK_STALE_VECTORING))
+		return vmx_true_vectoring(vmx, info);
+	return info;
 }
 
 /* There was no entry: the event is still in vcpu->events. */
@@ -645,16 +624,16 @@ static bool in_64bit_code(struct kvm_vcpu *vcpu)
 }
 
 /*
- * An instruction that exits has not been stepped over, and only behind MOV SS
- * does an exit leave a debug exception pending (SDM 3C "Saving Non-Register
- * State").  Bochs 2.7 leaves the step of every instruction that exits.
+ * The instruction in the shadow is done.  A step that was pending behind MOV SS
+ * (SDM 3C "Saving Non-Register State") is the one that the core now raises.
  */
-void vmx_drop_false_step(struct vcpu_vmx *vmx)
+static noinline void end_shadow(u32 state)
 {
-	if (likely(!(hw_rflags(vmx) & X86_EFLAGS_TF)))
-		return;
-	if (!(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & INTR_STATE_SHADOW))
-		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+	unsigned long pending = vmcs_read(GUEST_PENDING_DBG_EXCEPTIONS);
+
+	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~INTR_STATE_SHADOW);
+	if (pending & DR_STEP)
+		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, pending & ~DR_STEP);
 }
 
 /* Each exit that skips comes here: kvm_rip_read() would call back through kvm_ops. */
@@ -684,8 +663,8 @@ static int vmx_skip_insn(struct kvm_vcpu *vcpu)
 	kvm_rip_write(vcpu, next);
 	state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
 	if (unlikely(state & INTR_STATE_SHADOW))
-		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~INTR_STATE_SHADOW);
-	vmx_drop_false_step(to_vmx(vcpu));
+		end_shadow(state);
+	vmx_drop_skipped_step(to_vmx(vcpu));
 	return 1;
 }
 
@@ -1250,7 +1229,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_EPT_VIOLATION]	= handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG]	= handle_ept_misconfig,
 	[EXIT_REASON_INVEPT]		= kvm_handle_ud,
-	[EXIT_REASON_PREEMPTION_TIMER]	= kvm_handle_host_exit,
+	[EXIT_REASON_PREEMPTION_TIMER]	= vmx_handle_guest_slice,
 	[EXIT_REASON_INVVPID]		= kvm_handle_ud,
 	[EXIT_REASON_PML_FULL]		= handle_pml_full,
 	[EXIT_REASON_WBINVD]		= kvm_handle_wbinvd,

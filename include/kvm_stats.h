@@ -7,6 +7,8 @@
 
 #include "kvm_host.h"
 
+extern struct dentry *kvm_debugfs_dir;	/* /sys/kernel/debug/kvm */
+
 void kvm_stats_init(void);
 void kvm_stats_exit(void);
 void kvm_stats_set_owner(struct module *owner);

@@ -4,6 +4,7 @@
  */
 #include "kvm_cpuid.h"
 #include "kvm_msr.h"
+#include "quirks.h"
 #include "svm.h"
 
 #include <linux/mm.h>
@@ -124,8 +125,7 @@ static const u8 shadow_intercepts[] = {
  * @svm: the vcpu
  *
  * CR8 is V_TPR while the APIC is ours, but for writes that could let in an
- * interrupt.  Where userspace holds the APIC, V_TPR is not used.  The emulator
- * of the lab ends itself by a CR8 write not intercepted while V_IRQ is set.
+ * interrupt.  Where userspace holds the APIC, V_TPR is not used.
  */
 void svm_set_cr8_intercepts(struct vcpu_svm *svm)
 {
@@ -133,7 +133,8 @@ void svm_set_cr8_intercepts(struct vcpu_svm *svm)
 
 	set_intercept(svm, INTERCEPT_CR8_READ, !ours);
 	set_intercept(svm, INTERCEPT_CR8_WRITE,
-		      !ours || svm->intercept_cr8 || intercepted(svm, INTERCEPT_VINTR));
+		      !ours || svm->intercept_cr8 ||
+		      (svm_quirk_on(SVM_QUIRK_CR8_EXITS) && intercepted(svm, INTERCEPT_VINTR)));
 }
 
 /** svm_update_cr8_intercept - ops->update_cr8_intercept */

@@ -4,6 +4,7 @@
  * operations of these names in kvm_arch_ops.h.
  */
 #include "kvm_regs.h"
+#include "quirks.h"
 #include "svm.h"
 
 #include <asm/debugreg.h>
@@ -80,9 +81,8 @@ void svm_set_segment(struct kvm_vcpu *vcpu, const struct kvm_segment *var, int s
 		    (var->db & 1) << SEG_DB_SHIFT | (var->g & 1) << SEG_G_SHIFT;
 	if (seg == VCPU_SREG_SS)
 		svm->vmcb->save.cpl = var->dpl & 3;
-	/* As the processor leaves it after LTR: busy in memory, available in here. */
 	if (seg == VCPU_SREG_TR)
-		s->attrib &= ~SEG_TSS_BUSY;
+		s->attrib = svm_tr_attrib(s->attrib);
 	mark_dirty(svm, CLEAN_SEG);
 }
 

@@ -12,6 +12,7 @@
 #include "kvm_handlers.h"
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
+#include "quirks.h"
 #include "vmx.h"
 
 #include <asm/apicdef.h>

@@ -184,7 +184,7 @@ static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl
 }
 
 #define PIN_REQUIRED	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING)
-#define PIN_WANTED	(PIN_BASED_VIRTUAL_NMIS | PIN_BASED_VMX_PREEMPTION_TIMER)
+#define PIN_WANTED	PIN_BASED_VIRTUAL_NMIS
 
 /*
  * Left off on purpose: RDTSC (offset in the VMCS), I/O bitmaps (no port is the
@@ -358,16 +358,11 @@ static void __init find_paging(void)
  */
 static void __init find_apic(void)
 {
-	u64 pin;
-
 	if (!vmx_ept || !(vmx_ctl.cpu & CPU_BASED_TPR_SHADOW) ||
 	    !(vmx_ctl.cpu2 & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES))
 		vmx_apicv = false;
 	/* Without unrestricted guests software delivers real mode's events. */
 	vmx_vid = vmx_apicv && vmx_unrestricted && (vmx_ctl.cpu2 & VMX_VID_CTLS) == VMX_VID_CTLS;
-	/* Hardware has this together with posted interrupts; Bochs 2.7, whose fault it is, has not. */
-	rdmsrl(MSR_IA32_VMX_PINBASED_CTLS, pin);
-	vmx_caps.wrong_vectoring = vmx_vid && !(pin >> 32 & PIN_BASED_POSTED_INTR);
 	if (!vmx_apicv)
 		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
 	if (!vmx_vid)

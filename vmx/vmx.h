@@ -125,7 +125,6 @@ struct vmx_caps {
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	u64 host_efer;
 	u32 revision;			/* of the VMCS */
-	bool wrong_vectoring;		/* IDT-vectoring information of virtual interrupts */
 };
 
 /* A CPU's share; touched on that CPU only, preemption off. */
@@ -155,9 +154,6 @@ void vmx_free_cpus(void);
 int  vmx_hardware_enable(void);
 void vmx_hardware_disable(void);
 void vmx_emergency_disable(void);
-
-/* vmx.c */
-void vmx_drop_false_step(struct vcpu_vmx *vmx);
 
 /* vmcs.c */
 struct page *vmx_alloc_vmcs(int node, gfp_t gfp);

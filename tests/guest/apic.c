@@ -254,6 +254,16 @@ TEST_F(apic, task_priority)
 	EXPECT_EQ(2, self->vm.vcpu.run->cr8);
 }
 
+/* And while what waits for the interrupt flag is to be told of it. */
+TEST_F(apic, task_priority_in_window)
+{
+	RUN(SELF(0x71), { MOV_CR8, 0, 7 }, { WINDOW });
+	EXPECT_EQ(0, taken(&self->vm));
+	RUN({ MOV_CR8, 0, 6 }, { WINDOW }, { WRITE, REG_EOI, 0 });
+	EXPECT_LE(1, taken(&self->vm));
+	EXPECT_EQ(0x71, trap(&self->vm)->vector);
+}
+
 /* The priority in memory, and userspace that wants to know of each access to the register. */
 TEST_F(apic, task_priority_in_memory)
 {

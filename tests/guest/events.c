@@ -128,6 +128,24 @@ TEST_F(event, window_open)
 	ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
 }
 
+/* Behind an interrupt that is injected with it: the exit is when the handler has returned. */
+TEST_F(event, window_behind_interrupt)
+{
+	struct kvm_run *run = self->vm.vcpu.run;
+
+	CODE(&self->vm, "\x90\xf4");
+	go(&self->vm, IF);
+	ASSERT_EQ(0, interrupt(self->fd, 0x42));
+	run->request_interrupt_window = 1;
+	ASSERT_EQ(KVM_EXIT_IRQ_WINDOW_OPEN, vm_run(&self->vm));
+	EXPECT_EQ(1, delivered(&self->vm));
+	EXPECT_EQ(0x42, trap(&self->vm)->vector);
+	EXPECT_LE(vcpu_regs(&self->vm.vcpu).rip, GPA_CODE + 1);
+	run->request_interrupt_window = 0;
+	ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+	EXPECT_EQ(0, delivered(&self->vm));
+}
+
 /* Queued with IF clear, for userspace without windows: waits for STI. */
 TEST_F(event, sti_hlt)
 {

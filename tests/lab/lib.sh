@@ -93,6 +93,7 @@ unpack_image() {	# DIRECTORY KVER DEB...
 	local dir=$1 kver=$2 deb
 
 	shift 2
+	need_packages kmod
 	rm -rf "$dir"
 	mkdir -p "$dir"
 	for deb; do
