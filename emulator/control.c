@@ -711,8 +711,8 @@ int em_iret(struct x86_emulate_ctxt *ctxt)
 /* ---- system calls ---- */
 
 /* The flat segments that these instructions load without a descriptor. */
-static void set_flat(struct x86_emulate_ctxt *ctxt, unsigned int seg, u16 selector,
-		     unsigned int dpl, bool l)
+static __attribute__((__noinline__)) void
+set_flat(struct x86_emulate_ctxt *ctxt, unsigned int seg, u16 selector, unsigned int dpl, bool l)
 {
 	struct x86_seg s = {
 		.selector = selector, .limit = 0xffffffff, .type = seg == X86_SEG_CS ? 0xb : 3,
