@@ -209,7 +209,7 @@ static void find_caps(void)
 	for (i = 0; i < ARRAY_SIZE(software_features); i++)
 		set_cap(software_features[i]);
 	check_msrs();
-	if (!kvm_ops.has_nx)
+	if (!boot_cpu_has(X86_FEATURE_NX))
 		clear_cap(X86_FEATURE_NX);
 	if (!kvm_ops.has_xsaves)
 		clear_cap(X86_FEATURE_XSAVES);

@@ -382,15 +382,17 @@ static void emul_set_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg,
 	kvm_ops.set_segment(to_vcpu(ctxt), &var, seg);
 }
 
+static int dtable_seg(enum x86emul_dtable which)
+{
+	return which == X86EMUL_GDT ? VCPU_SREG_GDTR : VCPU_SREG_IDTR;
+}
+
 static void emul_get_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable which,
 			    struct x86_dtable *val)
 {
 	struct kvm_dtable dt;
 
-	if (which == X86EMUL_GDT)
-		kvm_ops.get_dtable(to_vcpu(ctxt), &dt, VCPU_SREG_GDTR);
-	else
-		kvm_ops.get_dtable(to_vcpu(ctxt), &dt, VCPU_SREG_IDTR);
+	kvm_ops.get_dtable(to_vcpu(ctxt), &dt, dtable_seg(which));
 	val->base = dt.base;
 	val->limit = dt.limit;
 }
@@ -400,10 +402,7 @@ static void emul_set_dtable(struct x86_emulate_ctxt *ctxt, enum x86emul_dtable w
 {
 	struct kvm_dtable dt = { .base = val->base, .limit = val->limit };
 
-	if (which == X86EMUL_GDT)
-		kvm_ops.set_dtable(to_vcpu(ctxt), &dt, VCPU_SREG_GDTR);
-	else
-		kvm_ops.set_dtable(to_vcpu(ctxt), &dt, VCPU_SREG_IDTR);
+	kvm_ops.set_dtable(to_vcpu(ctxt), &dt, dtable_seg(which));
 }
 
 static unsigned int emul_get_cpl(struct x86_emulate_ctxt *ctxt)
@@ -496,10 +495,7 @@ static int emul_get_msr(struct x86_emulate_ctxt *ctxt, u32 index, u64 *val)
 	struct msr_data msr = { .index = index };
 	int r = kvm_guest_get_msr(to_vcpu(ctxt), &msr);
 
-	if (r)
-		r = msr_refused(ctxt, &msr, false, r);
-	else
-		r = X86EMUL_CONTINUE;
+	r = r ? msr_refused(ctxt, &msr, false, r) : X86EMUL_CONTINUE;
 	*val = msr.data;
 	return r;
 }
@@ -551,37 +547,20 @@ static bool emul_random(struct x86_emulate_ctxt *ctxt, bool seed, u64 *val)
 
 static bool emul_has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_feature f)
 {
+#define FEATURE(name) [X86EMUL_FEAT_##name] = X86_FEATURE_##name
 	static const unsigned int features[] = {
+		FEATURE(POPCNT), FEATURE(MOVBE), FEATURE(CX16), FEATURE(LAHF_LM), FEATURE(ADX),
+		FEATURE(BMI1), FEATURE(BMI2), FEATURE(AVX), FEATURE(AVX2), FEATURE(3DNOW),
+		FEATURE(MOVDIRI), FEATURE(MOVDIR64B), FEATURE(CLFLUSHOPT), FEATURE(CLWB),
+		FEATURE(CLZERO), FEATURE(CMPCCXADD), FEATURE(RDRAND), FEATURE(RDSEED),
+		FEATURE(RTM), FEATURE(SERIALIZE), FEATURE(RDTSCP), FEATURE(RDPID),
+		FEATURE(FSGSBASE), FEATURE(SYSCALL), FEATURE(INVPCID),
 		[X86EMUL_FEAT_LZCNT] = X86_FEATURE_ABM,
 		[X86EMUL_FEAT_TZCNT] = X86_FEATURE_BMI1,
-		[X86EMUL_FEAT_POPCNT] = X86_FEATURE_POPCNT,
-		[X86EMUL_FEAT_MOVBE] = X86_FEATURE_MOVBE,
-		[X86EMUL_FEAT_CX16] = X86_FEATURE_CX16,
-		[X86EMUL_FEAT_RDTSCP] = X86_FEATURE_RDTSCP,
-		[X86EMUL_FEAT_RDPID] = X86_FEATURE_RDPID,
-		[X86EMUL_FEAT_FSGSBASE] = X86_FEATURE_FSGSBASE,
-		[X86EMUL_FEAT_SYSCALL] = X86_FEATURE_SYSCALL,
-		[X86EMUL_FEAT_SYSENTER] = X86_FEATURE_SEP,
-		[X86EMUL_FEAT_LAHF_LM] = X86_FEATURE_LAHF_LM,
-		[X86EMUL_FEAT_ADX] = X86_FEATURE_ADX,
 		[X86EMUL_FEAT_SSE42] = X86_FEATURE_XMM4_2,
-		[X86EMUL_FEAT_BMI1] = X86_FEATURE_BMI1,
-		[X86EMUL_FEAT_BMI2] = X86_FEATURE_BMI2,
-		[X86EMUL_FEAT_AVX] = X86_FEATURE_AVX,
-		[X86EMUL_FEAT_AVX2] = X86_FEATURE_AVX2,
-		[X86EMUL_FEAT_MOVDIRI] = X86_FEATURE_MOVDIRI,
-		[X86EMUL_FEAT_MOVDIR64B] = X86_FEATURE_MOVDIR64B,
-		[X86EMUL_FEAT_RDRAND] = X86_FEATURE_RDRAND,
-		[X86EMUL_FEAT_RDSEED] = X86_FEATURE_RDSEED,
-		[X86EMUL_FEAT_INVPCID] = X86_FEATURE_INVPCID,
-		[X86EMUL_FEAT_CLFLUSHOPT] = X86_FEATURE_CLFLUSHOPT,
-		[X86EMUL_FEAT_CLWB] = X86_FEATURE_CLWB,
-		[X86EMUL_FEAT_CLZERO] = X86_FEATURE_CLZERO,
-		[X86EMUL_FEAT_SERIALIZE] = X86_FEATURE_SERIALIZE,
-		[X86EMUL_FEAT_RTM] = X86_FEATURE_RTM,
-		[X86EMUL_FEAT_CMPCCXADD] = X86_FEATURE_CMPCCXADD,
-		[X86EMUL_FEAT_3DNOW] = X86_FEATURE_3DNOW,
+		[X86EMUL_FEAT_SYSENTER] = X86_FEATURE_SEP,
 	};
+#undef FEATURE
 	struct kvm_vcpu *vcpu = to_vcpu(ctxt);
 
 	/* The same condition as in kvm_handle_mwait(). */
@@ -612,43 +591,18 @@ static void emul_unblock_nmi(struct x86_emulate_ctxt *ctxt)
 }
 
 static const struct x86_emulate_ops kvm_emulate_ops = {
-	.read = emul_read,
-	.write = emul_write,
-	.fetch = emul_fetch,
-	.probe = emul_probe,
-	.cmpxchg = emul_cmpxchg,
-	.invlpg = emul_invlpg,
-	.flush_tlb = emul_flush_tlb,
-	.pio_in = emul_pio_in,
-	.pio_out = emul_pio_out,
-	.get_segment = emul_get_segment,
-	.set_segment = emul_set_segment,
-	.get_dtable = emul_get_dtable,
-	.set_dtable = emul_set_dtable,
-	.get_cpl = emul_get_cpl,
-	.get_cr = emul_get_cr,
-	.set_cr = emul_set_cr,
-	.get_dr = emul_get_dr,
-	.set_dr = emul_set_dr,
-	.get_msr = emul_get_msr,
-	.set_msr = emul_set_msr,
-	.rdpmc = emul_rdpmc,
-	.rdtsc = emul_rdtsc,
-	.cpuid = emul_cpuid,
-	.random = emul_random,
-	.has_feature = emul_has_feature,
-	.wbinvd = emul_wbinvd,
-	.halt = emul_halt,
-	.unblock_nmi = emul_unblock_nmi,
-	.get_vec = kvm_emulate_get_vec,
-	.put_vec = kvm_emulate_put_vec,
-	.get_mmx = kvm_emulate_get_mmx,
-	.put_mmx = kvm_emulate_put_mmx,
-	.x87 = kvm_emulate_x87,
-	.fxsave = kvm_emulate_fxsave,
-	.fxrstor = kvm_emulate_fxrstor,
-	.get_xcr = kvm_emulate_get_xcr,
-	.set_xcr = kvm_emulate_set_xcr,
+#define OP(name) .name = emul_##name
+	OP(read), OP(write), OP(fetch), OP(probe), OP(cmpxchg), OP(invlpg), OP(flush_tlb),
+	OP(pio_in), OP(pio_out),
+	OP(get_segment), OP(set_segment), OP(get_dtable), OP(set_dtable), OP(get_cpl),
+	OP(get_cr), OP(set_cr), OP(get_dr), OP(set_dr), OP(get_msr), OP(set_msr),
+	OP(rdpmc), OP(rdtsc), OP(cpuid), OP(random), OP(has_feature),
+	OP(wbinvd), OP(halt), OP(unblock_nmi),
+#undef OP
+#define OP(name) .name = kvm_emulate_##name
+	OP(get_vec), OP(put_vec), OP(get_mmx), OP(put_mmx), OP(x87), OP(fxsave), OP(fxrstor),
+	OP(get_xcr), OP(set_xcr),
+#undef OP
 };
 
 /*
@@ -960,13 +914,11 @@ static int decode_length(struct kvm_vcpu *vcpu)
 }
 
 /**
- * kvm_insn_length - how long is the instruction at RIP
- * @vcpu: the vcpu, loaded; no instruction of it is being emulated
+ * kvm_insn_length - how long is the instruction at RIP, for processors that do not tell
+ * @vcpu: no instruction of it is being emulated; it stays as it was
  * @code64: it executes 64-bit code
  *
- * For processors that do not tell the next RIP.
- *
- * Return: 1 to 15 bytes, or -EFAULT, -EINVAL; the vcpu is as it was.
+ * Return: 1 to 15 bytes, or -EFAULT, -EINVAL.
  */
 int kvm_insn_length(struct kvm_vcpu *vcpu, bool code64)
 {
@@ -985,12 +937,10 @@ EXPORT_SYMBOL_GPL(kvm_insn_length);
 #define INSN_PEEK	4
 
 /**
- * kvm_insn_repeats - does the instruction at RIP have a REP prefix?
- * @vcpu: the vcpu, loaded; no instruction of it is being emulated
+ * kvm_insn_repeats - does the instruction at RIP have a REP prefix?  False, too, when in doubt
+ * @vcpu: no instruction of it is being emulated
  * @insn: the instruction's bytes where the hardware gave them, or NULL
  * @insn_len: how many there are
- *
- * Return: true if it has; false, too, when in doubt.
  */
 bool kvm_insn_repeats(struct kvm_vcpu *vcpu, const u8 *insn, int insn_len)
 {
@@ -1032,15 +982,13 @@ static int decode_insn(struct kvm_vcpu *vcpu, struct kvm_emulate *e, const u8 *i
 }
 
 /**
- * kvm_emulate_insn - emulate the instruction at RIP
- * @vcpu: the vcpu, loaded
+ * kvm_emulate_insn - emulate the instruction at RIP, as an exit handler
+ * @vcpu: the vcpu
  * @addr: with EMULTYPE_GPA, the guest-physical address of its one access to memory
- * @type: EMULTYPE_*
+ * @type: EMULTYPE_*; with EMULTYPE_NO_ERROR -EOPNOTSUPP is returned for what the emulator
+ *	lacks, nothing changed
  * @insn: the instruction's bytes where the hardware gave them, or NULL
  * @insn_len: how many there are
- *
- * Return: as exit handlers do; -EOPNOTSUPP with EMULTYPE_NO_ERROR for what the
- * emulator lacks, nothing changed.
  */
 int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, int insn_len)
 {
@@ -1066,14 +1014,11 @@ EXPORT_SYMBOL_GPL(kvm_emulate_insn);
 
 /**
  * kvm_emulate_real_interrupt - deliver an event through real mode's vector table
- * @vcpu: the vcpu, loaded, in real mode
+ * @vcpu: in real mode, on a processor that cannot deliver it
  * @vector: the event's
  * @insn_len: in bytes, of the instruction that it returns behind, or 0
  *
- * For processors that cannot.  It is what INT n does: SDM 3B "Interrupt and Exception
- * Handling" in real-address mode.
- *
- * Return: as exit handlers do.
+ * It is what INT n does: SDM 3B "Interrupt and Exception Handling" in real-address mode.
  */
 int kvm_emulate_real_interrupt(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len)
 {
@@ -1106,14 +1051,12 @@ EXPORT_SYMBOL_GPL(kvm_emulate_real_interrupt);
 
 /**
  * kvm_task_switch - an event's way through a task gate, which hardware leaves to us
- * @vcpu: the vcpu, loaded; RIP is what the old task goes on with
+ * @vcpu: RIP is what the old task goes on with
  * @selector: the new task's TSS
  * @error_code: what the event pushes, or NULL
  *
  * The event is delivered by this: it must not be pending any more.  Instructions
  * that switch tasks are emulated as any other.  SDM 3A "Task Switching".
- *
- * Return: as exit handlers do.
  */
 int kvm_task_switch(struct kvm_vcpu *vcpu, u16 selector, const u32 *error_code)
 {
@@ -1136,12 +1079,7 @@ int kvm_task_switch(struct kvm_vcpu *vcpu, u16 selector, const u32 *error_code)
 }
 EXPORT_SYMBOL_GPL(kvm_task_switch);
 
-/**
- * kvm_emulate_create - give a vcpu its emulator's context
- * @vcpu: the vcpu, not yet seen by others
- *
- * Return: 0 or -ENOMEM.
- */
+/** kvm_emulate_create - give a new vcpu its emulator's context: 0, or -ENOMEM */
 int kvm_emulate_create(struct kvm_vcpu *vcpu)
 {
 	struct kvm_emulate *e = kvzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
@@ -1155,10 +1093,7 @@ int kvm_emulate_create(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/**
- * kvm_emulate_destroy - free what kvm_emulate_create() made
- * @vcpu: the vcpu, which nobody runs any more; the context may not be there
- */
+/** kvm_emulate_destroy - free what kvm_emulate_create() made, if it did */
 void kvm_emulate_destroy(struct kvm_vcpu *vcpu)
 {
 	kvfree(vcpu->emul);

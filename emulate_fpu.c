@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The emulator's callbacks for x87, MMX, SSE and AVX, and the extended control
- * registers.  The guest's registers are in the CPU while its vcpu runs; a context
- * switch may have put them away, so they are loaded under the FPU's own lock.
+ * The emulator's callbacks, as struct x86_emulate_ops has them, for x87, MMX, SSE
+ * and AVX, and the extended control registers.  The guest's registers are in the CPU
+ * while its vcpu runs; a context switch may have put them away, so they are loaded
+ * under the FPU's own lock.
  */
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
@@ -19,15 +20,14 @@
 	case 2: insn(2); break; case 3: insn(3); break;			\
 	case 4: insn(4); break; case 5: insn(5); break;			\
 	case 6: insn(6); break; case 7: insn(7); break;
+#ifdef CONFIG_X86_64
 #define VEC_CASES_HIGH(insn)						\
 	case 8: insn(8); break; case 9: insn(9); break;			\
 	case 10: insn(10); break; case 11: insn(11); break;		\
 	case 12: insn(12); break; case 13: insn(13); break;		\
 	case 14: insn(14); break; case 15: insn(15); break;
-#ifdef CONFIG_X86_64
 #define FX_INSN(name)	name "64"
 #else
-#undef VEC_CASES_HIGH
 #define VEC_CASES_HIGH(insn)
 #define FX_INSN(name)	name
 #endif
@@ -49,47 +49,20 @@ static void guest_fpu_get(void)
 typedef struct { u8 b[16]; } vec128;
 typedef struct { u8 b[32]; } vec256;
 
-static void read_xmm(unsigned int nr, vec128 *buf)
-{
-	switch (nr) {
-	VEC_CASES(READ_XMM)
-	VEC_CASES_HIGH(READ_XMM)
-	}
+#define VEC_ACCESSOR(name, type, insn)					\
+static void name(unsigned int nr, type *buf)				\
+{									\
+	switch (nr) {							\
+	VEC_CASES(insn)							\
+	VEC_CASES_HIGH(insn)						\
+	}								\
 }
+VEC_ACCESSOR(read_xmm, vec128, READ_XMM)
+VEC_ACCESSOR(read_ymm, vec256, READ_YMM)
+VEC_ACCESSOR(write_xmm, const vec128, WRITE_XMM)
+VEC_ACCESSOR(write_ymm, const vec256, WRITE_YMM)
 
-static void read_ymm(unsigned int nr, vec256 *buf)
-{
-	switch (nr) {
-	VEC_CASES(READ_YMM)
-	VEC_CASES_HIGH(READ_YMM)
-	}
-}
-
-static void write_xmm(unsigned int nr, const vec128 *buf)
-{
-	switch (nr) {
-	VEC_CASES(WRITE_XMM)
-	VEC_CASES_HIGH(WRITE_XMM)
-	}
-}
-
-static void write_ymm(unsigned int nr, const vec256 *buf)
-{
-	switch (nr) {
-	VEC_CASES(WRITE_YMM)
-	VEC_CASES_HIGH(WRITE_YMM)
-	}
-}
-
-/**
- * kvm_emulate_get_vec - read an XMM or YMM register
- * @ctxt: the emulator's context; its vcpu is loaded
- * @nr: its number
- * @val: where to
- * @bytes: 16, or 32 where the guest, and so the host, has AVX
- *
- * Return: X86EMUL_CONTINUE
- */
+/** kvm_emulate_get_vec - ops->get_vec: 32 bytes only where the guest, and so the host, has AVX */
 int kvm_emulate_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *val,
 			unsigned int bytes)
 {
@@ -102,15 +75,7 @@ int kvm_emulate_get_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, void *va
 	return X86EMUL_CONTINUE;
 }
 
-/**
- * kvm_emulate_put_vec - write an XMM or YMM register
- * @ctxt: the emulator's context; its vcpu is loaded
- * @nr: its number
- * @val: the value
- * @bytes: 16: the rest of the register is kept; 32: it is cleared
- *
- * Return: X86EMUL_CONTINUE
- */
+/** kvm_emulate_put_vec - ops->put_vec */
 int kvm_emulate_put_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, const void *val,
 			unsigned int bytes)
 {
@@ -123,16 +88,7 @@ int kvm_emulate_put_vec(struct x86_emulate_ctxt *ctxt, unsigned int nr, const vo
 	return X86EMUL_CONTINUE;
 }
 
-/**
- * kvm_emulate_get_mmx - read an MMX register
- * @ctxt: the emulator's context; its vcpu is loaded
- * @nr: its number
- * @val: where to
- *
- * The state becomes that of MMX, as by any of its instructions.
- *
- * Return: X86EMUL_CONTINUE
- */
+/** kvm_emulate_get_mmx - ops->get_mmx */
 int kvm_emulate_get_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 *val)
 {
 	guest_fpu_get();
@@ -143,16 +99,7 @@ int kvm_emulate_get_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 *val
 	return X86EMUL_CONTINUE;
 }
 
-/**
- * kvm_emulate_put_mmx - write an MMX register
- * @ctxt: the emulator's context; its vcpu is loaded
- * @nr: its number
- * @val: the value
- *
- * The state becomes that of MMX, as by any of its instructions.
- *
- * Return: X86EMUL_CONTINUE
- */
+/** kvm_emulate_put_mmx - ops->put_mmx */
 int kvm_emulate_put_mmx(struct x86_emulate_ctxt *ctxt, unsigned int nr, u64 val)
 {
 	guest_fpu_get();
@@ -233,25 +180,18 @@ static bool x87_controls(u8 opcode, u8 modrm, bool mem)
 	return (opcode == 0xd9 || opcode == 0xdd) && (modrm >> 3 & 7) >= 4;
 }
 
-/**
- * kvm_emulate_x87 - execute an x87 instruction
- * @ctxt: the emulator's context; its vcpu is loaded
- * @opcode: D8 to DF
- * @modrm: ModRM; of what has a memory operand, only its reg counts
- * @mem: the memory operand; NULL: between registers, with flags in ctxt->rflags
- *
- * No exception is waiting when an instruction comes here that would look for it,
- * and what it raises itself waits for the guest's next.  ctxt->batch is used.
- *
- * Return: X86EMUL_CONTINUE, or X86EMUL_UNHANDLEABLE where the CPU lacks LAHF in 64-bit mode.
- */
+/** kvm_emulate_x87 - ops->x87; of ModRM with a memory operand only reg counts */
 int kvm_emulate_x87(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *mem)
 {
 	bool computes = !x87_controls(opcode, modrm, mem);
 	struct x87_pointers p;
 	unsigned int flags = 0;
 
-	/* The first processors with virtualization have no LAHF for 64-bit code. */
+	/*
+	 * No exception is waiting when an instruction comes here that would look for it,
+	 * and what it raises itself waits for the guest's next.  The first processors
+	 * with virtualization have no LAHF for 64-bit code.
+	 */
 	if (IS_ENABLED(CONFIG_X86_64) && computes && !mem && !boot_cpu_has(X86_FEATURE_LAHF_LM))
 		return X86EMUL_UNHANDLEABLE;
 	if (computes)
@@ -269,14 +209,7 @@ int kvm_emulate_x87(struct x86_emulate_ctxt *ctxt, u8 opcode, u8 modrm, void *me
 	return X86EMUL_CONTINUE;
 }
 
-/**
- * kvm_emulate_fxsave - FXSAVE the guest's state
- * @ctxt: the emulator's context; its vcpu is loaded
- * @image: 512 bytes, aligned to 16
- * @rex_w: with 64-bit pointers
- *
- * Return: X86EMUL_CONTINUE
- */
+/** kvm_emulate_fxsave - ops->fxsave */
 int kvm_emulate_fxsave(struct x86_emulate_ctxt *ctxt, void *image, bool rex_w)
 {
 	struct fxregs_state *fx = image;
@@ -290,14 +223,7 @@ int kvm_emulate_fxsave(struct x86_emulate_ctxt *ctxt, void *image, bool rex_w)
 	return X86EMUL_CONTINUE;
 }
 
-/**
- * kvm_emulate_fxrstor - FXRSTOR the guest's state
- * @ctxt: the emulator's context; its vcpu is loaded
- * @image: 512 bytes, aligned to 16; MXCSR is one that the CPU takes
- * @rex_w: with 64-bit pointers
- *
- * Return: X86EMUL_CONTINUE
- */
+/** kvm_emulate_fxrstor - ops->fxrstor, of an MXCSR that the CPU takes */
 int kvm_emulate_fxrstor(struct x86_emulate_ctxt *ctxt, const void *image, bool rex_w)
 {
 	const struct fxregs_state *fx = image;
@@ -311,14 +237,7 @@ int kvm_emulate_fxrstor(struct x86_emulate_ctxt *ctxt, const void *image, bool r
 	return X86EMUL_CONTINUE;
 }
 
-/**
- * kvm_emulate_get_xcr - XGETBV
- * @ctxt: the emulator's context; its vcpu is loaded
- * @nr: which extended control register
- * @val: where to
- *
- * Return: X86EMUL_CONTINUE, or X86EMUL_PROPAGATE_FAULT with #GP(0).
- */
+/** kvm_emulate_get_xcr - ops->get_xcr, XGETBV: #GP(0) where the guest has no such register */
 int kvm_emulate_get_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 *val)
 {
 	struct kvm_vcpu *vcpu = ctxt->priv;
@@ -335,14 +254,7 @@ int kvm_emulate_get_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 *val)
 	return X86EMUL_CONTINUE;
 }
 
-/**
- * kvm_emulate_set_xcr - XSETBV
- * @ctxt: the emulator's context; its vcpu is loaded
- * @nr: which extended control register
- * @val: the value
- *
- * Return: X86EMUL_CONTINUE, or X86EMUL_PROPAGATE_FAULT with #GP(0).
- */
+/** kvm_emulate_set_xcr - ops->set_xcr, XSETBV: #GP(0) for what it may not hold */
 int kvm_emulate_set_xcr(struct x86_emulate_ctxt *ctxt, u32 nr, u64 val)
 {
 	if (kvm_set_xcr(ctxt->priv, nr, val))

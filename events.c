@@ -352,6 +352,8 @@ void kvm_inject_events(struct kvm_vcpu *vcpu)
 		kvm_ops.inject_exception(vcpu);
 	else if (ev->nmi_injected)
 		kvm_ops.inject_nmi(vcpu);
+	else if (unlikely(ev->irq.injected && ev->irq.soft))
+		ev->irq.injected = false;	/* INT n: RIP is still there, to execute it again */
 	else if (ev->irq.injected)
 		kvm_ops.inject_irq(vcpu);
 	else if (ev->exception.pending)

@@ -134,7 +134,7 @@ u64 kvm_hw_efer(u64 efer)
 		return efer;
 	if (!(efer & EFER_LMA))
 		efer &= ~EFER_LME;
-	return kvm_ops.has_nx ? efer | EFER_NX : efer;
+	return boot_cpu_has(X86_FEATURE_NX) ? efer | EFER_NX : efer;
 }
 EXPORT_SYMBOL_GPL(kvm_hw_efer);
 

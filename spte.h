@@ -110,7 +110,7 @@ static inline u64 access_bits(unsigned int access)
 		return kvm_ops.nested_access_mask;
 	if (access & ACC_U)
 		bits |= SPTE_U;
-	if (!(access & ACC_X) && kvm_ops.has_nx)
+	if (!(access & ACC_X) && boot_cpu_has(X86_FEATURE_NX))
 		bits |= SPTE_NX;
 	return bits;
 }

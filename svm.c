@@ -164,7 +164,6 @@ static void __init fill_ops(void)
 	svm_ops.nested_access_mask = _PAGE_USER;
 	svm_ops.nested_accessed_mask = _PAGE_ACCESSED;
 	svm_ops.nested_dirty_mask = _PAGE_DIRTY;
-	svm_ops.has_nx = boot_cpu_has(X86_FEATURE_NX);
 	svm_ops.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
 	svm_ops.has_xsaves = true;
 }
@@ -714,11 +713,6 @@ static void svm_inject_irq(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	/* INT n: RIP is still at the instruction, so the guest executes it again. */
-	if (unlikely(vcpu->events.irq.soft)) {
-		vcpu->events.irq.injected = false;
-		return;
-	}
 	put_off_nmi_window(svm);
 	if (svm_quirk_on(SVM_QUIRK_VIRQ_INJECTION) && svm_irq_allowed(vcpu)) {
 		/* A window that still stands was for this one. */
@@ -1088,68 +1082,14 @@ static int svm_handle_exit(struct kvm_vcpu *vcpu)
 	return kvm_handle_unexpected_exit(vcpu, code);
 }
 
+#define SVM_OP(op) .op = svm_##op,
+
 static struct kvm_arch_ops svm_ops __ro_after_init = {
 	.name = "kvm_amd",
 	.isa = KVM_ISA_SVM,
 	.vm_size = sizeof(struct kvm),
 	.vcpu_size = sizeof(struct vcpu_svm),
-
-	.hardware_setup = svm_hardware_setup,
-	.hardware_unsetup = svm_hardware_unsetup,
-	.hardware_enable = svm_hardware_enable,
-	.hardware_disable = svm_hardware_disable,
-
-	.vcpu_create = svm_vcpu_create,
-	.vcpu_free = svm_vcpu_free,
-	.vcpu_reset = svm_vcpu_reset,
-	.vcpu_load = svm_vcpu_load,
-	.vcpu_put = svm_vcpu_put,
-	.prepare_guest_switch = svm_prepare_guest_switch,
-
-	.run = svm_run,
-	.handle_exit_irqoff = svm_handle_exit_irqoff,
-	.handle_exit = svm_handle_exit,
-	.skip_insn = svm_skip_insn,
-	.exit_info = svm_exit_info,
-
-	.cache_reg = svm_cache_reg,
-	.get_segment = svm_get_segment,
-	.set_segment = svm_set_segment,
-	.get_cpl = svm_get_cpl,
-	.get_dtable = svm_get_dtable,
-	.set_dtable = svm_set_dtable,
-	.set_cr0 = svm_set_cr0,
-	.set_cr3 = svm_set_cr3,
-	.set_cr4 = svm_set_cr4,
-	.set_efer = svm_set_efer,
-	.get_rflags = svm_get_rflags,
-	.set_rflags = svm_set_rflags,
-	.set_dr7 = svm_set_dr7,
-	.sync_debug_regs = svm_sync_debug_regs,
-	.update_intercepts = svm_update_intercepts,
-
-	.get_msr = svm_get_msr,
-	.set_msr = svm_set_msr,
-
-	.get_interrupt_shadow = svm_get_interrupt_shadow,
-	.set_interrupt_shadow = svm_set_interrupt_shadow,
-	.inject_exception = svm_inject_exception,
-	.inject_irq = svm_inject_irq,
-	.inject_nmi = svm_inject_nmi,
-	.irq_allowed = svm_irq_allowed,
-	.nmi_allowed = svm_nmi_allowed,
-	.get_nmi_mask = svm_get_nmi_mask,
-	.set_nmi_mask = svm_set_nmi_mask,
-	.enable_irq_window = svm_enable_irq_window,
-	.enable_nmi_window = svm_enable_nmi_window,
-	.cancel_injection = svm_cancel_injection,
-	.update_cr8_intercept = svm_update_cr8_intercept,
-
-	.load_root = svm_load_root,
-	.tlb_flush = svm_tlb_flush,
-	.tlb_flush_gva = svm_tlb_flush_gva,
-
-	.set_tsc_offset = svm_set_tsc_offset,
+	KVM_VENDOR_OPS(SVM_OP)
 };
 
 static int __init svm_init(void)

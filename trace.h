@@ -22,8 +22,7 @@ TRACE_EVENT(kvm_entry,
 	TP_PROTO(struct kvm_vcpu *vcpu),
 	TP_ARGS(vcpu),
 	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(unsigned long, rip)
+		__field(unsigned int, vcpu_id) __field(unsigned long, rip)
 	),
 	TP_fast_assign(
 		__entry->vcpu_id = vcpu->vcpu_id;
@@ -36,11 +35,8 @@ TRACE_EVENT(kvm_exit,
 	TP_PROTO(struct kvm_vcpu *vcpu),
 	TP_ARGS(vcpu),
 	TP_STRUCT__entry(
-		__field(unsigned int, exit_reason)
-		__field(unsigned long, guest_rip)
-		__field(u32, isa)
-		__field(u64, info1)
-		__field(u64, info2)
+		__field(unsigned int, exit_reason) __field(unsigned long, guest_rip)
+		__field(u32, isa) __field(u64, info1) __field(u64, info2)
 		__field(unsigned int, vcpu_id)
 	),
 	TP_fast_assign(
@@ -61,10 +57,8 @@ TRACE_EVENT(kvm_page_fault,
 	TP_PROTO(struct kvm_vcpu *vcpu, u64 fault_address, u64 error_code),
 	TP_ARGS(vcpu, fault_address, error_code),
 	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(unsigned long, guest_rip)
-		__field(u64, fault_address)
-		__field(u64, error_code)
+		__field(unsigned int, vcpu_id) __field(unsigned long, guest_rip)
+		__field(u64, fault_address) __field(u64, error_code)
 	),
 	TP_fast_assign(
 		__entry->vcpu_id = vcpu->vcpu_id;
@@ -81,9 +75,7 @@ TRACE_EVENT(kvm_inj_virq,
 	TP_PROTO(unsigned int vector, bool soft, bool reinjected),
 	TP_ARGS(vector, soft, reinjected),
 	TP_STRUCT__entry(
-		__field(unsigned int, vector)
-		__field(bool, soft)
-		__field(bool, reinjected)
+		__field(unsigned int, vector) __field(bool, soft) __field(bool, reinjected)
 	),
 	TP_fast_assign(
 		__entry->vector = vector;
@@ -99,10 +91,8 @@ TRACE_EVENT(kvm_pio,
 		 const void *data),
 	TP_ARGS(rw, port, size, count, data),
 	TP_STRUCT__entry(
-		__field(unsigned int, rw)
-		__field(unsigned int, port)
-		__field(unsigned int, size)
-		__field(unsigned int, count)
+		__field(unsigned int, rw) __field(unsigned int, port)
+		__field(unsigned int, size) __field(unsigned int, count)
 		__field(unsigned int, val)
 	),
 	TP_fast_assign(
@@ -122,10 +112,7 @@ TRACE_EVENT(kvm_mmio,
 	TP_PROTO(int type, int len, u64 gpa, const void *data),
 	TP_ARGS(type, len, gpa, data),
 	TP_STRUCT__entry(
-		__field(u32, type)
-		__field(u32, len)
-		__field(u64, gpa)
-		__field(u64, val)
+		__field(u32, type) __field(u32, len) __field(u64, gpa) __field(u64, val)
 	),
 	TP_fast_assign(
 		__entry->type = type;
@@ -147,9 +134,7 @@ TRACE_EVENT(kvm_msr,
 	TP_PROTO(unsigned int write, u32 ecx, u64 data, bool exception),
 	TP_ARGS(write, ecx, data, exception),
 	TP_STRUCT__entry(
-		__field(unsigned int, write)
-		__field(u32, ecx)
-		__field(u64, data)
+		__field(unsigned int, write) __field(u32, ecx) __field(u64, data)
 		__field(u8, exception)
 	),
 	TP_fast_assign(
@@ -167,13 +152,9 @@ TRACE_EVENT(kvm_cpuid,
 		 unsigned long rcx, unsigned long rdx, bool found),
 	TP_ARGS(function, index, rax, rbx, rcx, rdx, found),
 	TP_STRUCT__entry(
-		__field(unsigned int, function)
-		__field(unsigned int, index)
-		__field(unsigned long, rax)
-		__field(unsigned long, rbx)
-		__field(unsigned long, rcx)
-		__field(unsigned long, rdx)
-		__field(bool, found)
+		__field(unsigned int, function) __field(unsigned int, index)
+		__field(unsigned long, rax) __field(unsigned long, rbx)
+		__field(unsigned long, rcx) __field(unsigned long, rdx) __field(bool, found)
 	),
 	TP_fast_assign(
 		__entry->function = function;

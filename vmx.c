@@ -115,7 +115,6 @@ static void __init fill_ops(void)
 	vmx_ops.nested_dirty_log = vmx_pml;
 	/* Writable but not readable: SDM 3C "EPT Misconfigurations". */
 	vmx_ops.nested_mmio_entry = VMX_EPT_WRITABLE_MASK;
-	vmx_ops.has_nx = boot_cpu_has(X86_FEATURE_NX);
 	/* SDM 3C "RDTSCP", "RDPID": #UD in a guest without the control. */
 	vmx_ops.has_tsc_aux = (vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
 			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
@@ -851,11 +850,6 @@ static void vmx_inject_irq(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
-	/* INT n: RIP is still at the instruction, so the guest executes it again. */
-	if (unlikely(vcpu->events.irq.soft)) {
-		vcpu->events.irq.injected = false;
-		return;
-	}
 	if (unlikely(vmx->real.vm86)) {
 		vmx_real_inject(vmx, vcpu->events.irq.nr, 0);
 		return;
@@ -1279,72 +1273,17 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 	return handle_other_exit(to_vmx(vcpu), reason);
 }
 
+#define VMX_OP(op) .op = vmx_##op,
+
 static struct kvm_arch_ops vmx_ops __ro_after_init = {
 	.name = "kvm_intel",
 	.isa = KVM_ISA_VMX,
 	.microcode_shift = 32,	/* AMD has it in the lower half */
 	.vm_size = sizeof(struct kvm_vmx),
 	.vcpu_size = sizeof(struct vcpu_vmx),
-
-	.hardware_setup = vmx_hardware_setup,
-	.hardware_unsetup = vmx_hardware_unsetup,
-	.hardware_enable = vmx_hardware_enable,
-	.hardware_disable = vmx_hardware_disable,
-
 	.vm_init = vmx_vm_init,
 	.vm_destroy = vmx_vm_destroy,
-
-	.vcpu_create = vmx_vcpu_create,
-	.vcpu_free = vmx_vcpu_free,
-	.vcpu_reset = vmx_vcpu_reset,
-	.vcpu_load = vmx_vcpu_load,
-	.vcpu_put = vmx_vcpu_put,
-	.prepare_guest_switch = vmx_prepare_guest_switch,
-
-	.run = vmx_run,
-	.handle_exit_irqoff = vmx_handle_exit_irqoff,
-	.handle_exit = vmx_handle_exit,
-	.skip_insn = vmx_skip_insn,
-	.exit_info = vmx_exit_info,
-
-	.cache_reg = vmx_cache_reg,
-	.get_segment = vmx_get_segment,
-	.set_segment = vmx_set_segment,
-	.get_cpl = vmx_get_cpl,
-	.get_dtable = vmx_get_dtable,
-	.set_dtable = vmx_set_dtable,
-	.set_cr0 = vmx_set_cr0,
-	.set_cr3 = vmx_set_cr3,
-	.set_cr4 = vmx_set_cr4,
-	.set_efer = vmx_set_efer,
-	.get_rflags = vmx_get_rflags,
-	.set_rflags = vmx_set_rflags,
-	.set_dr7 = vmx_set_dr7,
-	.sync_debug_regs = vmx_sync_debug_regs,
-	.update_intercepts = vmx_update_intercepts,
-
-	.get_msr = vmx_get_msr,
-	.set_msr = vmx_set_msr,
-
-	.get_interrupt_shadow = vmx_get_interrupt_shadow,
-	.set_interrupt_shadow = vmx_set_interrupt_shadow,
-	.inject_exception = vmx_inject_exception,
-	.inject_irq = vmx_inject_irq,
-	.inject_nmi = vmx_inject_nmi,
-	.irq_allowed = vmx_irq_allowed,
-	.nmi_allowed = vmx_nmi_allowed,
-	.get_nmi_mask = vmx_get_nmi_mask,
-	.set_nmi_mask = vmx_set_nmi_mask,
-	.enable_irq_window = vmx_enable_irq_window,
-	.enable_nmi_window = vmx_enable_nmi_window,
-	.cancel_injection = vmx_cancel_injection,
-	.update_cr8_intercept = vmx_update_cr8_intercept,
-
-	.load_root = vmx_load_root,
-	.tlb_flush = vmx_tlb_flush,
-	.tlb_flush_gva = vmx_tlb_flush_gva,
-
-	.set_tsc_offset = vmx_set_tsc_offset,
+	KVM_VENDOR_OPS(VMX_OP)
 };
 
 static int __init vmx_init(void)

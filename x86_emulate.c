@@ -12,15 +12,7 @@
 
 /* ---- exceptions ---- */
 
-/**
- * x86_emulate_fault - note an exception without error code
- * @ctxt: the context
- * @vector: the exception's
- *
- * For ops, too.
- *
- * Return: X86EMUL_PROPAGATE_FAULT
- */
+/** x86_emulate_fault - note an exception without error code, for ops, too: PROPAGATE_FAULT */
 int x86_emulate_fault(struct x86_emulate_ctxt *ctxt, u8 vector)
 {
 	ctxt->exception.valid = true;
@@ -30,14 +22,7 @@ int x86_emulate_fault(struct x86_emulate_ctxt *ctxt, u8 vector)
 	return X86EMUL_PROPAGATE_FAULT;
 }
 
-/**
- * x86_emulate_fault_code - note an exception with error code
- * @ctxt: the context
- * @vector: the exception's
- * @code: its error code
- *
- * Return: X86EMUL_PROPAGATE_FAULT
- */
+/** x86_emulate_fault_code - the same with an error code */
 int x86_emulate_fault_code(struct x86_emulate_ctxt *ctxt, u8 vector, u32 code)
 {
 	x86_emulate_fault(ctxt, vector);
@@ -46,14 +31,7 @@ int x86_emulate_fault_code(struct x86_emulate_ctxt *ctxt, u8 vector, u32 code)
 	return X86EMUL_PROPAGATE_FAULT;
 }
 
-/**
- * x86_emulate_page_fault - note a page fault
- * @ctxt: the context
- * @address: what CR2 will be
- * @code: the error code
- *
- * Return: X86EMUL_PROPAGATE_FAULT
- */
+/** x86_emulate_page_fault - the same of a page fault, at what CR2 will be */
 int x86_emulate_page_fault(struct x86_emulate_ctxt *ctxt, u64 address, u32 code)
 {
 	ctxt->exception.address = address;
@@ -88,8 +66,7 @@ static x86_inline int load_operand(struct x86_emulate_ctxt *ctxt, struct x86_ope
 }
 
 /* A general register or memory, unless it is an immediate that is there already. */
-int x86em_load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op,
-		       bool modify)
+int x86em_load_operand(struct x86_emulate_ctxt *ctxt, struct x86_operand *op, bool modify)
 {
 	return load_operand(ctxt, op, modify);
 }
@@ -105,10 +82,7 @@ int x86em_store_op0(struct x86_emulate_ctxt *ctxt, u64 linear, u64 old, bool loc
 
 /* ---- one instruction ---- */
 
-/**
- * x86_emulate_init - begin the life of a context
- * @ctxt: cleared; ops, priv, va_bits and amd are set after it
- */
+/** x86_emulate_init - begin the life of a context; then set ops, priv, va_bits and amd */
 void x86_emulate_init(struct x86_emulate_ctxt *ctxt)
 {
 	memset(ctxt, 0, sizeof(*ctxt));
@@ -134,9 +108,8 @@ static x86_inline int load_operands(struct x86_emulate_ctxt *ctxt, u32 flags)
 	struct x86_decode *d = &ctxt->d;
 
 	if (!(flags & F_N1)) {
-		if (d->op[2].kind != OPK_NONE) {
+		if (d->op[2].kind != OPK_NONE)
 			TRY(x86em_load_operand(ctxt, &d->op[2], false));
-		}
 		TRY(load_operand(ctxt, &d->op[1], false));
 	}
 	if (flags & F_W0)
@@ -207,9 +180,8 @@ static __attribute__((__noinline__)) int execute(struct x86_emulate_ctxt *ctxt)
 	const struct x86_opcode *row = ctxt->d.row;
 	u32 flags = row->flags;
 
-	if (flags & (F_PROT | F_CPL0 | F_SSE | F_MMX | F_AVX | FEATURES)) {
+	if (flags & (F_PROT | F_CPL0 | F_SSE | F_MMX | F_AVX | FEATURES))
 		TRY(check_privilege(ctxt, flags));
-	}
 	TRY(load_operands(ctxt, flags));
 	TRY(row->exec(ctxt));
 	if ((flags & F_R0) || ctxt->skip_write)
@@ -256,12 +228,7 @@ int x86em_end(struct x86_emulate_ctxt *ctxt, int rc)
 	return rc;
 }
 
-/**
- * x86_emulate_insn - execute what x86_decode_insn() has decoded
- * @ctxt: the context
- *
- * Return: X86EMUL_*, with what the header of x86_emulate.h promises for each.
- */
+/** x86_emulate_insn - execute what x86_decode_insn() has decoded: see x86_emulate.h */
 int x86_emulate_insn(struct x86_emulate_ctxt *ctxt)
 {
 	ctxt->next_rip = ctxt->rip + ctxt->d.len;
@@ -273,12 +240,7 @@ int x86_emulate_insn(struct x86_emulate_ctxt *ctxt)
 	return x86em_end(ctxt, execute(ctxt));
 }
 
-/**
- * x86_emulate_one_access - is it a MOV, whose one access to memory is all there is?
- * @ctxt: the context, decoded
- *
- * Return: true if so: all of its accesses are to one linear address.
- */
+/** x86_emulate_one_access - is it a MOV, all of whose accesses are to one linear address? */
 bool x86_emulate_one_access(const struct x86_emulate_ctxt *ctxt)
 {
 	return (ctxt->d.row->flags & F_QUICK) && ctxt->d.has_mem;

@@ -95,118 +95,50 @@ bool x86em_condition(const struct x86_emulate_ctxt *ctxt, unsigned int cc)
 
 /* ---- moves and arithmetic ---- */
 
-int em_mov(struct x86_emulate_ctxt *ctxt)
-{
-	OP0.val = OP1.val;
-	return X86EMUL_CONTINUE;
-}
+/* MOV, MOVZX, MOVNTI, MOVDIRI */
+EXECUTOR_VALUE(mov, OP1.val)
+EXECUTOR_VALUE(movsx, x86_sext(OP1.val, OP1.bytes))
+EXECUTOR_VALUE(not, ~OP0.val)
+EXECUTOR_VALUE(lea, ctxt->d.ea)
 
-static void do_add(struct x86_emulate_ctxt *ctxt, unsigned int carry)
+static int do_add(struct x86_emulate_ctxt *ctxt, u64 b, unsigned int carry, u32 mask)
 {
-	u64 a = OP0.val, b = OP1.val, res = a + b + carry;
+	u64 a = OP0.val, res = a + b + carry;
 
-	flags_add(ctxt, a, b, res, OP0.bytes, X86_FLAGS_STATUS);
+	flags_add(ctxt, a, b, res, OP0.bytes, mask);
 	OP0.val = res;
+	return X86EMUL_CONTINUE;
 }
 
-static void do_sub(struct x86_emulate_ctxt *ctxt, unsigned int borrow)
+static int do_sub(struct x86_emulate_ctxt *ctxt, u64 a, u64 b, unsigned int borrow, u32 mask)
 {
-	u64 a = OP0.val, b = OP1.val, res = a - b - borrow;
+	u64 res = a - b - borrow;
 
-	x86em_flags_sub(ctxt, a, b, res, OP0.bytes, X86_FLAGS_STATUS);
+	x86em_flags_sub(ctxt, a, b, res, OP0.bytes, mask);
 	OP0.val = res;
-}
-
-int em_add(struct x86_emulate_ctxt *ctxt)
-{
-	do_add(ctxt, 0);
 	return X86EMUL_CONTINUE;
 }
 
-int em_adc(struct x86_emulate_ctxt *ctxt)
+/* The rows of CMP, which is a SUB, have no destination: operand 0 is not stored. */
+EXECUTOR(add, do_add(ctxt, OP1.val, 0, X86_FLAGS_STATUS))
+EXECUTOR(adc, do_add(ctxt, OP1.val, flag(ctxt, X86_FLAG_CF), X86_FLAGS_STATUS))
+EXECUTOR(inc, do_add(ctxt, 1, 0, X86_FLAGS_STATUS & ~X86_FLAG_CF))
+EXECUTOR(sub, do_sub(ctxt, OP0.val, OP1.val, 0, X86_FLAGS_STATUS))
+EXECUTOR(sbb, do_sub(ctxt, OP0.val, OP1.val, flag(ctxt, X86_FLAG_CF), X86_FLAGS_STATUS))
+EXECUTOR(dec, do_sub(ctxt, OP0.val, 1, 0, X86_FLAGS_STATUS & ~X86_FLAG_CF))
+EXECUTOR(neg, do_sub(ctxt, 0, OP0.val, 0, X86_FLAGS_STATUS))
+
+static int logic(struct x86_emulate_ctxt *ctxt, u64 res)
 {
-	do_add(ctxt, flag(ctxt, X86_FLAG_CF));
+	OP0.val = res;
+	flags_logic(ctxt, res, OP0.bytes);
 	return X86EMUL_CONTINUE;
 }
 
-int em_sub(struct x86_emulate_ctxt *ctxt)
-{
-	do_sub(ctxt, 0);
-	return X86EMUL_CONTINUE;
-}
-
-int em_sbb(struct x86_emulate_ctxt *ctxt)
-{
-	do_sub(ctxt, flag(ctxt, X86_FLAG_CF));
-	return X86EMUL_CONTINUE;
-}
-
-/* Its rows have no destination: operand 0 is not stored. */
-int em_cmp(struct x86_emulate_ctxt *ctxt)
-{
-	do_sub(ctxt, 0);
-	return X86EMUL_CONTINUE;
-}
-
-int em_or(struct x86_emulate_ctxt *ctxt)
-{
-	OP0.val |= OP1.val;
-	flags_logic(ctxt, OP0.val, OP0.bytes);
-	return X86EMUL_CONTINUE;
-}
-
-int em_and(struct x86_emulate_ctxt *ctxt)
-{
-	OP0.val &= OP1.val;
-	flags_logic(ctxt, OP0.val, OP0.bytes);
-	return X86EMUL_CONTINUE;
-}
-
-int em_xor(struct x86_emulate_ctxt *ctxt)
-{
-	OP0.val ^= OP1.val;
-	flags_logic(ctxt, OP0.val, OP0.bytes);
-	return X86EMUL_CONTINUE;
-}
-
-int em_test(struct x86_emulate_ctxt *ctxt)
-{
-	flags_logic(ctxt, OP0.val & OP1.val, OP0.bytes);
-	return X86EMUL_CONTINUE;
-}
-
-int em_inc(struct x86_emulate_ctxt *ctxt)
-{
-	u64 a = OP0.val;
-
-	OP0.val = a + 1;
-	flags_add(ctxt, a, 1, a + 1, OP0.bytes, X86_FLAGS_STATUS & ~X86_FLAG_CF);
-	return X86EMUL_CONTINUE;
-}
-
-int em_dec(struct x86_emulate_ctxt *ctxt)
-{
-	u64 a = OP0.val;
-
-	OP0.val = a - 1;
-	x86em_flags_sub(ctxt, a, 1, a - 1, OP0.bytes, X86_FLAGS_STATUS & ~X86_FLAG_CF);
-	return X86EMUL_CONTINUE;
-}
-
-int em_not(struct x86_emulate_ctxt *ctxt)
-{
-	OP0.val = ~OP0.val;
-	return X86EMUL_CONTINUE;
-}
-
-int em_neg(struct x86_emulate_ctxt *ctxt)
-{
-	u64 a = OP0.val;
-
-	OP0.val = 0 - a;
-	x86em_flags_sub(ctxt, 0, a, OP0.val, OP0.bytes, X86_FLAGS_STATUS);
-	return X86EMUL_CONTINUE;
-}
+/* TEST is an AND without a destination. */
+EXECUTOR(or, logic(ctxt, OP0.val | OP1.val))
+EXECUTOR(and, logic(ctxt, OP0.val & OP1.val))
+EXECUTOR(xor, logic(ctxt, OP0.val ^ OP1.val))
 
 /* ADCX and, with F3, ADOX: they touch one flag each. */
 int em_adx(struct x86_emulate_ctxt *ctxt)
@@ -302,15 +234,8 @@ static int imul_to_op0(struct x86_emulate_ctxt *ctxt, u64 a, u64 b)
 	return X86EMUL_CONTINUE;
 }
 
-int em_imul_2(struct x86_emulate_ctxt *ctxt)
-{
-	return imul_to_op0(ctxt, OP0.val, OP1.val);
-}
-
-int em_imul_3(struct x86_emulate_ctxt *ctxt)
-{
-	return imul_to_op0(ctxt, OP1.val, OP2.val);
-}
+EXECUTOR(imul_2, imul_to_op0(ctxt, OP0.val, OP1.val))
+EXECUTOR(imul_3, imul_to_op0(ctxt, OP1.val, OP2.val))
 
 /*
  * hi:lo / divisor, each of bits bits and hi < divisor: long division,
@@ -393,39 +318,42 @@ static unsigned int shift_count(const struct x86_operand *dst, u64 count)
 	return count & (dst->bytes == 8 ? 63 : 31);
 }
 
+static u32 carry_and_overflow(bool cf, bool of)
+{
+	return (cf ? X86_FLAG_CF : 0) | (of ? X86_FLAG_OF : 0);
+}
+
 static void flags_rotate(struct x86_emulate_ctxt *ctxt, bool cf, bool of)
 {
-	set_flags(ctxt, X86_FLAG_CF | X86_FLAG_OF,
-		  (cf ? X86_FLAG_CF : 0) | (of ? X86_FLAG_OF : 0));
+	set_flags(ctxt, X86_FLAG_CF | X86_FLAG_OF, carry_and_overflow(cf, of));
+}
+
+/* n is less than the number of bits. */
+static u64 rotate_right(u64 val, unsigned int n, unsigned int bytes)
+{
+	return n ? (val >> n | val << (bytes * 8 - n)) & x86_mask(bytes) : val;
 }
 
 int em_rol(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bits = OP0.bytes * 8, n = shift_count(&OP0, OP1.val);
-	u64 val = OP0.val;
 
 	if (!n)
 		return X86EMUL_CONTINUE;
-	n &= bits - 1;
-	if (n)
-		val = (val << n | val >> (bits - n)) & x86_mask(OP0.bytes);
-	OP0.val = val;
-	flags_rotate(ctxt, val & 1, (val & 1) != !!(val & msb(OP0.bytes)));
+	OP0.val = rotate_right(OP0.val, (bits - n) & (bits - 1), OP0.bytes);
+	flags_rotate(ctxt, OP0.val & 1, (OP0.val & 1) != !!(OP0.val & msb(OP0.bytes)));
 	return X86EMUL_CONTINUE;
 }
 
 int em_ror(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bits = OP0.bytes * 8, n = shift_count(&OP0, OP1.val);
-	u64 top = msb(OP0.bytes), val = OP0.val;
+	u64 top = msb(OP0.bytes);
 
 	if (!n)
 		return X86EMUL_CONTINUE;
-	n &= bits - 1;
-	if (n)
-		val = (val >> n | val << (bits - n)) & x86_mask(OP0.bytes);
-	OP0.val = val;
-	flags_rotate(ctxt, val & top, !(val & top) != !(val & top >> 1));
+	OP0.val = rotate_right(OP0.val, n & (bits - 1), OP0.bytes);
+	flags_rotate(ctxt, OP0.val & top, !(OP0.val & top) != !(OP0.val & top >> 1));
 	return X86EMUL_CONTINUE;
 }
 
@@ -467,8 +395,7 @@ int em_rcr(struct x86_emulate_ctxt *ctxt)
 static void flags_shift(struct x86_emulate_ctxt *ctxt, u64 res, unsigned int bytes,
 			bool cf, bool of)
 {
-	set_flags(ctxt, X86_FLAGS_STATUS, flags_zsp(res, bytes) |
-		  (cf ? X86_FLAG_CF : 0) | (of ? X86_FLAG_OF : 0));
+	set_flags(ctxt, X86_FLAGS_STATUS, flags_zsp(res, bytes) | carry_and_overflow(cf, of));
 }
 
 int em_shl(struct x86_emulate_ctxt *ctxt)
@@ -642,15 +569,8 @@ static int bit_scan(struct x86_emulate_ctxt *ctxt, unsigned int (*find)(u64))
 	return X86EMUL_CONTINUE;
 }
 
-int em_bsf(struct x86_emulate_ctxt *ctxt)
-{
-	return bit_scan(ctxt, lowest_bit);
-}
-
-int em_bsr(struct x86_emulate_ctxt *ctxt)
-{
-	return bit_scan(ctxt, highest_bit);
-}
+EXECUTOR(bsf, bit_scan(ctxt, lowest_bit))
+EXECUTOR(bsr, bit_scan(ctxt, highest_bit))
 
 static int count_zeros(struct x86_emulate_ctxt *ctxt, u64 res)
 {
@@ -683,18 +603,6 @@ int em_popcnt(struct x86_emulate_ctxt *ctxt)
 	for (OP0.val = 0; val; val &= val - 1)
 		OP0.val++;
 	set_flags(ctxt, X86_FLAGS_STATUS, OP0.val ? 0 : X86_FLAG_ZF);
-	return X86EMUL_CONTINUE;
-}
-
-int em_movsx(struct x86_emulate_ctxt *ctxt)
-{
-	OP0.val = x86_sext(OP1.val, OP1.bytes);
-	return X86EMUL_CONTINUE;
-}
-
-int em_movsxd(struct x86_emulate_ctxt *ctxt)
-{
-	OP0.val = x86_sext(OP1.val, 4);
 	return X86EMUL_CONTINUE;
 }
 
@@ -740,7 +648,7 @@ int em_xadd(struct x86_emulate_ctxt *ctxt)
 {
 	u64 dst = OP0.val;
 
-	do_add(ctxt, 0);
+	do_add(ctxt, OP1.val, 0, X86_FLAGS_STATUS);
 	put_operand(ctxt, &OP1, dst);
 	return X86EMUL_CONTINUE;
 }
@@ -769,9 +677,8 @@ int em_cmpxchg8b(struct x86_emulate_ctxt *ctxt)
 
 	if (half == 8 && !has_feature(ctxt, X86EMUL_FEAT_CX16))
 		return fault_ud(ctxt);
-	if (half == 8) {
+	if (half == 8)
 		TRY(x86em_check_aligned(ctxt, 16));
-	}
 	TRY(x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, 2 * half, true, &linear));
 	TRY(x86em_mem_read(ctxt, linear, old, 2 * half, X86EMUL_ACC_WRITE));
 	memcpy(&lo, old, half);
@@ -801,18 +708,9 @@ static u64 swap_bytes(u64 val, unsigned int bytes)
 	return res;
 }
 
-int em_bswap(struct x86_emulate_ctxt *ctxt)
-{
-	/* Of 16 bits it is undefined; tested processors clear them. */
-	OP0.val = OP0.bytes == 2 ? 0 : swap_bytes(OP0.val, OP0.bytes);
-	return X86EMUL_CONTINUE;
-}
-
-int em_movbe(struct x86_emulate_ctxt *ctxt)
-{
-	OP0.val = swap_bytes(OP1.val, OP0.bytes);
-	return X86EMUL_CONTINUE;
-}
+/* Of 16 bits BSWAP is undefined; tested processors clear them. */
+EXECUTOR_VALUE(bswap, OP0.bytes == 2 ? 0 : swap_bytes(OP0.val, OP0.bytes))
+EXECUTOR_VALUE(movbe, swap_bytes(OP1.val, OP0.bytes))
 
 /* 64 bytes, to where the register points to in ES */
 int em_movdir64b(struct x86_emulate_ctxt *ctxt)
@@ -863,56 +761,24 @@ static int bmi1(struct x86_emulate_ctxt *ctxt, u64 res, bool cf)
 	return X86EMUL_CONTINUE;
 }
 
-int em_andn(struct x86_emulate_ctxt *ctxt)
-{
-	return bmi1(ctxt, ~OP1.val & OP2.val, false);
-}
-
-int em_blsr(struct x86_emulate_ctxt *ctxt)
-{
-	return bmi1(ctxt, OP1.val & (OP1.val - 1), !OP1.val);
-}
-
-int em_blsmsk(struct x86_emulate_ctxt *ctxt)
-{
-	return bmi1(ctxt, OP1.val ^ (OP1.val - 1), !OP1.val);
-}
-
-int em_blsi(struct x86_emulate_ctxt *ctxt)
-{
-	return bmi1(ctxt, OP1.val & (0 - OP1.val), OP1.val);
-}
-
 static u64 low_bits(unsigned int n)
 {
 	return n > 63 ? ~0ull : (1ull << n) - 1;
 }
 
+EXECUTOR(andn, bmi1(ctxt, ~OP1.val & OP2.val, false))
+EXECUTOR(blsr, bmi1(ctxt, OP1.val & (OP1.val - 1), !OP1.val))
+EXECUTOR(blsmsk, bmi1(ctxt, OP1.val ^ (OP1.val - 1), !OP1.val))
+EXECUTOR(blsi, bmi1(ctxt, OP1.val & (0 - OP1.val), OP1.val))
+EXECUTOR(bzhi, bmi1(ctxt, OP1.val & low_bits(OP2.val & 0xff), (OP2.val & 0xff) >= OP0.bytes * 8u))
+
 int em_bextr(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int start = OP2.val & 0xff, n = OP2.val >> 8 & 0xff;
-	u64 res = start > 63 ? 0 : OP1.val >> start & low_bits(n);
 
-	bmi1(ctxt, res, false);
+	bmi1(ctxt, start > 63 ? 0 : OP1.val >> start & low_bits(n), false);
 	/* SF is undefined, and cleared. */
 	set_flags(ctxt, X86_FLAG_SF, 0);
-	return X86EMUL_CONTINUE;
-}
-
-int em_bzhi(struct x86_emulate_ctxt *ctxt)
-{
-	unsigned int n = OP2.val & 0xff;
-
-	OP0.val = OP1.val & low_bits(n);
-	set_flags(ctxt, X86_FLAGS_STATUS, (flags_zsp(OP0.val, OP0.bytes) & ~X86_FLAG_PF) |
-		  (n >= OP0.bytes * 8u ? X86_FLAG_CF : 0));
-	return X86EMUL_CONTINUE;
-}
-
-/* The rest of BMI2 leaves the flags alone. */
-static int bmi2(struct x86_emulate_ctxt *ctxt, u64 res)
-{
-	OP0.val = res;
 	return X86EMUL_CONTINUE;
 }
 
@@ -935,7 +801,8 @@ int em_pdep(struct x86_emulate_ctxt *ctxt)
 	for (; mask; mask &= mask - 1, src >>= 1)
 		if (src & 1)
 			res |= mask & (0 - mask);
-	return bmi2(ctxt, res);
+	OP0.val = res;
+	return X86EMUL_CONTINUE;
 }
 
 int em_pext(struct x86_emulate_ctxt *ctxt)
@@ -945,32 +812,15 @@ int em_pext(struct x86_emulate_ctxt *ctxt)
 	for (; mask; mask &= mask - 1, bit <<= 1)
 		if (OP1.val & mask & (0 - mask))
 			res |= bit;
-	return bmi2(ctxt, res);
+	OP0.val = res;
+	return X86EMUL_CONTINUE;
 }
 
-int em_rorx(struct x86_emulate_ctxt *ctxt)
-{
-	unsigned int bits = OP0.bytes * 8, n = OP2.val & (bits - 1);
-
-	return bmi2(ctxt, n ? OP1.val >> n | OP1.val << (bits - n) : OP1.val);
-}
-
-int em_sarx(struct x86_emulate_ctxt *ctxt)
-{
-	s64 val = (s64)x86_sext(OP1.val, OP1.bytes);
-
-	return bmi2(ctxt, (u64)(val >> shift_count(&OP0, OP2.val)));
-}
-
-int em_shlx(struct x86_emulate_ctxt *ctxt)
-{
-	return bmi2(ctxt, OP1.val << shift_count(&OP0, OP2.val));
-}
-
-int em_shrx(struct x86_emulate_ctxt *ctxt)
-{
-	return bmi2(ctxt, OP1.val >> shift_count(&OP0, OP2.val));
-}
+/* The rest of BMI2 leaves the flags alone. */
+EXECUTOR_VALUE(rorx, rotate_right(OP1.val, OP2.val & (OP0.bytes * 8 - 1), OP0.bytes))
+EXECUTOR_VALUE(sarx, (u64)((s64)x86_sext(OP1.val, OP1.bytes) >> shift_count(&OP0, OP2.val)))
+EXECUTOR_VALUE(shlx, OP1.val << shift_count(&OP0, OP2.val))
+EXECUTOR_VALUE(shrx, OP1.val >> shift_count(&OP0, OP2.val))
 
 /* It is locked without saying so, and writes in each case. */
 int em_cmpccxadd(struct x86_emulate_ctxt *ctxt)
@@ -990,23 +840,13 @@ int em_cmpccxadd(struct x86_emulate_ctxt *ctxt)
 
 /* ---- conditions and addresses ---- */
 
-int em_setcc(struct x86_emulate_ctxt *ctxt)
-{
-	OP0.val = x86em_condition(ctxt, ctxt->d.opcode);
-	return X86EMUL_CONTINUE;
-}
+EXECUTOR_VALUE(setcc, x86em_condition(ctxt, ctxt->d.opcode))
 
 /* A 32-bit one clears the upper half even if the condition is false. */
 int em_cmovcc(struct x86_emulate_ctxt *ctxt)
 {
 	if (x86em_condition(ctxt, ctxt->d.opcode))
 		OP0.val = OP1.val;
-	return X86EMUL_CONTINUE;
-}
-
-int em_lea(struct x86_emulate_ctxt *ctxt)
-{
-	OP0.val = ctxt->d.ea;
 	return X86EMUL_CONTINUE;
 }
 

@@ -24,22 +24,10 @@ static int jump_to(struct x86_emulate_ctxt *ctxt, u64 target)
 	return X86EMUL_CONTINUE;
 }
 
-int em_jmp_rel(struct x86_emulate_ctxt *ctxt)
-{
-	return jump_to(ctxt, ctxt->next_rip + OP0.val);
-}
+EXECUTOR(jmp_rel, jump_to(ctxt, ctxt->next_rip + OP0.val))
+EXECUTOR(jmp_abs, jump_to(ctxt, OP0.val))
 
-int em_jmp_abs(struct x86_emulate_ctxt *ctxt)
-{
-	return jump_to(ctxt, OP0.val);
-}
-
-int em_jcc(struct x86_emulate_ctxt *ctxt)
-{
-	if (!x86em_condition(ctxt, ctxt->d.opcode))
-		return X86EMUL_CONTINUE;
-	return em_jmp_rel(ctxt);
-}
+EXECUTOR(jcc, x86em_condition(ctxt, ctxt->d.opcode) ? em_jmp_rel(ctxt) : X86EMUL_CONTINUE)
 
 /*
  * LOOPNE (E0), LOOPE (E1), LOOP (E2).  On AMD's processors a REPNE or REPE prefix
@@ -60,12 +48,7 @@ int em_loop(struct x86_emulate_ctxt *ctxt)
 	return em_jmp_rel(ctxt);
 }
 
-int em_jcxz(struct x86_emulate_ctxt *ctxt)
-{
-	if (get_reg(ctxt, X86_RCX, ctxt->d.ad_bytes))
-		return X86EMUL_CONTINUE;
-	return em_jmp_rel(ctxt);
-}
+EXECUTOR(jcxz, get_reg(ctxt, X86_RCX, ctxt->d.ad_bytes) ? X86EMUL_CONTINUE : em_jmp_rel(ctxt))
 
 /* Would this push succeed? */
 static int probe_push(struct x86_emulate_ctxt *ctxt, unsigned int bytes)
@@ -88,15 +71,8 @@ static int call_to(struct x86_emulate_ctxt *ctxt, u64 target)
 	return x86em_push(ctxt, back, ctxt->d.op_bytes);
 }
 
-int em_call_rel(struct x86_emulate_ctxt *ctxt)
-{
-	return call_to(ctxt, ctxt->next_rip + OP0.val);
-}
-
-int em_call_abs(struct x86_emulate_ctxt *ctxt)
-{
-	return call_to(ctxt, OP0.val);
-}
+EXECUTOR(call_rel, call_to(ctxt, ctxt->next_rip + OP0.val))
+EXECUTOR(call_abs, call_to(ctxt, OP0.val))
 
 int em_ret(struct x86_emulate_ctxt *ctxt)
 {
@@ -193,10 +169,7 @@ static int far_transfer(struct x86_emulate_ctxt *ctxt, u16 selector, u64 offset,
 }
 
 /* CALL and JMP, by ARG(FAR_CALL) or not, with the pointer in the instruction */
-int em_far(struct x86_emulate_ctxt *ctxt)
-{
-	return far_transfer(ctxt, OP0.val >> 32, (u32)OP0.val, ctxt->d.op_bytes, row_arg(ctxt));
-}
+EXECUTOR(far, far_transfer(ctxt, OP0.val >> 32, (u32)OP0.val, ctxt->d.op_bytes, row_arg(ctxt)))
 
 /* ... and with the pointer in memory */
 int em_far_mem(struct x86_emulate_ctxt *ctxt)
@@ -255,15 +228,20 @@ static void drop_data_segments(struct x86_emulate_ctxt *ctxt, unsigned int level
 	}
 }
 
-/* Load CS, and SS:rSP popped by a return: nothing faults after CS. */
+/*
+ * Load CS, and SS:rSP, which a return pops, extra bytes further: nothing faults after CS.
+ */
 static int return_with_stack(struct x86_emulate_ctxt *ctxt, struct descriptor *desc,
-			     struct x86_seg *cs, u16 ss_selector, u64 sp,
-			     unsigned int from_level)
+			     struct x86_seg *cs, u64 extra, unsigned int from_level)
 {
-	unsigned int level = cs->selector & 3;
+	unsigned int level = cs->selector & 3, bytes = ctxt->d.op_bytes;
 	struct x86_seg ss;
+	u64 sp, selector;
 
-	TRY(x86em_check_ss(ctxt, ss_selector, level, cs->l, EXC_GP, &ss));
+	TRY(x86em_pop(ctxt, &sp, bytes));
+	TRY(x86em_pop(ctxt, &selector, bytes));
+	sp += extra;
+	TRY(x86em_check_ss(ctxt, selector, level, cs->l, EXC_GP, &ss));
 	TRY(load_return_cs(ctxt, desc, cs));
 	ctxt->ops->set_segment(ctxt, X86_SEG_SS, &ss);
 	if (cs->l)
@@ -278,7 +256,7 @@ static int return_with_stack(struct x86_emulate_ctxt *ctxt, struct descriptor *d
 int em_ret_far(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.op_bytes, level;
-	u64 offset, selector, sp, ss, extra = OP0.kind == OPK_IMM ? OP0.val : 0;
+	u64 offset, selector, extra = OP0.kind == OPK_IMM ? OP0.val : 0;
 	struct descriptor desc;
 	struct x86_seg cs;
 
@@ -293,13 +271,8 @@ int em_ret_far(struct x86_emulate_ctxt *ctxt)
 	}
 	level = cpl(ctxt);
 	TRY(check_return_cs(ctxt, selector, offset, &desc, &cs));
-	if ((selector & 3) > level) {
-		TRY(x86em_pop(ctxt, &sp, bytes));
-		TRY(x86em_pop(ctxt, &ss, bytes));
-		TRY(return_with_stack(ctxt, &desc, &cs, ss, sp + extra, level));
-	} else {
-		TRY(load_return_cs(ctxt, &desc, &cs));
-	}
+	TRY((selector & 3) > level ? return_with_stack(ctxt, &desc, &cs, extra, level) :
+				     load_return_cs(ctxt, &desc, &cs));
 	ctxt->next_rip = offset;
 	return X86EMUL_CONTINUE;
 }
@@ -645,25 +618,11 @@ int em_int(struct x86_emulate_ctxt *ctxt)
 	return x86em_software_int(ctxt, OP0.val, false);
 }
 
-int em_int1(struct x86_emulate_ctxt *ctxt)
-{
-	return x86em_software_int(ctxt, EXC_DB, true);
-}
+EXECUTOR(int1, x86em_software_int(ctxt, EXC_DB, true))
+EXECUTOR(int3, x86em_software_int(ctxt, EXC_BP, false))
+EXECUTOR(into, flag(ctxt, X86_FLAG_OF) ? x86em_software_int(ctxt, EXC_OF, false) : X86EMUL_CONTINUE)
 
-int em_int3(struct x86_emulate_ctxt *ctxt)
-{
-	return x86em_software_int(ctxt, EXC_BP, false);
-}
-
-int em_into(struct x86_emulate_ctxt *ctxt)
-{
-	if (!flag(ctxt, X86_FLAG_OF))
-		return X86EMUL_CONTINUE;
-	return x86em_software_int(ctxt, EXC_OF, false);
-}
-
-static int pop_ip_cs_flags(struct x86_emulate_ctxt *ctxt, u64 *ip, u64 *cs,
-			   u64 *flags)
+static int pop_ip_cs_flags(struct x86_emulate_ctxt *ctxt, u64 *ip, u64 *cs, u64 *flags)
 {
 	unsigned int bytes = ctxt->d.op_bytes;
 
@@ -715,7 +674,7 @@ static int iret_to_vm86(struct x86_emulate_ctxt *ctxt, u64 ip, u16 cs, u32 flags
 static int iret_prot(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.op_bytes, level = cpl(ctxt);
-	u64 ip, cs_selector, flags, sp, ss;
+	u64 ip, cs_selector, flags;
 	struct descriptor desc;
 	struct x86_seg cs;
 	u32 mask;
@@ -734,13 +693,8 @@ static int iret_prot(struct x86_emulate_ctxt *ctxt)
 	if (bytes > 2 && level == 0)
 		mask |= X86_FLAG_VIF | X86_FLAG_VIP;
 	/* In 64-bit mode SS:RSP is always there. */
-	if (mode64(ctxt) || (cs_selector & 3) > level) {
-		TRY(x86em_pop(ctxt, &sp, bytes));
-		TRY(x86em_pop(ctxt, &ss, bytes));
-		TRY(return_with_stack(ctxt, &desc, &cs, ss, sp, level));
-	} else {
-		TRY(load_return_cs(ctxt, &desc, &cs));
-	}
+	TRY(mode64(ctxt) || (cs_selector & 3) > level ?
+	    return_with_stack(ctxt, &desc, &cs, 0, level) : load_return_cs(ctxt, &desc, &cs));
 	set_flags(ctxt, mask, flags);
 	ctxt->next_rip = ip;
 	return X86EMUL_CONTINUE;
@@ -757,21 +711,14 @@ int em_iret(struct x86_emulate_ctxt *ctxt)
 /* ---- system calls ---- */
 
 /* The flat segments that these instructions load without a descriptor. */
-static void set_flat(struct x86_emulate_ctxt *ctxt, unsigned int seg, u16 selector,
-		     unsigned int dpl, bool l)
+static __attribute__((__noinline__)) void
+set_flat(struct x86_emulate_ctxt *ctxt, unsigned int seg, u16 selector, unsigned int dpl, bool l)
 {
-	struct x86_seg s;
+	struct x86_seg s = {
+		.selector = selector, .limit = 0xffffffff, .type = seg == X86_SEG_CS ? 0xb : 3,
+		.s = 1, .dpl = dpl, .present = 1, .l = l, .db = !l, .g = 1,
+	};
 
-	memset(&s, 0, sizeof(s));
-	s.selector = selector;
-	s.limit = 0xffffffff;
-	s.type = seg == X86_SEG_CS ? 0xb : 3;
-	s.s = 1;
-	s.dpl = dpl;
-	s.present = 1;
-	s.l = l;
-	s.db = !l;
-	s.g = 1;
 	ctxt->ops->set_segment(ctxt, seg, &s);
 }
 

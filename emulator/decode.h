@@ -214,11 +214,11 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 
 /* Executors: alu.c, stack.c, segment.c, control.c, system.c, string.c, media.c */
 #define EXECUTORS(X) \
-	X(mov) X(add) X(or) X(adc) X(sbb) X(and) X(sub) X(xor) X(cmp) X(test) \
+	X(mov) X(add) X(or) X(adc) X(sbb) X(and) X(sub) X(xor) \
 	X(inc) X(dec) X(not) X(neg) X(mul) X(imul) X(imul_2) X(imul_3) X(div) X(idiv) \
 	X(rol) X(ror) X(rcl) X(rcr) X(shl) X(shr) X(sar) X(shld) X(shrd) \
 	X(bit) X(bsf) X(bsr) X(tzcnt) X(lzcnt) X(popcnt) \
-	X(movsx) X(movsxd) X(cbw) X(cwd) X(xchg) X(xchg_acc) X(xadd) X(cmpxchg) \
+	X(movsx) X(cbw) X(cwd) X(xchg) X(xchg_acc) X(xadd) X(cmpxchg) \
 	X(cmpxchg8b) X(bswap) X(movbe) X(crc32) X(random) \
 	X(setcc) X(cmovcc) X(lea) X(adx) \
 	X(aaa) X(daa) X(aam) X(aad) \
@@ -240,7 +240,7 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(xgetbv) X(xsetbv) X(xbegin) X(xend) X(xtest) X(movdir64b) \
 	X(andn) X(bextr) X(blsr) X(blsmsk) X(blsi) X(bzhi) X(mulx) X(pdep) X(pext) \
 	X(rorx) X(sarx) X(shlx) X(shrx) X(cmpccxadd) \
-	X(fload) X(fst) X(freg) X(fninit) X(fnstword) \
+	X(fload) X(fst) X(freg) X(fnstword) \
 	X(fnstenv) X(fldenv) \
 	X(emms) X(fxsave) X(fxrstor) X(ldmxcsr) X(stmxcsr) \
 	X(movv) X(movv_low) X(movv_high) X(movhl) X(movd_to) X(movd_from) \

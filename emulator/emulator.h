@@ -47,6 +47,22 @@
 #define OP1 (ctxt->d.op[1])
 #define OP2 (ctxt->d.op[2])
 
+/* An executor that is one expression: what it returns ... */
+#define EXECUTOR(name, result) \
+	int em_##name(struct x86_emulate_ctxt *ctxt) \
+	{ \
+		(void)ctxt; \
+		return (result); \
+	}
+
+/* ... or what operand 0 becomes. */
+#define EXECUTOR_VALUE(name, value) \
+	int em_##name(struct x86_emulate_ctxt *ctxt) \
+	{ \
+		OP0.val = (value); \
+		return X86EMUL_CONTINUE; \
+	}
+
 /* What the row says by ARG() */
 static inline unsigned int row_arg(const struct x86_emulate_ctxt *ctxt)
 {

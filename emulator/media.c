@@ -81,17 +81,11 @@ int em_fst(struct x86_emulate_ctxt *ctxt)
 	return x86em_mem_write(ctxt, linear, val, OP0.bytes, 0);
 }
 
-/* Between registers; E0 to E4 of DB (FNCLEX and others) do not look for exceptions. */
+/* Between registers; E0 to E4 of DB (FNCLEX, FNINIT and others) do not look for exceptions. */
 int em_freg(struct x86_emulate_ctxt *ctxt)
 {
 	TRY(check_x87(ctxt, ctxt->d.opcode != 0xdb || (ctxt->d.modrm & 0xf8) != 0xe0));
 	return ctxt->ops->x87(ctxt, ctxt->d.opcode, ctxt->d.modrm, NULL);
-}
-
-int em_fninit(struct x86_emulate_ctxt *ctxt)
-{
-	TRY(check_x87(ctxt, false));
-	return ctxt->ops->x87(ctxt, 0xdb, 0xe3, NULL);
 }
 
 /* FNSTCW (D9), FNSTSW */
@@ -378,9 +372,8 @@ static int media_address(struct x86_emulate_ctxt *ctxt, unsigned int bytes,
 			 bool write, u64 *linear)
 {
 	/* VEX lets all but the aligned moves be unaligned. */
-	if (ctxt->d.row->flags & F_ALIGN) {
+	if (ctxt->d.row->flags & F_ALIGN)
 		TRY(x86em_check_aligned(ctxt, bytes));
-	}
 	return x86em_linearize(ctxt, ctxt->d.seg, ctxt->d.ea, bytes, write, linear);
 }
 
@@ -465,9 +458,8 @@ int em_movv_low(struct x86_emulate_ctxt *ctxt)
 
 	TRY(media_load(ctxt, src, low, bytes));
 	memset(ctxt->vec, 0, 16);
-	if (OP0.kind == OPK_XMM && src->kind == OPK_XMM && !movq) {
+	if (OP0.kind == OPK_XMM && src->kind == OPK_XMM && !movq)
 		TRY(media_load(ctxt, media_rest(ctxt), ctxt->vec, 16));
-	}
 	memcpy(ctxt->vec, low, bytes);
 	return media_store(ctxt, &OP0, ctxt->vec, bytes);
 }
@@ -513,21 +505,10 @@ static int spread(struct x86_emulate_ctxt *ctxt, unsigned int load, unsigned int
 	return media_store(ctxt, &OP0, ctxt->vec, bytes);
 }
 
-/* Of memory, 128-bit ones read the low half only. */
-int em_movddup(struct x86_emulate_ctxt *ctxt)
-{
-	return spread(ctxt, OP0.bytes == 32 ? 32 : 8, 8, 0);
-}
-
-int em_movsldup(struct x86_emulate_ctxt *ctxt)
-{
-	return spread(ctxt, OP0.bytes, 4, 0);
-}
-
-int em_movshdup(struct x86_emulate_ctxt *ctxt)
-{
-	return spread(ctxt, OP0.bytes, 4, 4);
-}
+/* Of memory, a 128-bit MOVDDUP reads the low half only. */
+EXECUTOR(movddup, spread(ctxt, OP0.bytes == 32 ? 32 : 8, 8, 0))
+EXECUTOR(movsldup, spread(ctxt, OP0.bytes, 4, 0))
+EXECUTOR(movshdup, spread(ctxt, OP0.bytes, 4, 4))
 
 /* MOVD, MOVQ between XMM and general registers or memory */
 int em_movd_to(struct x86_emulate_ctxt *ctxt)
@@ -565,10 +546,7 @@ int em_movm(struct x86_emulate_ctxt *ctxt)
 	return media_store(ctxt, &OP0, ctxt->vec, 8);
 }
 
-int em_movmd_to(struct x86_emulate_ctxt *ctxt)
-{
-	return ctxt->ops->put_mmx(ctxt, OP0.reg, OP1.val);
-}
+EXECUTOR(movmd_to, ctxt->ops->put_mmx(ctxt, OP0.reg, OP1.val))
 
 int em_movmd_from(struct x86_emulate_ctxt *ctxt)
 {

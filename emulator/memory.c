@@ -130,12 +130,10 @@ int x86em_mem_read(struct x86_emulate_ctxt *ctxt, u64 linear, void *val,
 }
 
 /**
- * x86_emulate_read_done - the data of the pending read has come
+ * x86_emulate_read_done - before x86_emulate_insn() is called again: what the pending read gives
  * @ctxt: the context whose x86_emulate_insn() returned X86EMUL_IO_NEEDED
  * @val: the data
  * @bytes: how many, which must be ctxt->rc.pending; else nothing is done
- *
- * To be called before x86_emulate_insn() is called again.
  */
 void x86_emulate_read_done(struct x86_emulate_ctxt *ctxt, const void *val,
 			   unsigned int bytes)

@@ -60,13 +60,13 @@
 #define BY_MOD_OF(t) CHOICE(K_MOD, t, __, __)
 #define BY_MODE(...) CHOICE(K_MODE, ROWS(2, __VA_ARGS__), __, __)
 #define BY_PFX(...) CHOICE(K_PFX, ROWS(4, __VA_ARGS__), __, __)
-#define BY_PFX_OF(t) CHOICE(K_PFX, t, __, __)
 #define BY_PFX_BARE(...) { { .table = ROWS(4, __VA_ARGS__) }, .flags = K_PFX }
 /* Undefined with any other prefix, or with the other kind of operand. */
 #define NP_ONLY(...) BY_PFX(__VA_ARGS__, UD, UD, UD)
 #define P66_ONLY(...) BY_PFX(UD, __VA_ARGS__, UD, UD)
 #define F3_ONLY(...) BY_PFX(UD, UD, __VA_ARGS__, UD)
 #define F2_ONLY(...) BY_PFX(UD, UD, UD, __VA_ARGS__)
+#define NP_66(...) BY_PFX([0 ... 1] = __VA_ARGS__, [2 ... 3] = UD)
 #define MEM_ONLY(...) BY_MOD(__VA_ARGS__, UD)
 #define REG_ONLY(...) BY_MOD(UD, __VA_ARGS__)
 
@@ -86,30 +86,20 @@
 
 /* Group 1: 80, 81, 82, 83 */
 static const struct x86_opcode group1[8] = {
-	[0] = I0(em_add, F_LOCKABLE),
-	[1] = I0(em_or, F_LOCKABLE),
-	[2] = I0(em_adc, F_LOCKABLE),
-	[3] = I0(em_sbb, F_LOCKABLE),
-	[4] = I0(em_and, F_LOCKABLE),
-	[5] = I0(em_sub, F_LOCKABLE),
-	[6] = I0(em_xor, F_LOCKABLE),
-	[7] = I0(em_cmp, F_R0),
+	[0] = I0(em_add, F_LOCKABLE), [1] = I0(em_or, F_LOCKABLE),
+	[2] = I0(em_adc, F_LOCKABLE), [3] = I0(em_sbb, F_LOCKABLE),
+	[4] = I0(em_and, F_LOCKABLE), [5] = I0(em_sub, F_LOCKABLE), [6] = I0(em_xor, F_LOCKABLE),
+	[7] = I0(em_sub, F_R0),		/* CMP */
 };
 
 /* Group 2: C0, C1, D0 to D3 */
 static const struct x86_opcode group2[8] = {
-	[0] = I0(em_rol, 0),
-	[1] = I0(em_ror, 0),
-	[2] = I0(em_rcl, 0),
-	[3] = I0(em_rcr, 0),
-	[4] = I0(em_shl, 0),
-	[5] = I0(em_shr, 0),
-	[6] = I0(em_shl, 0),
-	[7] = I0(em_sar, 0),
+	[0] = I0(em_rol, 0), [1] = I0(em_ror, 0), [2] = I0(em_rcl, 0), [3] = I0(em_rcr, 0),
+	[4] = I0(em_shl, 0), [5] = I0(em_shr, 0), [6] = I0(em_shl, 0), [7] = I0(em_sar, 0),
 };
 
 #define GROUP3(e, imm) BY_REG( \
-	[0 ... 1] = I2(em_test, e, imm, F_R0), \
+	[0 ... 1] = I2(em_and, e, imm, F_R0), /* TEST */ \
 	[2] = I1(em_not, e, F_LOCKABLE), [3] = I1(em_neg, e, F_LOCKABLE), \
 	[4] = I1(em_mul, e, F_R0), [5] = I1(em_imul, e, F_R0), \
 	[6] = I1(em_div, e, F_R0), [7] = I1(em_idiv, e, F_R0))
@@ -136,7 +126,7 @@ const struct x86_opcode x86_map0[256] = {
 	ARITH(0x30, em_xor, F_LOCKABLE, 0),
 	[0x36] = PREFIX,
 	[0x37] = I0(em_aaa, F_NO64),
-	ARITH(0x38, em_cmp, F_R0, F_R0),
+	ARITH(0x38, em_sub, F_R0, F_R0),	/* CMP */
 	[0x3e] = PREFIX,
 	[0x3f] = I0(em_aaa, F_NO64),
 	/* In 64-bit mode, 40 to 4F are REX */
@@ -151,7 +141,7 @@ const struct x86_opcode x86_map0[256] = {
 			I2(em_bound, Gv, M, F_R0 | F_N1),
 			NI_M),				/* EVEX */
 		{ .flags = K_LACKING }),		/* EVEX */
-	[0x63] = BY_MODE(I2(em_arpl, Ew, Gw, F_W0 | F_PROT), I2(em_movsxd, Gv, Ed, F_W0)),
+	[0x63] = BY_MODE(I2(em_arpl, Ew, Gw, F_W0 | F_PROT), I2(em_movsx, Gv, Ed, F_W0)),
 	[0x64 ... 0x67] = PREFIX,
 	[0x68] = I1(em_push, Iz, F_R0 | F_D64),
 	[0x69] = I(em_imul_3, Gv, Ev, Iz, F_W0),
@@ -164,8 +154,8 @@ const struct x86_opcode x86_map0[256] = {
 	[0x81] = BY_GROUP(group1, Ev, Iz),
 	[0x82] = BY_MODE(BY_GROUP(group1, Eb, Ib), UDM),
 	[0x83] = BY_GROUP(group1, Ev, Sb),
-	[0x84] = I2(em_test, Eb, Gb, F_R0),
-	[0x85] = I2(em_test, Ev, Gv, F_R0),
+	[0x84] = I2(em_and, Eb, Gb, F_R0),		/* TEST */
+	[0x85] = I2(em_and, Ev, Gv, F_R0),
 	[0x86] = I2(em_xchg, Eb, Gb, F_LOCKABLE),
 	[0x87] = I2(em_xchg, Ev, Gv, F_LOCKABLE),
 	[0x88] = I2(em_mov, Eb, Gb, F_W0 | F_QUICK),
@@ -193,8 +183,8 @@ const struct x86_opcode x86_map0[256] = {
 	[0xa3] = I2(em_mov, Ov, rAX, F_W0),
 	[0xa4 ... 0xa5] = I0(em_string, ARG(STRING_MOVS)),
 	[0xa6 ... 0xa7] = I0(em_string, ARG(STRING_CMPS)),
-	[0xa8] = I2(em_test, AL, Ib, F_R0),
-	[0xa9] = I2(em_test, rAX, Iz, F_R0),
+	[0xa8] = I2(em_and, AL, Ib, F_R0),		/* TEST */
+	[0xa9] = I2(em_and, rAX, Iz, F_R0),
 	[0xaa ... 0xab] = I0(em_string, ARG(STRING_STOS)),
 	[0xac ... 0xad] = I0(em_string, ARG(STRING_LODS)),
 	[0xae ... 0xaf] = I0(em_string, ARG(STRING_SCAS)),
@@ -279,10 +269,8 @@ const struct x86_opcode x86_map0[256] = {
 		BY_REG(
 			[0 ... 3] = I0(em_freg, 0),		/* FCMOVNB to FCMOVNU */
 			[4] = BY_RM(
-				/* FNENI and FNDISI of the 8087; FNCLEX */
-				[0 ... 2] = I0(em_freg, 0),
-				[3] = I0(em_fninit, 0),
-				[4] = I0(em_freg, 0),		/* FNSETPM, of the 80287 */
+				/* FNENI and FNDISI of the 8087; FNCLEX, FNINIT; FNSETPM */
+				[0 ... 4] = I0(em_freg, 0),
 				[5 ... 7] = UD),
 			[5 ... 6] = I0(em_freg, 0),		/* FUCOMI, FCOMI */
 			[7] = UD)),
@@ -347,12 +335,10 @@ const struct x86_opcode x86_map0[256] = {
 	/* Group 3 */
 	[0xf6] = GROUP3(Eb, Ib),
 	[0xf7] = GROUP3(Ev, Iz),
-	[0xf8] = I0(em_set_flag, 0),
-	[0xf9] = I0(em_set_flag, 0),
+	[0xf8 ... 0xf9] = I0(em_set_flag, 0),
 	[0xfa] = I0(em_cli, 0),
 	[0xfb] = I0(em_sti, 0),
-	[0xfc] = I0(em_set_flag, 0),
-	[0xfd] = I0(em_set_flag, 0),
+	[0xfc ... 0xfd] = I0(em_set_flag, 0),
 	/* Groups 4 and 5 */
 	[0xfe] = BY_REG(
 		[0] = I1(em_inc, Eb, F_LOCKABLE),
@@ -369,20 +355,9 @@ const struct x86_opcode x86_map0[256] = {
 		[7] = UD),
 };
 
-/* LFENCE and SFENCE; with F3, LFENCE's is INCSSP. */
-static const struct x86_opcode fence[4] = {
-	[0] = I0(em_nop, 0),
-	[1 ... 3] = UD,
-};
-
 static const struct x86_opcode mod_0f12[2] = {	/* MOVLPS, MOVHLPS */
 	[0] = I2(em_movv_high, Vq, Wq, S_MOVE),
 	[1] = I2(em_movhl, Vq, Wq, S_MOVE),
-};
-
-static const struct x86_opcode pfx_0f13[4] = {
-	[0 ... 1] = MEM_ONLY(I2(em_movv_high, Wq, Vq, S_MOVE)),	/* stores of half a register */
-	[2 ... 3] = UD,
 };
 
 const struct x86_opcode x86_map1[256] = {
@@ -416,8 +391,7 @@ const struct x86_opcode x86_map1[256] = {
 			[1] = BY_RM(
 				[0] = I0(em_monitor, FEATURE(MWAIT)),
 				[1] = I0(em_mwait, FEATURE(MWAIT)),
-				[2] = I0(em_set_ac, 0),
-				[3] = I0(em_set_ac, 0),
+				[2 ... 3] = I0(em_set_ac, 0),
 				[4 ... 7] = UD),	/* TDCALL, SEAMRET, SEAMOPS; ENCLS */
 			[2] = BY_RM(
 				[0] = NP_ONLY(I0(em_xgetbv, 0)),
@@ -446,9 +420,7 @@ const struct x86_opcode x86_map1[256] = {
 				[0] = I0(em_swapgs, 0),
 				[1] = I0(em_rdtscp, FEATURE(RDTSCP)),
 				[2 ... 3] = NI_M,	/* MONITORX, MCOMMIT, MWAITX */
-				[4] = BY_PFX(
-					[0 ... 1] = I0(em_clzero, FEATURE(CLZERO)),
-					[2 ... 3] = UD),
+				[4] = NP_66(I0(em_clzero, FEATURE(CLZERO))),
 				[5 ... 7] = NI_M))),	/* RDPRU, INVLPGB, TLBSYNC */
 	[0x02] = I2(em_lar, Gv, Ew, F_W0 | F_PROT),
 	[0x03] = I2(em_lsl, Gv, Ew, F_W0 | F_PROT),
@@ -475,26 +447,22 @@ const struct x86_opcode x86_map1[256] = {
 		MEM_ONLY(I2(em_movv_high, Vq, Wq, S_MOVE)),	/* MOVLPD */
 		I2(em_movsldup, Vdq, Wdq, S_MOVE | F_ALIGN),
 		I2(em_movddup, Vdq, Wq, S_MOVE)),
-	[0x13] = BY_PFX_OF(pfx_0f13),
+	[0x13] = NP_66(MEM_ONLY(I2(em_movv_high, Wq, Vq, S_MOVE))),	/* MOVLPS MOVLPD */
 	[0x14 ... 0x15] = NI_M,
 	[0x16] = BY_PFX(				/* MOVHPS, MOVLHPS, MOVHPD */
 		BY_MOD_OF(mod_0f12),
 		MEM_ONLY(I2(em_movv_high, Vq, Wq, S_MOVE)),	/* MOVHPD */
 		I2(em_movshdup, Vdq, Wdq, S_MOVE | F_ALIGN),
 		UD),
-	[0x17] = BY_PFX_OF(pfx_0f13),
+	[0x17] = NP_66(MEM_ONLY(I2(em_movv_high, Wq, Vq, S_MOVE))),	/* MOVHPS MOVHPD */
 	[0x18 ... 0x1f] = I1(em_nop, Ev, F_N0),		/* 18: PREFETCHh, 1E: ENDBR */
 	[0x20] = I2(em_mov_from_cr, En, Cn, F_W0 | F_N1 | F_REGS),
 	[0x21] = I2(em_mov_from_dr, En, Dn, F_W0 | F_N1 | F_REGS),
 	[0x22] = I2(em_mov_to_cr, Cn, En, F_N0 | F_REGS),
 	[0x23] = I2(em_mov_to_dr, Dn, En, F_N0 | F_REGS),
 	[0x24 ... 0x27] = UD,
-	[0x28] = BY_PFX(				/* MOVAPS MOVAPD */
-		[0 ... 1] = I2(em_movv, Vdq, Wdq, S_MOVE | F_ALIGN),
-		[2 ... 3] = UD),
-	[0x29] = BY_PFX(
-		[0 ... 1] = I2(em_movv, Wdq, Vdq, S_MOVE | F_ALIGN),
-		[2 ... 3] = UD),
+	[0x28] = NP_66(I2(em_movv, Vdq, Wdq, S_MOVE | F_ALIGN)),	/* MOVAPS MOVAPD */
+	[0x29] = NP_66(I2(em_movv, Wdq, Vdq, S_MOVE | F_ALIGN)),
 	[0x2a] = NI_M,
 	[0x2b] = BY_PFX(
 		/* MOVNTPS MOVNTPD */
@@ -526,16 +494,9 @@ const struct x86_opcode x86_map1[256] = {
 	[0x70 ... 0x73] = NI_MB,
 	[0x74 ... 0x76] = NI_M,
 	[0x77] = BY_PFX_BARE([0] = I0(em_emms, F_MMX), [1 ... 3] = UD),
-	[0x78] = BY_PFX(
-		UD,					/* VMREAD */
-		{ .flags = K_LACKING },			/* EXTRQ, with two immediate bytes */
-		UD,
-		{ .flags = K_LACKING }),		/* INSERTQ, the same */
-	[0x79] = BY_PFX(
-		UD,					/* VMWRITE */
-		NI_M,					/* EXTRQ */
-		UD,
-		NI_M),					/* INSERTQ */
+	/* VMREAD, EXTRQ, -, INSERTQ: these two with two immediate bytes */
+	[0x78] = BY_PFX(UD, { .flags = K_LACKING }, UD, { .flags = K_LACKING }),
+	[0x79] = BY_PFX(UD, NI_M, UD, NI_M),		/* VMWRITE, EXTRQ, -, INSERTQ */
 	[0x7a ... 0x7b] = UDM,
 	[0x7c ... 0x7d] = NI_M,
 	[0x7e] = BY_PFX(
@@ -570,11 +531,7 @@ const struct x86_opcode x86_map1[256] = {
 			[1] = NP_ONLY(I1(em_fxrstor, M, F_N0)),
 			[2] = NP_ONLY(I1(em_ldmxcsr, Md, F_N0 | F_SSE)),
 			[3] = NP_ONLY(I1(em_stmxcsr, Md, F_N0 | F_SSE)),
-			[4] = BY_PFX(
-				NI_M,
-				UD,
-				NI_M,			/* PTWRITE */
-				UD),
+			[4] = BY_PFX(NI_M, UD, NI_M, UD),	/* F3: PTWRITE */
 			[5] = NP_ONLY(NI_M),
 			[6] = BY_PFX(
 				[0] = NI_M,		/* XSAVEOPT */
@@ -590,11 +547,11 @@ const struct x86_opcode x86_map1[256] = {
 			[2] = F3_ONLY(I1(em_wrbase, Ey, F_R0 | FEATURE(FSGSBASE))),
 			[3] = F3_ONLY(I1(em_wrbase, Ey, F_R0 | FEATURE(FSGSBASE) | ARG(1))),
 			[4] = F3_ONLY(NI_M),
-			[5] = BY_PFX_OF(fence),		/* LFENCE */
+			[5] = NP_ONLY(I0(em_nop, 0)),	/* LFENCE; with F3, INCSSP */
 			[6] = BY_PFX(
 				[0] = I0(em_nop, 0),
 				[1 ... 3] = NI_M),	/* TPAUSE, UMONITOR, UMWAIT */
-			[7] = BY_PFX_OF(fence))),	/* SFENCE */
+			[7] = NP_ONLY(I0(em_nop, 0)))),	/* SFENCE */
 	[0xaf] = I2(em_imul_2, Gv, Ev, 0),
 	[0xb0] = I2(em_cmpxchg, Eb, Gb, F_LOCKABLE),
 	[0xb1] = I2(em_cmpxchg, Ev, Gv, F_LOCKABLE),
@@ -614,13 +571,11 @@ const struct x86_opcode x86_map1[256] = {
 		[7] = I0(em_bit, F_LOCKABLE | ARG(BIT_COMPLEMENT))),
 	[0xbb] = I2(em_bit, Ev, Gv, F_N0 | F_LOCKABLE | ARG(BIT_COMPLEMENT)),
 	[0xbc] = BY_PFX(
-		[0 ... 1] = I2(em_bsf, Gv, Ev, 0),
-		[2] = I2(em_tzcnt, Gv, Ev, 0),
-		[3] = I2(em_bsf, Gv, Ev, 0)),
+		[0 ... 1] = I2(em_bsf, Gv, Ev, 0), [3] = I2(em_bsf, Gv, Ev, 0),
+		[2] = I2(em_tzcnt, Gv, Ev, 0)),
 	[0xbd] = BY_PFX(
-		[0 ... 1] = I2(em_bsr, Gv, Ev, 0),
-		[2] = I2(em_lzcnt, Gv, Ev, 0),
-		[3] = I2(em_bsr, Gv, Ev, 0)),
+		[0 ... 1] = I2(em_bsr, Gv, Ev, 0), [3] = I2(em_bsr, Gv, Ev, 0),
+		[2] = I2(em_lzcnt, Gv, Ev, 0)),
 	[0xbe] = I2(em_movsx, Gv, Eb, F_W0),
 	[0xbf] = I2(em_movsx, Gv, Ew, F_W0),
 	[0xc0] = I2(em_xadd, Eb, Gb, F_LOCKABLE),
@@ -638,9 +593,7 @@ const struct x86_opcode x86_map1[256] = {
 			[6 ... 7] = UD),		/* VMPTRLD, VMCLEAR, VMXON; VMPTRST */
 		BY_REG(
 			[0 ... 5] = UD,
-			[6] = BY_PFX(
-				[0 ... 1] = I1(em_random, Ev, F_W0 | FEATURE(RDRAND)),
-				[2 ... 3] = UD),	/* SENDUIPI */
+			[6] = NP_66(I1(em_random, Ev, F_W0 | FEATURE(RDRAND))), /* F3: SENDUIPI */
 			[7] = BY_PFX(
 				[0 ... 1] = I1(em_random, Ev, F_W0 | FEATURE(RDSEED) | ARG(1)),
 				[2] = I1(em_rdpid, En, F_W0 | FEATURE(RDPID)),
@@ -706,11 +659,6 @@ static const struct x86_opcode vmod_12[2] = {	/* VMOVLPS, VMOVHLPS; 16: VMOVHPS,
 	[1] = I(em_movhl, Vq, Hdq, Wq, V_MOVE | F_L0),
 };
 
-static const struct x86_opcode vpfx_13[4] = {	/* and 17 */
-	[0 ... 1] = MEM_ONLY(I2(em_movv_high, Wq, Vq, V_MOVE | F_L0)),
-	[2 ... 3] = UD,
-};
-
 const struct x86_opcode x86_vex_map1[256] = {
 	[0x10] = BY_PFX(
 		I2(em_movv, Vx, Wx, V_MOVE),		/* VMOVUPS */
@@ -734,20 +682,17 @@ const struct x86_opcode x86_vex_map1[256] = {
 		MEM_ONLY(I(em_movv_high, Vq, Hdq, Wq, V_MOVE | F_L0)),	/* VMOVLPD */
 		I2(em_movsldup, Vx, Wx, V_MOVE),
 		I2(em_movddup, Vx, Wx, V_MOVE)),
-	[0x13] = BY_PFX_OF(vpfx_13),
+	[0x13] = NP_66(MEM_ONLY(I2(em_movv_high, Wq, Vq, V_MOVE | F_L0))),
 	[0x16] = BY_PFX(
 		BY_MOD_OF(vmod_12),
 		MEM_ONLY(I(em_movv_high, Vq, Hdq, Wq, V_MOVE | F_L0)),	/* VMOVHPD */
 		I2(em_movshdup, Vx, Wx, V_MOVE),
 		UD),
-	[0x17] = BY_PFX_OF(vpfx_13),
+	[0x17] = NP_66(MEM_ONLY(I2(em_movv_high, Wq, Vq, V_MOVE | F_L0))),
 	/* VMOVAPS, VMOVAPD */
-	[0x28] = BY_PFX([0 ... 1] = I2(em_movv, Vx, Wx, V_MOVE | F_ALIGN), [2 ... 3] = UD),
-	[0x29] = BY_PFX([0 ... 1] = I2(em_movv, Wx, Vx, V_MOVE | F_ALIGN), [2 ... 3] = UD),
-	[0x2b] = BY_PFX(
-		/* VMOVNTPS, VMOVNTPD */
-		[0 ... 1] = MEM_ONLY(I2(em_movv, Wx, Vx, V_MOVE | F_ALIGN)),
-		[2 ... 3] = UD),
+	[0x28] = NP_66(I2(em_movv, Vx, Wx, V_MOVE | F_ALIGN)),
+	[0x29] = NP_66(I2(em_movv, Wx, Vx, V_MOVE | F_ALIGN)),
+	[0x2b] = NP_66(MEM_ONLY(I2(em_movv, Wx, Vx, V_MOVE | F_ALIGN))), /* VMOVNTPS VMOVNTPD */
 	[0x6e] = P66_ONLY(I2(em_movd_to, Vdq, Ey, F_N0 | F_AVX | F_L0)),
 	[0x6f] = BY_PFX(				/* VMOVDQA, VMOVDQU */
 		UD,
@@ -755,9 +700,7 @@ const struct x86_opcode x86_vex_map1[256] = {
 		I2(em_movv, Vx, Wx, V_MOVE),
 		UD),
 	[0x70 ... 0x73] = NI_MB,
-	[0x77] = BY_PFX_BARE(
-		[0] = I0(em_vzeroupper, F_AVX),		/* and VZEROALL */
-		[1 ... 3] = UD),
+	[0x77] = BY_PFX_BARE([0] = I0(em_vzeroupper, F_AVX), [1 ... 3] = UD), /* VZEROALL */
 	[0x7e] = BY_PFX(
 		UD,
 		I2(em_movd_from, Ey, Vdq, F_W0 | F_N1 | F_AVX | F_L0),

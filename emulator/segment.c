@@ -9,18 +9,12 @@ void x86em_desc_to_seg(const struct descriptor *desc, u16 selector, struct x86_s
 {
 	u64 raw = desc->raw;
 
-	seg->selector = selector;
-	seg->base = (raw >> 16 & 0xffffff) | (raw >> 56) << 24;
-	seg->limit = (raw & 0xffff) | (raw >> 32 & 0xf0000);
-	seg->type = desc_type(desc);
-	seg->s = desc_s(desc);
-	seg->dpl = desc_dpl(desc);
-	seg->present = desc_present(desc);
-	seg->avl = raw >> 52 & 1;
-	seg->l = raw >> 53 & 1;
-	seg->db = raw >> 54 & 1;
-	seg->g = raw >> 55 & 1;
-	seg->unusable = 0;
+	*seg = (struct x86_seg){
+		.selector = selector, .base = (raw >> 16 & 0xffffff) | (raw >> 56) << 24,
+		.limit = (raw & 0xffff) | (raw >> 32 & 0xf0000), .type = desc_type(desc),
+		.s = desc_s(desc), .dpl = desc_dpl(desc), .present = desc_present(desc),
+		.avl = raw >> 52 & 1, .l = raw >> 53 & 1, .db = raw >> 54 & 1, .g = raw >> 55 & 1,
+	};
 	if (seg->g)
 		seg->limit = seg->limit << 12 | 0xfff;
 }
@@ -79,10 +73,8 @@ void x86em_load_segment_real(struct x86_emulate_ctxt *ctxt, unsigned int seg, u1
 	s.base = (u32)selector << 4;
 	if (ctxt->mode == X86EMUL_MODE_VM86) {
 		s.limit = 0xffff;
-		s.type = 3;
-		s.s = 1;
-		s.dpl = 3;
-		s.present = 1;
+		s.type = s.dpl = 3;
+		s.s = s.present = 1;
 		s.db = s.l = s.g = 0;
 	}
 	s.unusable = 0;
@@ -91,10 +83,7 @@ void x86em_load_segment_real(struct x86_emulate_ctxt *ctxt, unsigned int seg, u1
 
 static void null_segment(struct x86_seg *s, u16 selector, unsigned int dpl)
 {
-	memset(s, 0, sizeof(*s));
-	s->selector = selector;
-	s->unusable = 1;
-	s->dpl = dpl;
+	*s = (struct x86_seg){ .selector = selector, .unusable = 1, .dpl = dpl };
 }
 
 void x86em_load_null_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg, u16 selector,
@@ -157,8 +146,7 @@ int x86em_load_data_segment(struct x86_emulate_ctxt *ctxt, unsigned int seg, u16
 	if (!desc_s(&desc) || (type & 0xa) == 8)
 		return x86_emulate_fault_code(ctxt, vector, selector & 0xfffc);
 	/* All but conforming code is guarded by its DPL. */
-	if ((type & 0xc) != 0xc &&
-	    (rpl > desc_dpl(&desc) || level > desc_dpl(&desc)))
+	if ((type & 0xc) != 0xc && (rpl > desc_dpl(&desc) || level > desc_dpl(&desc)))
 		return x86_emulate_fault_code(ctxt, vector, selector & 0xfffc);
 	if (!desc_present(&desc))
 		return x86_emulate_fault_code(ctxt, EXC_NP, selector & 0xfffc);

@@ -40,24 +40,16 @@ int x86em_pop(struct x86_emulate_ctxt *ctxt, u64 *val, unsigned int bytes)
 	return X86EMUL_CONTINUE;
 }
 
-int em_push(struct x86_emulate_ctxt *ctxt)
-{
-	return x86em_push(ctxt, OP0.val, ctxt->d.op_bytes);
-}
-
-int em_pop(struct x86_emulate_ctxt *ctxt)
-{
-	return x86em_pop(ctxt, &OP0.val, ctxt->d.op_bytes);
-}
+EXECUTOR(push, x86em_push(ctxt, OP0.val, ctxt->d.op_bytes))
+EXECUTOR(pop, x86em_pop(ctxt, &OP0.val, ctxt->d.op_bytes))
 
 int em_pusha(struct x86_emulate_ctxt *ctxt)
 {
 	unsigned int bytes = ctxt->d.op_bytes, nr;
 	u64 sp = ctxt->regs[X86_RSP];
 
-	for (nr = X86_RAX; nr <= X86_RDI; nr++) {
+	for (nr = X86_RAX; nr <= X86_RDI; nr++)
 		TRY(x86em_push(ctxt, nr == X86_RSP ? sp : ctxt->regs[nr], bytes));
-	}
 	return X86EMUL_CONTINUE;
 }
 
@@ -137,9 +129,8 @@ int em_enter(struct x86_emulate_ctxt *ctxt)
 		TRY(x86em_read_seg(ctxt, X86_SEG_SS, bp & x86_mask(width), &val, bytes));
 		TRY(x86em_push(ctxt, val, bytes));
 	}
-	if (level) {
+	if (level)
 		TRY(x86em_push(ctxt, frame, bytes));
-	}
 	x86em_add_rsp(ctxt, 0 - OP0.val);
 	/* The new top of stack must be writable, though nothing is written. */
 	TRY(x86em_linearize(ctxt, X86_SEG_SS, get_reg(ctxt, X86_RSP, width), bytes, true,

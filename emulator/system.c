@@ -109,10 +109,7 @@ int em_lmsw(struct x86_emulate_ctxt *ctxt)
 	return ctxt->ops->set_cr(ctxt, 0, (cr0 & ~0xeull) | (OP0.val & 0xf));
 }
 
-int em_clts(struct x86_emulate_ctxt *ctxt)
-{
-	return ctxt->ops->set_cr(ctxt, 0, ctxt->ops->get_cr(ctxt, 0) & ~(u64)CR0_TS);
-}
+EXECUTOR(clts, ctxt->ops->set_cr(ctxt, 0, ctxt->ops->get_cr(ctxt, 0) & ~(u64)CR0_TS))
 
 /* Neither limit nor canonical form is checked: SDM 2A "INVLPG". */
 int em_invlpg(struct x86_emulate_ctxt *ctxt)
@@ -144,10 +141,7 @@ int em_invpcid(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-int em_wbinvd(struct x86_emulate_ctxt *ctxt)
-{
-	return ctxt->ops->wbinvd ? ctxt->ops->wbinvd(ctxt) : X86EMUL_UNHANDLEABLE;
-}
+EXECUTOR(wbinvd, ctxt->ops->wbinvd ? ctxt->ops->wbinvd(ctxt) : X86EMUL_UNHANDLEABLE)
 
 /*
  * LAR, LSL, VERR and VERW only ask: *ok is whether the selector's descriptor is
@@ -218,25 +212,19 @@ int em_lsl(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-int em_verr(struct x86_emulate_ctxt *ctxt)
+static int verify(struct x86_emulate_ctxt *ctxt, unsigned int type, bool equal)
 {
 	struct descriptor desc;
 	bool ok;
 
 	TRY(ask_descriptor(ctxt, OP0.val, 0, &desc, &ok));
-	set_zf(ctxt, ok && (desc_type(&desc) & 0xa) != 8);
+	set_zf(ctxt, ok && ((desc_type(&desc) & 0xa) == type) == equal);
 	return X86EMUL_CONTINUE;
 }
 
-int em_verw(struct x86_emulate_ctxt *ctxt)
-{
-	struct descriptor desc;
-	bool ok;
-
-	TRY(ask_descriptor(ctxt, OP0.val, 0, &desc, &ok));
-	set_zf(ctxt, ok && (desc_type(&desc) & 0xa) == 2);
-	return X86EMUL_CONTINUE;
-}
+/* Readable: data, and code that says so.  Writable: data that says so. */
+EXECUTOR(verr, verify(ctxt, 8, false))
+EXECUTOR(verw, verify(ctxt, 2, true))
 
 /* Its operand is loaded as one only read, and stored if it changes. */
 int em_arpl(struct x86_emulate_ctxt *ctxt)
@@ -298,6 +286,11 @@ static void put_edx_eax(struct x86_emulate_ctxt *ctxt, u64 val)
 	put_reg(ctxt, X86_RDX, val >> 32, 4);
 }
 
+static u64 get_edx_eax(const struct x86_emulate_ctxt *ctxt)
+{
+	return get_reg(ctxt, X86_RDX, 4) << 32 | get_reg(ctxt, X86_RAX, 4);
+}
+
 int em_rdmsr(struct x86_emulate_ctxt *ctxt)
 {
 	u64 val;
@@ -307,12 +300,7 @@ int em_rdmsr(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-int em_wrmsr(struct x86_emulate_ctxt *ctxt)
-{
-	u64 val = get_reg(ctxt, X86_RDX, 4) << 32 | get_reg(ctxt, X86_RAX, 4);
-
-	return ctxt->ops->set_msr(ctxt, ctxt->regs[X86_RCX], val);
-}
+EXECUTOR(wrmsr, ctxt->ops->set_msr(ctxt, ctxt->regs[X86_RCX], get_edx_eax(ctxt)))
 
 int em_rdtsc(struct x86_emulate_ctxt *ctxt)
 {
@@ -335,10 +323,7 @@ int em_rdtscp(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-int em_rdpid(struct x86_emulate_ctxt *ctxt)
-{
-	return ctxt->ops->get_msr(ctxt, MSR_TSC_AUX_NR, &OP0.val);
-}
+EXECUTOR(rdpid, ctxt->ops->get_msr(ctxt, MSR_TSC_AUX_NR, &OP0.val))
 
 int em_rdpmc(struct x86_emulate_ctxt *ctxt)
 {
@@ -411,10 +396,7 @@ int em_xbegin(struct x86_emulate_ctxt *ctxt)
 	return em_jmp_rel(ctxt);
 }
 
-int em_xend(struct x86_emulate_ctxt *ctxt)
-{
-	return fault_gp(ctxt, 0);
-}
+EXECUTOR(xend, fault_gp(ctxt, 0))
 
 int em_xtest(struct x86_emulate_ctxt *ctxt)
 {
@@ -443,12 +425,10 @@ int em_xgetbv(struct x86_emulate_ctxt *ctxt)
 
 int em_xsetbv(struct x86_emulate_ctxt *ctxt)
 {
-	u64 val = get_reg(ctxt, X86_RDX, 4) << 32 | get_reg(ctxt, X86_RAX, 4);
-
 	TRY(check_xcr(ctxt));
 	if (cpl(ctxt))
 		return fault_gp(ctxt, 0);
-	return ctxt->ops->set_xcr(ctxt, ctxt->regs[X86_RCX], val);
+	return ctxt->ops->set_xcr(ctxt, ctxt->regs[X86_RCX], get_edx_eax(ctxt));
 }
 
 int em_swapgs(struct x86_emulate_ctxt *ctxt)
@@ -489,17 +469,10 @@ int em_wrbase(struct x86_emulate_ctxt *ctxt)
 
 /* ---- caches and hints ---- */
 
-int em_nop(struct x86_emulate_ctxt *ctxt)
-{
-	(void)ctxt;
-	return X86EMUL_CONTINUE;
-}
+EXECUTOR(nop, X86EMUL_CONTINUE)
 
 /* Of a register, it is Intel's NOP and AMD's #UD. */
-int em_prefetchw(struct x86_emulate_ctxt *ctxt)
-{
-	return OP0.kind == OPK_REG && ctxt->amd ? fault_ud(ctxt) : X86EMUL_CONTINUE;
-}
+EXECUTOR(prefetchw, OP0.kind == OPK_REG && ctxt->amd ? fault_ud(ctxt) : X86EMUL_CONTINUE)
 
 /* Nothing is cached here, but the address is checked as a load's. */
 int em_clflush(struct x86_emulate_ctxt *ctxt)
@@ -510,14 +483,7 @@ int em_clflush(struct x86_emulate_ctxt *ctxt)
 	return x86em_probe(ctxt, linear, 1, 0);
 }
 
-int em_hlt(struct x86_emulate_ctxt *ctxt)
-{
-	return ctxt->ops->halt ? ctxt->ops->halt(ctxt) : X86EMUL_UNHANDLEABLE;
-}
+EXECUTOR(hlt, ctxt->ops->halt ? ctxt->ops->halt(ctxt) : X86EMUL_UNHANDLEABLE)
 
 /* VMCALL, VMMCALL: hypercalls are for the exit's handler; an emulated one is not covered. */
-int em_hypercall(struct x86_emulate_ctxt *ctxt)
-{
-	(void)ctxt;
-	return X86EMUL_UNHANDLEABLE;
-}
+EXECUTOR(hypercall, X86EMUL_UNHANDLEABLE)

@@ -42,7 +42,6 @@ struct kvm_arch_ops {
 	size_t vm_size;			/* sizeof its struct around struct kvm */
 	size_t vcpu_size;		/* sizeof its struct around struct kvm_vcpu */
 	u64 cr4_guest_reserved;		/* CR4 bits that this processor's guests cannot have */
-	bool has_nx;			/* host EFER.NXE is usable for shadow */
 	bool has_tsc_aux;		/* TSC_AUX and its instructions are usable in guests */
 	bool has_xsaves;		/* likewise XSAVES */
 
@@ -109,8 +108,9 @@ struct kvm_arch_ops {
 	void (*exit_info)(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2);
 
 	/*
-	 * Registers, vcpu loaded; seg is VCPU_SREG_*, of dtables _GDTR or _IDTR.  cache_reg: brings an enum kvm_reg that is not in
-	 * vcpu->regs_avail into the vcpu.  set_cr0, set_cr3, set_cr4, set_efer: the
+	 * Registers, vcpu loaded; seg is VCPU_SREG_*, of dtables _GDTR or _IDTR.
+	 * cache_reg: brings an enum kvm_reg that is not in vcpu->regs_avail into the
+	 * vcpu.  set_cr0, set_cr3, set_cr4, set_efer: the
 	 * core has checked the value against the architecture and stored it in the
 	 * vcpu; the hardware gets what it needs for it (CR3 under nested paging
 	 * only: shadow roots go by load_root).  get_rflags and set_rflags: what the
@@ -189,6 +189,21 @@ struct kvm_arch_ops {
 	/* Time, vcpu loaded: guest TSC = host TSC + offset. */
 	void (*set_tsc_offset)(struct kvm_vcpu *vcpu, u64 offset);
 };
+
+/* What both vendors have, for their tables: .run = vendor_run and so on. */
+#define KVM_VENDOR_OPS(X)							\
+	X(hardware_setup) X(hardware_unsetup) X(hardware_enable) X(hardware_disable) \
+	X(vcpu_create) X(vcpu_free) X(vcpu_reset) X(vcpu_load) X(vcpu_put)	\
+	X(prepare_guest_switch) X(run) X(handle_exit_irqoff) X(handle_exit)	\
+	X(skip_insn) X(exit_info)						\
+	X(cache_reg) X(get_segment) X(set_segment) X(get_cpl) X(get_dtable) X(set_dtable) \
+	X(set_cr0) X(set_cr3) X(set_cr4) X(set_efer) X(get_rflags) X(set_rflags) \
+	X(set_dr7) X(sync_debug_regs) X(update_intercepts) X(get_msr) X(set_msr) \
+	X(get_interrupt_shadow) X(set_interrupt_shadow) X(inject_exception)	\
+	X(inject_irq) X(inject_nmi) X(irq_allowed) X(nmi_allowed)		\
+	X(get_nmi_mask) X(set_nmi_mask) X(enable_irq_window) X(enable_nmi_window) \
+	X(cancel_injection) X(update_cr8_intercept)				\
+	X(load_root) X(tlb_flush) X(tlb_flush_gva) X(set_tsc_offset)
 
 extern struct kvm_arch_ops kvm_ops;	/* a copy, filled by kvm_init_arch() */
 

@@ -120,10 +120,7 @@ static const u8 shadow_intercepts[] = {
 	INTERCEPT_CR3_READ, INTERCEPT_CR3_WRITE, INTERCEPT_INVLPG, INTERCEPT_TASK_SWITCH,
 };
 
-/**
- * svm_set_cr8_intercepts - CR8, by who has the APIC and what waits for it
- * @svm: the vcpu
- *
+/*
  * CR8 is V_TPR while the APIC is ours, but for writes that could let in an
  * interrupt.  Where userspace holds the APIC, V_TPR is not used.
  */

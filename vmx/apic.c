@@ -50,13 +50,7 @@ void vmx_apic_destroy_vm(struct kvm *kvm)
 		__free_page(to_kvm_vmx(kvm)->apic_access);
 }
 
-/**
- * vmx_apic_map - map the APIC-access page, if a nested page fault was about it
- * @vcpu: the vcpu, loaded
- * @gpa: the address that was accessed
- *
- * Return: true if it is mapped now.
- */
+/** vmx_apic_map - map the APIC-access page, if gpa is its: true if it is mapped now */
 bool vmx_apic_map(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	struct page *page = to_kvm_vmx(vcpu->kvm)->apic_access;

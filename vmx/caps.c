@@ -16,33 +16,22 @@
 #include <asm/spec-ctrl.h>
 #include <asm/tlbflush.h>
 
-bool vmx_ept = true;
-module_param_named(ept, vmx_ept, bool, 0444);
-MODULE_PARM_DESC(ept, "use nested paging (EPT) where the processor has it");
+#define VMX_PARAM(name, var, does)				\
+	bool var = true;					\
+	module_param_named(name, var, bool, 0444);		\
+	MODULE_PARM_DESC(name, does)
 
-bool vmx_unrestricted = true;
-module_param_named(unrestricted_guest, vmx_unrestricted, bool, 0444);
-MODULE_PARM_DESC(unrestricted_guest, "run real mode natively where the processor can; needs ept");
-
-bool vmx_vpid = true;
-module_param_named(vpid, vmx_vpid, bool, 0444);
-MODULE_PARM_DESC(vpid, "keep translations over exits by tags (VPID) where the processor has them");
-
-bool vmx_eptad = true;
-module_param_named(eptad, vmx_eptad, bool, 0444);
-MODULE_PARM_DESC(eptad, "use accessed and dirty bits in EPT entries where the processor has them");
-
-bool vmx_vnmi = true;
-module_param_named(vnmi, vmx_vnmi, bool, 0444);
-MODULE_PARM_DESC(vnmi, "let the processor hold back NMIs until a handler's IRET where it can");
-
-bool vmx_pml = true;
-module_param_named(pml, vmx_pml, bool, 0444);
-MODULE_PARM_DESC(pml, "let the processor log writes (PML) where it can; needs eptad");
-
-bool vmx_apicv = true;
-module_param_named(enable_apicv, vmx_apicv, bool, 0444);
-MODULE_PARM_DESC(enable_apicv, "let the processor know the guest's APIC where it can; needs ept");
+VMX_PARAM(ept, vmx_ept, "use nested paging (EPT) where the processor has it");
+VMX_PARAM(unrestricted_guest, vmx_unrestricted,
+	  "run real mode natively where the processor can; needs ept");
+VMX_PARAM(vpid, vmx_vpid,
+	  "keep translations over exits by tags (VPID) where the processor has them");
+VMX_PARAM(eptad, vmx_eptad,
+	  "use accessed and dirty bits in EPT entries where the processor has them");
+VMX_PARAM(vnmi, vmx_vnmi, "let the processor hold back NMIs until a handler's IRET where it can");
+VMX_PARAM(pml, vmx_pml, "let the processor log writes (PML) where it can; needs eptad");
+VMX_PARAM(enable_apicv, vmx_apicv,
+	  "let the processor know the guest's APIC where it can; needs ept");
 
 /* The processor takes and ends the APIC's interrupts itself; follows from the others. */
 bool vmx_vid __ro_after_init;

@@ -77,14 +77,7 @@ void vmx_real_destroy_vm(struct kvm *kvm)
 		__free_page(to_kvm_vmx(kvm)->identity);
 }
 
-/**
- * vmx_real_map_identity - map the identity map, if a nested page fault was about it
- * @vmx: the vcpu
- * @gpa: the address that was accessed
- * @r: what the exit handler returns then
- *
- * Return: true if it was.
- */
+/** vmx_real_map_identity - map the identity map, if gpa is its: true, and *r is to be returned */
 bool vmx_real_map_identity(struct vcpu_vmx *vmx, gpa_t gpa, int *r)
 {
 	struct kvm *kvm = vmx->vcpu.kvm;
@@ -145,13 +138,10 @@ unsigned long vmx_real_set_rflags(struct vcpu_vmx *vmx, unsigned long rflags)
 	return rflags | VM86_FLAGS;
 }
 
-/**
- * vmx_real_cr4 - CR4 for the hardware
- * @vmx: the vcpu
- * @hw: as it would be otherwise
- *
- * Without VME, INT n looks at the IDT and not at a TSS of ours.  Under EPT a
- * guest that does not page has tables of ours, of 4-byte entries, all a user's.
+/*
+ * CR4 for the hardware, which would be hw otherwise.  Without VME, INT n looks at the
+ * IDT and not at a TSS of ours.  Under EPT a guest that does not page has tables of
+ * ours, of 4-byte entries, all a user's.
  */
 unsigned long vmx_real_cr4(struct vcpu_vmx *vmx, unsigned long hw)
 {
@@ -162,12 +152,9 @@ unsigned long vmx_real_cr4(struct vcpu_vmx *vmx, unsigned long hw)
 	return hw;
 }
 
-/**
- * vmx_real_sysenter_cs - MSR_IA32_SYSENTER_CS as the guest has it
- * @vmx: the vcpu, its VMCS loaded
- *
- * SYSENTER is for virtual-8086 mode, too, and leaves it; in real mode it is #GP,
- * as it is without a selector.
+/*
+ * MSR_IA32_SYSENTER_CS as the guest has it.  SYSENTER is for virtual-8086 mode, too,
+ * and leaves it; in real mode it is #GP, as it is without a selector.
  */
 u32 vmx_real_sysenter_cs(struct vcpu_vmx *vmx)
 {
@@ -247,13 +234,9 @@ static void switch_paging(struct vcpu_vmx *vmx, bool identity)
 	vmx_set_cpu_ctl(vmx, CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING, identity);
 }
 
-/**
- * vmx_real_switch - CR0 is about to become another
- * @vmx: the vcpu
- * @cr0: what it will be
- *
- * Return: true if virtual-8086 mode was entered or left, so that other exceptions
- * are to be intercepted.
+/*
+ * CR0 is about to become another.  True if virtual-8086 mode was entered or left, so
+ * that other exceptions are to be intercepted.
  */
 bool vmx_real_switch(struct vcpu_vmx *vmx, unsigned long cr0)
 {
@@ -506,14 +489,10 @@ static int emulate_faulted(struct vcpu_vmx *vmx, u8 vector)
 	return 1;
 }
 
-/**
- * vmx_real_exception - an exception in the virtual-8086 mode that stands for real mode
- * @vmx: the vcpu
- * @vector: which
- *
- * What real mode allows and virtual-8086 mode does not is #GP, or #SS behind a
- * limit; INT3 and INTO are executed as real mode does it.  The rest is the guest's
- * own fault.
+/*
+ * An exception in the virtual-8086 mode that stands for real mode.  What real mode
+ * allows and virtual-8086 mode does not is #GP, or #SS behind a limit; INT3 and INTO
+ * are executed as real mode does it.  The rest is the guest's own fault.
  */
 int vmx_real_exception(struct vcpu_vmx *vmx, u8 vector)
 {

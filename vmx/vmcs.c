@@ -77,13 +77,7 @@ void vmx_unload_vmcs_anywhere(struct vcpu_vmx *vmx)
  * ---- controls ----
  */
 
-/**
- * vmx_set_ctl - switch controls, if they are not so already
- * @ctl: what the VMCS has
- * @field: the VMCS field
- * @bits: of it
- * @on: set them, or clear them
- */
+/** vmx_set_ctl - bits of controls on or off, if they are not so already; *ctl: what the VMCS has */
 void vmx_set_ctl(u32 *ctl, u32 field, u32 bits, bool on)
 {
 	u32 val = on ? *ctl | bits : *ctl & ~bits;
@@ -212,10 +206,7 @@ void vmx_write_seg(struct vcpu_vmx *vmx, int seg, const struct vmx_seg *s)
 	vmcs_write32(SEG_FIELD(GUEST_ES_AR_BYTES, i), s->ar);
 }
 
-/**
- * vmx_sync_pending_dbg - have the interrupt shadow agree with the flags
- * @vmx: the vcpu, its VMCS loaded
- *
+/*
  * An interrupt shadow and the flags must agree (SDM 3C "Checks on Guest
  * Non-Register State"): STI casts one only with IF set, but MOV SS always, and
  * a single step that it delays is a pending debug exception.
@@ -256,15 +247,10 @@ void vmx_write_rflags(struct vcpu_vmx *vmx, unsigned long rflags)
 
 #define NMI_HANDLER_MAX		HZ
 
-/**
- * vmx_get_nmi_mask - ops->get_nmi_mask
- * @vcpu: the vcpu, loaded
- *
- * Without virtual NMIs nothing shows that a handler's IRET was executed (SDM 3C
- * "IRET" in "Changes to Instruction Behavior").  Then the handler is assumed to have
- * ended when the guest can take interrupts again, or after a second.
- *
- * Return: true if NMIs are blocked.
+/*
+ * Are NMIs blocked?  Without virtual NMIs nothing shows that a handler's IRET was
+ * executed (SDM 3C "IRET" in "Changes to Instruction Behavior").  Then the handler is
+ * assumed to have ended when the guest can take interrupts again, or after a second.
  */
 bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
 {

@@ -11,7 +11,7 @@ u32 undefined_flags(void)
 	const struct x86_operand *op = ctxt.d.op;
 	unsigned int bits = op[0].bytes * 8, n;
 
-	if (IS(and) || IS(or) || IS(xor) || IS(test))
+	if (IS(and) || IS(or) || IS(xor))
 		return X86_FLAG_AF;
 	if (IS(mul) || IS(imul) || IS(imul_2) || IS(imul_3))
 		return X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_AF | X86_FLAG_PF;
