@@ -71,15 +71,11 @@ static void cache_drain(struct kvm_mmu_memory_cache *c)
  * ---- flushing ----
  */
 
-/**
- * kvm_mmu_flush - no vcpu's TLB has more than the tables on return
- * @kvm: the VM; mmu_lock held
- * @needed: something was taken away just now
- *
- * What the guest's own flushes let go is not flushed at once, as the guest
- * flushes where it matters to it.  To the host it matters before a page is
- * given back or trusted not to be written: so tlbs_dirty remembers it.  Does not
- * sleep, but waits for vcpus to leave the guest.
+/** kvm_mmu_flush - no vcpu's TLB has more than the tables on return. mmu_lock held;
+ * waits for vcpus to leave the guest. What the guest's own flushes let go is not
+ * flushed at once, as the guest flushes where it matters to it. To the host it matters
+ * before a page is given back or trusted not to be written: so tlbs_dirty remembers
+ * it. @needed: something was taken away just now.
  */
 void kvm_mmu_flush(struct kvm *kvm, bool needed)
 {
@@ -243,11 +239,8 @@ void mmu_zap_resched(struct kvm *kvm, struct list_head *dead)
 	cond_resched_lock(&kvm->mmu_lock);
 }
 
-/**
- * kvm_mmu_zap_all - zap every shadow page that is there when it is called
- * @kvm: the VM; srcu held, or no vcpu is left
- *
- * Takes mmu_lock, and lets go of it between pages.
+/** kvm_mmu_zap_all - zap every shadow page that is there when it is called. srcu held,
+ * or no vcpu is left. Takes mmu_lock, and lets go of it between pages.
  */
 void kvm_mmu_zap_all(struct kvm *kvm)
 {
@@ -296,12 +289,8 @@ void mmu_make_room(struct kvm *kvm)
 	mmu_free_dead(kvm, &dead);
 }
 
-/**
- * kvm_mmu_set_limit - how many shadow pages there may be
- * @kvm: the VM
- * @npages: the pages of all slots
- *
- * Takes mmu_lock.  A limit of userspace's own stays.
+/** kvm_mmu_set_limit - of shadow pages, for slots of @npages in all, unless userspace
+ * set its own. Takes mmu_lock.
  */
 void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
 {
@@ -311,16 +300,10 @@ void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
 	spin_unlock(&kvm->mmu_lock);
 }
 
-/**
- * kvm_mmu_set_nr_pages - KVM_SET_NR_MMU_PAGES: a limit of the VMM's own
- * @kvm: the VM
- * @npages: shadow pages
- *
- * It stays when memory slots change.  Pages above it go now, but for roots in
- * use; the limit is soft as ever.  Takes mmu_lock.
- *
- * Return: 0; -EINVAL for fewer than KVM_MIN_MMU_PAGES, or more than
- * KVM_GET_NR_MMU_PAGES can return.
+/** kvm_mmu_set_nr_pages - KVM_SET_NR_MMU_PAGES: a limit of the VMM's own, which stays
+ * when slots change. Pages above it go now, but for roots in use; the limit is soft as
+ * ever. Takes mmu_lock. Returns 0; -EINVAL for what KVM_GET_NR_MMU_PAGES cannot
+ * return, or too few.
  */
 int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 {
@@ -365,10 +348,7 @@ static void put_root(struct kvm *kvm, hpa_t *hpa, struct list_head *dead)
 	*hpa = INVALID_PAGE;
 }
 
-/**
- * kvm_mmu_unload - the vcpu holds no root any more; the pages stay for their next use
- * @vcpu: the vcpu, by its own thread, or gone
- *
+/** kvm_mmu_unload - the vcpu holds no root any more; the pages stay for their next use.
  * Takes mmu_lock.
  */
 void kvm_mmu_unload(struct kvm_vcpu *vcpu)
@@ -427,13 +407,8 @@ static void alloc_roots(struct kvm_vcpu *vcpu)
 	mmu->root_hpa = three_level(mmu) ? __pa(mmu->pae_root) : mmu->roots[0];
 }
 
-/**
- * kvm_mmu_load - before entry: a root for the guest's present mode and CR3
- * @vcpu: the vcpu, loaded, srcu held, without a root
- *
- * May sleep.  Takes mmu_lock.
- *
- * Return: 0 or -ENOMEM.
+/** kvm_mmu_load - a root for the guest's present mode and CR3. srcu held; sleeps, takes
+ * mmu_lock. Returns 0 or -ENOMEM.
  */
 int kvm_mmu_load(struct kvm_vcpu *vcpu)
 {
@@ -454,13 +429,7 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/**
- * kvm_mmu_new_cr3 - the guest loaded CR3 (vcpu->cr3), which flushes, too
- * @vcpu: the vcpu, loaded
- *
- * Shadow paging takes another root before the next entry, or brings this one up to
- * date.  Takes mmu_lock.
- */
+/** kvm_mmu_new_cr3 - the guest loaded CR3 (vcpu->cr3), which flushes, too. Takes mmu_lock. */
 void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -474,11 +443,8 @@ void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu)
 		kvm_mmu_unload(vcpu);
 }
 
-/**
- * kvm_mmu_guest_tlb_flush - the guest flushes its TLB, global entries included
- * @vcpu: the vcpu, loaded
- *
- * For MOV to CR4 and INVPCID.  What it asks for is done before the next entry.
+/** kvm_mmu_guest_tlb_flush - the guest flushes its TLB, global entries included: done
+ * before the next entry.
  */
 void kvm_mmu_guest_tlb_flush(struct kvm_vcpu *vcpu)
 {
@@ -791,15 +757,9 @@ static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 	kvm_mmu_flush(kvm, false);
 }
 
-/**
- * kvm_mmu_map_page - map a page of the vendor's for the guest
- * @vcpu: the vcpu, loaded, nested paging in use
- * @gpa: where; memory of a slot there is hidden, until it is used itself
- * @page: stays until all of the VM's tables are gone
- *
- * May sleep.  Takes mmu_lock.
- *
- * Return: 0 or -ENOMEM.
+/** kvm_mmu_map_page - map a page of the vendor's, which stays until the VM's tables are
+ * gone. Memory of a slot there is hidden, until it is used itself. Nested paging only.
+ * Sleeps, takes mmu_lock. Returns 0 or -ENOMEM.
  */
 int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
@@ -816,15 +776,9 @@ int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_page);
 
-/**
- * kvm_mmu_map_apic_page - the processor is to see accesses to the APICs' registers
- * @vcpu: the vcpu, loaded, nested paging in use
- * @gpa: an address in the page that kvm->apic_page says
- * @page: the APIC-access page; as for kvm_mmu_map_page()
- *
- * May sleep.  Takes mmu_lock.
- *
- * Return: false: not mapped, as a slot is there, or the registers are no more.
+/** kvm_mmu_map_apic_page - the processor is to see accesses to the APICs' registers in
+ * the page of @gpa, which kvm->apic_page says. As kvm_mmu_map_page(). Returns false if
+ * a slot is there, or the registers are there no more.
  */
 bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
@@ -846,13 +800,7 @@ bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_apic_page);
 
-/**
- * kvm_mmu_unmap_page - undo kvm_mmu_map_apic_page(), or nothing
- * @kvm: the VM
- * @gpa: an address in the page
- *
- * Takes mmu_lock; does not sleep.
- */
+/** kvm_mmu_unmap_page - undo kvm_mmu_map_apic_page(), or nothing. Takes mmu_lock. */
 void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa)
 {
 	gfn_t gfn = gpa_to_gfn(gpa), first = gfn & ~(gfn_t)(SPTES_PER_PAGE - 1);
@@ -868,15 +816,9 @@ void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa)
 	spin_unlock(&kvm->mmu_lock);
 }
 
-/**
- * kvm_mmu_page_fault - map what the guest lacks, or say what is in the way
- * @vcpu: the vcpu, loaded, srcu held
- * @fault: what the vendor decoded; with some answers more is filled in
- *
- * May sleep.  Takes mmu_lock.
- *
- * Return: enum kvm_pf, or -ENOMEM; -EFAULT: the VMM has no access to the page
- * either.
+/** kvm_mmu_page_fault - map what the guest lacks, or say what is in the way. srcu held;
+ * sleeps, takes mmu_lock. Returns enum kvm_pf, or -ENOMEM; -EFAULT: the VMM has no
+ * access to the page either.
  */
 int kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 {
@@ -885,12 +827,8 @@ int kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	return vcpu->mmu.direct ? direct_fault(vcpu, fault) : shadow_page_fault(vcpu, fault);
 }
 
-/**
- * kvm_mmu_clear_mmio - a slot has come where nested_mmio_entry is
- * @vcpu: the vcpu, loaded
- * @gpa: where; the next access faults as for memory
- *
- * Takes mmu_lock.
+/** kvm_mmu_clear_mmio - a slot has come where nested_mmio_entry is: the next access
+ * faults as for memory. Takes mmu_lock.
  */
 void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
@@ -910,12 +848,7 @@ void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
  * ---- life ----
  */
 
-/**
- * kvm_mmu_init_vm - of a new VM
- * @kvm: the VM
- *
- * Return: 0 or -ENOMEM.
- */
+/** kvm_mmu_init_vm - of a new VM. Returns 0 or -ENOMEM. */
 int kvm_mmu_init_vm(struct kvm *kvm)
 {
 	INIT_LIST_HEAD(&kvm->active_pages);
@@ -925,10 +858,7 @@ int kvm_mmu_init_vm(struct kvm *kvm)
 	return kvm->page_hash ? 0 : -ENOMEM;
 }
 
-/**
- * kvm_mmu_destroy_vm - all tables go
- * @kvm: the VM, or one half made; no vcpu is left, the slots still are
- */
+/** kvm_mmu_destroy_vm - all tables go. No vcpu is left, the slots still are. */
 void kvm_mmu_destroy_vm(struct kvm *kvm)
 {
 	kvm_mmu_zap_all(kvm);
@@ -946,12 +876,7 @@ static int alloc_pae_root(struct kvm_mmu *mmu)
 	return 0;
 }
 
-/**
- * kvm_mmu_create - of a new vcpu
- * @vcpu: the vcpu
- *
- * Return: 0 or -ENOMEM.
- */
+/** kvm_mmu_create - of a new vcpu. Returns 0 or -ENOMEM. */
 int kvm_mmu_create(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -968,12 +893,7 @@ int kvm_mmu_create(struct kvm_vcpu *vcpu)
 	return kvm_ops.nested_paging ? 0 : alloc_pae_root(mmu);
 }
 
-/**
- * kvm_mmu_destroy - of a vcpu that goes, or of one half made
- * @vcpu: the vcpu
- *
- * Takes mmu_lock.
- */
+/** kvm_mmu_destroy - of a vcpu that goes, or of one half made. Takes mmu_lock. */
 void kvm_mmu_destroy(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -985,11 +905,7 @@ void kvm_mmu_destroy(struct kvm_vcpu *vcpu)
 	free_page((unsigned long)mmu->pae_root);
 }
 
-/**
- * kvm_mmu_module_init - the caches of all VMs
- *
- * Return: 0 or -ENOMEM.
- */
+/** kvm_mmu_module_init - the caches of all VMs. Returns 0 or -ENOMEM. */
 int kvm_mmu_module_init(void)
 {
 	header_kmem = kmem_cache_create("kvm_mmu_page", sizeof(struct kvm_mmu_page), 0,
@@ -1004,9 +920,7 @@ int kvm_mmu_module_init(void)
 	return 0;
 }
 
-/**
- * kvm_mmu_module_exit - no VM is left
- */
+/** kvm_mmu_module_exit - no VM is left. */
 void kvm_mmu_module_exit(void)
 {
 	kmem_cache_destroy(rmap_kmem);

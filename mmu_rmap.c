@@ -196,29 +196,17 @@ void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn
 	for_each_head(kvm, slot, gfn, gfn + 1, write_protect_head, keep_mmu);
 }
 
-/**
- * kvm_mmu_unmap_range - frames lose all their leaves
- * @kvm: the VM; mmu_lock held
- * @slot: their slot
- * @start: the first frame
- * @end: behind the last
- *
- * Return: there were any: the caller flushes.
+/** kvm_mmu_unmap_range - frames [start, end) lose all leaves. mmu_lock held. Returns
+ * whether there were any: then the caller flushes.
  */
 bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 {
 	return for_each_head(kvm, slot, start, end, unmap_head, false);
 }
 
-/**
- * kvm_mmu_age_range - were frames used since last asked?
- * @kvm: the VM; mmu_lock held
- * @slot: their slot
- * @start: the first frame
- * @end: behind the last
- * @clear: this is a new beginning: as if they had not been
- *
- * Return: one was. The caller flushes if it must know exactly next time.
+/** kvm_mmu_age_range - was one of [start, end) used since last asked? @clear: as if
+ * not, from now on. mmu_lock held; the caller flushes if it must know exactly next
+ * time.
  */
 bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
 		       bool clear)
@@ -226,12 +214,8 @@ bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t star
 	return for_each_head(kvm, slot, start, end, age_head, clear);
 }
 
-/**
- * kvm_mmu_write_protect_masked - the next write to each of these pages is seen
- * @kvm: the VM; mmu_lock held, the caller flushes
- * @slot: their slot, which is logged
- * @gfn_offset: counted from the slot's beginning, the page of bit 0
- * @mask: which of the pages from there on
+/** kvm_mmu_write_protect_masked - the next write to each page of @mask, from page
+ * @gfn_offset of the logged @slot on, is seen. mmu_lock held, the caller flushes.
  */
 void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn_offset,
 				  unsigned long mask)
@@ -270,9 +254,8 @@ static void forbid_large_pages(struct kvm_memory_slot *slot, int level, unsigned
 		disallow[i]++;
 }
 
-/**
- * kvm_mmu_slot_free - the tables of a slot that goes, or never came
- * @slot: no leaf maps its frames any more
+/** kvm_mmu_slot_free - the tables of a slot that goes, or never came. No leaf maps its
+ * frames any more.
  */
 void kvm_mmu_slot_free(struct kvm_memory_slot *slot)
 {
@@ -285,13 +268,8 @@ void kvm_mmu_slot_free(struct kvm_memory_slot *slot)
 	memset(&slot->arch, 0, sizeof(slot->arch));
 }
 
-/**
- * kvm_mmu_slot_alloc - tables for a slot that is not published yet
- * @slot: base_gfn, npages and userspace_addr are set
- *
- * May sleep.
- *
- * Return: 0 or -ENOMEM.
+/** kvm_mmu_slot_alloc - tables for a slot not yet published: base_gfn, npages,
+ * userspace_addr are set. Sleeps. Returns 0 or -ENOMEM.
  */
 int kvm_mmu_slot_alloc(struct kvm_memory_slot *slot)
 {
@@ -337,12 +315,9 @@ static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
 	spin_unlock(&kvm->mmu_lock);
 }
 
-/**
- * kvm_mmu_zap_slot - a slot goes: its leaves, and the shadows of tables in it
- * @kvm: the VM; slots_lock held
- * @slot: still published; no fault maps anything of it (see memslot.c's freeze())
- *
- * Takes mmu_lock, and lets go of it now and then.  All TLBs are flushed on return.
+/** kvm_mmu_zap_slot - a slot goes: its leaves, and the shadows of tables in it. It is
+ * still published, and frozen (memslot.c). slots_lock held; takes mmu_lock now and
+ * then. All TLBs are flushed on return.
  */
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
@@ -355,12 +330,9 @@ static bool protect_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t s
 	return for_each_head(kvm, slot, start, end, write_protect_head, true);
 }
 
-/**
- * kvm_mmu_slot_write_protect - logging began: the next write to each page is seen
- * @kvm: the VM; slots_lock held
- * @slot: published, and nobody uses a version that is not logged
- *
- * Takes mmu_lock, and lets go of it now and then.  All TLBs are flushed on return.
+/** kvm_mmu_slot_write_protect - logging began: the next write to each page is seen.
+ * slots_lock held; nobody uses a version that is not logged. Takes mmu_lock now and
+ * then. All TLBs are flushed on return.
  */
 void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
@@ -381,12 +353,9 @@ static bool merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t sta
 	return kvm_mmu_unmap_range(kvm, slot, start, end);
 }
 
-/**
- * kvm_mmu_slot_merge - logging ended: where the host has large pages, map them so again
- * @kvm: the VM; slots_lock held
- * @slot: published, and nobody uses a version that is logged
- *
- * Takes mmu_lock, and lets go of it now and then.
+/** kvm_mmu_slot_merge - logging ended: where the host has large pages, map them so
+ * again. slots_lock held; nobody uses a version that is logged. Takes mmu_lock now and
+ * then.
  */
 void kvm_mmu_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot)
 {

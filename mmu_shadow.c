@@ -102,13 +102,8 @@ void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
 		rmap_write_protect(kvm, slot, sp->gfn, false);
 }
 
-/**
- * kvm_mmu_zap_shadows - zap the shadows of guest page tables in some frames
- * @kvm: the VM; srcu or slots_lock held
- * @base: the first frame
- * @npages: how many
- *
- * Takes mmu_lock, and lets go of it now and then.
+/** kvm_mmu_zap_shadows - zap the shadows of guest page tables in some frames. srcu or
+ * slots_lock held. Takes mmu_lock, and lets go of it now and then.
  */
 void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages)
 {
@@ -130,12 +125,8 @@ again:
 	spin_unlock(&kvm->mmu_lock);
 }
 
-/**
- * kvm_mmu_unprotect_gfn - zap what shadows a frame: the guest may write to it
- * @kvm: the VM
- * @gfn: the frame, not an alias
- *
- * Takes mmu_lock.
+/** kvm_mmu_unprotect_gfn - zap what shadows a frame (not an alias): the guest may write
+ * to it. Takes mmu_lock.
  */
 void kvm_mmu_unprotect_gfn(struct kvm *kvm, gfn_t gfn)
 {
@@ -200,13 +191,9 @@ static void track_page(struct kvm *kvm, struct kvm_mmu_page *sp, gpa_t gpa, int 
 		drop_gpte(kvm, sp, first, dead);
 }
 
-/**
- * kvm_mmu_track_write - guest memory was written other than by the guest itself
- * @vcpu: the vcpu, srcu held
- * @gpa: where, not an alias, within one page
- * @bytes: how much
- *
- * Takes mmu_lock if anything is shadowed; does not sleep.
+/** kvm_mmu_track_write - guest memory was written other than by the guest itself:
+ * within one page, @gpa is not an alias. srcu held. Takes mmu_lock if anything is
+ * shadowed; does not sleep.
  */
 void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes)
 {
@@ -510,11 +497,8 @@ void shadow_sync_roots(struct kvm_vcpu *vcpu)
 			sync_below(vcpu, root_sp(vcpu->mmu.roots[i]));
 }
 
-/**
- * kvm_mmu_sync_roots - what the guest wrote to its tables unseen counts from now on
- * @vcpu: the vcpu, loaded, srcu held
- *
- * KVM_REQ_MMU_SYNC's.  Takes mmu_lock, and lets go of it now and then.
+/** kvm_mmu_sync_roots - what the guest wrote to its tables unseen counts from now on:
+ * KVM_REQ_MMU_SYNC's. srcu held; takes mmu_lock now and then.
  */
 void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
 {
@@ -549,13 +533,7 @@ static void sync_gva(struct kvm_vcpu *vcpu, u64 gva)
 		prefetch_gpte(vcpu, sp, i, gpte);
 }
 
-/**
- * kvm_mmu_invlpg - the guest flushes one address
- * @vcpu: the vcpu, loaded, srcu held
- * @gva: the address
- *
- * May sleep.  Takes mmu_lock.
- */
+/** kvm_mmu_invlpg - the guest flushes one address. srcu held; sleeps, takes mmu_lock. */
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -674,16 +652,10 @@ static bool walk_guest(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva, u64
 	return pt64_walk(vcpu, w, gva, access);
 }
 
-/**
- * kvm_mmu_gva_to_gpa - the guest's translation of an address
- * @vcpu: the vcpu, loaded, in its VMM's context, srcu held
- * @gva: the address, canonical
- * @access: PFERR_WRITE_MASK, USER_MASK, FETCH_MASK; PFERR_IMPLICIT_ACCESS
- * @ex: out: the page fault that the guest would get
- *
- * Sets accessed and dirty bits.  May sleep.
- *
- * Return: the gpa, or INVALID_GPA and @ex is filled in.
+/** kvm_mmu_gva_to_gpa - the guest's translation of a canonical address, with accessed
+ * and dirty bits set. In its VMM's context, srcu held; sleeps. @access:
+ * PFERR_WRITE_MASK, USER_MASK, FETCH_MASK; PFERR_IMPLICIT_ACCESS. Returns the gpa, or
+ * INVALID_GPA, and @ex is the page fault that the guest would get.
  */
 gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex)
 {
@@ -702,16 +674,10 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kv
 	return gfn_to_gpa(w.gfn) | offset_in_page(gva);
 }
 
-/**
- * kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate
- * @vcpu: the vcpu, loaded, in its VMM's context, srcu held
- * @gva: an address that it has just used, and for what:
- * @access: as for kvm_mmu_gva_to_gpa()
- * @trace: out: the entries, from the leaf up, where and what they are, and the gpa
- *
- * May sleep.
- *
- * Return: how many entries; 0: there is no translation, or other paging.
+/** kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate an
+ * address that it has just used, from the leaf up. In its VMM's context, srcu held;
+ * sleeps. @access: as for kvm_mmu_gva_to_gpa(). Returns how many entries; 0: no
+ * translation, or other paging.
  */
 int kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace)
 {
@@ -969,12 +935,8 @@ static union mmu_role shadow_role(const struct kvm_mmu *mmu)
 	return role;
 }
 
-/**
- * kvm_mmu_reset_context - the guest's paging mode may have changed, or its CPUID
- * @vcpu: the vcpu, loaded
- *
- * That is CR0.PG and WP, CR4, EFER, MAXPHYADDR and what else decides on reserved
- * bits.  Takes mmu_lock.
+/** kvm_mmu_reset_context - the guest's paging mode may have changed: CR0.PG and WP,
+ * CR4, EFER, or what CPUID says of reserved bits. Takes mmu_lock.
  */
 void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 {
@@ -993,12 +955,8 @@ void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 	mmu->shadow_root_level = mmu->long_mode ? 4 : 3;
 }
 
-/**
- * kvm_mmu_set_pdptrs - as kvm_mmu_load_pdptrs(), from where userspace has them
- * @vcpu: the vcpu
- * @pdptrs: four of them
- *
- * Return: false, and nothing is loaded, if reserved bits are set.
+/** kvm_mmu_set_pdptrs - as kvm_mmu_load_pdptrs(), from where userspace has them.
+ * Returns false, and nothing is loaded, if reserved bits are set.
  */
 bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
 {
@@ -1021,15 +979,9 @@ bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
 	return true;
 }
 
-/**
- * kvm_mmu_load_pdptrs - load the PDPTEs of a PAE guest
- * @vcpu: the vcpu, in its VMM's context, srcu held
- * @cr3: where they are
- *
- * APM 2 "PAE Paging"; SDM 3A "PDPTE Registers".  May sleep.
- *
- * Return: false, and nothing is loaded, if reserved bits are set or there is no
- * memory.
+/** kvm_mmu_load_pdptrs - load the PDPTEs of a PAE guest (APM 2 "PAE Paging"; SDM 3A
+ * "PDPTE Registers"). In its VMM's context, srcu held; sleeps. Returns false, and
+ * nothing is loaded, if reserved bits are set or there is no memory.
  */
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
