@@ -768,11 +768,13 @@ static u64 *descend_shadow(struct kvm_vcpu *vcpu, const struct guest_walk *w, u6
 
 static int map_walked(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct mapping *m)
 {
-	int level = mmu_use_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M)), r;
 	u64 *table = descend_shadow(vcpu, w, m->addr), *sptep;
+	int level, r;
 
 	if (!table || gpte_changed(vcpu, w, w->level))
 		return PF_RETRY;
+	/* Only now, as a table above may lie in this very page, and is shadowed since. */
+	level = mmu_use_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M));
 	sptep = mmu_descend_direct(vcpu, table, w->level, level, m->addr, w->gfn, m->access);
 	r = mmu_set_leaf(vcpu, sptep, m);
 	prefetch_around(vcpu, sptep);
