@@ -612,22 +612,23 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 {
 	struct kvm_mmu_page *sp;
 	u64 *sptep;
+	gfn_t first;
 
 	for (;; level--) {
 		sptep = &table[addr_index(addr, level)];
 		if (level == to)
 			return sptep;
+		first = gfn & ~(gfn_t)(KVM_PAGES_PER_LEVEL(level) - 1);
 		mmu_clear_for_link(vcpu, sptep, level);
 		if (spte_present(*sptep)) {
 			sp = spte_to_child(*sptep);
-			if (sp->role.direct && sp->role.access == access) {
+			if (sp->gfn == first && sp->role.direct && sp->role.access == access) {
 				table = sp->spt;
 				continue;
 			}
 			mmu_drop_link(vcpu->kvm, sp, sptep);
 		}
-		sp = mmu_get_direct(vcpu, gfn & ~(gfn_t)(KVM_PAGES_PER_LEVEL(level) - 1), level - 1,
-				    access);
+		sp = mmu_get_direct(vcpu, first, level - 1, access);
 		mmu_set_link(vcpu, sptep, sp);
 		table = sp->spt;
 	}
