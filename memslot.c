@@ -474,8 +474,9 @@ static void replace_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kv
 	freeze(kvm, old->userspace_addr, old->userspace_addr + (old->npages << PAGE_SHIFT));
 	kvm_mmu_zap_slot(kvm, old);
 	publish_and_wait(kvm, slots);
-	thaw(kvm);
+	/* Roots may have been made meanwhile, and counted in the tables of the old slot. */
 	kvm_mmu_zap_shadows(kvm, old->base_gfn, old->npages);
+	thaw(kvm);
 }
 
 static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)

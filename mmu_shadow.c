@@ -88,9 +88,10 @@ void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
 	struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, sp->gfn);
 	int level;
 
-	if (!slot || (delta < 0 && !sp->accounted))
+	/* There may be another slot by now, which knows nothing of it. */
+	if (!slot || (delta < 0 && sp->accounted != slot->arch.disallow_lpage[0]))
 		return;
-	sp->accounted = delta > 0;
+	sp->accounted = delta > 0 ? slot->arch.disallow_lpage[0] : NULL;
 	for (level = PG_LEVEL_2M; level <= KVM_MAX_LEAF_LEVEL; level++) {
 		u32 *disallow = &slot->arch.disallow_lpage[level - 2][level_index(slot, sp->gfn,
 										  level)];

@@ -64,7 +64,7 @@ struct kvm_mmu_page {
 	union mmu_role role;
 	u8 written;			/* writes to the guest's table since its last use */
 	bool unsync;			/* the guest may write to its table without a fault */
-	bool accounted;			/* in its slot's disallow_lpage */
+	u32 *accounted;			/* in a slot's disallow_lpage[0], and above; or NULL */
 	bool invalid;			/* zapped, but some vcpu's root still */
 	int root_count;
 	u64 *spt;
