@@ -18,13 +18,6 @@
  * ---- from guest frame to host frame ----
  */
 
-/* The host's mapping of an address, as its page tables have it. */
-struct host_mapping {
-	kvm_pfn_t pfn;
-	bool writable;
-	int level;
-};
-
 #define HOST_PRESENT	(_PAGE_PRESENT | _PAGE_USER)
 
 /*
@@ -32,16 +25,18 @@ struct host_mapping {
  * not count as writable, unless it maps no ordinary page: an access through an
  * spte would not set its dirty bit, and the host would throw the data away.
  * While the entry is dirty it stays so until an invalidation, which takes our
- * spte with it.
+ * spte with it.  All cache bits clear is write-back (SDM 3A "Page Attribute Table").
  */
-static bool use_leaf(struct host_mapping *m, u64 flags, u64 pfn, unsigned long hva, int level)
+static bool use_leaf(struct kvm_host_page *m, u64 flags, u64 pfn, unsigned long hva, int level)
 {
 	unsigned long in_page = (hva >> PAGE_SHIFT) & (KVM_PAGES_PER_LEVEL(level) - 1);
+	u64 uncached = _PAGE_PCD | _PAGE_PWT | (level == PG_LEVEL_4K ? _PAGE_PAT : _PAGE_PAT_LARGE);
 
 	if ((flags & HOST_PRESENT) != HOST_PRESENT)
 		return false;
 	m->pfn = pfn + in_page;
 	m->level = level;
+	m->cached = !(flags & uncached);
 	m->writable = (flags & _PAGE_RW) && (flags & (_PAGE_DIRTY | _PAGE_SPECIAL));
 	return true;
 }
@@ -52,7 +47,7 @@ static bool use_leaf(struct host_mapping *m, u64 flags, u64 pfn, unsigned long h
  * has come between: the caller checks notifier_seq, or holds mmu_lock with no
  * invalidation under way.
  */
-static bool walk_host_tables(struct mm_struct *mm, unsigned long hva, struct host_mapping *m)
+static bool walk_host_tables(struct mm_struct *mm, unsigned long hva, struct kvm_host_page *m)
 {
 	pgd_t *pgdp = pgd_offset(mm, hva), pgd = READ_ONCE(*pgdp);
 	p4d_t *p4dp, p4d;
@@ -82,7 +77,7 @@ static bool walk_host_tables(struct mm_struct *mm, unsigned long hva, struct hos
 	return use_leaf(m, pte_flags(pte), pte_pfn(pte), hva, PG_LEVEL_4K);
 }
 
-static bool host_mapping(struct kvm *kvm, unsigned long hva, struct host_mapping *m)
+static bool host_mapping(struct kvm *kvm, unsigned long hva, struct kvm_host_page *m)
 {
 	unsigned long flags;
 	bool found;
@@ -98,23 +93,15 @@ static bool host_mapping(struct kvm *kvm, unsigned long hva, struct host_mapping
 /** kvm_slot_gfn_to_pfn_atomic - the host frame behind gfn if it is there already.
  * mmu_lock held and no invalidation under way, or notifier_seq is to be checked. Does
  * not sleep. Returns false: the host has it not mapped so (@write: writable) now.
- * @level: PG_LEVEL_* of the host's mapping.
  */
 bool kvm_slot_gfn_to_pfn_atomic(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-				bool write, kvm_pfn_t *pfn, bool *writable, int *level)
+				bool write, struct kvm_host_page *page)
 {
-	struct host_mapping m;
-
-	if (!host_mapping(kvm, kvm_slot_hva(slot, gfn), &m))
+	if (!host_mapping(kvm, kvm_slot_hva(slot, gfn), page))
 		return false;
 	if (slot->flags & KVM_MEM_READONLY)
-		m.writable = false;
-	if (write && !m.writable)
-		return false;
-	*pfn = m.pfn;
-	*writable = m.writable;
-	*level = m.level;
-	return true;
+		page->writable = false;
+	return page->writable || !write;
 }
 
 /* Mappings without struct pages (PFNMAP): the device's own fault handler. */
@@ -180,20 +167,20 @@ static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write, bool n
  * KVM_PFN_ERR_*.
  */
 kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-			      bool write, bool nowait, bool *writable, int *level_host)
+			      bool write, bool nowait, struct kvm_host_page *page)
 {
 	unsigned long hva = kvm_slot_hva(slot, gfn);
-	kvm_pfn_t pfn, faulted;
+	kvm_pfn_t faulted;
 
 	if (write && (slot->flags & KVM_MEM_READONLY))
 		return KVM_PFN_ERR_RO;
-	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))
-		return pfn;
+	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, page))
+		return page->pfn;
 	faulted = fault_in(kvm, hva, write, nowait);
 	if (is_error_pfn(faulted))
 		return faulted;
-	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))
-		return pfn;
+	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, page))
+		return page->pfn;
 	/*
 	 * Clean in the tables though just faulted in for writing (the page
 	 * itself is dirty), or not readable in place; or gone again, which
@@ -201,8 +188,9 @@ kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slo
 	 */
 	if (!faulted)
 		return KVM_PFN_ERR_INTR;
-	*writable = write;
-	*level_host = PG_LEVEL_4K;
+	*page = (struct kvm_host_page) {
+		.pfn = faulted, .writable = write, .cached = true, .level = PG_LEVEL_4K,
+	};
 	return faulted;
 }
 

@@ -462,7 +462,7 @@ EXPORT_SYMBOL_GPL(kvm_mmu_guest_tlb_flush);
 static int pfn_error(struct kvm_fault *fault, const struct mapping *m)
 {
 	fault->hva = kvm_slot_hva(m->slot, m->gfn);
-	switch (m->pfn) {
+	switch (m->host.pfn) {
 	case KVM_PFN_ERR_RO:
 		return PF_EMULATE;
 	case KVM_PFN_ERR_WAIT:
@@ -487,9 +487,8 @@ int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping 
 	m->seq = READ_ONCE(kvm->notifier_seq);
 	/* Before the host's tables are looked at. */
 	smp_rmb();
-	m->pfn = kvm_slot_gfn_to_pfn(kvm, m->slot, m->gfn, m->write, fault->nowait,
-				     &m->host_writable, &m->host_level);
-	return is_error_pfn(m->pfn) ? pfn_error(fault, m) : 0;
+	m->host.pfn = kvm_slot_gfn_to_pfn(kvm, m->slot, m->gfn, m->write, fault->nowait, &m->host);
+	return is_error_pfn(m->host.pfn) ? pfn_error(fault, m) : 0;
 }
 
 /* Has an invalidation, or a zapped root, overtaken what was found without the lock? */
@@ -509,7 +508,7 @@ bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
  */
 int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max)
 {
-	int level = min(max, m->host_level);
+	int level = min(max, m->host.level);
 	gfn_t mask;
 
 	/* An alias may begin or end anywhere. */
@@ -520,23 +519,23 @@ int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max)
 		level--;
 	mask = KVM_PAGES_PER_LEVEL(level) - 1;
 	m->gfn &= ~mask;
-	m->pfn &= ~mask;
+	m->host.pfn &= ~mask;
 	return level;
 }
 
 /* *table: the frame holds a guest page table that must stay write-protected. */
 static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, bool *table)
 {
-	u64 spte = (m->pfn << PAGE_SHIFT) | SPTE_P | spte_accessed_mask() |
+	u64 spte = (m->host.pfn << PAGE_SHIFT) | SPTE_P | spte_accessed_mask() |
 		   access_bits(m->access);
 
 	*table = false;
-	/* Device memory is never encrypted, nor cached. */
-	if (pfn_valid(m->pfn))
+	/* Device memory is never encrypted, nor cached; nor is what the host has uncached. */
+	if (m->host.cached)
 		spte = __sme_set(spte) | leaf_bits();
 	if (level > PG_LEVEL_4K)
 		spte |= SPTE_PS;
-	if (!m->host_writable)
+	if (!m->host.writable)
 		return spte;
 	spte |= SPTE_HOST_WRITABLE;
 	if (!(m->access & ACC_W))
@@ -564,7 +563,7 @@ int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 
 	/* It maps another frame, or links to a table where a large page fits now. */
 	if (spte_present(old) &&
-	    (!spte_leaf(old, level) || spte_pfn(old) != m->pfn ||
+	    (!spte_leaf(old, level) || spte_pfn(old) != m->host.pfn ||
 	     (sp->gfns && sp->gfns[spte_index(sptep)] != m->gfn))) {
 		mmu_drop_spte(kvm, sp, sptep, &dead);
 		mmu_free_dead(kvm, &dead);

@@ -7,6 +7,7 @@
 #ifndef MMU_INTERNAL_H
 #define MMU_INTERNAL_H
 
+#include "kvm_guest_mem.h"
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 #include "kvm_request.h"
@@ -142,9 +143,8 @@ struct mapping {
 	u64 addr;			/* gpa or gva, the address that faulted */
 	gfn_t gfn;			/* not an alias */
 	struct kvm_memory_slot *slot;
-	kvm_pfn_t pfn;
-	bool write, host_writable;
-	int host_level;
+	struct kvm_host_page host;
+	bool write;
 	unsigned int access;
 	unsigned long seq;		/* kvm->notifier_seq, before the host was asked */
 };

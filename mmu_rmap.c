@@ -341,14 +341,12 @@ void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot)
 
 static bool merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 {
-	bool writable;
-	kvm_pfn_t pfn;
-	int level;
+	struct kvm_host_page host;
 
 	if (slot->arch.disallow_lpage[0][level_index(slot, start, PG_LEVEL_2M)] ||
 	    !rmap_first(slot_rmap(slot, start, PG_LEVEL_4K)) ||
-	    !kvm_slot_gfn_to_pfn_atomic(kvm, slot, start, false, &pfn, &writable, &level) ||
-	    level == PG_LEVEL_4K)
+	    !kvm_slot_gfn_to_pfn_atomic(kvm, slot, start, false, &host) ||
+	    host.level == PG_LEVEL_4K)
 		return false;
 	return kvm_mmu_unmap_range(kvm, slot, start, end);
 }

@@ -233,8 +233,7 @@ static void prefetch_leaf(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsign
 
 	m.slot = kvm_vcpu_gfn_to_slot(vcpu, m.gfn);
 	if (!m.slot || vcpu->mmu.desc_cache.nobjs < 2 ||
-	    !kvm_slot_gfn_to_pfn_atomic(vcpu->kvm, m.slot, m.gfn, false, &m.pfn,
-					&m.host_writable, &m.host_level))
+	    !kvm_slot_gfn_to_pfn_atomic(vcpu->kvm, m.slot, m.gfn, false, &m.host))
 		return;
 	mmu_set_leaf(vcpu, &sp->spt[i], &m);
 }
