@@ -108,7 +108,7 @@ static void freeze(struct kvm *kvm, hva_t start, hva_t end)
 {
 	spin_lock(&kvm->mmu_lock);
 	begin_invalidation(kvm, start, end);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
 /* Ends what freeze(), or the notifier, began. */
@@ -117,7 +117,7 @@ static void thaw(struct kvm *kvm)
 	spin_lock(&kvm->mmu_lock);
 	kvm->notifier_seq++;
 	kvm->notifier_count--;
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
 typedef bool (*range_fn)(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
@@ -145,12 +145,6 @@ static bool for_hva_range(struct kvm *kvm, hva_t start, hva_t end, range_fn fn, 
 	return ret;
 }
 
-static bool unmap_fn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
-		     bool arg)
-{
-	return kvm_mmu_unmap_range(kvm, slot, start, end);
-}
-
 static struct kvm *notifier_to_kvm(struct mmu_notifier *mn)
 {
 	return container_of(mn, struct kvm, notifier);
@@ -163,8 +157,10 @@ static int notify_invalidate_start(struct mmu_notifier *mn, const struct mmu_not
 
 	spin_lock(&kvm->mmu_lock);
 	begin_invalidation(kvm, range->start, range->end);
-	kvm_mmu_flush(kvm, for_hva_range(kvm, range->start, range->end, unmap_fn, false));
-	spin_unlock(&kvm->mmu_lock);
+	/* Faults keep out of the range meanwhile; srcu keeps the slots. */
+	kvm_mmu_flush(kvm, for_hva_range(kvm, range->start, range->end, kvm_mmu_unmap_range,
+					 mmu_notifier_range_blockable(range)));
+	kvm_mmu_unlock(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return 0;
 }
@@ -183,7 +179,7 @@ static bool age(struct kvm *kvm, hva_t start, hva_t end, bool clear, bool flush)
 	young = for_hva_range(kvm, start, end, kvm_mmu_age_range, clear);
 	if (flush && young)
 		kvm_mmu_flush(kvm, true);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return young;
 }
@@ -863,7 +859,7 @@ static void take_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, unsign
 		cond_resched_lock(&kvm->mmu_lock);
 	}
 	kvm_mmu_flush(kvm, any);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
 static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
@@ -928,7 +924,7 @@ static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
 		cond_resched_lock(&kvm->mmu_lock);
 	}
 	kvm_mmu_flush(kvm, any);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	kvfree(bits);
 	return 0;
 }

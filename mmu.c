@@ -16,6 +16,8 @@
 /* A fault, or the making of a root, needs no more shadow pages than this. */
 #define PAGES_PER_FAULT		8
 #define MIN_SHADOW_PAGES	1024UL
+/* So many pages are zapped, or looked at, before the lock is let go. */
+#define PAGES_PER_HOLD		32
 
 static struct kmem_cache *header_kmem;
 struct kmem_cache *rmap_kmem;
@@ -89,13 +91,42 @@ void kvm_mmu_flush(struct kvm *kvm, bool needed)
  * ---- shadow pages: finding, linking ----
  */
 
-/* Take the link at sptep to a lower table out. */
-void mmu_drop_link(struct kvm *kvm, struct kvm_mmu_page *child, u64 *sptep)
+/*
+ * Take the link at sptep to a lower table out.  The child stays, even if nothing links
+ * to it any more: whoever calls may be on its way through it, its siblings or its
+ * bucket.  A shadow of a guest table is worth keeping for its next use; a direct page
+ * is not, and mmu_finish() zaps it, unless it is linked again before.
+ */
+static void drop_link(struct kvm *kvm, struct kvm_mmu_page *child, u64 *sptep)
 {
-	kvm_vm_bug_on(kvm, spte_to_child(*sptep) != child);
+	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
+
+	kvm_vm_bug_on(kvm, spte_to_child(*sptep) != child || !sp->nr_links);
 	kvm_vm_bug_on(kvm, !rmap_remove(&child->parents, sptep));
-	unset_unsync_child(sptep_to_sp(sptep), spte_index(sptep));
+	sp->nr_links--;
+	unset_unsync_child(sp, spte_index(sptep));
 	spte_write(sptep, 0);
+	if (child->role.direct && !child->parents.val && !child->root_count && !child->invalid)
+		list_add_tail(&child->orphan, &kvm->orphans);
+}
+
+/* Clear the entry at sptep of sp, whatever it is. */
+void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep)
+{
+	if (!spte_present(*sptep))
+		return;
+	if (spte_leaf(*sptep, sp->role.level))
+		rmap_drop_leaf(kvm, sptep);
+	else
+		drop_link(kvm, spte_to_child(*sptep), sptep);
+}
+
+static void drop_parents(struct kvm *kvm, struct kvm_mmu_page *sp)
+{
+	u64 *sptep;
+
+	while ((sptep = rmap_first(&sp->parents)))
+		drop_link(kvm, sp, sptep);
 }
 
 void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
@@ -104,12 +135,24 @@ void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 	u64 user = kvm_ops.nested_paging ? kvm_ops.nested_access_mask : SPTE_U;
 
 	kvm_vm_bug_on(vcpu->kvm, child->role.level + 1 != sp->role.level);
-	rmap_add(vcpu, &child->parents, sptep);
+	if (unlikely(!rmap_add(vcpu, &child->parents, sptep))) {
+		drop_parents(vcpu->kvm, child);
+		rmap_add(vcpu, &child->parents, sptep);
+	}
+	sp->nr_links++;
+	list_del_init(&child->orphan);
 	spte_write(sptep, __sme_set(__pa(child->spt)) | SPTE_P | SPTE_W | user |
 		   spte_accessed_mask());
 	if ((child->unsync || child->unsync_nr) &&
 	    !__test_and_set_bit(spte_index(sptep), sp->unsync_children) && !sp->unsync_nr++)
 		shadow_mark_unsync(sp);
+}
+
+/* To be freed by mmu_finish(). */
+static void add_dead(struct kvm *kvm, struct kvm_mmu_page *sp)
+{
+	list_add(&sp->link, &kvm->dead_pages);
+	kvm->n_dead_pages++;
 }
 
 static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role)
@@ -122,6 +165,7 @@ static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu
 	sp->role = role;
 	sp->spt = cache_take(&vcpu->mmu.page_cache);
 	set_page_private(virt_to_page(sp->spt), (unsigned long)sp);
+	INIT_LIST_HEAD(&sp->orphan);
 	sp->zap_gen = kvm->mmu_zap_gen;
 	if (!role.direct)
 		sp->gfns = cache_take(&vcpu->mmu.page_cache);
@@ -157,49 +201,27 @@ struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 
 /*
  * ---- shadow pages: zapping ----
- *
- * A zapped page is out of the tables and the hash at once, and freed after a
- * flush: until then a processor may still walk it.
  */
 
 /*
- * Clear the entry at sptep of sp.  With dead, direct pages that nothing else links to are
- * zapped, too.
+ * Take a page out of the tables, the hash and the lists: this one and no other, so that
+ * any walk over pages that is safe against the removal of the present one may call it.
+ * mmu_finish() frees it, or put_root(), by the last vcpu that uses it.
  */
-void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead)
+void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
-	struct kvm_mmu_page *child;
-	u64 spte = *sptep;
-
-	if (!spte_present(spte))
-		return;
-	if (spte_leaf(spte, sp->role.level)) {
-		rmap_drop_leaf(kvm, sptep);
-		return;
-	}
-	child = spte_to_child(spte);
-	mmu_drop_link(kvm, child, sptep);
-	/* A shadow of a guest table is worth keeping for its next use; a direct page is not. */
-	if (dead && child->role.direct && !child->parents.val && !child->root_count)
-		mmu_zap_page(kvm, child, dead);
-}
-
-void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead)
-{
-	u64 *parent;
 	int i;
 
-	if (sp->invalid)
-		return;
 	sp->invalid = true;
 	for (i = 0; i < SPTES_PER_PAGE; i++)
-		mmu_drop_spte(kvm, sp, &sp->spt[i], dead);
-	while ((parent = rmap_first(&sp->parents)))
-		mmu_drop_link(kvm, sp, parent);
+		mmu_drop_spte(kvm, sp, &sp->spt[i]);
+	drop_parents(kvm, sp);
 	hlist_del(&sp->hash_link);
 	list_del(&sp->link);
+	list_del_init(&sp->orphan);
 	kvm_vm_bug_on(kvm, !kvm->n_used_pages);
 	kvm->n_used_pages--;
+	kvm->n_old_pages -= sp->zap_gen != kvm->mmu_zap_gen;
 	kvm->stat.mmu_shadow_zapped++;
 	if (!sp->role.direct) {
 		kvm_vm_bug_on(kvm, !kvm->n_indirect);
@@ -207,36 +229,56 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *de
 		shadow_account(kvm, sp, -1);
 	}
 	if (sp->root_count)
-		/* put_root() frees it, by the last vcpu that uses it. */
 		kvm_make_all_vcpus_request(kvm, KVM_REQ_MMU_RELOAD);
 	else
-		list_add(&sp->link, dead);
+		add_dead(kvm, sp);
 }
 
-void mmu_free_dead(struct kvm *kvm, struct list_head *dead)
+/* Until all TLBs are flushed a processor may still walk a zapped page. */
+static void free_dead(struct kvm *kvm)
 {
 	struct kvm_mmu_page *sp, *n;
 
-	if (list_empty(dead))
+	if (list_empty(&kvm->dead_pages))
 		return;
 	kvm_mmu_flush(kvm, true);
-	list_for_each_entry_safe(sp, n, dead, link) {
+	list_for_each_entry_safe(sp, n, &kvm->dead_pages, link) {
 		set_page_private(virt_to_page(sp->spt), 0);
 		free_page((unsigned long)sp->spt);
 		free_page((unsigned long)sp->gfns);
 		kmem_cache_free(header_kmem, sp);
 	}
-	INIT_LIST_HEAD(dead);
+	INIT_LIST_HEAD(&kvm->dead_pages);
+	kvm->n_dead_pages = 0;
 }
 
-/* In a long loop: let others have the lock. */
-void mmu_zap_resched(struct kvm *kvm, struct list_head *dead)
+/*
+ * Outside of all walks, and before the lock is let go by whoever zapped: free what was
+ * zapped, and some of the orphans.  The others wait for the next fault.
+ */
+void mmu_finish(struct kvm *kvm)
 {
+	int n = PAGES_PER_HOLD;
+
+	while (n-- && !list_empty(&kvm->orphans))
+		mmu_zap_page(kvm, list_first_entry(&kvm->orphans, struct kvm_mmu_page, orphan));
+	free_dead(kvm);
+}
+
+/*
+ * In a long loop: let others have the lock.  Returns true if they may have had it, or
+ * orphans were zapped: then every walk begins anew.
+ */
+bool mmu_resched(struct kvm *kvm)
+{
+	if (kvm->n_dead_pages >= PAGES_PER_HOLD)
+		free_dead(kvm);
 	if (!need_resched() && !spin_needbreak(&kvm->mmu_lock))
-		return;
-	mmu_free_dead(kvm, dead);
+		return false;
+	mmu_finish(kvm);
 	kvm_mmu_flush(kvm, false);
 	cond_resched_lock(&kvm->mmu_lock);
+	return true;
 }
 
 /** kvm_mmu_zap_all - zap every shadow page that is there when it is called. srcu held,
@@ -245,48 +287,78 @@ void mmu_zap_resched(struct kvm *kvm, struct list_head *dead)
 void kvm_mmu_zap_all(struct kvm *kvm)
 {
 	struct kvm_mmu_page *sp;
-	LIST_HEAD(dead);
 
 	spin_lock(&kvm->mmu_lock);
 	kvm->mmu_zap_gen++;
-again:
-	list_for_each_entry_reverse(sp, &kvm->active_pages, link) {
+	kvm->n_old_pages = kvm->n_used_pages;
+	while (kvm->n_old_pages && !list_empty(&kvm->active_pages)) {
+		sp = list_last_entry(&kvm->active_pages, struct kvm_mmu_page, link);
 		if (sp->zap_gen == kvm->mmu_zap_gen)
-			continue;
-		mmu_zap_page(kvm, sp, &dead);
-		mmu_zap_resched(kvm, &dead);
-		/* Other pages may have been zapped with it. */
-		goto again;
+			list_move(&sp->link, &kvm->active_pages);
+		else
+			mmu_zap_page(kvm, sp);
+		mmu_resched(kvm);
 	}
-	mmu_free_dead(kvm, &dead);
+	mmu_finish(kvm);
 	kvm_mmu_flush(kvm, false);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
+}
+
+/* Has a link to sp been used since last asked?  Unknown where hardware does not tell. */
+static bool page_used(struct kvm_mmu_page *sp)
+{
+	u64 accessed = spte_accessed_mask();
+	struct rmap_iter it;
+	bool used = false;
+	u64 *sptep;
+
+	if (!accessed)
+		return false;
+	for_each_rmap(&sp->parents, &it, sptep) {
+		if (!(*sptep & accessed))
+			continue;
+		used = true;
+		clear_bit(ilog2(accessed), (unsigned long *)sptep);
+	}
+	return used;
 }
 
 /*
- * Before a fault adds shadow pages, zap the oldest beyond the limit, but no roots.
- * The limit is soft, so that a few pages too many never stop a guest.
+ * Advance the clock over n pages, and zap those of the lowest tables that were not used
+ * since it was there last: never one that has tables below.  With force used ones, too.
  */
-void mmu_make_room(struct kvm *kvm)
+static void advance_clock(struct kvm *kvm, int n, bool force)
 {
+	/* Some more than needed, so that not every fault has to flush. */
+	unsigned long spare = PAGES_PER_FAULT + PAGES_PER_HOLD / 2;
 	struct kvm_mmu_page *sp;
-	int i, roots = 0;
-	LIST_HEAD(dead);
 
-	if (likely(kvm->n_used_pages + PAGES_PER_FAULT <= kvm->n_max_pages))
-		return;
-	for (i = 0; i < 4 * PAGES_PER_FAULT && !list_empty(&kvm->active_pages); i++) {
+	while (n-- && kvm->n_used_pages + spare > kvm->n_max_pages &&
+	       !list_empty(&kvm->active_pages)) {
 		sp = list_last_entry(&kvm->active_pages, struct kvm_mmu_page, link);
-		if (sp->root_count) {
+		if (sp->root_count || sp->nr_links || (page_used(sp) && !force)) {
 			list_move(&sp->link, &kvm->active_pages);
-			if (++roots > KVM_MAX_VCPUS)
-				break;
 			continue;
 		}
 		kvm->stat.mmu_recycled++;
-		mmu_zap_page(kvm, sp, &dead);
+		mmu_zap_page(kvm, sp);
 	}
-	mmu_free_dead(kvm, &dead);
+}
+
+/*
+ * Before a fault adds shadow pages, zap some beyond the limit.  The limit is soft, so
+ * that a few pages too many never stop a guest.
+ */
+void mmu_make_room(struct kvm *kvm)
+{
+	if (likely(kvm->n_used_pages + PAGES_PER_FAULT <= kvm->n_max_pages &&
+		   list_empty(&kvm->orphans)))
+		return;
+	mmu_finish(kvm);
+	advance_clock(kvm, 2 * PAGES_PER_HOLD, false);
+	if (kvm->n_used_pages + PAGES_PER_FAULT > kvm->n_max_pages)
+		advance_clock(kvm, PAGES_PER_HOLD, true);
+	mmu_finish(kvm);
 }
 
 /** kvm_mmu_set_limit - of shadow pages, for slots of @npages in all, unless userspace
@@ -297,7 +369,7 @@ void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
 	spin_lock(&kvm->mmu_lock);
 	/* A fiftieth: nested paging with 4k pages needs a five-hundredth. */
 	kvm->n_max_pages = kvm->n_asked_pages ?: max(npages / 50, MIN_SHADOW_PAGES);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
 /** kvm_mmu_set_nr_pages - KVM_SET_NR_MMU_PAGES: a limit of the VMM's own, which stays
@@ -307,21 +379,22 @@ void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
  */
 int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 {
-	unsigned long before;
-	bool more;
+	unsigned long i, before;
 
 	if (npages < KVM_MIN_MMU_PAGES || npages > INT_MAX)
 		return -EINVAL;
 	spin_lock(&kvm->mmu_lock);
 	kvm->n_asked_pages = npages;
 	kvm->n_max_pages = npages;
-	do {
+	/* Until the clock has been all round without finding any. */
+	for (i = 0; i <= kvm->n_used_pages && !fatal_signal_pending(current); i += PAGES_PER_HOLD) {
 		before = kvm->n_used_pages;
 		mmu_make_room(kvm);
-		more = kvm->n_used_pages < before;
-		cond_resched_lock(&kvm->mmu_lock);
-	} while (more && !fatal_signal_pending(current));
-	spin_unlock(&kvm->mmu_lock);
+		if (kvm->n_used_pages < before)
+			i = 0;
+		mmu_resched(kvm);
+	}
+	kvm_mmu_unlock(kvm);
 	return 0;
 }
 
@@ -332,10 +405,11 @@ int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 static hpa_t hold_root(struct kvm_mmu_page *sp)
 {
 	sp->root_count++;
+	list_del_init(&sp->orphan);
 	return __pa(sp->spt);
 }
 
-static void put_root(struct kvm *kvm, hpa_t *hpa, struct list_head *dead)
+static void put_root(struct kvm *kvm, hpa_t *hpa)
 {
 	struct kvm_mmu_page *sp;
 
@@ -344,7 +418,7 @@ static void put_root(struct kvm *kvm, hpa_t *hpa, struct list_head *dead)
 	sp = root_sp(*hpa);
 	kvm_vm_bug_on(kvm, sp->root_count <= 0);
 	if (!--sp->root_count && sp->invalid)
-		list_add(&sp->link, dead);
+		add_dead(kvm, sp);
 	*hpa = INVALID_PAGE;
 }
 
@@ -355,17 +429,16 @@ void kvm_mmu_unload(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	struct kvm *kvm = vcpu->kvm;
-	LIST_HEAD(dead);
 	int i;
 
 	if (mmu->root_hpa == INVALID_PAGE)
 		return;
 	spin_lock(&kvm->mmu_lock);
 	for (i = 0; i < KVM_MMU_ROOTS; i++)
-		put_root(kvm, &mmu->roots[i], &dead);
+		put_root(kvm, &mmu->roots[i]);
 	mmu->root_hpa = INVALID_PAGE;
-	mmu_free_dead(kvm, &dead);
-	spin_unlock(&kvm->mmu_lock);
+	mmu_finish(kvm);
+	kvm_mmu_unlock(kvm);
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_unload);
 
@@ -424,7 +497,7 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 	alloc_roots(vcpu);
 	if (!mmu->direct)
 		shadow_sync_roots(vcpu);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	kvm_ops.load_root(vcpu, mmu->root_hpa, mmu->shadow_root_level);
 	return 0;
 }
@@ -495,10 +568,15 @@ int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping 
 bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
 {
 	struct kvm *kvm = vcpu->kvm;
-	hva_t hva = kvm_slot_hva(m->slot, m->gfn);
 
-	if (kvm->notifier_count && hva >= kvm->notifier_start && hva < kvm->notifier_end)
-		return true;
+	if (unlikely(kvm->notifier_count)) {
+		/* All of the host's page, as all of it may become one leaf. */
+		hva_t size = KVM_PAGES_PER_LEVEL(m->host.level) << PAGE_SHIFT;
+		hva_t hva = kvm_slot_hva(m->slot, m->gfn) & ~(size - 1);
+
+		if (hva + size > kvm->notifier_start && hva < kvm->notifier_end)
+			return true;
+	}
 	return kvm->notifier_seq != m->seq || root_lost(vcpu, m->addr);
 }
 
@@ -556,8 +634,8 @@ int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 	int level = sp->role.level;
+	struct kvm_rmap_head *head;
 	struct kvm *kvm = vcpu->kvm;
-	LIST_HEAD(dead);
 	bool table;
 	u64 spte = make_leaf(vcpu, m, level, &table), old = *sptep;
 
@@ -565,14 +643,17 @@ int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 	if (spte_present(old) &&
 	    (!spte_leaf(old, level) || spte_pfn(old) != m->host.pfn ||
 	     (sp->gfns && sp->gfns[spte_index(sptep)] != m->gfn))) {
-		mmu_drop_spte(kvm, sp, sptep, &dead);
-		mmu_free_dead(kvm, &dead);
+		mmu_drop_spte(kvm, sp, sptep);
 		old = 0;
 	}
 	if (!spte_present(old)) {
 		if (sp->gfns)
 			sp->gfns[spte_index(sptep)] = m->gfn;
-		rmap_add(vcpu, slot_rmap(m->slot, m->gfn, level), sptep);
+		head = slot_rmap(m->slot, m->gfn, level);
+		if (unlikely(!rmap_add(vcpu, head, sptep))) {
+			rmap_unmap(kvm, head);
+			rmap_add(vcpu, head, sptep);
+		}
 		kvm->stat.largepages += level > PG_LEVEL_4K;
 	} else if (spte_reduced(old, spte)) {
 		kvm->tlbs_dirty = true;
@@ -598,11 +679,12 @@ u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level)
 	}
 }
 
-/* Before a link is made at sptep: a large page there is replaced by smaller ones. */
-void mmu_clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level)
+/* The table that the entry at sptep of level links to; NULL if to none, or it is a leaf. */
+struct kvm_mmu_page *mmu_linked(u64 *sptep, int level)
 {
-	if (spte_present(*sptep) && spte_leaf(*sptep, level))
-		rmap_drop_leaf(vcpu->kvm, sptep);
+	if (!spte_present(*sptep) || spte_leaf(*sptep, level))
+		return NULL;
+	return spte_to_child(*sptep);
 }
 
 /* From table down to the entry of level to for addr, by direct pages that map gfn's region. */
@@ -613,23 +695,18 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 	u64 *sptep;
 	gfn_t first;
 
-	for (;; level--) {
+	for (;; level--, table = sp->spt) {
 		sptep = &table[addr_index(addr, level)];
 		if (level == to)
 			return sptep;
 		first = gfn & ~(gfn_t)(KVM_PAGES_PER_LEVEL(level) - 1);
-		mmu_clear_for_link(vcpu, sptep, level);
-		if (spte_present(*sptep)) {
-			sp = spte_to_child(*sptep);
-			if (sp->gfn == first && sp->role.direct && sp->role.access == access) {
-				table = sp->spt;
-				continue;
-			}
-			mmu_drop_link(vcpu->kvm, sp, sptep);
-		}
+		sp = mmu_linked(sptep, level);
+		if (sp && sp->gfn == first && sp->role.direct && sp->role.access == access)
+			continue;
+		/* A large page is replaced by smaller ones, a table by that of now. */
+		mmu_drop_spte(vcpu->kvm, table_to_sp(table), sptep);
 		sp = mmu_get_direct(vcpu, first, level - 1, access);
 		mmu_set_link(vcpu, sptep, sp);
-		table = sp->spt;
 	}
 }
 
@@ -686,7 +763,7 @@ static bool quick_fix_direct(struct kvm_vcpu *vcpu, u64 addr, gfn_t gfn, bool wr
 		sptep = mmu_find_leaf(vcpu, addr, &level);
 		fixed = spte_allows(vcpu, sptep, level, gfn, write);
 	}
-	spin_unlock(&vcpu->kvm->mmu_lock);
+	kvm_mmu_unlock(vcpu->kvm);
 	return fixed;
 }
 
@@ -703,7 +780,7 @@ static void mark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 		if (!spte_present(*sptep))
 			spte_write(sptep, kvm_ops.nested_mmio_entry);
 	}
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
 static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
@@ -738,7 +815,7 @@ static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 		mmu_make_room(kvm);
 		r = map_direct(vcpu, &m);
 	}
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	return r;
 }
 
@@ -746,12 +823,11 @@ static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
 	struct kvm *kvm = vcpu->kvm;
-	LIST_HEAD(dead);
 	u64 *sptep;
 
 	mmu_make_room(kvm);
 	sptep = direct_sptep(vcpu, gpa, PG_LEVEL_4K);
-	mmu_drop_spte(kvm, sptep_to_sp(sptep), sptep, &dead);
+	mmu_drop_spte(kvm, sptep_to_sp(sptep), sptep);
 	spte_write(sptep, ((u64)page_to_pfn(page) << PAGE_SHIFT) | SPTE_P | SPTE_W | SPTE_NO_RMAP |
 		   access_bits(ACC_ALL) | leaf_bits() | spte_accessed_mask() | spte_dirty_mask());
 	kvm_mmu_flush(kvm, false);
@@ -771,7 +847,7 @@ int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 	spin_lock(&kvm->mmu_lock);
 	if (!root_lost(vcpu, gpa))
 		map_page(vcpu, gpa, page);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_page);
@@ -795,7 +871,7 @@ bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 		map_page(vcpu, gpa, page);
 		mapped = true;
 	}
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	return mapped;
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_apic_page);
@@ -811,9 +887,9 @@ void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa)
 	spin_lock(&kvm->mmu_lock);
 	for_each_sp(kvm, sp, first)
 		if (sp->role.direct && sp->role.level == PG_LEVEL_4K)
-			mmu_drop_spte(kvm, sp, &sp->spt[gfn - first], NULL);
+			mmu_drop_spte(kvm, sp, &sp->spt[gfn - first]);
 	kvm_mmu_flush(kvm, false);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
 /** kvm_mmu_page_fault - map what the guest lacks, or say what is in the way. srcu held;
@@ -841,7 +917,7 @@ void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 		if (!spte_present(*sptep))
 			spte_write(sptep, 0);
 	}
-	spin_unlock(&vcpu->kvm->mmu_lock);
+	kvm_mmu_unlock(vcpu->kvm);
 }
 
 /*
@@ -852,6 +928,8 @@ void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 int kvm_mmu_init_vm(struct kvm *kvm)
 {
 	INIT_LIST_HEAD(&kvm->active_pages);
+	INIT_LIST_HEAD(&kvm->orphans);
+	INIT_LIST_HEAD(&kvm->dead_pages);
 	kvm->n_max_pages = MIN_SHADOW_PAGES;
 	kvm->page_hash = kvcalloc(1UL << KVM_MMU_HASH_BITS, sizeof(*kvm->page_hash),
 				  GFP_KERNEL_ACCOUNT);

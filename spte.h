@@ -58,7 +58,8 @@ union mmu_role {
 };
 
 struct kvm_mmu_page {
-	struct list_head link;		/* kvm->active_pages, newest first, or those to free */
+	struct list_head link;		/* kvm->active_pages or dead_pages */
+	struct list_head orphan;	/* kvm->orphans: a direct page that nothing links to */
 	struct hlist_node hash_link;	/* by gfn */
 	gfn_t gfn;			/* the guest's table, or the first frame mapped */
 	union mmu_role role;
@@ -70,6 +71,7 @@ struct kvm_mmu_page {
 	u64 *spt;
 	gfn_t *gfns;			/* of each leaf; NULL if direct */
 	struct kvm_rmap_head parents;	/* the sptes that point here */
+	unsigned int nr_links;		/* present entries that point to lower tables */
 	u64 zap_gen;
 	unsigned int unsync_nr;		/* bits set below */
 	/* Entries below which there may be unsync pages. */

@@ -72,9 +72,16 @@ void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot);
 /* Under mmu_lock: for the mmu notifier and dirty logs. */
 void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot,
 				  gfn_t gfn_offset, unsigned long mask);
-bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end);
+bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+			 bool may_yield);
 bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
 		       bool clear);
 void kvm_mmu_flush(struct kvm *kvm, bool needed);
+
+/* mmu_lock is let go by this. */
+static inline void kvm_mmu_unlock(struct kvm *kvm)
+{
+	spin_unlock(&kvm->mmu_lock);
+}
 
 #endif
