@@ -995,6 +995,7 @@ int kvm_mmu_module_init(void)
 		kmem_cache_destroy(header_kmem);
 		return -ENOMEM;
 	}
+	mmu_audit_init();
 	return 0;
 }
 

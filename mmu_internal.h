@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the MMU's files share: mmu.c, mmu_rmap.c, mmu_shadow.c, paging_tmpl.h.
+ * What the MMU's files share: mmu.c, mmu_rmap.c, mmu_shadow.c, paging_tmpl.h, mmu_audit.c.
  * Everything here that touches an spte, a shadow page or a reverse map holds
  * kvm->mmu_lock.
  */
@@ -212,6 +212,12 @@ bool rmap_remove(struct kvm_rmap_head *head, const u64 *sptep);
 gfn_t rmap_leaf_gfn(struct kvm *kvm, const struct kvm_mmu_page *sp, unsigned int index);
 void rmap_drop_leaf(struct kvm *kvm, u64 *sptep);
 void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu);
+
+/*
+ * ---- mmu_audit.c ----
+ */
+
+void mmu_audit_init(void);
 
 /*
  * ---- mmu_shadow.c ----
