@@ -726,6 +726,54 @@ TEST_F(paging, large_page_over_its_own_tables)
 	EXPECT_EQ(2, vcpu_regs(&self->vm.vcpu).rax);
 }
 
+/*
+ * One frame mapped by 1,536 entries, and one table linked by as many: what is done for
+ * each of them stays bounded, and the host can take the frame away from all.
+ * EBX: where; ECX: how often; EDX: the step.  EAX: the sum of what is there.
+ */
+GUEST(sum, 32,
+	"xor %eax, %eax\n"
+	"1: addl (%ebx), %eax; add %edx, %ebx; dec %ecx; jnz 1b\n"
+	DONE);
+
+static u64 sum(paging_self *self, u64 va, u64 n, u64 step)
+{
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2,
+		.rbx = va, .rcx = n, .rdx = step };
+
+	vcpu_set_regs(&self->vm.vcpu, &r);
+	if (vm_run(&self->vm) != KVM_EXIT_IO || self->vm.vcpu.run->io.port != 0x11)
+		die("the guest cannot read from %#lx on", va);
+	return vcpu_regs(&self->vm.vcpu).rax;
+}
+
+TEST_F_TIMEOUT(paging, mapped_very_often, 120)
+{
+	u8 *mem;
+
+	if (!self->lm)
+		SKIP(return, "smaller address spaces serve no better");
+	mem = add_region(self, MADV_NOHUGEPAGE);
+	GUEST_LOAD(&self->vm, sum);
+	for (int i = 0; i < 3 * 512; i++)
+		init_entry(self, 0x100000 + i * 8, REGION | AD_PW);
+	for (int i = 0; i < 3; i++)
+		init_entry(self, GPA_PD + (64 + i) * 8, (0x100000 + i * 0x1000) | AD_PW);
+	/* three directories of links to the last of the three tables */
+	for (int i = 0; i < 512; i++)
+		init_entry(self, 0x110000 + i * 8, 0x102000 | AD_PW);
+	for (int i = 0; i < 2; i++)
+		init_entry(self, GPA_PDPT + (i + 1) * 8, (0x110000 + i * 0x1000) | AD_PW);
+	for (int i = 0; i < 512; i++)
+		init_entry(self, 0x111000 + i * 8, 0x102000 | AD_PW);
+	for (int k = 1; k < 4; k++) {
+		*(u32 *)mem = k;
+		ASSERT_EQ(1536 * k, sum(self, 0x8000000, 1536, 0x1000));
+		ASSERT_EQ(1024 * k, sum(self, 0x40000000, 1024, 0x200000));
+		ASSERT_EQ(0, madvise(mem, 4096, MADV_DONTNEED));
+	}
+}
+
 static void on_alarm(int sig)
 {
 }
