@@ -161,7 +161,7 @@ TEST_F(stats, recycling)
 	struct vm *vm = &self->vm;
 	int fd = ioctl(vm->vcpu.fd, KVM_GET_STATS_FD, 0L);
 	u8 *p = xmmap(n * step, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-	long long before;
+	long long before, worst = 0;
 
 	ASSERT_LE(0, fd);
 	GUEST_LOAD(vm, touch);
@@ -173,11 +173,14 @@ TEST_F(stats, recycling)
 	touch(vm, at + (n - 4) * step, 4);
 	EXPECT_EQ(before, counter(fd, "pf_fixed"));
 	for (u64 i = 0; i < n - 20; i++) {
+		before = counter(fd, "pf_fixed");
 		touch(vm, at + i * step, 1);
 		touch(vm, at + (n - 4) * step, 4);
+		if (worst < counter(fd, "pf_fixed") - before)
+			worst = counter(fd, "pf_fixed") - before;
 	}
-	/* one for each new page, and a few for those that did not get their second chance */
-	EXPECT_GT(3 * n, counter(fd, "pf_fixed") - before);
+	/* one for the new page, and one or two for what got no second chance */
+	EXPECT_GE(3, worst);
 	ASSERT_EQ(0, vm_slot(vm, 5, 0, at, 0, NULL));
 	munmap(p, n * step);
 	close(fd);

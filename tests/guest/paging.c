@@ -731,9 +731,9 @@ TEST_F(paging, large_page_over_its_own_tables)
  * each of them stays bounded, and the host can take the frame away from all.
  * EBX: where; ECX: how often; EDX: the step.  EAX: the sum of what is there.
  */
-GUEST(sum, 32,
+GUEST(sum, 64,
 	"xor %eax, %eax\n"
-	"1: addl (%ebx), %eax; add %edx, %ebx; dec %ecx; jnz 1b\n"
+	"1: addl (%rbx), %eax; add %rdx, %rbx; dec %ecx; jnz 1b\n"
 	DONE);
 
 static u64 sum(paging_self *self, u64 va, u64 n, u64 step)
