@@ -152,7 +152,6 @@ void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 static void add_dead(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
 	list_add(&sp->link, &kvm->dead_pages);
-	kvm->n_dead_pages++;
 }
 
 static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role)
@@ -249,7 +248,6 @@ static void free_dead(struct kvm *kvm)
 		kmem_cache_free(header_kmem, sp);
 	}
 	INIT_LIST_HEAD(&kvm->dead_pages);
-	kvm->n_dead_pages = 0;
 }
 
 /*
@@ -266,18 +264,19 @@ void mmu_finish(struct kvm *kvm)
 }
 
 /*
- * In a long loop: let others have the lock.  Returns true if they may have had it, or
- * orphans were zapped: then every walk begins anew.
+ * In a long loop, after each piece of work: let others have the lock if they want it, and
+ * anyway now and then.  Returns true if they may have had it: then every walk begins anew.
  */
 bool mmu_resched(struct kvm *kvm)
 {
-	if (kvm->n_dead_pages >= PAGES_PER_HOLD)
-		free_dead(kvm);
-	if (!need_resched() && !spin_needbreak(&kvm->mmu_lock))
+	if (++kvm->hold_work < PAGES_PER_HOLD && !need_resched() && !spin_needbreak(&kvm->mmu_lock))
 		return false;
 	mmu_finish(kvm);
 	kvm_mmu_flush(kvm, false);
-	cond_resched_lock(&kvm->mmu_lock);
+	kvm->hold_work = 0;
+	kvm_mmu_unlock(kvm);
+	cond_resched();
+	spin_lock(&kvm->mmu_lock);
 	return true;
 }
 

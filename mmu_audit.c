@@ -145,7 +145,7 @@ static void audit_lists(struct audit *a)
 	}
 	list_for_each_entry(sp, &kvm->orphans, orphan)
 		check(a, sp->role.direct && !sp->parents.val && !sp->root_count && !sp->invalid);
-	check(a, list_empty(&kvm->dead_pages) && !kvm->n_dead_pages);
+	check(a, list_empty(&kvm->dead_pages));
 }
 
 /* False: too large to be counted. */

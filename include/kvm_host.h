@@ -504,7 +504,7 @@ struct kvm {
 	struct list_head active_pages;	/* new and used ones are put first: a clock */
 	struct list_head orphans;	/* of them, direct pages to be zapped: no link is left */
 	struct list_head dead_pages;	/* zapped, to free before the lock is let go */
-	unsigned int n_dead_pages;
+	unsigned int hold_work;		/* pieces, since the lock was let go in a long loop */
 	unsigned long n_used_pages, n_max_pages;
 	unsigned long n_asked_pages;	/* by KVM_SET_NR_MMU_PAGES; 0: never */
 	unsigned long n_indirect;	/* of them, those that shadow guest page tables */
