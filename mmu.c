@@ -16,8 +16,11 @@
 /* A fault, or the making of a root, needs no more shadow pages than this. */
 #define PAGES_PER_FAULT		8
 #define MIN_SHADOW_PAGES	1024UL
-/* So many pages are zapped, or looked at, before the lock is let go. */
-#define PAGES_PER_HOLD		32
+/* After so many pages zapped, or as much work, the lock is let go; and so many orphans. */
+#define WORK_PER_HOLD		8
+/* A fault looks at so many pages to find some to zap, and zaps so many more than it needs. */
+#define CLOCK_STEPS		64
+#define SPARE_PAGES		16
 
 static struct kmem_cache *header_kmem;
 struct kmem_cache *rmap_kmem;
@@ -256,7 +259,7 @@ static void free_dead(struct kvm *kvm)
  */
 void mmu_finish(struct kvm *kvm)
 {
-	int n = PAGES_PER_HOLD;
+	int n = WORK_PER_HOLD;
 
 	while (n-- && !list_empty(&kvm->orphans))
 		mmu_zap_page(kvm, list_first_entry(&kvm->orphans, struct kvm_mmu_page, orphan));
@@ -269,10 +272,9 @@ void mmu_finish(struct kvm *kvm)
  */
 bool mmu_resched(struct kvm *kvm)
 {
-	if (++kvm->hold_work < PAGES_PER_HOLD && !need_resched() && !spin_needbreak(&kvm->mmu_lock))
+	if (++kvm->hold_work < WORK_PER_HOLD && !need_resched() && !spin_needbreak(&kvm->mmu_lock))
 		return false;
 	mmu_finish(kvm);
-	kvm_mmu_flush(kvm, false);
 	kvm->hold_work = 0;
 	kvm_mmu_unlock(kvm);
 	cond_resched();
@@ -329,7 +331,7 @@ static bool page_used(struct kvm_mmu_page *sp)
 static void advance_clock(struct kvm *kvm, int n, bool force)
 {
 	/* Some more than needed, so that not every fault has to flush. */
-	unsigned long spare = PAGES_PER_FAULT + PAGES_PER_HOLD / 2;
+	unsigned long spare = PAGES_PER_FAULT + SPARE_PAGES;
 	struct kvm_mmu_page *sp;
 
 	while (n-- && kvm->n_used_pages + spare > kvm->n_max_pages &&
@@ -354,9 +356,9 @@ void mmu_make_room(struct kvm *kvm)
 		   list_empty(&kvm->orphans)))
 		return;
 	mmu_finish(kvm);
-	advance_clock(kvm, 2 * PAGES_PER_HOLD, false);
+	advance_clock(kvm, CLOCK_STEPS, false);
 	if (kvm->n_used_pages + PAGES_PER_FAULT > kvm->n_max_pages)
-		advance_clock(kvm, PAGES_PER_HOLD, true);
+		advance_clock(kvm, CLOCK_STEPS, true);
 	mmu_finish(kvm);
 }
 
@@ -386,7 +388,7 @@ int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 	kvm->n_asked_pages = npages;
 	kvm->n_max_pages = npages;
 	/* Until the clock has been all round without finding any. */
-	for (i = 0; i <= kvm->n_used_pages && !fatal_signal_pending(current); i += PAGES_PER_HOLD) {
+	for (i = 0; i <= kvm->n_used_pages && !fatal_signal_pending(current); i += CLOCK_STEPS) {
 		before = kvm->n_used_pages;
 		mmu_make_room(kvm);
 		if (kvm->n_used_pages < before)
