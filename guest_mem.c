@@ -18,13 +18,6 @@
  * ---- from guest frame to host frame ----
  */
 
-/* The host's mapping of an address, as its page tables have it. */
-struct host_mapping {
-	kvm_pfn_t pfn;
-	bool writable;
-	int level;
-};
-
 #define HOST_PRESENT	(_PAGE_PRESENT | _PAGE_USER)
 
 /*
@@ -32,16 +25,18 @@ struct host_mapping {
  * not count as writable, unless it maps no ordinary page: an access through an
  * spte would not set its dirty bit, and the host would throw the data away.
  * While the entry is dirty it stays so until an invalidation, which takes our
- * spte with it.
+ * spte with it.  All cache bits clear is write-back (SDM 3A "Page Attribute Table").
  */
-static bool use_leaf(struct host_mapping *m, u64 flags, u64 pfn, unsigned long hva, int level)
+static bool use_leaf(struct kvm_host_page *m, u64 flags, u64 pfn, unsigned long hva, int level)
 {
 	unsigned long in_page = (hva >> PAGE_SHIFT) & (KVM_PAGES_PER_LEVEL(level) - 1);
+	u64 uncached = _PAGE_PCD | _PAGE_PWT | (level == PG_LEVEL_4K ? _PAGE_PAT : _PAGE_PAT_LARGE);
 
 	if ((flags & HOST_PRESENT) != HOST_PRESENT)
 		return false;
 	m->pfn = pfn + in_page;
 	m->level = level;
+	m->cached = !(flags & uncached);
 	m->writable = (flags & _PAGE_RW) && (flags & (_PAGE_DIRTY | _PAGE_SPECIAL));
 	return true;
 }
@@ -52,7 +47,7 @@ static bool use_leaf(struct host_mapping *m, u64 flags, u64 pfn, unsigned long h
  * has come between: the caller checks notifier_seq, or holds mmu_lock with no
  * invalidation under way.
  */
-static bool walk_host_tables(struct mm_struct *mm, unsigned long hva, struct host_mapping *m)
+static bool walk_host_tables(struct mm_struct *mm, unsigned long hva, struct kvm_host_page *m)
 {
 	pgd_t *pgdp = pgd_offset(mm, hva), pgd = READ_ONCE(*pgdp);
 	p4d_t *p4dp, p4d;
@@ -82,7 +77,7 @@ static bool walk_host_tables(struct mm_struct *mm, unsigned long hva, struct hos
 	return use_leaf(m, pte_flags(pte), pte_pfn(pte), hva, PG_LEVEL_4K);
 }
 
-static bool host_mapping(struct kvm *kvm, unsigned long hva, struct host_mapping *m)
+static bool host_mapping(struct kvm *kvm, unsigned long hva, struct kvm_host_page *m)
 {
 	unsigned long flags;
 	bool found;
@@ -95,36 +90,18 @@ static bool host_mapping(struct kvm *kvm, unsigned long hva, struct host_mapping
 	return found;
 }
 
-/**
- * kvm_slot_gfn_to_pfn_atomic - the host frame behind gfn if it is there already
- * @kvm: the VM; mmu_lock held and no invalidation under way, or notifier_seq
- *	 is to be checked
- * @slot: gfn's slot
- * @gfn: the frame
- * @write: it must be writable
- * @pfn: out: the host frame
- * @writable: out: it may be mapped for writing
- * @level: out: PG_LEVEL_* of the host's mapping
- *
- * Does not sleep.
- *
- * Return: false: the host has it not mapped so now.
+/** kvm_slot_gfn_to_pfn_atomic - the host frame behind gfn if it is there already.
+ * mmu_lock held and no invalidation under way, or notifier_seq is to be checked. Does
+ * not sleep. Returns false: the host has it not mapped so (@write: writable) now.
  */
 bool kvm_slot_gfn_to_pfn_atomic(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-				bool write, kvm_pfn_t *pfn, bool *writable, int *level)
+				bool write, struct kvm_host_page *page)
 {
-	struct host_mapping m;
-
-	if (!host_mapping(kvm, kvm_slot_hva(slot, gfn), &m))
+	if (!host_mapping(kvm, kvm_slot_hva(slot, gfn), page))
 		return false;
 	if (slot->flags & KVM_MEM_READONLY)
-		m.writable = false;
-	if (write && !m.writable)
-		return false;
-	*pfn = m.pfn;
-	*writable = m.writable;
-	*level = m.level;
-	return true;
+		page->writable = false;
+	return page->writable || !write;
 }
 
 /* Mappings without struct pages (PFNMAP): the device's own fault handler. */
@@ -182,37 +159,28 @@ static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write, bool n
 	return fault_in_pfnmap(kvm, hva, write) ? KVM_PFN_ERR_FAULT : 0;
 }
 
-/**
- * kvm_slot_gfn_to_pfn - the host frame behind gfn, faulted in
- * @kvm: the VM; its own mm is current, srcu held
- * @slot: gfn's slot
- * @gfn: the frame
- * @write: for writing
- * @nowait: KVM_PFN_ERR_WAIT rather than wait for disk or for userspace
- * @writable: out: it may be mapped for writing
- * @level_host: out: PG_LEVEL_* of the host's mapping there
- *
- * The page is NOT referenced on return: check notifier_seq, read before the
- * call, under mmu_lock before an spte is installed.  A read never breaks
- * copy-on-write: a page merged or not yet written comes read-only.  May sleep.
- *
- * Return: the frame, or KVM_PFN_ERR_*.
+/** kvm_slot_gfn_to_pfn - the host frame behind gfn, faulted in. Its own mm is current,
+ * srcu held; sleeps. The page is NOT referenced on return: check notifier_seq, read
+ * before the call, under mmu_lock before an spte is installed. A read never breaks
+ * copy-on-write: a page merged or not yet written comes read-only. @nowait:
+ * KVM_PFN_ERR_WAIT rather than wait for disk or for userspace. Returns the frame, or
+ * KVM_PFN_ERR_*.
  */
 kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-			      bool write, bool nowait, bool *writable, int *level_host)
+			      bool write, bool nowait, struct kvm_host_page *page)
 {
 	unsigned long hva = kvm_slot_hva(slot, gfn);
-	kvm_pfn_t pfn, faulted;
+	kvm_pfn_t faulted;
 
 	if (write && (slot->flags & KVM_MEM_READONLY))
 		return KVM_PFN_ERR_RO;
-	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))
-		return pfn;
+	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, page))
+		return page->pfn;
 	faulted = fault_in(kvm, hva, write, nowait);
 	if (is_error_pfn(faulted))
 		return faulted;
-	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, &pfn, writable, level_host))
-		return pfn;
+	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, page))
+		return page->pfn;
 	/*
 	 * Clean in the tables though just faulted in for writing (the page
 	 * itself is dirty), or not readable in place; or gone again, which
@@ -220,8 +188,9 @@ kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slo
 	 */
 	if (!faulted)
 		return KVM_PFN_ERR_INTR;
-	*writable = write;
-	*level_host = PG_LEVEL_4K;
+	*page = (struct kvm_host_page) {
+		.pfn = faulted, .writable = write, .cached = true, .level = PG_LEVEL_4K,
+	};
 	return faulted;
 }
 
@@ -243,12 +212,8 @@ static void __user *gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa, bool write,
 	return (void __user *)(kvm_slot_hva(slot, gfn) + offset_in_page(gpa));
 }
 
-/**
- * kvm_gpa_to_user - where guest memory is in the VMM's address space, for reading
- * @vcpu: the vcpu, srcu held
- * @gpa: the first byte; what follows it in its page is behind it
- *
- * Return: NULL: there is no memory.
+/** kvm_gpa_to_user - where guest memory is in the VMM's address space, for reading,
+ * until the page's end; NULL: no memory. srcu held.
  */
 const void __user *kvm_gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
@@ -263,17 +228,9 @@ static unsigned long in_this_page(gpa_t gpa, unsigned long len)
 	return min_t(unsigned long, len, PAGE_SIZE - offset_in_page(gpa));
 }
 
-/**
- * kvm_read_guest - read guest memory
- * @vcpu: the vcpu, in its VMM's context, srcu held
- * @gpa: from here on
- * @data: out
- * @len: bytes; may cross pages
- *
- * May sleep.
- *
- * Return: 0; -EFAULT: there is no memory, or userspace took it away; the first part
- * may have been read.
+/** kvm_read_guest - read guest memory, which may cross pages. In its VMM's context,
+ * srcu held; sleeps. Returns 0; -EFAULT: there is no memory, or userspace took it
+ * away; the first part may have been read.
  */
 int kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
 {
@@ -290,14 +247,8 @@ int kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long l
 	return 0;
 }
 
-/**
- * kvm_read_guest_atomic - the same without sleeping, within one page
- * @vcpu: the vcpu, in its VMM's context; mmu_lock or srcu held
- * @gpa: from here on
- * @data: out
- * @len: bytes
- *
- * Return: 0; -EFAULT, too, where the page would have to be faulted in.
+/** kvm_read_guest_atomic - the same without sleeping, within one page; mmu_lock or srcu
+ * held. -EFAULT, too, where the page would have to be faulted in.
  */
 int kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
 {
@@ -312,16 +263,9 @@ int kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned
 	return left ? -EFAULT : 0;
 }
 
-/**
- * kvm_read_gpte - read one guest page-table entry
- * @vcpu: the vcpu, in its VMM's context, srcu held
- * @gpa: where, aligned
- * @size: 4 or 8 bytes
- * @gpte: out
- *
- * Sleeps, or, between pagefault_disable() and _enable(), fails instead.
- *
- * Return: 0 or -EFAULT.
+/** kvm_read_gpte - read one aligned guest page-table entry of 4 or 8 bytes. In its
+ * VMM's context, srcu held. Sleeps, or, between pagefault_disable() and _enable(),
+ * fails instead. Returns 0 or -EFAULT.
  */
 int kvm_read_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *gpte)
 {
@@ -338,16 +282,8 @@ int kvm_read_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *gpte
 	return 0;
 }
 
-/**
- * kvm_write_guest - write guest memory; logs write what was written, shadows follow
- * @vcpu: the vcpu, in its VMM's context, srcu held
- * @gpa: from here on
- * @data: what
- * @len: bytes; may cross pages
- *
- * May sleep.  Takes mmu_lock.
- *
- * Return: as kvm_read_guest(); -EFAULT, too, for read-only memory.
+/** kvm_write_guest - write guest memory; logs write what was written, shadows follow.
+ * As kvm_read_guest(); takes mmu_lock. -EFAULT, too, for read-only memory.
  */
 int kvm_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned long len)
 {
@@ -466,17 +402,10 @@ static int cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void
 	return r;
 }
 
-/**
- * kvm_cmpxchg_guest - compare and exchange, atomic on the guest's memory
- * @vcpu: the vcpu, in its VMM's context, srcu held
- * @gpa: must not straddle a cache line: the host may forbid split locks
- * @old: what is expected; out: what was there, if it differed
- * @new: what is written
- * @bytes: 1, 2, 4, 8 or 16
- *
- * May sleep.  Takes mmu_lock.
- *
- * Return: 0: done; 1: *old differed; -EFAULT: it cannot be done so.
+/** kvm_cmpxchg_guest - compare and exchange 1, 2, 4, 8 or 16 bytes, atomic on the
+ * guest's memory. In its VMM's context, srcu held; sleeps, takes mmu_lock. Must not
+ * straddle a cache line: the host may forbid split locks. Returns 0: done; 1: it was
+ * another, now in @old; -EFAULT: it cannot be done so.
  */
 int kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
 		      unsigned int bytes)
@@ -489,17 +418,10 @@ int kvm_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void *n
 	return r;
 }
 
-/**
- * kvm_cmpxchg_gpte - set accessed and dirty bits of a guest page-table entry
- * @vcpu: the vcpu, in its VMM's context, srcu held
- * @gpa: where, aligned
- * @size: 4 or 8 bytes
- * @old: what it is expected to be
- * @new: what it becomes
- *
- * No shadow has to follow, as none is made of an entry that lacks them.  May sleep.
- *
- * Return: 0: done; 1: the entry is another now; -EFAULT.
+/** kvm_cmpxchg_gpte - set accessed and dirty bits of an aligned guest page-table entry
+ * of 4 or 8 bytes. No shadow has to follow, as none is made of an entry that lacks
+ * them. In its VMM's context, srcu held; sleeps. Returns 0: done; 1: the entry is
+ * another now; -EFAULT.
  */
 int kvm_cmpxchg_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 old, u64 new)
 {
@@ -508,11 +430,8 @@ int kvm_cmpxchg_gpte(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 ol
 	return cmpxchg_guest(vcpu, gpa, &old, &new, size, &written);
 }
 
-/**
- * kvm_gpa_is_ram - would an access be memory, not MMIO?
- * @vcpu: the vcpu, srcu held
- * @gpa: where
- * @write: it writes, and read-only memory does not count
+/** kvm_gpa_is_ram - would an access be memory, not MMIO? @write: read-only memory does
+ * not count. srcu held.
  */
 bool kvm_gpa_is_ram(struct kvm_vcpu *vcpu, gpa_t gpa, bool write)
 {

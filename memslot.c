@@ -45,12 +45,8 @@ static int find_slot(const struct kvm_memslots *slots, gfn_t gfn)
 	return lo && kvm_slot_has(slots->slot[lo - 1], gfn) ? lo - 1 : -1;
 }
 
-/**
- * kvm_gfn_to_slot - the slot that holds a guest frame
- * @kvm: the VM; srcu, slots_lock or mmu_lock held
- * @gfn: not an alias any more: kvm_unalias_gfn()
- *
- * Return: the slot, for as long as the lock is held; NULL: there is no memory.
+/** kvm_gfn_to_slot - the slot that holds a guest frame, not an alias; NULL: there is no
+ * memory. srcu, slots_lock or mmu_lock held, for as long as the slot is used.
  */
 struct kvm_memory_slot *kvm_gfn_to_slot(struct kvm *kvm, gfn_t gfn)
 {
@@ -112,7 +108,7 @@ static void freeze(struct kvm *kvm, hva_t start, hva_t end)
 {
 	spin_lock(&kvm->mmu_lock);
 	begin_invalidation(kvm, start, end);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
 /* Ends what freeze(), or the notifier, began. */
@@ -121,7 +117,7 @@ static void thaw(struct kvm *kvm)
 	spin_lock(&kvm->mmu_lock);
 	kvm->notifier_seq++;
 	kvm->notifier_count--;
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
 typedef bool (*range_fn)(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
@@ -149,12 +145,6 @@ static bool for_hva_range(struct kvm *kvm, hva_t start, hva_t end, range_fn fn, 
 	return ret;
 }
 
-static bool unmap_fn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
-		     bool arg)
-{
-	return kvm_mmu_unmap_range(kvm, slot, start, end);
-}
-
 static struct kvm *notifier_to_kvm(struct mmu_notifier *mn)
 {
 	return container_of(mn, struct kvm, notifier);
@@ -167,8 +157,10 @@ static int notify_invalidate_start(struct mmu_notifier *mn, const struct mmu_not
 
 	spin_lock(&kvm->mmu_lock);
 	begin_invalidation(kvm, range->start, range->end);
-	kvm_mmu_flush(kvm, for_hva_range(kvm, range->start, range->end, unmap_fn, false));
-	spin_unlock(&kvm->mmu_lock);
+	/* Faults keep out of the range meanwhile; srcu keeps the slots. */
+	kvm_mmu_flush(kvm, for_hva_range(kvm, range->start, range->end, kvm_mmu_unmap_range,
+					 mmu_notifier_range_blockable(range)));
+	kvm_mmu_unlock(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return 0;
 }
@@ -187,7 +179,7 @@ static bool age(struct kvm *kvm, hva_t start, hva_t end, bool clear, bool flush)
 	young = for_hva_range(kvm, start, end, kvm_mmu_age_range, clear);
 	if (flush && young)
 		kvm_mmu_flush(kvm, true);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return young;
 }
@@ -478,8 +470,9 @@ static void replace_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kv
 	freeze(kvm, old->userspace_addr, old->userspace_addr + (old->npages << PAGE_SHIFT));
 	kvm_mmu_zap_slot(kvm, old);
 	publish_and_wait(kvm, slots);
-	thaw(kvm);
+	/* Roots may have been made meanwhile, and counted in the tables of the old slot. */
 	kvm_mmu_zap_shadows(kvm, old->base_gfn, old->npages);
+	thaw(kvm);
 }
 
 static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)
@@ -660,15 +653,10 @@ static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region 
 	return r;
 }
 
-/**
- * kvm_set_user_memory_region - KVM_SET_USER_MEMORY_REGION
- * @kvm: the VM, its own mm is current
- * @mem: as in the API
- *
- * May sleep.  Takes slots_lock.
- *
- * Return: 0; -EINVAL for what the API forbids (a slot that is not there to delete,
- * too), -EEXIST for an overlap, -ENOMEM.  On an error nothing changed.
+/** kvm_set_user_memory_region - KVM_SET_USER_MEMORY_REGION. Its own mm is current.
+ * Sleeps, takes slots_lock. Returns 0; -EINVAL for what the API forbids (a slot that
+ * is not there to delete, too), -EEXIST for an overlap, -ENOMEM. On an error nothing
+ * changed.
  */
 int kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem)
 {
@@ -682,16 +670,10 @@ int kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memor
 	return r;
 }
 
-/**
- * kvm_set_memory_region - KVM_SET_MEMORY_REGION: a slot of the kernel's memory
- * @kvm: the VM, its own mm is current
- * @region: as in the API
- *
- * The memory is zero at first, and kept when the slot moves or changes its
- * flags.  May sleep.  Takes slots_lock.
- *
- * Return: as kvm_set_user_memory_region(); -EINVAL too for another size, or a slot
- * of userspace's memory.
+/** kvm_set_memory_region - KVM_SET_MEMORY_REGION: a slot of the kernel's memory, zero
+ * at first, and kept when the slot moves or changes its flags. As
+ * kvm_set_user_memory_region(); -EINVAL too for another size, or a slot of userspace's
+ * memory.
  */
 int kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *region)
 {
@@ -747,12 +729,9 @@ static const struct vm_operations_struct vm_file_vm_ops = {
 	.fault = vm_file_fault,
 };
 
-/**
- * kvm_vm_mmap - mmap() of a VM fd: the kernel's memory, by guest physical address
- * @kvm: the VM
- * @vma: the new mapping, shared; where there is no such memory an access is SIGBUS
- *
- * Return: 0 or -EINVAL.
+/** kvm_vm_mmap - mmap() of a VM fd: the kernel's memory, by guest physical address.
+ * @vma is shared; where there is no such memory an access is SIGBUS. Returns 0 or
+ * -EINVAL.
  */
 int kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma)
 {
@@ -792,14 +771,9 @@ static int set_alias(struct kvm *kvm, unsigned int i, const struct kvm_alias *al
 	return 0;
 }
 
-/**
- * kvm_set_memory_alias - KVM_SET_MEMORY_ALIAS: a window of gpa onto another
- * @kvm: the VM, its own mm is current
- * @mem: as in the API; size 0 takes the alias away
- *
- * May sleep.  Takes slots_lock.
- *
- * Return: 0, -EINVAL or -ENOMEM.
+/** kvm_set_memory_alias - KVM_SET_MEMORY_ALIAS: a window of gpa onto another; size 0
+ * takes it away. Its own mm is current. Sleeps, takes slots_lock. Returns 0, -EINVAL
+ * or -ENOMEM.
  */
 int kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *mem)
 {
@@ -827,11 +801,8 @@ int kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *mem)
  * ---- dirty logs ----
  */
 
-/**
- * kvm_mark_page_dirty - the dirty log hears of a write
- * @kvm: the VM; srcu, slots_lock or mmu_lock held
- * @slot: gfn's slot, the version that is current or was at the grace period
- * @gfn: the frame, not an alias
+/** kvm_mark_page_dirty - the dirty log hears of a write to @gfn, not an alias. srcu,
+ * slots_lock or mmu_lock held; @slot is current, or was at the grace period.
  */
 void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn)
 {
@@ -843,10 +814,8 @@ void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gf
 	}
 }
 
-/**
- * kvm_mark_gpa_dirty - likewise, by the vendor: the processor has noted a write
- * @vcpu: that wrote, just out of guest mode, srcu held
- * @gpa: where
+/** kvm_mark_gpa_dirty - likewise, by the vendor: the processor has noted a write. Just
+ * out of guest mode, srcu held.
  */
 void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
@@ -890,7 +859,7 @@ static void take_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, unsign
 		cond_resched_lock(&kvm->mmu_lock);
 	}
 	kvm_mmu_flush(kvm, any);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
 static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
@@ -920,15 +889,9 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 	return r;
 }
 
-/**
- * kvm_get_dirty_log - KVM_GET_DIRTY_LOG: what was written since the last call
- * @kvm: the VM
- * @log: as in the API
- *
- * May sleep.  Takes slots_lock.
- *
- * Return: 0; -EINVAL: no such slot can be; -ENOENT: it is not there, or not
- * logged; -ENOMEM; -EFAULT.
+/** kvm_get_dirty_log - KVM_GET_DIRTY_LOG: what was written since the last call. Sleeps,
+ * takes slots_lock. Returns 0; -EINVAL: no such slot can be; -ENOENT: it is not there,
+ * or not logged; -ENOMEM; -EFAULT.
  */
 int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 {
@@ -961,20 +924,15 @@ static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
 		cond_resched_lock(&kvm->mmu_lock);
 	}
 	kvm_mmu_flush(kvm, any);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	kvfree(bits);
 	return 0;
 }
 
-/**
- * kvm_clear_dirty_log - KVM_CLEAR_DIRTY_LOG: userspace has dealt with these pages
- * @kvm: the VM
- * @log: whole words of the bitmap, but for the slot's end
- *
- * May sleep.  Takes slots_lock.
- *
- * Return: 0; -EINVAL: no such range can be; -ENOENT: no such slot, or not logged;
- * -ENOMEM; -EFAULT.
+/** kvm_clear_dirty_log - KVM_CLEAR_DIRTY_LOG: userspace has dealt with these pages,
+ * whole words of the bitmap but for the slot's end. Sleeps, takes slots_lock. Returns
+ * 0; -EINVAL: no such range can be; -ENOENT: no such slot, or not logged; -ENOMEM;
+ * -EFAULT.
  */
 int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
 {
@@ -1001,11 +959,8 @@ int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
  * ---- life ----
  */
 
-/**
- * kvm_slots_init - of a new VM: no slots, and the mmu notifier
- * @kvm: the VM, its mm is current
- *
- * Return: 0 or -errno.
+/** kvm_slots_init - of a new VM, whose mm is current: no slots, and the mmu notifier.
+ * Returns 0 or -errno.
  */
 int kvm_slots_init(struct kvm *kvm)
 {
@@ -1025,24 +980,15 @@ int kvm_slots_init(struct kvm *kvm)
 	return r;
 }
 
-/**
- * kvm_slots_stop - the mmu notifier's end
- * @kvm: the VM; no vcpu runs any more
- *
- * May sleep.  On return no notifier call is under way or comes any more; all was
- * zapped.
+/** kvm_slots_stop - the mmu notifier's end. No vcpu runs any more. Sleeps. On return no
+ * notifier call is under way or comes any more; all was zapped.
  */
 void kvm_slots_stop(struct kvm *kvm)
 {
 	mmu_notifier_unregister(&kvm->notifier, kvm->mm);
 }
 
-/**
- * kvm_slots_destroy - all slots go
- * @kvm: the VM, of which nothing else is left
- *
- * May sleep.
- */
+/** kvm_slots_destroy - all slots go; nothing else of the VM is left. Sleeps. */
 void kvm_slots_destroy(struct kvm *kvm)
 {
 	struct kvm_memslots *slots = rcu_dereference_protected(kvm->memslots, true);

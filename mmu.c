@@ -16,6 +16,11 @@
 /* A fault, or the making of a root, needs no more shadow pages than this. */
 #define PAGES_PER_FAULT		8
 #define MIN_SHADOW_PAGES	1024UL
+/* After so many pages zapped, or as much work, the lock is let go; and so many orphans. */
+#define WORK_PER_HOLD		8
+/* A fault looks at so many pages to find some to zap, and zaps so many more than it needs. */
+#define CLOCK_STEPS		64
+#define SPARE_PAGES		16
 
 static struct kmem_cache *header_kmem;
 struct kmem_cache *rmap_kmem;
@@ -71,15 +76,11 @@ static void cache_drain(struct kvm_mmu_memory_cache *c)
  * ---- flushing ----
  */
 
-/**
- * kvm_mmu_flush - no vcpu's TLB has more than the tables on return
- * @kvm: the VM; mmu_lock held
- * @needed: something was taken away just now
- *
- * What the guest's own flushes let go is not flushed at once, as the guest
- * flushes where it matters to it.  To the host it matters before a page is
- * given back or trusted not to be written: so tlbs_dirty remembers it.  Does not
- * sleep, but waits for vcpus to leave the guest.
+/** kvm_mmu_flush - no vcpu's TLB has more than the tables on return. mmu_lock held;
+ * waits for vcpus to leave the guest. What the guest's own flushes let go is not
+ * flushed at once, as the guest flushes where it matters to it. To the host it matters
+ * before a page is given back or trusted not to be written: so tlbs_dirty remembers
+ * it. @needed: something was taken away just now.
  */
 void kvm_mmu_flush(struct kvm *kvm, bool needed)
 {
@@ -93,13 +94,42 @@ void kvm_mmu_flush(struct kvm *kvm, bool needed)
  * ---- shadow pages: finding, linking ----
  */
 
-/* Take the link at sptep to a lower table out. */
-void mmu_drop_link(struct kvm *kvm, struct kvm_mmu_page *child, u64 *sptep)
+/*
+ * Take the link at sptep to a lower table out.  The child stays, even if nothing links
+ * to it any more: whoever calls may be on its way through it, its siblings or its
+ * bucket.  A shadow of a guest table is worth keeping for its next use; a direct page
+ * is not, and mmu_finish() zaps it, unless it is linked again before.
+ */
+static void drop_link(struct kvm *kvm, struct kvm_mmu_page *child, u64 *sptep)
 {
-	kvm_vm_bug_on(kvm, spte_to_child(*sptep) != child);
+	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
+
+	kvm_vm_bug_on(kvm, spte_to_child(*sptep) != child || !sp->nr_links);
 	kvm_vm_bug_on(kvm, !rmap_remove(&child->parents, sptep));
-	unset_unsync_child(sptep_to_sp(sptep), spte_index(sptep));
+	sp->nr_links--;
+	unset_unsync_child(sp, spte_index(sptep));
 	spte_write(sptep, 0);
+	if (child->role.direct && !child->parents.val && !child->root_count && !child->invalid)
+		list_add_tail(&child->orphan, &kvm->orphans);
+}
+
+/* Clear the entry at sptep of sp, whatever it is. */
+void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep)
+{
+	if (!spte_present(*sptep))
+		return;
+	if (spte_leaf(*sptep, sp->role.level))
+		rmap_drop_leaf(kvm, sptep);
+	else
+		drop_link(kvm, spte_to_child(*sptep), sptep);
+}
+
+static void drop_parents(struct kvm *kvm, struct kvm_mmu_page *sp)
+{
+	u64 *sptep;
+
+	while ((sptep = rmap_first(&sp->parents)))
+		drop_link(kvm, sp, sptep);
 }
 
 void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
@@ -108,12 +138,23 @@ void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 	u64 user = kvm_ops.nested_paging ? kvm_ops.nested_access_mask : SPTE_U;
 
 	kvm_vm_bug_on(vcpu->kvm, child->role.level + 1 != sp->role.level);
-	rmap_add(vcpu, &child->parents, sptep);
+	if (unlikely(!rmap_add(vcpu, &child->parents, sptep))) {
+		drop_parents(vcpu->kvm, child);
+		rmap_add(vcpu, &child->parents, sptep);
+	}
+	sp->nr_links++;
+	list_del_init(&child->orphan);
 	spte_write(sptep, __sme_set(__pa(child->spt)) | SPTE_P | SPTE_W | user |
 		   spte_accessed_mask());
 	if ((child->unsync || child->unsync_nr) &&
 	    !__test_and_set_bit(spte_index(sptep), sp->unsync_children) && !sp->unsync_nr++)
 		shadow_mark_unsync(sp);
+}
+
+/* To be freed by mmu_finish(). */
+static void add_dead(struct kvm *kvm, struct kvm_mmu_page *sp)
+{
+	list_add(&sp->link, &kvm->dead_pages);
 }
 
 static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role)
@@ -126,6 +167,7 @@ static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu
 	sp->role = role;
 	sp->spt = cache_take(&vcpu->mmu.page_cache);
 	set_page_private(virt_to_page(sp->spt), (unsigned long)sp);
+	INIT_LIST_HEAD(&sp->orphan);
 	sp->zap_gen = kvm->mmu_zap_gen;
 	if (!role.direct)
 		sp->gfns = cache_take(&vcpu->mmu.page_cache);
@@ -161,49 +203,27 @@ struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 
 /*
  * ---- shadow pages: zapping ----
- *
- * A zapped page is out of the tables and the hash at once, and freed after a
- * flush: until then a processor may still walk it.
  */
 
 /*
- * Clear the entry at sptep of sp.  With dead, direct pages that nothing else links to are
- * zapped, too.
+ * Take a page out of the tables, the hash and the lists: this one and no other, so that
+ * any walk over pages that is safe against the removal of the present one may call it.
+ * mmu_finish() frees it, or put_root(), by the last vcpu that uses it.
  */
-void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead)
+void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
-	struct kvm_mmu_page *child;
-	u64 spte = *sptep;
-
-	if (!spte_present(spte))
-		return;
-	if (spte_leaf(spte, sp->role.level)) {
-		rmap_drop_leaf(kvm, sptep);
-		return;
-	}
-	child = spte_to_child(spte);
-	mmu_drop_link(kvm, child, sptep);
-	/* A shadow of a guest table is worth keeping for its next use; a direct page is not. */
-	if (dead && child->role.direct && !child->parents.val && !child->root_count)
-		mmu_zap_page(kvm, child, dead);
-}
-
-void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead)
-{
-	u64 *parent;
 	int i;
 
-	if (sp->invalid)
-		return;
 	sp->invalid = true;
 	for (i = 0; i < SPTES_PER_PAGE; i++)
-		mmu_drop_spte(kvm, sp, &sp->spt[i], dead);
-	while ((parent = rmap_first(&sp->parents)))
-		mmu_drop_link(kvm, sp, parent);
+		mmu_drop_spte(kvm, sp, &sp->spt[i]);
+	drop_parents(kvm, sp);
 	hlist_del(&sp->hash_link);
 	list_del(&sp->link);
+	list_del_init(&sp->orphan);
 	kvm_vm_bug_on(kvm, !kvm->n_used_pages);
 	kvm->n_used_pages--;
+	kvm->n_old_pages -= sp->zap_gen != kvm->mmu_zap_gen;
 	kvm->stat.mmu_shadow_zapped++;
 	if (!sp->role.direct) {
 		kvm_vm_bug_on(kvm, !kvm->n_indirect);
@@ -211,134 +231,171 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *de
 		shadow_account(kvm, sp, -1);
 	}
 	if (sp->root_count)
-		/* put_root() frees it, by the last vcpu that uses it. */
 		kvm_make_all_vcpus_request(kvm, KVM_REQ_MMU_RELOAD);
 	else
-		list_add(&sp->link, dead);
+		add_dead(kvm, sp);
 }
 
-void mmu_free_dead(struct kvm *kvm, struct list_head *dead)
+/* Until all TLBs are flushed a processor may still walk a zapped page. */
+static void free_dead(struct kvm *kvm)
 {
 	struct kvm_mmu_page *sp, *n;
 
-	if (list_empty(dead))
+	if (list_empty(&kvm->dead_pages))
 		return;
 	kvm_mmu_flush(kvm, true);
-	list_for_each_entry_safe(sp, n, dead, link) {
+	list_for_each_entry_safe(sp, n, &kvm->dead_pages, link) {
 		set_page_private(virt_to_page(sp->spt), 0);
 		free_page((unsigned long)sp->spt);
 		free_page((unsigned long)sp->gfns);
 		kmem_cache_free(header_kmem, sp);
 	}
-	INIT_LIST_HEAD(dead);
+	INIT_LIST_HEAD(&kvm->dead_pages);
 }
 
-/* In a long loop: let others have the lock. */
-void mmu_zap_resched(struct kvm *kvm, struct list_head *dead)
+/*
+ * Outside of all walks, and before the lock is let go by whoever zapped: free what was
+ * zapped, and some of the orphans.  The others wait for the next fault.
+ */
+void mmu_finish(struct kvm *kvm)
 {
-	if (!need_resched() && !spin_needbreak(&kvm->mmu_lock))
-		return;
-	mmu_free_dead(kvm, dead);
-	kvm_mmu_flush(kvm, false);
-	cond_resched_lock(&kvm->mmu_lock);
+	int n = WORK_PER_HOLD;
+
+	while (n-- && !list_empty(&kvm->orphans))
+		mmu_zap_page(kvm, list_first_entry(&kvm->orphans, struct kvm_mmu_page, orphan));
+	free_dead(kvm);
 }
 
-/**
- * kvm_mmu_zap_all - zap every shadow page that is there when it is called
- * @kvm: the VM; srcu held, or no vcpu is left
- *
- * Takes mmu_lock, and lets go of it between pages.
+/*
+ * In a long loop, after each piece of work: let others have the lock if they want it, and
+ * anyway now and then.  Returns true if they may have had it: then every walk begins anew.
+ */
+bool mmu_resched(struct kvm *kvm)
+{
+	if (++kvm->hold_work < WORK_PER_HOLD && !need_resched() && !spin_needbreak(&kvm->mmu_lock))
+		return false;
+	mmu_finish(kvm);
+	kvm->hold_work = 0;
+	kvm_mmu_unlock(kvm);
+	cond_resched();
+	spin_lock(&kvm->mmu_lock);
+	return true;
+}
+
+/** kvm_mmu_zap_all - zap every shadow page that is there when it is called. srcu held,
+ * or no vcpu is left. Takes mmu_lock, and lets go of it between pages.
  */
 void kvm_mmu_zap_all(struct kvm *kvm)
 {
 	struct kvm_mmu_page *sp;
-	LIST_HEAD(dead);
 
 	spin_lock(&kvm->mmu_lock);
 	kvm->mmu_zap_gen++;
-again:
-	list_for_each_entry_reverse(sp, &kvm->active_pages, link) {
+	kvm->n_old_pages = kvm->n_used_pages;
+	while (kvm->n_old_pages && !list_empty(&kvm->active_pages)) {
+		sp = list_last_entry(&kvm->active_pages, struct kvm_mmu_page, link);
 		if (sp->zap_gen == kvm->mmu_zap_gen)
-			continue;
-		mmu_zap_page(kvm, sp, &dead);
-		mmu_zap_resched(kvm, &dead);
-		/* Other pages may have been zapped with it. */
-		goto again;
+			list_move(&sp->link, &kvm->active_pages);
+		else
+			mmu_zap_page(kvm, sp);
+		mmu_resched(kvm);
 	}
-	mmu_free_dead(kvm, &dead);
+	mmu_finish(kvm);
 	kvm_mmu_flush(kvm, false);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
+}
+
+/* Has a link to sp been used since last asked?  Unknown where hardware does not tell. */
+static bool page_used(struct kvm_mmu_page *sp)
+{
+	u64 accessed = spte_accessed_mask();
+	struct rmap_iter it;
+	bool used = false;
+	u64 *sptep;
+
+	if (!accessed)
+		return false;
+	for_each_rmap(&sp->parents, &it, sptep) {
+		if (!(*sptep & accessed))
+			continue;
+		used = true;
+		clear_bit(ilog2(accessed), (unsigned long *)sptep);
+	}
+	return used;
 }
 
 /*
- * Before a fault adds shadow pages, zap the oldest beyond the limit, but no roots.
- * The limit is soft, so that a few pages too many never stop a guest.
+ * Advance the clock over n pages, and zap those of the lowest tables that were not used
+ * since it was there last: never one that has tables below.  With force used ones, too.
  */
-void mmu_make_room(struct kvm *kvm)
+static void advance_clock(struct kvm *kvm, int n, bool force)
 {
+	/* Some more than needed, so that not every fault has to flush. */
+	unsigned long spare = PAGES_PER_FAULT + SPARE_PAGES;
 	struct kvm_mmu_page *sp;
-	int i, roots = 0;
-	LIST_HEAD(dead);
 
-	if (likely(kvm->n_used_pages + PAGES_PER_FAULT <= kvm->n_max_pages))
-		return;
-	for (i = 0; i < 4 * PAGES_PER_FAULT && !list_empty(&kvm->active_pages); i++) {
+	while (n-- && kvm->n_used_pages + spare > kvm->n_max_pages &&
+	       !list_empty(&kvm->active_pages)) {
 		sp = list_last_entry(&kvm->active_pages, struct kvm_mmu_page, link);
-		if (sp->root_count) {
+		if (sp->root_count || sp->nr_links || (page_used(sp) && !force)) {
 			list_move(&sp->link, &kvm->active_pages);
-			if (++roots > KVM_MAX_VCPUS)
-				break;
 			continue;
 		}
 		kvm->stat.mmu_recycled++;
-		mmu_zap_page(kvm, sp, &dead);
+		mmu_zap_page(kvm, sp);
 	}
-	mmu_free_dead(kvm, &dead);
 }
 
-/**
- * kvm_mmu_set_limit - how many shadow pages there may be
- * @kvm: the VM
- * @npages: the pages of all slots
- *
- * Takes mmu_lock.  A limit of userspace's own stays.
+/*
+ * Before a fault adds shadow pages, zap some beyond the limit.  The limit is soft, so
+ * that a few pages too many never stop a guest.
+ */
+void mmu_make_room(struct kvm *kvm)
+{
+	if (likely(kvm->n_used_pages + PAGES_PER_FAULT <= kvm->n_max_pages &&
+		   list_empty(&kvm->orphans)))
+		return;
+	mmu_finish(kvm);
+	advance_clock(kvm, CLOCK_STEPS, false);
+	if (kvm->n_used_pages + PAGES_PER_FAULT > kvm->n_max_pages)
+		advance_clock(kvm, CLOCK_STEPS, true);
+	mmu_finish(kvm);
+}
+
+/** kvm_mmu_set_limit - of shadow pages, for slots of @npages in all, unless userspace
+ * set its own. Takes mmu_lock.
  */
 void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
 {
 	spin_lock(&kvm->mmu_lock);
 	/* A fiftieth: nested paging with 4k pages needs a five-hundredth. */
 	kvm->n_max_pages = kvm->n_asked_pages ?: max(npages / 50, MIN_SHADOW_PAGES);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
-/**
- * kvm_mmu_set_nr_pages - KVM_SET_NR_MMU_PAGES: a limit of the VMM's own
- * @kvm: the VM
- * @npages: shadow pages
- *
- * It stays when memory slots change.  Pages above it go now, but for roots in
- * use; the limit is soft as ever.  Takes mmu_lock.
- *
- * Return: 0; -EINVAL for fewer than KVM_MIN_MMU_PAGES, or more than
- * KVM_GET_NR_MMU_PAGES can return.
+/** kvm_mmu_set_nr_pages - KVM_SET_NR_MMU_PAGES: a limit of the VMM's own, which stays
+ * when slots change. Pages above it go now, but for roots in use; the limit is soft as
+ * ever. Takes mmu_lock. Returns 0; -EINVAL for what KVM_GET_NR_MMU_PAGES cannot
+ * return, or too few.
  */
 int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 {
-	unsigned long before;
-	bool more;
+	unsigned long i, before;
 
 	if (npages < KVM_MIN_MMU_PAGES || npages > INT_MAX)
 		return -EINVAL;
 	spin_lock(&kvm->mmu_lock);
 	kvm->n_asked_pages = npages;
 	kvm->n_max_pages = npages;
-	do {
+	/* Until the clock has been all round without finding any. */
+	for (i = 0; i <= kvm->n_used_pages && !fatal_signal_pending(current); i += CLOCK_STEPS) {
 		before = kvm->n_used_pages;
 		mmu_make_room(kvm);
-		more = kvm->n_used_pages < before;
-		cond_resched_lock(&kvm->mmu_lock);
-	} while (more && !fatal_signal_pending(current));
-	spin_unlock(&kvm->mmu_lock);
+		if (kvm->n_used_pages < before)
+			i = 0;
+		mmu_resched(kvm);
+	}
+	kvm_mmu_unlock(kvm);
 	return 0;
 }
 
@@ -349,10 +406,11 @@ int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 static hpa_t hold_root(struct kvm_mmu_page *sp)
 {
 	sp->root_count++;
+	list_del_init(&sp->orphan);
 	return __pa(sp->spt);
 }
 
-static void put_root(struct kvm *kvm, hpa_t *hpa, struct list_head *dead)
+static void put_root(struct kvm *kvm, hpa_t *hpa)
 {
 	struct kvm_mmu_page *sp;
 
@@ -361,31 +419,27 @@ static void put_root(struct kvm *kvm, hpa_t *hpa, struct list_head *dead)
 	sp = root_sp(*hpa);
 	kvm_vm_bug_on(kvm, sp->root_count <= 0);
 	if (!--sp->root_count && sp->invalid)
-		list_add(&sp->link, dead);
+		add_dead(kvm, sp);
 	*hpa = INVALID_PAGE;
 }
 
-/**
- * kvm_mmu_unload - the vcpu holds no root any more; the pages stay for their next use
- * @vcpu: the vcpu, by its own thread, or gone
- *
+/** kvm_mmu_unload - the vcpu holds no root any more; the pages stay for their next use.
  * Takes mmu_lock.
  */
 void kvm_mmu_unload(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	struct kvm *kvm = vcpu->kvm;
-	LIST_HEAD(dead);
 	int i;
 
 	if (mmu->root_hpa == INVALID_PAGE)
 		return;
 	spin_lock(&kvm->mmu_lock);
 	for (i = 0; i < KVM_MMU_ROOTS; i++)
-		put_root(kvm, &mmu->roots[i], &dead);
+		put_root(kvm, &mmu->roots[i]);
 	mmu->root_hpa = INVALID_PAGE;
-	mmu_free_dead(kvm, &dead);
-	spin_unlock(&kvm->mmu_lock);
+	mmu_finish(kvm);
+	kvm_mmu_unlock(kvm);
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_unload);
 
@@ -427,13 +481,8 @@ static void alloc_roots(struct kvm_vcpu *vcpu)
 	mmu->root_hpa = three_level(mmu) ? __pa(mmu->pae_root) : mmu->roots[0];
 }
 
-/**
- * kvm_mmu_load - before entry: a root for the guest's present mode and CR3
- * @vcpu: the vcpu, loaded, srcu held, without a root
- *
- * May sleep.  Takes mmu_lock.
- *
- * Return: 0 or -ENOMEM.
+/** kvm_mmu_load - a root for the guest's present mode and CR3. srcu held; sleeps, takes
+ * mmu_lock. Returns 0 or -ENOMEM.
  */
 int kvm_mmu_load(struct kvm_vcpu *vcpu)
 {
@@ -449,18 +498,12 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 	alloc_roots(vcpu);
 	if (!mmu->direct)
 		shadow_sync_roots(vcpu);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	kvm_ops.load_root(vcpu, mmu->root_hpa, mmu->shadow_root_level);
 	return 0;
 }
 
-/**
- * kvm_mmu_new_cr3 - the guest loaded CR3 (vcpu->cr3), which flushes, too
- * @vcpu: the vcpu, loaded
- *
- * Shadow paging takes another root before the next entry, or brings this one up to
- * date.  Takes mmu_lock.
- */
+/** kvm_mmu_new_cr3 - the guest loaded CR3 (vcpu->cr3), which flushes, too. Takes mmu_lock. */
 void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -474,11 +517,8 @@ void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu)
 		kvm_mmu_unload(vcpu);
 }
 
-/**
- * kvm_mmu_guest_tlb_flush - the guest flushes its TLB, global entries included
- * @vcpu: the vcpu, loaded
- *
- * For MOV to CR4 and INVPCID.  What it asks for is done before the next entry.
+/** kvm_mmu_guest_tlb_flush - the guest flushes its TLB, global entries included: done
+ * before the next entry.
  */
 void kvm_mmu_guest_tlb_flush(struct kvm_vcpu *vcpu)
 {
@@ -495,7 +535,7 @@ void kvm_mmu_guest_tlb_flush(struct kvm_vcpu *vcpu)
 static int pfn_error(struct kvm_fault *fault, const struct mapping *m)
 {
 	fault->hva = kvm_slot_hva(m->slot, m->gfn);
-	switch (m->pfn) {
+	switch (m->host.pfn) {
 	case KVM_PFN_ERR_RO:
 		return PF_EMULATE;
 	case KVM_PFN_ERR_WAIT:
@@ -520,19 +560,23 @@ int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping 
 	m->seq = READ_ONCE(kvm->notifier_seq);
 	/* Before the host's tables are looked at. */
 	smp_rmb();
-	m->pfn = kvm_slot_gfn_to_pfn(kvm, m->slot, m->gfn, m->write, fault->nowait,
-				     &m->host_writable, &m->host_level);
-	return is_error_pfn(m->pfn) ? pfn_error(fault, m) : 0;
+	m->host.pfn = kvm_slot_gfn_to_pfn(kvm, m->slot, m->gfn, m->write, fault->nowait, &m->host);
+	return is_error_pfn(m->host.pfn) ? pfn_error(fault, m) : 0;
 }
 
 /* Has an invalidation, or a zapped root, overtaken what was found without the lock? */
 bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
 {
 	struct kvm *kvm = vcpu->kvm;
-	hva_t hva = kvm_slot_hva(m->slot, m->gfn);
 
-	if (kvm->notifier_count && hva >= kvm->notifier_start && hva < kvm->notifier_end)
-		return true;
+	if (unlikely(kvm->notifier_count)) {
+		/* All of the host's page, as all of it may become one leaf. */
+		hva_t size = KVM_PAGES_PER_LEVEL(m->host.level) << PAGE_SHIFT;
+		hva_t hva = kvm_slot_hva(m->slot, m->gfn) & ~(size - 1);
+
+		if (hva + size > kvm->notifier_start && hva < kvm->notifier_end)
+			return true;
+	}
 	return kvm->notifier_seq != m->seq || root_lost(vcpu, m->addr);
 }
 
@@ -542,7 +586,7 @@ bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
  */
 int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max)
 {
-	int level = min(max, m->host_level);
+	int level = min(max, m->host.level);
 	gfn_t mask;
 
 	/* An alias may begin or end anywhere. */
@@ -553,23 +597,23 @@ int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max)
 		level--;
 	mask = KVM_PAGES_PER_LEVEL(level) - 1;
 	m->gfn &= ~mask;
-	m->pfn &= ~mask;
+	m->host.pfn &= ~mask;
 	return level;
 }
 
 /* *table: the frame holds a guest page table that must stay write-protected. */
 static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, bool *table)
 {
-	u64 spte = (m->pfn << PAGE_SHIFT) | SPTE_P | spte_accessed_mask() |
+	u64 spte = (m->host.pfn << PAGE_SHIFT) | SPTE_P | spte_accessed_mask() |
 		   access_bits(m->access);
 
 	*table = false;
-	/* Device memory is never encrypted, nor cached. */
-	if (pfn_valid(m->pfn))
+	/* Device memory is never encrypted, nor cached; nor is what the host has uncached. */
+	if (m->host.cached)
 		spte = __sme_set(spte) | leaf_bits();
 	if (level > PG_LEVEL_4K)
 		spte |= SPTE_PS;
-	if (!m->host_writable)
+	if (!m->host.writable)
 		return spte;
 	spte |= SPTE_HOST_WRITABLE;
 	if (!(m->access & ACC_W))
@@ -590,23 +634,26 @@ int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 	int level = sp->role.level;
+	struct kvm_rmap_head *head;
 	struct kvm *kvm = vcpu->kvm;
-	LIST_HEAD(dead);
 	bool table;
 	u64 spte = make_leaf(vcpu, m, level, &table), old = *sptep;
 
 	/* It maps another frame, or links to a table where a large page fits now. */
 	if (spte_present(old) &&
-	    (!spte_leaf(old, level) || spte_pfn(old) != m->pfn ||
+	    (!spte_leaf(old, level) || spte_pfn(old) != m->host.pfn ||
 	     (sp->gfns && sp->gfns[spte_index(sptep)] != m->gfn))) {
-		mmu_drop_spte(kvm, sp, sptep, &dead);
-		mmu_free_dead(kvm, &dead);
+		mmu_drop_spte(kvm, sp, sptep);
 		old = 0;
 	}
 	if (!spte_present(old)) {
 		if (sp->gfns)
 			sp->gfns[spte_index(sptep)] = m->gfn;
-		rmap_add(vcpu, slot_rmap(m->slot, m->gfn, level), sptep);
+		head = slot_rmap(m->slot, m->gfn, level);
+		if (unlikely(!rmap_add(vcpu, head, sptep))) {
+			rmap_unmap(kvm, head);
+			rmap_add(vcpu, head, sptep);
+		}
 		kvm->stat.largepages += level > PG_LEVEL_4K;
 	} else if (spte_reduced(old, spte)) {
 		kvm->tlbs_dirty = true;
@@ -632,11 +679,12 @@ u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level)
 	}
 }
 
-/* Before a link is made at sptep: a large page there is replaced by smaller ones. */
-void mmu_clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level)
+/* The table that the entry at sptep of level links to; NULL if to none, or it is a leaf. */
+struct kvm_mmu_page *mmu_linked(u64 *sptep, int level)
 {
-	if (spte_present(*sptep) && spte_leaf(*sptep, level))
-		rmap_drop_leaf(vcpu->kvm, sptep);
+	if (!spte_present(*sptep) || spte_leaf(*sptep, level))
+		return NULL;
+	return spte_to_child(*sptep);
 }
 
 /* From table down to the entry of level to for addr, by direct pages that map gfn's region. */
@@ -645,24 +693,20 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 {
 	struct kvm_mmu_page *sp;
 	u64 *sptep;
+	gfn_t first;
 
-	for (;; level--) {
+	for (;; level--, table = sp->spt) {
 		sptep = &table[addr_index(addr, level)];
 		if (level == to)
 			return sptep;
-		mmu_clear_for_link(vcpu, sptep, level);
-		if (spte_present(*sptep)) {
-			sp = spte_to_child(*sptep);
-			if (sp->role.direct && sp->role.access == access) {
-				table = sp->spt;
-				continue;
-			}
-			mmu_drop_link(vcpu->kvm, sp, sptep);
-		}
-		sp = mmu_get_direct(vcpu, gfn & ~(gfn_t)(KVM_PAGES_PER_LEVEL(level) - 1), level - 1,
-				    access);
+		first = gfn & ~(gfn_t)(KVM_PAGES_PER_LEVEL(level) - 1);
+		sp = mmu_linked(sptep, level);
+		if (sp && sp->gfn == first && sp->role.direct && sp->role.access == access)
+			continue;
+		/* A large page is replaced by smaller ones, a table by that of now. */
+		mmu_drop_spte(vcpu->kvm, table_to_sp(table), sptep);
+		sp = mmu_get_direct(vcpu, first, level - 1, access);
 		mmu_set_link(vcpu, sptep, sp);
-		table = sp->spt;
 	}
 }
 
@@ -719,7 +763,7 @@ static bool quick_fix_direct(struct kvm_vcpu *vcpu, u64 addr, gfn_t gfn, bool wr
 		sptep = mmu_find_leaf(vcpu, addr, &level);
 		fixed = spte_allows(vcpu, sptep, level, gfn, write);
 	}
-	spin_unlock(&vcpu->kvm->mmu_lock);
+	kvm_mmu_unlock(vcpu->kvm);
 	return fixed;
 }
 
@@ -736,7 +780,7 @@ static void mark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 		if (!spte_present(*sptep))
 			spte_write(sptep, kvm_ops.nested_mmio_entry);
 	}
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
 static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
@@ -771,7 +815,7 @@ static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 		mmu_make_room(kvm);
 		r = map_direct(vcpu, &m);
 	}
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	return r;
 }
 
@@ -779,26 +823,19 @@ static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
 	struct kvm *kvm = vcpu->kvm;
-	LIST_HEAD(dead);
 	u64 *sptep;
 
 	mmu_make_room(kvm);
 	sptep = direct_sptep(vcpu, gpa, PG_LEVEL_4K);
-	mmu_drop_spte(kvm, sptep_to_sp(sptep), sptep, &dead);
+	mmu_drop_spte(kvm, sptep_to_sp(sptep), sptep);
 	spte_write(sptep, ((u64)page_to_pfn(page) << PAGE_SHIFT) | SPTE_P | SPTE_W | SPTE_NO_RMAP |
 		   access_bits(ACC_ALL) | leaf_bits() | spte_accessed_mask() | spte_dirty_mask());
 	kvm_mmu_flush(kvm, false);
 }
 
-/**
- * kvm_mmu_map_page - map a page of the vendor's for the guest
- * @vcpu: the vcpu, loaded, nested paging in use
- * @gpa: where; memory of a slot there is hidden, until it is used itself
- * @page: stays until all of the VM's tables are gone
- *
- * May sleep.  Takes mmu_lock.
- *
- * Return: 0 or -ENOMEM.
+/** kvm_mmu_map_page - map a page of the vendor's, which stays until the VM's tables are
+ * gone. Memory of a slot there is hidden, until it is used itself. Nested paging only.
+ * Sleeps, takes mmu_lock. Returns 0 or -ENOMEM.
  */
 int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
@@ -810,20 +847,14 @@ int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 	spin_lock(&kvm->mmu_lock);
 	if (!root_lost(vcpu, gpa))
 		map_page(vcpu, gpa, page);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_page);
 
-/**
- * kvm_mmu_map_apic_page - the processor is to see accesses to the APICs' registers
- * @vcpu: the vcpu, loaded, nested paging in use
- * @gpa: an address in the page that kvm->apic_page says
- * @page: the APIC-access page; as for kvm_mmu_map_page()
- *
- * May sleep.  Takes mmu_lock.
- *
- * Return: false: not mapped, as a slot is there, or the registers are no more.
+/** kvm_mmu_map_apic_page - the processor is to see accesses to the APICs' registers in
+ * the page of @gpa, which kvm->apic_page says. As kvm_mmu_map_page(). Returns false if
+ * a slot is there, or the registers are there no more.
  */
 bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 {
@@ -840,18 +871,12 @@ bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 		map_page(vcpu, gpa, page);
 		mapped = true;
 	}
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	return mapped;
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_apic_page);
 
-/**
- * kvm_mmu_unmap_page - undo kvm_mmu_map_apic_page(), or nothing
- * @kvm: the VM
- * @gpa: an address in the page
- *
- * Takes mmu_lock; does not sleep.
- */
+/** kvm_mmu_unmap_page - undo kvm_mmu_map_apic_page(), or nothing. Takes mmu_lock. */
 void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa)
 {
 	gfn_t gfn = gpa_to_gfn(gpa), first = gfn & ~(gfn_t)(SPTES_PER_PAGE - 1);
@@ -862,20 +887,14 @@ void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa)
 	spin_lock(&kvm->mmu_lock);
 	for_each_sp(kvm, sp, first)
 		if (sp->role.direct && sp->role.level == PG_LEVEL_4K)
-			mmu_drop_spte(kvm, sp, &sp->spt[gfn - first], NULL);
+			mmu_drop_spte(kvm, sp, &sp->spt[gfn - first]);
 	kvm_mmu_flush(kvm, false);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
-/**
- * kvm_mmu_page_fault - map what the guest lacks, or say what is in the way
- * @vcpu: the vcpu, loaded, srcu held
- * @fault: what the vendor decoded; with some answers more is filled in
- *
- * May sleep.  Takes mmu_lock.
- *
- * Return: enum kvm_pf, or -ENOMEM; -EFAULT: the VMM has no access to the page
- * either.
+/** kvm_mmu_page_fault - map what the guest lacks, or say what is in the way. srcu held;
+ * sleeps, takes mmu_lock. Returns enum kvm_pf, or -ENOMEM; -EFAULT: the VMM has no
+ * access to the page either.
  */
 int kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 {
@@ -884,12 +903,8 @@ int kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	return vcpu->mmu.direct ? direct_fault(vcpu, fault) : shadow_page_fault(vcpu, fault);
 }
 
-/**
- * kvm_mmu_clear_mmio - a slot has come where nested_mmio_entry is
- * @vcpu: the vcpu, loaded
- * @gpa: where; the next access faults as for memory
- *
- * Takes mmu_lock.
+/** kvm_mmu_clear_mmio - a slot has come where nested_mmio_entry is: the next access
+ * faults as for memory. Takes mmu_lock.
  */
 void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
@@ -902,32 +917,26 @@ void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 		if (!spte_present(*sptep))
 			spte_write(sptep, 0);
 	}
-	spin_unlock(&vcpu->kvm->mmu_lock);
+	kvm_mmu_unlock(vcpu->kvm);
 }
 
 /*
  * ---- life ----
  */
 
-/**
- * kvm_mmu_init_vm - of a new VM
- * @kvm: the VM
- *
- * Return: 0 or -ENOMEM.
- */
+/** kvm_mmu_init_vm - of a new VM. Returns 0 or -ENOMEM. */
 int kvm_mmu_init_vm(struct kvm *kvm)
 {
 	INIT_LIST_HEAD(&kvm->active_pages);
+	INIT_LIST_HEAD(&kvm->orphans);
+	INIT_LIST_HEAD(&kvm->dead_pages);
 	kvm->n_max_pages = MIN_SHADOW_PAGES;
 	kvm->page_hash = kvcalloc(1UL << KVM_MMU_HASH_BITS, sizeof(*kvm->page_hash),
 				  GFP_KERNEL_ACCOUNT);
 	return kvm->page_hash ? 0 : -ENOMEM;
 }
 
-/**
- * kvm_mmu_destroy_vm - all tables go
- * @kvm: the VM, or one half made; no vcpu is left, the slots still are
- */
+/** kvm_mmu_destroy_vm - all tables go. No vcpu is left, the slots still are. */
 void kvm_mmu_destroy_vm(struct kvm *kvm)
 {
 	kvm_mmu_zap_all(kvm);
@@ -945,12 +954,7 @@ static int alloc_pae_root(struct kvm_mmu *mmu)
 	return 0;
 }
 
-/**
- * kvm_mmu_create - of a new vcpu
- * @vcpu: the vcpu
- *
- * Return: 0 or -ENOMEM.
- */
+/** kvm_mmu_create - of a new vcpu. Returns 0 or -ENOMEM. */
 int kvm_mmu_create(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -967,12 +971,7 @@ int kvm_mmu_create(struct kvm_vcpu *vcpu)
 	return kvm_ops.nested_paging ? 0 : alloc_pae_root(mmu);
 }
 
-/**
- * kvm_mmu_destroy - of a vcpu that goes, or of one half made
- * @vcpu: the vcpu
- *
- * Takes mmu_lock.
- */
+/** kvm_mmu_destroy - of a vcpu that goes, or of one half made. Takes mmu_lock. */
 void kvm_mmu_destroy(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
@@ -984,11 +983,7 @@ void kvm_mmu_destroy(struct kvm_vcpu *vcpu)
 	free_page((unsigned long)mmu->pae_root);
 }
 
-/**
- * kvm_mmu_module_init - the caches of all VMs
- *
- * Return: 0 or -ENOMEM.
- */
+/** kvm_mmu_module_init - the caches of all VMs. Returns 0 or -ENOMEM. */
 int kvm_mmu_module_init(void)
 {
 	header_kmem = kmem_cache_create("kvm_mmu_page", sizeof(struct kvm_mmu_page), 0,
@@ -1000,12 +995,11 @@ int kvm_mmu_module_init(void)
 		kmem_cache_destroy(header_kmem);
 		return -ENOMEM;
 	}
+	mmu_audit_init();
 	return 0;
 }
 
-/**
- * kvm_mmu_module_exit - no VM is left
- */
+/** kvm_mmu_module_exit - no VM is left. */
 void kvm_mmu_module_exit(void)
 {
 	kmem_cache_destroy(rmap_kmem);

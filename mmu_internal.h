@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the MMU's files share: mmu.c, mmu_rmap.c, mmu_shadow.c, paging_tmpl.h.
+ * What the MMU's files share: mmu.c, mmu_rmap.c, mmu_shadow.c, paging_tmpl.h, mmu_audit.c.
  * Everything here that touches an spte, a shadow page or a reverse map holds
  * kvm->mmu_lock.
  */
 #ifndef MMU_INTERNAL_H
 #define MMU_INTERNAL_H
 
+#include "kvm_guest_mem.h"
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 #include "kvm_request.h"
@@ -17,6 +18,9 @@
 /* So many leaves, aligned, are mapped by one fault if the host has their pages ready. */
 #define PREFETCH		8
 
+/* No list of sptes gets much longer. */
+#define RMAP_MAX		1000
+
 static inline void *cache_take(struct kvm_mmu_memory_cache *c)
 {
 	return c->objects[--c->nobjs];
@@ -26,6 +30,7 @@ static inline void *cache_take(struct kvm_mmu_memory_cache *c)
 struct rmap_list {
 	struct rmap_list *next;	/* full, as all but the first */
 	unsigned int nr;
+	unsigned int behind;	/* how many sptes the nodes behind this one have */
 	u64 *sptep[6];
 };
 
@@ -99,6 +104,11 @@ static inline struct hlist_head *hash_bucket(struct kvm *kvm, gfn_t gfn)
 	hlist_for_each_entry(sp, hash_bucket(kvm, frame), hash_link) \
 		if ((sp)->gfn != (frame) || (sp)->role.direct) {} else
 
+/* The present one may be zapped. */
+#define for_each_indirect_safe(kvm, sp, n, frame) \
+	hlist_for_each_entry_safe(sp, n, hash_bucket(kvm, frame), hash_link) \
+		if ((sp)->gfn != (frame) || (sp)->role.direct) {} else
+
 /* Does a frame hold a guest table that has a shadow? */
 static inline bool gfn_shadowed(struct kvm *kvm, gfn_t gfn)
 {
@@ -142,9 +152,8 @@ struct mapping {
 	u64 addr;			/* gpa or gva, the address that faulted */
 	gfn_t gfn;			/* not an alias */
 	struct kvm_memory_slot *slot;
-	kvm_pfn_t pfn;
-	bool write, host_writable;
-	int host_level;
+	struct kvm_host_page host;
+	bool write;
 	unsigned int access;
 	unsigned long seq;		/* kvm->notifier_seq, before the host was asked */
 };
@@ -173,22 +182,21 @@ static inline u64 *root_table(struct kvm_vcpu *vcpu, u64 addr, int *level)
  */
 
 int mmu_topup(struct kvm_vcpu *vcpu);
-void mmu_drop_link(struct kvm *kvm, struct kvm_mmu_page *child, u64 *sptep);
 void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child);
 struct kvm_mmu_page *mmu_get_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role);
 struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 				    unsigned int access);
-void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep, struct list_head *dead);
-void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp, struct list_head *dead);
-void mmu_free_dead(struct kvm *kvm, struct list_head *dead);
-void mmu_zap_resched(struct kvm *kvm, struct list_head *dead);
+void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep);
+void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp);
+void mmu_finish(struct kvm *kvm);
+bool mmu_resched(struct kvm *kvm);
 void mmu_make_room(struct kvm *kvm);
 int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping *m);
 bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m);
 int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max);
 int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m);
 u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level);
-void mmu_clear_for_link(struct kvm_vcpu *vcpu, u64 *sptep, int level);
+struct kvm_mmu_page *mmu_linked(u64 *sptep, int level);
 u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u64 addr,
 			gfn_t gfn, unsigned int access);
 
@@ -198,10 +206,18 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 
 extern struct kmem_cache *rmap_kmem;
 
-void rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep);
+bool rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep);
+void rmap_unmap(struct kvm *kvm, struct kvm_rmap_head *head);
 bool rmap_remove(struct kvm_rmap_head *head, const u64 *sptep);
+gfn_t rmap_leaf_gfn(struct kvm *kvm, const struct kvm_mmu_page *sp, unsigned int index);
 void rmap_drop_leaf(struct kvm *kvm, u64 *sptep);
 void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu);
+
+/*
+ * ---- mmu_audit.c ----
+ */
+
+void mmu_audit_init(void);
 
 /*
  * ---- mmu_shadow.c ----

@@ -14,25 +14,33 @@
  * One pointer, or a chain of nodes with bit 0 set.
  */
 
-void rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep)
+/*
+ * False, and it is not added: there are so many that the caller is to take them all out
+ * first.  A guest may map one frame as often as it likes, and removal is linear.
+ */
+bool rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep)
 {
 	struct rmap_list *list = rmap_chain(head), *new;
 
 	if (!head->val) {
 		head->val = (unsigned long)sptep;
-		return;
+		return true;
 	}
 	if (list && list->nr < ARRAY_SIZE(list->sptep)) {
 		list->sptep[list->nr++] = sptep;
-		return;
+		return true;
 	}
+	if (list && list->behind >= RMAP_MAX)
+		return false;
 	new = cache_take(&vcpu->mmu.desc_cache);
 	new->next = list;
+	new->behind = list ? list->behind + list->nr : 0;
 	new->nr = 0;
 	if (!list)
 		new->sptep[new->nr++] = (u64 *)head->val;
 	new->sptep[new->nr++] = sptep;
 	head->val = (unsigned long)new | 1;
+	return true;
 }
 
 /* From the first node, so that all the others stay full. */
@@ -75,7 +83,7 @@ bool rmap_remove(struct kvm_rmap_head *head, const u64 *sptep)
  */
 
 /* The frame that leaf index of sp maps, not an alias. */
-static gfn_t leaf_gfn(struct kvm *kvm, const struct kvm_mmu_page *sp, unsigned int index)
+gfn_t rmap_leaf_gfn(struct kvm *kvm, const struct kvm_mmu_page *sp, unsigned int index)
 {
 	if (sp->gfns)
 		return sp->gfns[index];
@@ -101,7 +109,7 @@ void rmap_drop_leaf(struct kvm *kvm, u64 *sptep)
 	gfn_t gfn;
 
 	if (!(*sptep & SPTE_NO_RMAP)) {
-		gfn = leaf_gfn(kvm, sp, spte_index(sptep));
+		gfn = rmap_leaf_gfn(kvm, sp, spte_index(sptep));
 		slot = kvm_gfn_to_slot(kvm, gfn);
 		/* A slot's leaves are dropped before it goes. */
 		if (!kvm_vm_bug_on(kvm, !slot))
@@ -151,12 +159,18 @@ static bool for_each_head(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t s
 	return any;
 }
 
-static bool unmap_head(struct kvm *kvm, struct kvm_rmap_head *head, bool unused)
+/* Drop all leaves of a frame. */
+void rmap_unmap(struct kvm *kvm, struct kvm_rmap_head *head)
 {
 	u64 *sptep;
 
 	while ((sptep = rmap_first(head)))
 		drop_leaf(kvm, sptep, head);
+}
+
+static bool unmap_head(struct kvm *kvm, struct kvm_rmap_head *head, bool unused)
+{
+	rmap_unmap(kvm, head);
 	return true;
 }
 
@@ -196,29 +210,28 @@ void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn
 	for_each_head(kvm, slot, gfn, gfn + 1, write_protect_head, keep_mmu);
 }
 
-/**
- * kvm_mmu_unmap_range - frames lose all their leaves
- * @kvm: the VM; mmu_lock held
- * @slot: their slot
- * @start: the first frame
- * @end: behind the last
- *
- * Return: there were any: the caller flushes.
+/** kvm_mmu_unmap_range - frames [start, end) lose all leaves. mmu_lock held; with
+ * @may_yield it is let go now and then, outside of 2M. Returns whether there were any:
+ * then the caller flushes.
  */
-bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+			 bool may_yield)
 {
-	return for_each_head(kvm, slot, start, end, unmap_head, false);
+	bool any = false;
+	gfn_t next;
+
+	for (; start < end; start = next) {
+		next = min(end, ALIGN(start + 1, KVM_PAGES_PER_LEVEL(PG_LEVEL_2M)));
+		any |= for_each_head(kvm, slot, start, next, unmap_head, false);
+		if (may_yield && next < end)
+			mmu_resched(kvm);
+	}
+	return any;
 }
 
-/**
- * kvm_mmu_age_range - were frames used since last asked?
- * @kvm: the VM; mmu_lock held
- * @slot: their slot
- * @start: the first frame
- * @end: behind the last
- * @clear: this is a new beginning: as if they had not been
- *
- * Return: one was. The caller flushes if it must know exactly next time.
+/** kvm_mmu_age_range - was one of [start, end) used since last asked? @clear: as if
+ * not, from now on. mmu_lock held; the caller flushes if it must know exactly next
+ * time.
  */
 bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
 		       bool clear)
@@ -226,12 +239,8 @@ bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t star
 	return for_each_head(kvm, slot, start, end, age_head, clear);
 }
 
-/**
- * kvm_mmu_write_protect_masked - the next write to each of these pages is seen
- * @kvm: the VM; mmu_lock held, the caller flushes
- * @slot: their slot, which is logged
- * @gfn_offset: counted from the slot's beginning, the page of bit 0
- * @mask: which of the pages from there on
+/** kvm_mmu_write_protect_masked - the next write to each page of @mask, from page
+ * @gfn_offset of the logged @slot on, is seen. mmu_lock held, the caller flushes.
  */
 void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn_offset,
 				  unsigned long mask)
@@ -270,9 +279,8 @@ static void forbid_large_pages(struct kvm_memory_slot *slot, int level, unsigned
 		disallow[i]++;
 }
 
-/**
- * kvm_mmu_slot_free - the tables of a slot that goes, or never came
- * @slot: no leaf maps its frames any more
+/** kvm_mmu_slot_free - the tables of a slot that goes, or never came. No leaf maps its
+ * frames any more.
  */
 void kvm_mmu_slot_free(struct kvm_memory_slot *slot)
 {
@@ -285,13 +293,8 @@ void kvm_mmu_slot_free(struct kvm_memory_slot *slot)
 	memset(&slot->arch, 0, sizeof(slot->arch));
 }
 
-/**
- * kvm_mmu_slot_alloc - tables for a slot that is not published yet
- * @slot: base_gfn, npages and userspace_addr are set
- *
- * May sleep.
- *
- * Return: 0 or -ENOMEM.
+/** kvm_mmu_slot_alloc - tables for a slot not yet published: base_gfn, npages,
+ * userspace_addr are set. Sleeps. Returns 0 or -ENOMEM.
  */
 int kvm_mmu_slot_alloc(struct kvm_memory_slot *slot)
 {
@@ -319,7 +322,7 @@ out_free:
 
 /* Call fn for each 2M of slot; others may have the lock between. */
 static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
-			    bool (*fn)(struct kvm *kvm, struct kvm_memory_slot *slot,
+			    void (*fn)(struct kvm *kvm, struct kvm_memory_slot *slot,
 				       gfn_t start, gfn_t end))
 {
 	gfn_t end = slot->base_gfn + slot->npages, gfn, next;
@@ -328,65 +331,55 @@ static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
 	for (gfn = slot->base_gfn; gfn < end; gfn = next) {
 		next = min(end, ALIGN(gfn + 1, KVM_PAGES_PER_LEVEL(PG_LEVEL_2M)));
 		fn(kvm, slot, gfn, next);
-		if (need_resched() || spin_needbreak(&kvm->mmu_lock)) {
-			kvm_mmu_flush(kvm, false);
-			cond_resched_lock(&kvm->mmu_lock);
-		}
+		mmu_resched(kvm);
 	}
 	kvm_mmu_flush(kvm, false);
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 }
 
-/**
- * kvm_mmu_zap_slot - a slot goes: its leaves, and the shadows of tables in it
- * @kvm: the VM; slots_lock held
- * @slot: still published; no fault maps anything of it (see memslot.c's freeze())
- *
- * Takes mmu_lock, and lets go of it now and then.  All TLBs are flushed on return.
+static void unmap_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+{
+	kvm_mmu_unmap_range(kvm, slot, start, end, false);
+}
+
+/** kvm_mmu_zap_slot - a slot goes: its leaves, and the shadows of tables in it. It is
+ * still published, and frozen (memslot.c). slots_lock held; takes mmu_lock now and
+ * then. All TLBs are flushed on return.
  */
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
-	for_slot_chunks(kvm, slot, kvm_mmu_unmap_range);
+	for_slot_chunks(kvm, slot, unmap_chunk);
 	kvm_mmu_zap_shadows(kvm, slot->base_gfn, slot->npages);
 }
 
-static bool protect_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+static void protect_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 {
-	return for_each_head(kvm, slot, start, end, write_protect_head, true);
+	for_each_head(kvm, slot, start, end, write_protect_head, true);
 }
 
-/**
- * kvm_mmu_slot_write_protect - logging began: the next write to each page is seen
- * @kvm: the VM; slots_lock held
- * @slot: published, and nobody uses a version that is not logged
- *
- * Takes mmu_lock, and lets go of it now and then.  All TLBs are flushed on return.
+/** kvm_mmu_slot_write_protect - logging began: the next write to each page is seen.
+ * slots_lock held; nobody uses a version that is not logged. Takes mmu_lock now and
+ * then. All TLBs are flushed on return.
  */
 void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	for_slot_chunks(kvm, slot, protect_chunk);
 }
 
-static bool merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+static void merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 {
-	bool writable;
-	kvm_pfn_t pfn;
-	int level;
+	struct kvm_host_page host;
 
-	if (slot->arch.disallow_lpage[0][level_index(slot, start, PG_LEVEL_2M)] ||
-	    !rmap_first(slot_rmap(slot, start, PG_LEVEL_4K)) ||
-	    !kvm_slot_gfn_to_pfn_atomic(kvm, slot, start, false, &pfn, &writable, &level) ||
-	    level == PG_LEVEL_4K)
-		return false;
-	return kvm_mmu_unmap_range(kvm, slot, start, end);
+	if (!slot->arch.disallow_lpage[0][level_index(slot, start, PG_LEVEL_2M)] &&
+	    rmap_first(slot_rmap(slot, start, PG_LEVEL_4K)) &&
+	    kvm_slot_gfn_to_pfn_atomic(kvm, slot, start, false, &host) &&
+	    host.level > PG_LEVEL_4K)
+		unmap_chunk(kvm, slot, start, end);
 }
 
-/**
- * kvm_mmu_slot_merge - logging ended: where the host has large pages, map them so again
- * @kvm: the VM; slots_lock held
- * @slot: published, and nobody uses a version that is logged
- *
- * Takes mmu_lock, and lets go of it now and then.
+/** kvm_mmu_slot_merge - logging ended: where the host has large pages, map them so
+ * again. slots_lock held; nobody uses a version that is logged. Takes mmu_lock now and
+ * then.
  */
 void kvm_mmu_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot)
 {

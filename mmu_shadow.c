@@ -88,9 +88,10 @@ void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
 	struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, sp->gfn);
 	int level;
 
-	if (!slot || (delta < 0 && !sp->accounted))
+	/* There may be another slot by now, which knows nothing of it. */
+	if (!slot || (delta < 0 && sp->accounted != slot->arch.disallow_lpage[0]))
 		return;
-	sp->accounted = delta > 0;
+	sp->accounted = delta > 0 ? slot->arch.disallow_lpage[0] : NULL;
 	for (level = PG_LEVEL_2M; level <= KVM_MAX_LEAF_LEVEL; level++) {
 		u32 *disallow = &slot->arch.disallow_lpage[level - 2][level_index(slot, sp->gfn,
 										  level)];
@@ -102,54 +103,52 @@ void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
 		rmap_write_protect(kvm, slot, sp->gfn, false);
 }
 
-/**
- * kvm_mmu_zap_shadows - zap the shadows of guest page tables in some frames
- * @kvm: the VM; srcu or slots_lock held
- * @base: the first frame
- * @npages: how many
- *
- * Takes mmu_lock, and lets go of it now and then.
+/* Zap the shadows in one bucket that are of these frames. */
+static void zap_bucket(struct kvm *kvm, struct hlist_head *bucket, gfn_t base,
+		       unsigned long npages)
+{
+	struct kvm_mmu_page *sp;
+	struct hlist_node *n;
+
+again:
+	hlist_for_each_entry_safe(sp, n, bucket, hash_link) {
+		if (sp->role.direct || sp->gfn - base >= npages)
+			continue;
+		mmu_zap_page(kvm, sp);
+		if (mmu_resched(kvm))
+			goto again;
+	}
+	mmu_resched(kvm);
+}
+
+/** kvm_mmu_zap_shadows - zap the shadows of guest page tables in some frames. srcu or
+ * slots_lock held. Takes mmu_lock, and lets go of it now and then.
  */
 void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages)
 {
-	struct kvm_mmu_page *sp;
-	LIST_HEAD(dead);
+	unsigned long i, n = min(npages, 1UL << KVM_MMU_HASH_BITS);
 
 	spin_lock(&kvm->mmu_lock);
-again:
-	if (kvm->n_indirect) {
-		list_for_each_entry(sp, &kvm->active_pages, link) {
-			if (sp->role.direct || sp->gfn - base >= npages)
-				continue;
-			mmu_zap_page(kvm, sp, &dead);
-			mmu_zap_resched(kvm, &dead);
-			goto again;
-		}
-	}
-	mmu_free_dead(kvm, &dead);
-	spin_unlock(&kvm->mmu_lock);
+	for (i = 0; kvm->n_indirect && i < n; i++)
+		zap_bucket(kvm, n == npages ? hash_bucket(kvm, base + i) : &kvm->page_hash[i],
+			   base, npages);
+	mmu_finish(kvm);
+	kvm_mmu_unlock(kvm);
 }
 
-/**
- * kvm_mmu_unprotect_gfn - zap what shadows a frame: the guest may write to it
- * @kvm: the VM
- * @gfn: the frame, not an alias
- *
- * Takes mmu_lock.
+/** kvm_mmu_unprotect_gfn - zap what shadows a frame (not an alias): the guest may write
+ * to it. Takes mmu_lock.
  */
 void kvm_mmu_unprotect_gfn(struct kvm *kvm, gfn_t gfn)
 {
 	struct kvm_mmu_page *sp;
-	LIST_HEAD(dead);
+	struct hlist_node *n;
 
 	spin_lock(&kvm->mmu_lock);
-again:
-	for_each_indirect(kvm, sp, gfn) {
-		mmu_zap_page(kvm, sp, &dead);
-		goto again;
-	}
-	mmu_free_dead(kvm, &dead);
-	spin_unlock(&kvm->mmu_lock);
+	for_each_indirect_safe(kvm, sp, n, gfn)
+		mmu_zap_page(kvm, sp);
+	mmu_finish(kvm);
+	kvm_mmu_unlock(kvm);
 }
 
 /* The gptes that a write touches.  False: no guest writes to a page table like that. */
@@ -163,9 +162,21 @@ static bool written_gptes(const struct kvm_mmu_page *sp, gpa_t gpa, int bytes, u
 	return bytes <= 8 && *last - *first < 8 / size;
 }
 
+/*
+ * Drop the spte at sptep, as its gpte was written.  The guest may think that it had one
+ * large page, of which TLBs have many: then its INVLPG of one address is not enough.
+ */
+static void drop_written(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep)
+{
+	struct kvm_mmu_page *child = mmu_linked(sptep, sp->role.level);
+
+	if (child ? child->role.direct : spte_present(*sptep) && sp->role.level > PG_LEVEL_4K)
+		kvm_flush_remote_tlbs(kvm);
+	mmu_drop_spte(kvm, sp, sptep);
+}
+
 /* Drop the sptes that were made of gpte i. */
-static void drop_gpte(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i,
-		      struct list_head *dead)
+static void drop_gpte(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i)
 {
 	unsigned int per_page = SPTES_PER_PAGE, n = 1;
 
@@ -180,11 +191,10 @@ static void drop_gpte(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i,
 		i = i % per_page * n;
 	}
 	while (n--)
-		mmu_drop_spte(kvm, sp, &sp->spt[i++], dead);
+		drop_written(kvm, sp, &sp->spt[i++]);
 }
 
-static void track_page(struct kvm *kvm, struct kvm_mmu_page *sp, gpa_t gpa, int bytes,
-		       struct list_head *dead)
+static void track_page(struct kvm *kvm, struct kvm_mmu_page *sp, gpa_t gpa, int bytes)
 {
 	unsigned int first, last;
 
@@ -192,45 +202,33 @@ static void track_page(struct kvm *kvm, struct kvm_mmu_page *sp, gpa_t gpa, int 
 		return;
 	if (!written_gptes(sp, gpa, bytes, &first, &last) || ++sp->written >= FLOOD) {
 		kvm->stat.mmu_flooded++;
-		mmu_zap_page(kvm, sp, dead);
+		mmu_zap_page(kvm, sp);
 		return;
 	}
 	kvm->stat.mmu_pte_write++;
 	for (; first <= last; first++)
-		drop_gpte(kvm, sp, first, dead);
+		drop_gpte(kvm, sp, first);
 }
 
-/**
- * kvm_mmu_track_write - guest memory was written other than by the guest itself
- * @vcpu: the vcpu, srcu held
- * @gpa: where, not an alias, within one page
- * @bytes: how much
- *
- * Takes mmu_lock if anything is shadowed; does not sleep.
+/** kvm_mmu_track_write - guest memory was written other than by the guest itself:
+ * within one page, @gpa is not an alias. srcu held. Takes mmu_lock if anything is
+ * shadowed; does not sleep.
  */
 void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes)
 {
 	struct kvm *kvm = vcpu->kvm;
 	struct kvm_mmu_page *sp;
 	struct hlist_node *n;
-	LIST_HEAD(dead);
 
 	/* After the write: see shadow_begin(). */
 	smp_mb();
 	if (likely(!READ_ONCE(kvm->n_indirect)))
 		return;
 	spin_lock(&kvm->mmu_lock);
-again:
-	hlist_for_each_entry_safe(sp, n, hash_bucket(kvm, gpa_to_gfn(gpa)), hash_link) {
-		if (sp->gfn != gpa_to_gfn(gpa) || sp->role.direct)
-			continue;
-		track_page(kvm, sp, gpa, bytes, &dead);
-		/* The next one may have been zapped with it. */
-		if (sp->invalid)
-			goto again;
-	}
-	mmu_free_dead(kvm, &dead);
-	spin_unlock(&kvm->mmu_lock);
+	for_each_indirect_safe(kvm, sp, n, gpa_to_gfn(gpa))
+		track_page(kvm, sp, gpa, bytes);
+	mmu_finish(kvm);
+	kvm_mmu_unlock(kvm);
 }
 
 /*
@@ -245,8 +243,7 @@ static void prefetch_leaf(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsign
 
 	m.slot = kvm_vcpu_gfn_to_slot(vcpu, m.gfn);
 	if (!m.slot || vcpu->mmu.desc_cache.nobjs < 2 ||
-	    !kvm_slot_gfn_to_pfn_atomic(vcpu->kvm, m.slot, m.gfn, false, &m.pfn,
-					&m.host_writable, &m.host_level))
+	    !kvm_slot_gfn_to_pfn_atomic(vcpu->kvm, m.slot, m.gfn, false, &m.host))
 		return;
 	mmu_set_leaf(vcpu, &sp->spt[i], &m);
 }
@@ -433,88 +430,78 @@ static struct kvm_mmu_page *unsync_child(struct kvm *kvm, struct kvm_mmu_page *s
 	return NULL;
 }
 
-/*
- * Before a page is linked again: the guest's flushes did not reach it, nor what is
- * below it, while nothing linked to it.  Unsync pages become what the guest has
- * now, and stay unsync.
- */
-static void sync_subtree(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
-{
-	struct kvm_mmu_page *child;
-	unsigned int i;
-
-	if (sp->unsync)
-		sync_page(vcpu, sp);
-	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE) {
-		child = unsync_child(vcpu->kvm, sp, i);
-		if (child)
-			sync_subtree(vcpu, child);
-	}
-}
-
 #define SYNC_BATCH	16
+#define SYNC_VISITS	2048
+
+/* Unsync pages to be synchronized. */
+struct unsync_batch {
+	struct kvm_mmu_page *sp[SYNC_BATCH];
+	int n;
+	int visits;		/* entries still to look at */
+};
 
 /* Collect unsync pages below sp; bits that lead to none are cleared. */
-static int gather_unsync(struct kvm *kvm, struct kvm_mmu_page *sp, struct kvm_mmu_page **batch,
-			 int n)
+static void gather_unsync(struct kvm *kvm, struct kvm_mmu_page *sp, struct unsync_batch *b)
 {
 	unsigned int i;
 
 	if (sp->unsync)
-		batch[n++] = sp;
+		b->sp[b->n++] = sp;
 	for_each_set_bit(i, sp->unsync_children, SPTES_PER_PAGE) {
 		struct kvm_mmu_page *child;
 
-		if (n == SYNC_BATCH)
+		if (b->n == SYNC_BATCH || b->visits <= 0)
 			break;
+		b->visits--;
 		child = unsync_child(kvm, sp, i);
 		if (!child)
 			continue;
 		if (child->unsync || child->unsync_nr)
-			n = gather_unsync(kvm, child, batch, n);
+			gather_unsync(kvm, child, b);
 		if (!child->unsync && !child->unsync_nr)
 			unset_unsync_child(sp, i);
 	}
-	return n;
 }
 
-/* Synchronize all pages below a root; the guest's next write to each faults again. */
-static void sync_below(struct kvm_vcpu *vcpu, struct kvm_mmu_page *root)
+/*
+ * Synchronize some of the pages below sp; the guest's next write to each faults again.
+ * Returns true if there may be more.
+ */
+static bool sync_batch(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 {
-	struct kvm_mmu_page *batch[SYNC_BATCH];
+	struct unsync_batch b = { .visits = SYNC_VISITS };
 	struct kvm *kvm = vcpu->kvm;
-	int i, n;
+	int i;
 
-	while ((n = gather_unsync(kvm, root, batch, 0))) {
-		for (i = 0; i < n; i++) {
-			struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, batch[i]->gfn);
+	gather_unsync(kvm, sp, &b);
+	for (i = 0; i < b.n; i++) {
+		struct kvm_memory_slot *slot = kvm_gfn_to_slot(kvm, b.sp[i]->gfn);
 
-			if (slot)
-				rmap_write_protect(kvm, slot, batch[i]->gfn, false);
-		}
-		/* No TLB may let the guest write to the tables while they are read. */
-		kvm_mmu_flush(kvm, false);
-		for (i = 0; i < n; i++)
-			sync_gfn(vcpu, batch[i]->gfn);
-		/* The root is held by this vcpu: it stays. */
-		cond_resched_lock(&kvm->mmu_lock);
+		if (slot)
+			rmap_write_protect(kvm, slot, b.sp[i]->gfn, false);
 	}
+	/* No TLB may let the guest write to the tables while they are read. */
+	kvm_mmu_flush(kvm, false);
+	for (i = 0; i < b.n; i++)
+		sync_gfn(vcpu, b.sp[i]->gfn);
+	return b.n == SYNC_BATCH || b.visits <= 0;
 }
 
 void shadow_sync_roots(struct kvm_vcpu *vcpu)
 {
 	int i;
 
-	for (i = 0; i < KVM_MMU_ROOTS; i++)
-		if (vcpu->mmu.roots[i] != INVALID_PAGE)
-			sync_below(vcpu, root_sp(vcpu->mmu.roots[i]));
+	for (i = 0; i < KVM_MMU_ROOTS; i++) {
+		if (vcpu->mmu.roots[i] == INVALID_PAGE)
+			continue;
+		/* This vcpu holds the root: it stays. */
+		while (sync_batch(vcpu, root_sp(vcpu->mmu.roots[i])))
+			cond_resched_lock(&vcpu->kvm->mmu_lock);
+	}
 }
 
-/**
- * kvm_mmu_sync_roots - what the guest wrote to its tables unseen counts from now on
- * @vcpu: the vcpu, loaded, srcu held
- *
- * KVM_REQ_MMU_SYNC's.  Takes mmu_lock, and lets go of it now and then.
+/** kvm_mmu_sync_roots - what the guest wrote to its tables unseen counts from now on:
+ * KVM_REQ_MMU_SYNC's. srcu held; takes mmu_lock now and then.
  */
 void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
 {
@@ -522,11 +509,14 @@ void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
 		return;
 	spin_lock(&vcpu->kvm->mmu_lock);
 	shadow_sync_roots(vcpu);
-	spin_unlock(&vcpu->kvm->mmu_lock);
+	kvm_mmu_unlock(vcpu->kvm);
 }
 
-/* If the table of gva is unsync, map what the guest has there now. */
-static void sync_gva(struct kvm_vcpu *vcpu, u64 gva)
+/*
+ * If the table of gva is unsync, map what the guest has there now.  False: gva is in no
+ * table of the guest's last level, so a TLB may have more of the guest's page than this.
+ */
+static bool sync_gva(struct kvm_vcpu *vcpu, u64 gva)
 {
 	struct kvm_mmu_page *sp;
 	unsigned int i;
@@ -536,30 +526,28 @@ static void sync_gva(struct kvm_vcpu *vcpu, u64 gva)
 
 	sptep = mmu_find_leaf(vcpu, gva, &level);
 	sp = sptep_to_sp(sptep);
-	if (level != PG_LEVEL_4K || !sp->unsync)
-		return;
+	if (level != PG_LEVEL_4K || sp->role.direct)
+		return false;
+	if (!sp->unsync)
+		return true;
 	i = spte_index(sptep);
 	if (!read_gptes(vcpu, sp, i, 1, &gpte)) {
-		mmu_drop_spte(vcpu->kvm, sp, sptep, NULL);
-		return;
+		mmu_drop_spte(vcpu->kvm, sp, sptep);
+		return true;
 	}
 	if (spte_present(*sptep))
 		sync_spte(vcpu, sp, i, gpte);
 	if (!spte_present(*sptep) && !vcpu->kvm->notifier_count)
 		prefetch_gpte(vcpu, sp, i, gpte);
+	return true;
 }
 
-/**
- * kvm_mmu_invlpg - the guest flushes one address
- * @vcpu: the vcpu, loaded, srcu held
- * @gva: the address
- *
- * May sleep.  Takes mmu_lock.
- */
+/** kvm_mmu_invlpg - the guest flushes one address. srcu held; sleeps, takes mmu_lock. */
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	struct kvm *kvm = vcpu->kvm;
+	bool exact = true;
 
 	vcpu->stat.invlpg++;
 	if (kvm_ops.nested_paging) {
@@ -569,13 +557,19 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 	if (!mmu->long_mode)
 		gva = (u32)gva;
 	clear_mmio_cache(vcpu);
-	if (!mmu->direct && !is_noncanonical(gva, 48) && !mmu_topup(vcpu)) {
+	if (!mmu->direct && !is_noncanonical(gva, 48)) {
+		if (mmu_topup(vcpu)) {
+			kvm_mmu_guest_tlb_flush(vcpu);
+			return;
+		}
 		spin_lock(&kvm->mmu_lock);
-		if (!root_lost(vcpu, gva))
-			sync_gva(vcpu, gva);
-		spin_unlock(&kvm->mmu_lock);
+		exact = !root_lost(vcpu, gva) && sync_gva(vcpu, gva);
+		kvm_mmu_unlock(kvm);
 	}
-	kvm_ops.tlb_flush_gva(vcpu, gva);
+	if (exact)
+		kvm_ops.tlb_flush_gva(vcpu, gva);
+	else
+		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
 
@@ -674,16 +668,10 @@ static bool walk_guest(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva, u64
 	return pt64_walk(vcpu, w, gva, access);
 }
 
-/**
- * kvm_mmu_gva_to_gpa - the guest's translation of an address
- * @vcpu: the vcpu, loaded, in its VMM's context, srcu held
- * @gva: the address, canonical
- * @access: PFERR_WRITE_MASK, USER_MASK, FETCH_MASK; PFERR_IMPLICIT_ACCESS
- * @ex: out: the page fault that the guest would get
- *
- * Sets accessed and dirty bits.  May sleep.
- *
- * Return: the gpa, or INVALID_GPA and @ex is filled in.
+/** kvm_mmu_gva_to_gpa - the guest's translation of a canonical address, with accessed
+ * and dirty bits set. In its VMM's context, srcu held; sleeps. @access:
+ * PFERR_WRITE_MASK, USER_MASK, FETCH_MASK; PFERR_IMPLICIT_ACCESS. Returns the gpa, or
+ * INVALID_GPA, and @ex is the page fault that the guest would get.
  */
 gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex)
 {
@@ -702,16 +690,10 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kv
 	return gfn_to_gpa(w.gfn) | offset_in_page(gva);
 }
 
-/**
- * kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate
- * @vcpu: the vcpu, loaded, in its VMM's context, srcu held
- * @gva: an address that it has just used, and for what:
- * @access: as for kvm_mmu_gva_to_gpa()
- * @trace: out: the entries, from the leaf up, where and what they are, and the gpa
- *
- * May sleep.
- *
- * Return: how many entries; 0: there is no translation, or other paging.
+/** kvm_mmu_trace_walk - by which entries the guest's long-mode tables translate an
+ * address that it has just used, from the leaf up. In its VMM's context, srcu held;
+ * sleeps. @access: as for kvm_mmu_gva_to_gpa(). Returns how many entries; 0: no
+ * translation, or other paging.
  */
 int kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace)
 {
@@ -751,7 +733,10 @@ static bool gpte_changed(struct kvm_vcpu *vcpu, const struct guest_walk *w, int 
 	return r || now != w->gpte[level - 1];
 }
 
-/* The shadow of the guest's next lower table. */
+/*
+ * The shadow of the guest's next lower table.  NULL: some of what is below is current
+ * again, as the guest's flushes did not reach it while nothing linked to it; try again.
+ */
 static struct kvm_mmu_page *get_child(struct kvm_vcpu *vcpu, const struct guest_walk *w, u64 gva,
 				      int level)
 {
@@ -764,7 +749,11 @@ static struct kvm_mmu_page *get_child(struct kvm_vcpu *vcpu, const struct guest_
 	if (role.gpte32)
 		role.quadrant = (gva >> (PAGE_SHIFT + 9 * level)) & 1;
 	sp = mmu_get_page(vcpu, kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 1]), role);
-	sync_subtree(vcpu, sp);
+	/* One page stays unsync: the guest writes to it now. */
+	if (sp->unsync)
+		sync_page(vcpu, sp);
+	else if (sp->unsync_nr && sync_batch(vcpu, sp))
+		return NULL;
 	return sp;
 }
 
@@ -783,18 +772,15 @@ static u64 *descend_shadow(struct kvm_vcpu *vcpu, const struct guest_walk *w, u6
 		sptep = &table[addr_index(gva, level)];
 		if (level == w->level)
 			return table;
-		mmu_clear_for_link(vcpu, sptep, level);
-		if (spte_present(*sptep)) {
-			sp = spte_to_child(*sptep);
-			if (!sp->role.direct &&
-			    sp->gfn == kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 2]) &&
-			    sp->role.access == w->table_access[level - 2])
-				continue;
-			mmu_drop_link(vcpu->kvm, sp, sptep);
-		}
+		sp = mmu_linked(sptep, level);
+		if (sp && !sp->role.direct &&
+		    sp->gfn == kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 2]) &&
+		    sp->role.access == w->table_access[level - 2])
+			continue;
+		mmu_drop_spte(vcpu->kvm, table_to_sp(table), sptep);
 		sp = get_child(vcpu, w, gva, level - 1);
 		/* The guest's table is write-protected: what is read now stays so. */
-		if (gpte_changed(vcpu, w, level))
+		if (!sp || gpte_changed(vcpu, w, level))
 			return NULL;
 		mmu_set_link(vcpu, sptep, sp);
 	}
@@ -802,11 +788,13 @@ static u64 *descend_shadow(struct kvm_vcpu *vcpu, const struct guest_walk *w, u6
 
 static int map_walked(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct mapping *m)
 {
-	int level = mmu_use_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M)), r;
 	u64 *table = descend_shadow(vcpu, w, m->addr), *sptep;
+	int level, r;
 
 	if (!table || gpte_changed(vcpu, w, w->level))
 		return PF_RETRY;
+	/* Only now, as a table above may lie in this very page, and is shadowed since. */
+	level = mmu_use_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M));
 	sptep = mmu_descend_direct(vcpu, table, w->level, level, m->addr, w->gfn, m->access);
 	r = mmu_set_leaf(vcpu, sptep, m);
 	prefetch_around(vcpu, sptep);
@@ -863,7 +851,7 @@ static int map_gva(struct kvm_vcpu *vcpu, struct kvm_fault *fault, u64 gva, u64 
 		mmu_make_room(kvm);
 		r = map_walked(vcpu, &w, &m);
 	}
-	spin_unlock(&kvm->mmu_lock);
+	kvm_mmu_unlock(kvm);
 	return r;
 }
 
@@ -969,12 +957,8 @@ static union mmu_role shadow_role(const struct kvm_mmu *mmu)
 	return role;
 }
 
-/**
- * kvm_mmu_reset_context - the guest's paging mode may have changed, or its CPUID
- * @vcpu: the vcpu, loaded
- *
- * That is CR0.PG and WP, CR4, EFER, MAXPHYADDR and what else decides on reserved
- * bits.  Takes mmu_lock.
+/** kvm_mmu_reset_context - the guest's paging mode may have changed: CR0.PG and WP,
+ * CR4, EFER, or what CPUID says of reserved bits. Takes mmu_lock.
  */
 void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 {
@@ -993,12 +977,8 @@ void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 	mmu->shadow_root_level = mmu->long_mode ? 4 : 3;
 }
 
-/**
- * kvm_mmu_set_pdptrs - as kvm_mmu_load_pdptrs(), from where userspace has them
- * @vcpu: the vcpu
- * @pdptrs: four of them
- *
- * Return: false, and nothing is loaded, if reserved bits are set.
+/** kvm_mmu_set_pdptrs - as kvm_mmu_load_pdptrs(), from where userspace has them.
+ * Returns false, and nothing is loaded, if reserved bits are set.
  */
 bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
 {
@@ -1021,15 +1001,9 @@ bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
 	return true;
 }
 
-/**
- * kvm_mmu_load_pdptrs - load the PDPTEs of a PAE guest
- * @vcpu: the vcpu, in its VMM's context, srcu held
- * @cr3: where they are
- *
- * APM 2 "PAE Paging"; SDM 3A "PDPTE Registers".  May sleep.
- *
- * Return: false, and nothing is loaded, if reserved bits are set or there is no
- * memory.
+/** kvm_mmu_load_pdptrs - load the PDPTEs of a PAE guest (APM 2 "PAE Paging"; SDM 3A
+ * "PDPTE Registers"). In its VMM's context, srcu held; sleeps. Returns false, and
+ * nothing is loaded, if reserved bits are set or there is no memory.
  */
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 {

@@ -58,18 +58,20 @@ union mmu_role {
 };
 
 struct kvm_mmu_page {
-	struct list_head link;		/* kvm->active_pages, newest first, or those to free */
+	struct list_head link;		/* kvm->active_pages or dead_pages */
+	struct list_head orphan;	/* kvm->orphans: a direct page that nothing links to */
 	struct hlist_node hash_link;	/* by gfn */
 	gfn_t gfn;			/* the guest's table, or the first frame mapped */
 	union mmu_role role;
 	u8 written;			/* writes to the guest's table since its last use */
 	bool unsync;			/* the guest may write to its table without a fault */
-	bool accounted;			/* in its slot's disallow_lpage */
+	u32 *accounted;			/* in a slot's disallow_lpage[0], and above; or NULL */
 	bool invalid;			/* zapped, but some vcpu's root still */
 	int root_count;
 	u64 *spt;
 	gfn_t *gfns;			/* of each leaf; NULL if direct */
 	struct kvm_rmap_head parents;	/* the sptes that point here */
+	unsigned int nr_links;		/* present entries that point to lower tables */
 	u64 zap_gen;
 	unsigned int unsync_nr;		/* bits set below */
 	/* Entries below which there may be unsync pages. */

@@ -7,10 +7,18 @@
 
 #include "kvm_host.h"
 
+/* A frame of the host's, as the host's page tables have it. */
+struct kvm_host_page {
+	kvm_pfn_t pfn;
+	int level;		/* PG_LEVEL_* of the mapping */
+	bool writable;		/* it may be mapped for writing */
+	bool cached;		/* write-back; else it is a device's, or as good as that */
+};
+
 kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-			      bool write, bool nowait, bool *writable, int *level_host);
+			      bool write, bool nowait, struct kvm_host_page *page);
 bool kvm_slot_gfn_to_pfn_atomic(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-				bool write, kvm_pfn_t *pfn, bool *writable, int *level);
+				bool write, struct kvm_host_page *page);
 
 int  kvm_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len);
 int  kvm_read_guest_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len);

@@ -491,11 +491,15 @@ struct kvm {
 
 	/* shadow pages (mmu.c), all under mmu_lock */
 	struct hlist_head *page_hash;
-	struct list_head active_pages;
+	struct list_head active_pages;	/* new and used ones are put first: a clock */
+	struct list_head orphans;	/* of them, direct pages to be zapped: no link is left */
+	struct list_head dead_pages;	/* zapped, to free before the lock is let go */
+	unsigned int hold_work;		/* pieces, since the lock was let go in a long loop */
 	unsigned long n_used_pages, n_max_pages;
 	unsigned long n_asked_pages;	/* by KVM_SET_NR_MMU_PAGES; 0: never */
 	unsigned long n_indirect;	/* of them, those that shadow guest page tables */
 	u64 mmu_zap_gen;
+	unsigned long n_old_pages;	/* of an earlier mmu_zap_gen: kvm_mmu_zap_all() is not done */
 	bool tlbs_dirty;		/* a leaf was dropped, and some TLB may still have it */
 
 	/* KVM_ENABLE_CAP, under lock */

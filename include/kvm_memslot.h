@@ -36,12 +36,7 @@ static inline struct kvm_memslots *kvm_memslots(struct kvm *kvm)
 				      !refcount_read(&kvm->users));
 }
 
-/**
- * kvm_slots_generation - changes with each update of the slots
- * @kvm: the VM
- *
- * Return: never 0.
- */
+/** kvm_slots_generation - changes with each update of the slots; never 0. */
 static inline u64 kvm_slots_generation(struct kvm *kvm)
 {
 	return kvm_memslots(kvm)->generation;
@@ -62,12 +57,8 @@ static inline hva_t kvm_slot_hva(const struct kvm_memory_slot *slot, gfn_t gfn)
 	return slot->userspace_addr + ((hva_t)(gfn - slot->base_gfn) << PAGE_SHIFT);
 }
 
-/**
- * kvm_unalias_gfn - where API 12's aliases lead, or the frame itself
- * @kvm: the VM
- * @gfn: the frame as the guest sees it
- *
- * Return: the frame that slots and reverse maps know.
+/** kvm_unalias_gfn - where API 12's aliases lead, or the frame itself: what slots and
+ * reverse maps know.
  */
 static inline gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn)
 {
@@ -76,12 +67,8 @@ static inline gfn_t kvm_unalias_gfn(struct kvm *kvm, gfn_t gfn)
 	return likely(!slots->has_aliases) ? gfn : kvm_find_alias(slots, gfn);
 }
 
-/**
- * kvm_vcpu_gfn_to_slot - as kvm_gfn_to_slot(), beginning with the slot found last
- * @vcpu: the vcpu, by its own thread
- * @gfn: the frame, not an alias
- *
- * Return: the slot, for as long as the lock is held; NULL: there is no memory.
+/** kvm_vcpu_gfn_to_slot - as kvm_gfn_to_slot(), by the vcpu's own thread: begins with
+ * the slot found last.
  */
 static inline struct kvm_memory_slot *kvm_vcpu_gfn_to_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
 {

@@ -8,6 +8,8 @@
 
 #include "kvm_host.h"
 
+#include <linux/jump_label.h>
+
 int  kvm_mmu_module_init(void);
 void kvm_mmu_module_exit(void);
 int  kvm_mmu_init_vm(struct kvm *kvm);
@@ -72,9 +74,21 @@ void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot);
 /* Under mmu_lock: for the mmu notifier and dirty logs. */
 void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot,
 				  gfn_t gfn_offset, unsigned long mask);
-bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end);
+bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
+			 bool may_yield);
 bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
 		       bool clear);
 void kvm_mmu_flush(struct kvm *kvm, bool needed);
+
+DECLARE_STATIC_KEY_FALSE(kvm_mmu_audit_key);
+void kvm_mmu_audit(struct kvm *kvm);
+
+/* mmu_lock is let go by this. */
+static inline void kvm_mmu_unlock(struct kvm *kvm)
+{
+	if (static_branch_unlikely(&kvm_mmu_audit_key))
+		kvm_mmu_audit(kvm);
+	spin_unlock(&kvm->mmu_lock);
+}
 
 #endif

@@ -540,4 +540,43 @@ TEST_F_TIMEOUT(mem, memory_replaced_while_running, 90)
 	EXPECT_EQ(KVM_EXIT_HLT, (long)exit);
 }
 
+/* Loads CR3 from two pages in turn. */
+GUEST(roots, 64,
+	"mov $0x20000, %ebx; mov $0x10202000, %esi; mov $0x10203000, %edi\n"
+	"1: mov %rsi, %cr3; mov %rdi, %cr3; incq (%rbx); cmpq $0, 8(%rbx); je 1b; hlt\n");
+
+/*
+ * A slot of page tables, which moves by half its size while they are in use.  It might have
+ * large pages, so nothing but these tables forbids them.
+ */
+TEST_F_TIMEOUT(mem, moved_onto_itself, 90)
+{
+	struct vm *vm = &self->vm;
+	volatile u64 *data = (volatile u64 *)(vm->mem + GPA_DATA);
+	pthread_t thread;
+	const u64 half = 2UL << 20;
+	u8 *raw = xmmap(3 * half, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	u8 *p = (u8 *)(((uintptr_t)raw + half - 1) & ~(half - 1));
+	void *exit;
+	u64 count;
+
+	GUEST_LOAD(vm, roots);
+	for (int i = 0; i < 4; i++)
+		memcpy(p + i / 2 * half + (2 + i % 2) * PAGE, vm->mem + GPA_PML4, PAGE);
+	ASSERT_EQ(0, vm_slot(vm, 1, 0, AT, 2 * half, p));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_reader, vm));
+	while (!data[0])
+		usleep(100);
+	for (int i = 0; i < 300; i++) {
+		count = data[0];
+		ASSERT_EQ(0, vm_slot(vm, 1, 0, AT + (i % 2 ? 0 : half), 2 * half, p));
+		for (int k = 0; k < 50000 && data[0] == count; k++)
+			usleep(10);
+		ASSERT_GT(data[0], count);
+	}
+	data[1] = 1;
+	ASSERT_EQ(0, pthread_join(thread, &exit));
+	EXPECT_EQ(KVM_EXIT_HLT, (long)exit);
+}
+
 TEST_HARNESS_MAIN

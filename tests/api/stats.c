@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "vm.h"
 #include "kselftest_harness.h"
@@ -109,6 +110,79 @@ TEST_F(stats, vm)
 	EXPECT_EQ(0, r);
 	EXPECT_EQ(n, m);
 	EXPECT_EQ(0, memcmp(whole, piece, n));
+	close(fd);
+}
+
+/* INVLPG of a large page that the host has in small ones: all that a TLB has of it goes. */
+GUEST(invlpg, 64,
+	"mov 0x205000, %eax; mov 0x206000, %eax; out %al, $0x10\n"
+	"invlpg 0x205000; out %al, $0x10\n");
+
+TEST_F(stats, invlpg_of_a_large_page)
+{
+	struct vm *vm = &self->vm;
+	int fd = ioctl(vm->vcpu.fd, KVM_GET_STATS_FD, 0L);
+	long long flushes;
+
+	ASSERT_LE(0, fd);
+	GUEST_LOAD(vm, invlpg);
+	madvise(vm->mem, MEM_SIZE, MADV_NOHUGEPAGE);
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
+	flushes = counter(fd, "tlb_flush");
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
+	if (!counter(fd, "invlpg"))
+		SKIP(goto out, "under nested paging INVLPG is the guest's own");
+	EXPECT_LT(flushes, counter(fd, "tlb_flush"));
+out:
+	close(fd);
+}
+
+/* EBX: where; EDX: the last. */
+GUEST(touch, 64,
+	"1: mov (%rbx), %rax; add $0x200000, %rbx; cmp %rdx, %rbx; jb 1b\n"
+	"out %al, $0x10\n");
+
+static void touch(struct vm *vm, u64 from, u64 n)
+{
+	struct kvm_regs r = { .rip = GPA_CODE, .rflags = 2, .rbx = from, .rdx = from + (n << 21) };
+
+	vcpu_set_regs(&vm->vcpu, &r);
+	if (vm_run(vm) != KVM_EXIT_IO)
+		die("the guest cannot read at %#lx", from);
+}
+
+/*
+ * 64 shadow pages for a guest that reads here and there in 500M: what it reads
+ * again and again stays mapped, and never does all of the VM go for one page.
+ */
+TEST_F(stats, recycling)
+{
+	const u64 at = 0x10000000, step = 2UL << 20, n = 250;
+	struct vm *vm = &self->vm;
+	int fd = ioctl(vm->vcpu.fd, KVM_GET_STATS_FD, 0L);
+	u8 *p = xmmap(n * step, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	long long before, worst = 0;
+
+	ASSERT_LE(0, fd);
+	GUEST_LOAD(vm, touch);
+	madvise(p, n * step, MADV_NOHUGEPAGE);
+	ASSERT_EQ(0, vm_slot(vm, 5, 0, at, n * step, p));
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_SET_NR_MMU_PAGES, 64L));
+	touch(vm, at, n);
+	before = counter(fd, "pf_fixed");
+	touch(vm, at + (n - 4) * step, 4);
+	EXPECT_EQ(before, counter(fd, "pf_fixed"));
+	for (u64 i = 0; i < n - 20; i++) {
+		before = counter(fd, "pf_fixed");
+		touch(vm, at + i * step, 1);
+		touch(vm, at + (n - 4) * step, 4);
+		if (worst < counter(fd, "pf_fixed") - before)
+			worst = counter(fd, "pf_fixed") - before;
+	}
+	/* one for the new page, and one or two for what got no second chance */
+	EXPECT_GE(3, worst);
+	ASSERT_EQ(0, vm_slot(vm, 5, 0, at, 0, NULL));
+	munmap(p, n * step);
 	close(fd);
 }
 

@@ -2,6 +2,7 @@
 /* Guest paging: what a page walk allows, sets and remembers. */
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "vm.h"
 #include "kselftest_harness.h"
@@ -615,6 +616,161 @@ TEST_F(paging, global_pages)
 		change(self, pte_at(self, VA), pa | PTE_P | PTE_W | PTE_G);
 		ASSERT_EQ(-1, probe(self, VA, READ));
 		ASSERT_EQ(i + 1, vcpu_regs(&self->vm.vcpu).rax);
+	}
+}
+
+/*
+ * ---- A large page of the guest's that the host has in small ones, or holds tables ----
+ *
+ * REGION: 2M of memory of their own, in the host's pages as wanted.
+ */
+#define REGION	0x1000000u
+#define REGION_SIZE	0x200000u
+#define AD_PW	(PTE_P | PTE_W | AD)
+
+static u8 *add_region(paging_self *self, int advice)
+{
+	u8 *p = xmmap(2 * REGION_SIZE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	u8 *mem = (u8 *)(((uintptr_t)p + REGION_SIZE - 1) & ~(uintptr_t)(REGION_SIZE - 1));
+
+	madvise(mem, REGION_SIZE, advice);
+	memset(mem, 0, REGION_SIZE);
+	if (vm_slot(&self->vm, 1, 0, REGION, REGION_SIZE, mem))
+		die("the region's slot");
+	return mem;
+}
+
+/*
+ * Two directories map the same large page with small ones of the host; the
+ * second directory lies in that page's first frame. One table of small pages
+ * serves both, and goes with the second entry.
+ */
+TEST_F(paging, table_shared_by_its_own_directory)
+{
+	u64 *dir, first = pde_at(self, LARGE), va = 0x40000000;
+	struct kvm_sregs s = vcpu_sregs(&self->vm.vcpu);
+
+	if (self->esize == 4)
+		SKIP(return, "one directory, which cannot lie within a page that it maps alone");
+	dir = (u64 *)add_region(self, MADV_NOHUGEPAGE);
+	dir[0] = REGION | AD_PW | PTE_PS;
+	init_entry(self, first, REGION | AD_PW | PTE_PS);
+	init_entry(self, GPA_PDPT + 8, REGION | PTE_P | (self->lm ? PTE_W | PTE_A : 0));
+	init_entry(self, pte_at(self, VA), REGION | AD_PW);
+	vcpu_set_sregs(&self->vm.vcpu, &s);	/* PAE: the PDPT is read */
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(-1, probe(self, LARGE + 0x5000, READ));
+		ASSERT_EQ(-1, probe(self, va + 0x5000, READ));
+		change(self, first, 0);
+		change(self, VA, 0);
+		EXPECT_EQ(0, probe(self, LARGE + 0x5000, READ));
+		EXPECT_EQ(0, probe(self, va + 0x5000, READ));
+		change(self, VA, REGION | AD_PW | PTE_PS);
+		change(self, first, REGION | AD_PW | PTE_PS);
+	}
+}
+
+/*
+ * A directory entry that the VMM changes, as any device's DMA may: what is
+ * mapped by it from then on is of the new page, and goes when the host's page goes.
+ */
+TEST_F(paging, large_page_moved_by_the_vmm)
+{
+	u64 at = pde_at(self, LARGE), big = self->esize == 4 ? 0x400000 : 0x200000;
+	u8 *mem;
+
+	if (variant->mode == PG32)
+		SKIP(return, "no large pages without CR4.PSE");
+	mem = xmmap(4 * big, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	madvise(mem, 4 * big, MADV_NOHUGEPAGE);
+	ASSERT_EQ(0, vm_slot(&self->vm, 1, 0, REGION, 2 * big, mem));
+	*(u32 *)(mem + 0x5000) = 1;
+	*(u32 *)(mem + big + 0x95000) = 2;
+	init_entry(self, at, REGION | AD_PW | PTE_PS);
+	ASSERT_EQ(-1, probe(self, LARGE + 0x5000, READ));
+	ASSERT_EQ(1, vcpu_regs(&self->vm.vcpu).rax);
+	init_entry(self, at, (REGION + big) | AD_PW | PTE_PS);
+	ASSERT_EQ(-1, probe(self, LARGE + 0x95000, READ));
+	EXPECT_EQ(2, vcpu_regs(&self->vm.vcpu).rax);
+	/* the guest takes it away, the host takes the frame away, and another comes */
+	change(self, at, 0);
+	ASSERT_EQ(0, madvise(mem + big + 0x95000, 4096, MADV_DONTNEED));
+	*(u32 *)(mem + big + 0x95000) = 3;
+	change(self, at, (REGION + big) | AD_PW | PTE_PS);
+	ASSERT_EQ(-1, probe(self, LARGE + 0x95000, READ));
+	EXPECT_EQ(3, vcpu_regs(&self->vm.vcpu).rax);
+	ASSERT_EQ(0, vm_slot(&self->vm, 1, 0, REGION, 0, mem));
+	munmap(mem, 4 * big);
+}
+
+/* A large page over the very tables that map it: what is written there counts. */
+TEST_F(paging, large_page_over_its_own_tables)
+{
+	u64 va = 1ULL << 39, tables = va + 0x2000;
+	u64 *mem;
+
+	if (!self->lm)
+		SKIP(return, "with fewer levels the tables above a large page are roots");
+	mem = (u64 *)add_region(self, MADV_HUGEPAGE);
+	mem[0x1000 / 8] = (REGION + 0x2000) | AD_PW;		/* PDPT */
+	mem[0x2000 / 8] = REGION | AD_PW | PTE_PS;		/* PD: the region itself, */
+	mem[0x2000 / 8 + 1] = 0 | AD_PW | PTE_PS;		/* and a page to change */
+	init_entry(self, GPA_PML4 + 8, (REGION + 0x1000) | AD_PW);
+	*(u32 *)(self->vm.mem + 0x95000) = 1;
+	*(u32 *)(self->vm.mem + 0x295000) = 2;
+	ASSERT_EQ(-1, probe(self, va + 0x5000, WRITE));
+	ASSERT_EQ(-1, probe(self, va + 0x295000, READ));
+	ASSERT_EQ(1, vcpu_regs(&self->vm.vcpu).rax);
+	change(self, tables + 8, 0x200000 | AD_PW | PTE_PS);
+	ASSERT_EQ(-1, probe(self, va + 0x295000, READ));
+	EXPECT_EQ(2, vcpu_regs(&self->vm.vcpu).rax);
+}
+
+/*
+ * One frame mapped by 1,536 entries, and one table linked by as many: what is done for
+ * each of them stays bounded, and the host can take the frame away from all.
+ * EBX: where; ECX: how often; EDX: the step.  EAX: the sum of what is there.
+ */
+GUEST(sum, 64,
+	"xor %eax, %eax\n"
+	"1: addl (%rbx), %eax; add %rdx, %rbx; dec %ecx; jnz 1b\n"
+	DONE);
+
+static u64 sum(paging_self *self, u64 va, u64 n, u64 step)
+{
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2,
+		.rbx = va, .rcx = n, .rdx = step };
+
+	vcpu_set_regs(&self->vm.vcpu, &r);
+	if (vm_run(&self->vm) != KVM_EXIT_IO || self->vm.vcpu.run->io.port != 0x11)
+		die("the guest cannot read from %#lx on", va);
+	return vcpu_regs(&self->vm.vcpu).rax;
+}
+
+TEST_F_TIMEOUT(paging, mapped_very_often, 120)
+{
+	u8 *mem;
+
+	if (!self->lm)
+		SKIP(return, "smaller address spaces serve no better");
+	mem = add_region(self, MADV_NOHUGEPAGE);
+	GUEST_LOAD(&self->vm, sum);
+	for (int i = 0; i < 3 * 512; i++)
+		init_entry(self, 0x100000 + i * 8, REGION | AD_PW);
+	for (int i = 0; i < 3; i++)
+		init_entry(self, GPA_PD + (64 + i) * 8, (0x100000 + i * 0x1000) | AD_PW);
+	/* three directories of links to the last of the three tables */
+	for (int i = 0; i < 512; i++)
+		init_entry(self, 0x110000 + i * 8, 0x102000 | AD_PW);
+	for (int i = 0; i < 2; i++)
+		init_entry(self, GPA_PDPT + (i + 1) * 8, (0x110000 + i * 0x1000) | AD_PW);
+	for (int i = 0; i < 512; i++)
+		init_entry(self, 0x111000 + i * 8, 0x102000 | AD_PW);
+	for (int k = 1; k < 4; k++) {
+		*(u32 *)mem = k;
+		ASSERT_EQ(1536 * k, sum(self, 0x8000000, 1536, 0x1000));
+		ASSERT_EQ(1024 * k, sum(self, 0x40000000, 1024, 0x200000));
+		ASSERT_EQ(0, madvise(mem, 4096, MADV_DONTNEED));
 	}
 }
 
