@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The 8259 pair and the I/O APIC: as the guest sees them, and their states. */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 #include "ops.h"
 #include "kselftest_harness.h"
@@ -415,6 +417,50 @@ TEST_F(irqchip, fuzz)
 		for (int gsi = 0; gsi < 24; gsi++)
 			line(vm, gsi, random() & 1);
 	}
+}
+
+/*
+ * KVM_CREATE_IRQCHIP brings routes of its own, KVM_SET_GSI_ROUTING replaces
+ * them: whoever comes last, each old table is freed once, and some table is there.
+ */
+struct race {
+	int vm;
+	atomic_int stop;
+	int replaced;
+};
+
+static void *keep_routing(void *arg)
+{
+	struct race *race = arg;
+	struct { struct kvm_irq_routing head; struct kvm_irq_routing_entry e[1]; } r = {
+		.head.nr = 1,
+		.e[0] = { .gsi = 5, .type = KVM_IRQ_ROUTING_MSI, .u.msi.address_lo = APIC },
+	};
+
+	while (!race->stop)
+		race->replaced += !ioctl(race->vm, KVM_SET_GSI_ROUTING, &r);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(irqchip, create_while_routing, 120)
+{
+	int sys = self->vm.sys, replaced = 0;
+
+	for (int i = 0; i < (on_bochs() ? 10 : 60); i++) {
+		struct race race = { .vm = ioctl(sys, KVM_CREATE_VM, 0L) };
+		pthread_t thread;
+
+		ASSERT_LE(0, race.vm);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, keep_routing, &race));
+		usleep(i % 8 * 100);
+		EXPECT_EQ(0, ioctl(race.vm, KVM_CREATE_IRQCHIP));
+		usleep(200);
+		race.stop = 1;
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		replaced += race.replaced;
+		close(race.vm);
+	}
+	EXPECT_LT(0, replaced);
 }
 
 TEST_HARNESS_MAIN
