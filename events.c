@@ -385,7 +385,7 @@ static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
 
 /**
  * kvm_inject_events - what the next entry delivers
- * @vcpu: the vcpu, loaded, preemption off
+ * @vcpu: the vcpu, loaded; preemption and interrupts on, as locks are taken
  *
  * One event an entry: first what was requeued, then an exception, which belongs
  * to the instruction just executed, then NMI, then interrupt (SDM 3A
@@ -397,6 +397,7 @@ void kvm_inject_events(struct kvm_vcpu *vcpu)
 	struct kvm_events *ev = &vcpu->events;
 	bool busy = true;
 
+	lockdep_assert_preemption_enabled();
 	if (ev->exception.injected)
 		kvm_ops.inject_exception(vcpu);
 	else if (ev->nmi_injected)

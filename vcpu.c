@@ -530,9 +530,10 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	}
 	if (unlikely(vcpu->pv.vapic_addr))
 		kvm_vapic_to_guest(vcpu);
-	preempt_disable();
+	/* With preemption on: it takes the 8259's lock, on which PREEMPT_RT sleeps. */
 	if (kvm_check_request(KVM_REQ_EVENT, vcpu))
 		kvm_inject_events(vcpu);
+	preempt_disable();
 	ran = enter_guest(vcpu);
 	if (unlikely(!ran)) {
 		kvm_ops.cancel_injection(vcpu);
