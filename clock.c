@@ -256,14 +256,17 @@ void kvm_tsc_reset(struct kvm_vcpu *vcpu)
  * ---- what the guest reads ----
  */
 
+/* *pvti is as the guest has it: all but the version is written anew. */
 static void fill_time(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pvti)
 {
+	u8 stopped = pvti->flags & PVCLOCK_GUEST_STOPPED;
 	struct kvm *kvm = vcpu->kvm;
 	struct system_time_snapshot now;
 	unsigned long flags;
 
-	if (!READ_ONCE(kvm->clock.master))
-		take_snapshot(&now);
+	*pvti = (struct pvclock_vcpu_time_info) { .version = pvti->version, .flags = stopped };
+	/* Needed or not: the host's clocksource may change just now. */
+	take_snapshot(&now);
 	raw_spin_lock_irqsave(&kvm->tsc_lock, flags);
 	if (kvm->clock.master) {
 		pvti->tsc_timestamp = kvm->clock.tsc + vcpu->tsc_offset;
@@ -275,7 +278,6 @@ static void fill_time(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pvti
 	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
 	pvti->tsc_to_system_mul = kvm->clock.mul;
 	pvti->tsc_shift = kvm->clock.shift;
-	pvti->flags &= PVCLOCK_GUEST_STOPPED;
 	if (clock_is_stable(kvm))
 		pvti->flags |= PVCLOCK_TSC_STABLE_BIT;
 	if (vcpu->pv.guest_stopped)
