@@ -545,7 +545,9 @@ static void svm_run(struct kvm_vcpu *vcpu)
 	bool injected = control->event_inj || svm->virq;
 
 	before_entry(svm);
+	kvm_guest_context_enter();
 	svm_enter_guest(vcpu, svm->vmcb_pa, svm->host_pa);
+	kvm_guest_context_exit();
 	restore_host(svm);
 	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR)) {
 		entry_failed(svm);

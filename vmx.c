@@ -613,7 +613,9 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	if (unlikely(!vmx_unrestricted) && vmx_real_no_entry(vmx))
 		return;
 	before_entry(vmx);
+	kvm_guest_context_enter();
 	failed = vmx_enter_guest(vcpu, &vmx->host_rsp, vmx->launched);
+	kvm_guest_context_exit();
 	restore_host(vmx);
 	if (vmx->vapic)
 		vmx_apic_after_exit(vmx);

@@ -157,8 +157,7 @@ struct kvm_arch_ops {
 	 * deliver the event of vcpu->events.  *_allowed: the guest could take one
 	 * now.  enable_*_window: exit as soon as it can.  The NMI mask is set from
 	 * an NMI's delivery to the handler's IRET.
-	 * cancel_injection, preemption off: the entry is called off; requeue what
-	 * was injected.
+	 * cancel_injection: the entry is called off; requeue what was injected.
 	 * update_cr8_intercept: with the local APIC in the kernel, whether writes
 	 * of CR8 must exit; else the vendor keeps vcpu->cr8 and the hardware's
 	 * alike.

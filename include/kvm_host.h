@@ -333,6 +333,7 @@ struct kvm_vcpu {
 	unsigned long requests;		/* KVM_REQ_*; set by anyone, atomic */
 	int mode;			/* OUTSIDE_GUEST_MODE ... */
 	int cpu;			/* loaded on, -1: none */
+	unsigned long quiescent_jiffies;	/* when RCU was last told of a quiescent state */
 	struct kvm *kvm;
 	struct kvm_run *run;		/* shared with userspace: read once */
 	struct kvm_vcpu_stat stat;
