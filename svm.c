@@ -264,7 +264,7 @@ static void init_control(struct vcpu_svm *svm)
 	memset(control, 0, sizeof(*control));
 	svm_init_intercepts(svm);
 	control->int_ctl = V_INTR_MASKING_MASK;
-	control->tsc_offset = svm->vcpu.tsc_offset;
+	control->tsc_offset = svm->vcpu.hw_tsc_offset;
 	if (boot_cpu_has(X86_FEATURE_PAUSEFILTER)) {
 		control->pause_filter_count = 3000;
 		if (boot_cpu_has(X86_FEATURE_PFTHRESHOLD))

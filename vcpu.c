@@ -81,6 +81,7 @@ static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 	kvm_call(vcpu_put)(vcpu);
 	WRITE_ONCE(vcpu->cpu, -1);
 	kvm_pv_sched_out(vcpu);
+	kvm_clock_sched_out(vcpu);
 	if (next && current->on_rq)
 		WRITE_ONCE(vcpu->preempted, true);
 }
@@ -418,6 +419,9 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_check_request(KVM_REQ_INTERCEPTS, vcpu))
 		kvm_ops.update_intercepts(vcpu);
 	kvm_check_request(KVM_REQ_OUTSIDE_GUEST, vcpu);
+	/* Before the update, which it requests. */
+	if (kvm_check_request(KVM_REQ_TSC_MOVED, vcpu))
+		kvm_clock_tsc_moved(vcpu);
 	if (kvm_check_request(KVM_REQ_CLOCK_UPDATE, vcpu))
 		kvm_clock_update_guest(vcpu);
 	return vcpu->lapic ? handle_apic_requests(vcpu) : 1;
