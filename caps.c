@@ -319,7 +319,7 @@ long kvm_vcpu_get_attr(struct kvm_vcpu *vcpu, const struct kvm_device_attr *attr
 {
 	if (!is_tsc_offset(attr))
 		return -ENXIO;
-	return put_user(vcpu->tsc_offset, (u64 __user *)(unsigned long)attr->addr);
+	return put_user(kvm_get_tsc_offset(vcpu), (u64 __user *)(unsigned long)attr->addr);
 }
 
 /** kvm_vcpu_set_attr - KVM_SET_DEVICE_ATTR of a vcpu: 0, -EFAULT, -ENXIO for an unknown one */

@@ -12,6 +12,7 @@
 #include "kvm_host.h"
 #include "kvm_clock.h"
 #include "kvm_guest_mem.h"
+#include "kvm_lapic.h"
 #include "kvm_pv.h"
 #include "kvm_vm.h"
 #include "kvm_request.h"
@@ -21,6 +22,7 @@
 #include <linux/ktime.h>
 #include <linux/kvm_para.h>
 #include <linux/math64.h>
+#include <linux/module.h>
 #include <linux/pvclock_gtod.h>
 #include <linux/timekeeper_internal.h>
 #include <linux/timekeeping.h>
@@ -35,6 +37,43 @@
 
 /* The host's clocksource is the TSC.  Written by the timekeeper's notifier. */
 static bool host_uses_tsc;
+
+/*
+ * ---- the host's time-stamp counter ----
+ *
+ * It may begin again while the machine sleeps.  All that is kept here, vcpus' offsets
+ * too, is relative to one that goes on from where it was: the host's, and what it lost.
+ */
+
+/* Written at a resume, when nothing else runs. */
+static u64 tsc_lost, suspend_tsc;
+static unsigned int resumes;
+
+/* For tests: at a resume the TSC seems to have lost so much. */
+static ulong resume_tsc_offset;
+module_param(resume_tsc_offset, ulong, 0600);
+
+static u64 host_tsc(void)
+{
+	return rdtsc() + tsc_lost;
+}
+
+/** kvm_clock_suspend - the last CPU goes to sleep; interrupts off, all tasks frozen */
+void kvm_clock_suspend(void)
+{
+	suspend_tsc = host_tsc();
+}
+
+/** kvm_clock_resume - the first CPU is awake again; as kvm_clock_suspend() */
+void kvm_clock_resume(void)
+{
+	s64 lost = suspend_tsc - (host_tsc() - resume_tsc_offset);
+
+	if (lost > 0)
+		tsc_lost += lost;
+	/* Every vcpu sees it when it is loaded the next time. */
+	resumes++;
+}
 
 /*
  * ---- ticks to nanoseconds ----
@@ -77,11 +116,13 @@ static bool take_snapshot(struct system_time_snapshot *now)
 		tsc = rdtsc();
 		ktime_get_snapshot(now);
 		/* The clocksource may have changed just now: then cycles is not a TSC value. */
-		if (now->cycles - tsc < (u64)tsc_khz * MSEC_PER_SEC)
+		if (now->cycles - tsc < (u64)tsc_khz * MSEC_PER_SEC) {
+			now->cycles += tsc_lost;
 			return true;
+		}
 	}
 	local_irq_save(flags);
-	now->cycles = rdtsc_ordered();
+	now->cycles = rdtsc_ordered() + tsc_lost;
 	now->raw = ktime_get_raw();
 	now->real = ktime_get_real();
 	local_irq_restore(flags);
@@ -174,21 +215,46 @@ void kvm_clock_tsc_written(struct kvm_vcpu *vcpu)
 }
 
 /*
- * ---- the time-stamp counter ----
+ * ---- the guest's time-stamp counter ----
  */
 
 /** kvm_read_guest_tsc - the guest's TSC, as of now */
 u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu)
 {
-	return rdtsc() + vcpu->tsc_offset;
+	return host_tsc() + vcpu->tsc_offset;
 }
 
-/** kvm_set_tsc_offset - set the guest's TSC relative to the host's: KVM_VCPU_TSC_OFFSET, too */
-void kvm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
+static void load_offset(struct kvm_vcpu *vcpu)
+{
+	vcpu->hw_tsc_offset = vcpu->tsc_offset + tsc_lost;
+	kvm_ops.set_tsc_offset(vcpu, vcpu->hw_tsc_offset);
+	kvm_clock_tsc_written(vcpu);
+}
+
+static void set_offset(struct kvm_vcpu *vcpu, u64 offset)
 {
 	vcpu->tsc_offset = offset;
-	kvm_ops.set_tsc_offset(vcpu, offset);
-	kvm_clock_tsc_written(vcpu);
+	load_offset(vcpu);
+}
+
+/** kvm_get_tsc_offset - the guest's TSC relative to the host's as it is now: KVM_VCPU_TSC_OFFSET */
+u64 kvm_get_tsc_offset(const struct kvm_vcpu *vcpu)
+{
+	return vcpu->tsc_offset + tsc_lost;
+}
+
+/** kvm_set_tsc_offset - set it; vcpu loaded */
+void kvm_set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
+{
+	set_offset(vcpu, offset - tsc_lost);
+}
+
+/** kvm_clock_tsc_moved - KVM_REQ_TSC_MOVED: what is derived from the host's TSC; vcpu loaded */
+void kvm_clock_tsc_moved(struct kvm_vcpu *vcpu)
+{
+	load_offset(vcpu);
+	if (vcpu->lapic)
+		kvm_lapic_restart_deadline(vcpu->lapic);
 }
 
 /* Is data within a second of what the value of the VM's last write would be now? */
@@ -216,7 +282,7 @@ void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated)
 	u64 offset, now;
 
 	raw_spin_lock_irqsave(&kvm->tsc_lock, flags);
-	offset = tsc - rdtsc();
+	offset = tsc - host_tsc();
 	if (host_initiated) {
 		now = ktime_get_ns();
 		if (vcpu->tsc_offset != kvm->tsc_write_offset &&
@@ -229,7 +295,7 @@ void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool host_initiated)
 		}
 	}
 	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
-	kvm_set_tsc_offset(vcpu, offset);
+	set_offset(vcpu, offset);
 }
 
 /** kvm_tsc_reset - RESET: the VM's first vcpu counts from 0, the others as that one does */
@@ -246,7 +312,7 @@ void kvm_tsc_reset(struct kvm_vcpu *vcpu)
 	if (first)
 		kvm_write_guest_tsc(vcpu, 0, true);
 	else
-		kvm_set_tsc_offset(vcpu, vcpu->tsc_offset);
+		set_offset(vcpu, vcpu->tsc_offset);
 }
 
 /** kvm_vcpu_set_tsc_khz - KVM_SET_TSC_KHZ: 0, or -EINVAL unless it is the host's rate, or close
@@ -265,14 +331,17 @@ long kvm_vcpu_set_tsc_khz(struct kvm_vcpu *vcpu, unsigned long khz)
  * ---- what the guest reads ----
  */
 
+/* *pvti is as the guest has it: all but the version is written anew. */
 static void fill_time(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pvti)
 {
+	u8 stopped = pvti->flags & PVCLOCK_GUEST_STOPPED;
 	struct kvm *kvm = vcpu->kvm;
 	struct system_time_snapshot now;
 	unsigned long flags;
 
-	if (!READ_ONCE(kvm->clock.master))
-		take_snapshot(&now);
+	*pvti = (struct pvclock_vcpu_time_info) { .version = pvti->version, .flags = stopped };
+	/* Needed or not: the host's clocksource may change just now. */
+	take_snapshot(&now);
 	raw_spin_lock_irqsave(&kvm->tsc_lock, flags);
 	if (kvm->clock.master) {
 		pvti->tsc_timestamp = kvm->clock.tsc + vcpu->tsc_offset;
@@ -284,7 +353,6 @@ static void fill_time(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pvti
 	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
 	pvti->tsc_to_system_mul = kvm->clock.mul;
 	pvti->tsc_shift = kvm->clock.shift;
-	pvti->flags &= PVCLOCK_GUEST_STOPPED;
 	if (clock_is_stable(kvm))
 		pvti->flags |= PVCLOCK_TSC_STABLE_BIT;
 	if (vcpu->pv.guest_stopped)
@@ -306,6 +374,17 @@ void kvm_clock_update_guest(struct kvm_vcpu *vcpu)
 	kvm_pv_write_versioned(vcpu, gpa, &pvti, sizeof(pvti), &pvti.version);
 }
 
+/* The TSC of this CPU is behind that of the last one: the guest's does not go back. */
+static void catch_up(struct kvm_vcpu *vcpu)
+{
+	s64 behind = vcpu->put_tsc - host_tsc();
+
+	if (behind <= 0)
+		return;
+	vcpu->tsc_offset += behind;
+	kvm_make_request(KVM_REQ_TSC_MOVED, vcpu);
+}
+
 /** kvm_clock_sched_in - the vcpu was loaded; preemption off
  * @moved: to another CPU than before, whose TSC may differ
  * If the host's clocksource is not the TSC the two drift apart, so the pair has to be taken again
@@ -313,11 +392,23 @@ void kvm_clock_update_guest(struct kvm_vcpu *vcpu)
  */
 void kvm_clock_sched_in(struct kvm_vcpu *vcpu, bool moved)
 {
+	if (unlikely(vcpu->resumes != resumes)) {
+		vcpu->resumes = resumes;
+		kvm_make_request(KVM_REQ_TSC_MOVED, vcpu);
+	}
+	if (unlikely(moved && check_tsc_unstable()))
+		catch_up(vcpu);
 	if (likely(READ_ONCE(vcpu->kvm->clock.master)) ||
 	    !(vcpu->msr.system_time & SYSTEM_TIME_ENABLED))
 		return;
 	if (moved || time_after(jiffies, vcpu->pv.clock_jiffies + DRIFT_JIFFIES))
 		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
+}
+
+/** kvm_clock_sched_out - the vcpu is put; preemption off */
+void kvm_clock_sched_out(struct kvm_vcpu *vcpu)
+{
+	vcpu->put_tsc = host_tsc();
 }
 
 /** kvm_clock_set_system_time - MSR_KVM_SYSTEM_TIME: where the time structure is, bit 0: enabled */
@@ -381,7 +472,7 @@ long kvm_vm_get_clock(struct kvm *kvm, struct kvm_clock_data *data)
 	if (by_tsc) {
 		data->flags |= KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
 		data->realtime = ktime_to_ns(now.real);
-		data->host_tsc = now.cycles;
+		data->host_tsc = now.cycles - tsc_lost;
 	}
 	if (clock_is_stable(kvm))
 		data->flags |= KVM_CLOCK_TSC_STABLE;
@@ -437,7 +528,8 @@ static int timekeeper_update(struct notifier_block *nb, unsigned long was_set, v
 
 	if (unlikely(tsc != host_uses_tsc)) {
 		WRITE_ONCE(host_uses_tsc, tsc);
-		queue_work(system_long_wq, &clock_changed_work);
+		/* Freezable, as it must not run across a change of tsc_lost. */
+		queue_work(system_freezable_wq, &clock_changed_work);
 	}
 	return 0;
 }

@@ -337,8 +337,8 @@ static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
 		kvm_ops.enable_irq_window(vcpu);
 }
 
-/** kvm_inject_events - what the next entry delivers; preemption off.
- * One event an entry: first what was requeued, then an exception, which belongs to the
+/** kvm_inject_events - what the next entry delivers; preemption and interrupts on, as locks are
+ * taken.  One event an entry: first what was requeued, then an exception, which belongs to the
  * instruction just executed, then NMI, then interrupt (SDM 3A "Prioritization of Concurrent
  * Events").  For those that cannot be injected now a window is requested: an exit as soon as the
  * guest can take them.
@@ -348,6 +348,7 @@ void kvm_inject_events(struct kvm_vcpu *vcpu)
 	struct kvm_events *ev = &vcpu->events;
 	bool busy = true;
 
+	lockdep_assert_preemption_enabled();
 	if (ev->exception.injected)
 		kvm_ops.inject_exception(vcpu);
 	else if (ev->nmi_injected)

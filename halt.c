@@ -50,7 +50,8 @@ static bool wakes_from_halt(struct kvm_vcpu *vcpu)
 
 /* Requests that cannot wait until the vcpu runs again. */
 #define URGENT	(BIT(KVM_REQ_NMI) | BIT(KVM_REQ_VM_DEAD) | BIT(KVM_REQ_TRIPLE_FAULT) | \
-		 BIT(KVM_REQ_IOAPIC_EOI_EXIT) | BIT(KVM_REQ_TPR_ACCESS) | BIT(KVM_REQ_APF_READY))
+		 BIT(KVM_REQ_IOAPIC_EOI_EXIT) | BIT(KVM_REQ_TPR_ACCESS) | BIT(KVM_REQ_APF_READY) | \
+		 BIT(KVM_REQ_TSC_MOVED))
 
 static bool has_work(struct kvm_vcpu *vcpu)
 {

@@ -6,6 +6,7 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_host.h"
+#include "kvm_clock.h"
 #include "kvm_hardware.h"
 #include "kvm_msr.h"
 
@@ -131,11 +132,13 @@ static int kvm_cpu_offline(unsigned int cpu)
 static int kvm_suspend(void)
 {
 	hardware_disable_this_cpu(NULL);
+	kvm_clock_suspend();
 	return 0;
 }
 
 static void kvm_resume(void)
 {
+	kvm_clock_resume();
 	if (kvm_usage_count && !kvm_going_down && hardware_enable_this_cpu())
 		pr_err("no virtualization after resume on CPU %d\n", smp_processor_id());
 }

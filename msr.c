@@ -212,7 +212,7 @@ static int set_tsc(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 static int set_tsc_adjust(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (!msr->host_initiated)
-		kvm_set_tsc_offset(vcpu, vcpu->tsc_offset + (msr->data - vcpu->msr.tsc_adjust));
+		kvm_set_tsc_offset(vcpu, kvm_get_tsc_offset(vcpu) + (msr->data - vcpu->msr.tsc_adjust));
 	vcpu->msr.tsc_adjust = msr->data;
 	return 0;
 }

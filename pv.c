@@ -201,7 +201,7 @@ static gpa_t eoi_gpa(const struct kvm_vcpu *vcpu)
 	return vcpu->pv.eoi & ~(u64)KVM_MSR_ENABLED;
 }
 
-/** kvm_pv_eoi_offer - set the flag for an interrupt about to be injected; preemption off */
+/** kvm_pv_eoi_offer - set the flag for an interrupt about to be injected; does not sleep */
 void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu, u8 vector)
 {
 	const struct kvm_lapic *apic = vcpu->lapic;

@@ -263,7 +263,7 @@ static void init_control(struct vcpu_svm *svm)
 	memset(control, 0, sizeof(*control));
 	svm_init_intercepts(svm);
 	control->int_ctl = V_INTR_MASKING_MASK;
-	control->tsc_offset = svm->vcpu.tsc_offset;
+	control->tsc_offset = svm->vcpu.hw_tsc_offset;
 	if (boot_cpu_has(X86_FEATURE_PAUSEFILTER)) {
 		control->pause_filter_count = 3000;
 		if (boot_cpu_has(X86_FEATURE_PFTHRESHOLD))
@@ -518,7 +518,9 @@ static void svm_run(struct kvm_vcpu *vcpu)
 	bool injected = control->event_inj || svm_virq_injected(svm);
 
 	before_entry(svm);
+	kvm_guest_context_enter();
 	svm_enter_guest(vcpu, svm->vmcb_pa, svm->host_pa);
+	kvm_guest_context_exit();
 	restore_host(svm);
 	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR)) {
 		entry_failed(svm);

@@ -24,7 +24,9 @@
 #include "trace.h"
 
 #include <linux/entry-kvm.h>
+#include <linux/jiffies.h>
 #include <linux/pid.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/static_call.h>
@@ -74,6 +76,7 @@ static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 	kvm_call(vcpu_put)(vcpu);
 	WRITE_ONCE(vcpu->cpu, -1);
 	kvm_pv_sched_out(vcpu);
+	kvm_clock_sched_out(vcpu);
 	if (next && current->on_rq)
 		WRITE_ONCE(vcpu->preempted, true);
 }
@@ -427,6 +430,9 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_check_request(KVM_REQ_INTERCEPTS, vcpu))
 		kvm_ops.update_intercepts(vcpu);
 	kvm_check_request(KVM_REQ_OUTSIDE_GUEST, vcpu);
+	/* Before the update, which it requests. */
+	if (kvm_check_request(KVM_REQ_TSC_MOVED, vcpu))
+		kvm_clock_tsc_moved(vcpu);
 	if (kvm_check_request(KVM_REQ_CLOCK_UPDATE, vcpu))
 		kvm_clock_update_guest(vcpu);
 	return vcpu->lapic ? handle_apic_requests(vcpu) : 1;
@@ -476,11 +482,28 @@ static bool entry_called_off(struct kvm_vcpu *vcpu)
 }
 
 /*
- * The one boundary to guest mode, preemption off.  False: the entry was called
- * off, and nothing was run.
+ * Nothing of RCU's is in use in a guest.  Where RCU can be preempted, the tick that
+ * ends a guest sees that for itself; else it is told, once a jiffy.  Interrupts off.
  */
-static bool enter_guest(struct kvm_vcpu *vcpu)
+static void note_quiescent_state(struct kvm_vcpu *vcpu)
 {
+	unsigned long now = jiffies;
+
+	if (likely(vcpu->quiescent_jiffies == now))
+		return;
+	vcpu->quiescent_jiffies = now;
+	rcu_note_context_switch(false);
+}
+
+/*
+ * The one boundary to guest mode.  1: the guest ran, until an exit; 0: the entry was
+ * called off; -EIO: no virtualization on this CPU.
+ */
+static int enter_guest(struct kvm_vcpu *vcpu)
+{
+	bool hw_enabled;
+
+	preempt_disable();
 	kvm_call(prepare_guest_switch)(vcpu);
 	local_irq_disable();
 	WRITE_ONCE(vcpu->mode, IN_GUEST_MODE);
@@ -489,10 +512,12 @@ static bool enter_guest(struct kvm_vcpu *vcpu)
 	 * IN_GUEST_MODE and interrupts us, or we see the request here.
 	 */
 	smp_mb();
-	if (entry_called_off(vcpu) || !__this_cpu_read(kvm_hw_enabled)) {
+	hw_enabled = __this_cpu_read(kvm_hw_enabled);
+	if (entry_called_off(vcpu) || !hw_enabled) {
 		WRITE_ONCE(vcpu->mode, OUTSIDE_GUEST_MODE);
 		local_irq_enable();
-		return false;
+		preempt_enable();
+		return hw_enabled ? 0 : -EIO;
 	}
 	load_guest_fpu(vcpu);
 	load_guest_debug_regs(vcpu);
@@ -507,12 +532,18 @@ static bool enter_guest(struct kvm_vcpu *vcpu)
 	put_guest_debug_regs(vcpu);
 	kvm_load_host_xcr0(vcpu);
 	kvm_call(handle_exit_irqoff)(vcpu);
-	/* Let the tick that ended this guest time be accounted to the guest. */
+	/*
+	 * Let the tick that ended this guest time be accounted to the guest, with
+	 * preemption on, as else it is no quiescent state of RCU's.
+	 */
+	preempt_enable();
 	local_irq_enable();
 	local_irq_disable();
 	vtime_account_guest_exit();
+	if (!IS_ENABLED(CONFIG_PREEMPT_RCU))
+		note_quiescent_state(vcpu);
 	local_irq_enable();
-	return true;
+	return 1;
 }
 
 /* Halted, or waiting for SIPI.  As exit handlers. */
@@ -526,7 +557,6 @@ static int vcpu_wait(struct kvm_vcpu *vcpu)
 
 static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 {
-	bool ran;
 	int r;
 
 	if (READ_ONCE(vcpu->requests)) {
@@ -541,18 +571,15 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	}
 	if (unlikely(vcpu->pv.vapic_addr))
 		kvm_vapic_to_guest(vcpu);
-	preempt_disable();
+	/* With preemption on: it takes the 8259's lock, on which PREEMPT_RT sleeps. */
 	if (kvm_check_request(KVM_REQ_EVENT, vcpu))
 		kvm_inject_events(vcpu);
-	ran = enter_guest(vcpu);
-	if (unlikely(!ran)) {
+	r = enter_guest(vcpu);
+	if (unlikely(r <= 0)) {
 		kvm_ops.cancel_injection(vcpu);
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
-		r = __this_cpu_read(kvm_hw_enabled) ? 1 : -EIO;
-		preempt_enable();
-		return r;
+		return r ?: 1;
 	}
-	preempt_enable();
 	if (unlikely(vcpu->pv.eoi_offered))
 		kvm_pv_eoi_collect(vcpu);
 	if (unlikely(vcpu->pv.vapic_addr))

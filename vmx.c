@@ -271,7 +271,7 @@ static void init_control(struct vcpu_vmx *vmx)
 	}
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENABLE_XSAVES)
 		vmcs_write64(XSS_EXIT_BITMAP, 0);
-	vmcs_write64(TSC_OFFSET, vmx->vcpu.tsc_offset);
+	vmcs_write64(TSC_OFFSET, vmx->vcpu.hw_tsc_offset);
 	vmcs_write64(VMCS_LINK_POINTER, ~0ULL);
 	vmcs_write64(VM_ENTRY_MSR_LOAD_ADDR, __pa(&vmx->msr_areas[0]));
 	vmcs_write64(VM_EXIT_MSR_LOAD_ADDR, __pa(&vmx->msr_areas[1]));
@@ -591,7 +591,9 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	if (unlikely(!vmx_unrestricted) && vmx_real_no_entry(vmx))
 		return;
 	before_entry(vmx);
+	kvm_guest_context_enter();
 	failed = vmx_enter_guest(vcpu, &vmx->host_rsp, vmx->launched);
+	kvm_guest_context_exit();
 	restore_host(vmx);
 	if (vmx->vapic)
 		vmx_apic_after_exit(vmx);

@@ -56,7 +56,8 @@ static bool set_chip_route(struct kvm *kvm, struct kvm_route *route,
 {
 	u32 pins = in->irqchip == KVM_IRQCHIP_IOAPIC ? KVM_IRQCHIP_NR_IOAPIC_PINS : PIC_PINS;
 
-	if (kvm->irqchip_mode != KVM_IRQCHIP_FULL || in->irqchip >= KVM_NR_IRQCHIPS ||
+	/* Not only FULL: default_routes() comes before the mode. */
+	if (kvm->irqchip_mode == KVM_IRQCHIP_SPLIT || in->irqchip >= KVM_NR_IRQCHIPS ||
 	    in->pin >= pins)
 		return false;
 	route->chip = in->irqchip;
@@ -124,25 +125,26 @@ static int add_routes(struct kvm *kvm, struct kvm_irq_routes *routes,
 	return 0;
 }
 
-/* irq_lock held, or the VM's interrupt controllers are not visible to others yet. */
 static void publish_routes(struct kvm *kvm, struct kvm_irq_routes *routes)
 {
-	struct kvm_irq_routes *old = rcu_replace_pointer(kvm->irq_routes, routes, true);
+	struct kvm_irq_routes *old;
 
+	lockdep_assert_held(&kvm->irq_lock);
+	old = rcu_replace_pointer(kvm->irq_routes, routes, true);
 	if (old)
 		kvfree_rcu(old, rcu);
 	kvm_make_all_vcpus_request(kvm, KVM_REQ_SCAN_IOAPIC);
 }
 
 /* VMMs that set no routes rely on these: GSIs to the I/O APIC, the first 16 also to the PIC. */
-static int default_routes(struct kvm *kvm)
+static struct kvm_irq_routes *default_routes(struct kvm *kvm)
 {
 	struct kvm_irq_routes *routes = alloc_routes(2 * PIC_PINS + KVM_IRQCHIP_NR_IOAPIC_PINS);
 	struct kvm_irq_routing_entry e = { .type = KVM_IRQ_ROUTING_IRQCHIP };
 	int r = 0;
 
 	if (!routes)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	for (e.gsi = 0; e.gsi < KVM_IRQCHIP_NR_IOAPIC_PINS && !r; e.gsi++) {
 		e.u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
 		e.u.irqchip.pin = e.gsi;
@@ -154,12 +156,10 @@ static int default_routes(struct kvm *kvm)
 		e.u.irqchip.pin = e.gsi % PIC_PINS;
 		r = add_route(kvm, routes, &e);
 	}
-	if (r) {
-		kvfree(routes);
-		return r;
-	}
-	publish_routes(kvm, routes);
-	return 0;
+	if (!r)
+		return routes;
+	kvfree(routes);
+	return ERR_PTR(r);
 }
 
 /** kvm_set_gsi_routing - KVM_SET_GSI_ROUTING: 0, -EFAULT, -ENOMEM, -EINVAL with nothing changed */
@@ -370,26 +370,33 @@ static bool chips_valid(struct kvm *kvm, long *r)
 /** kvm_create_irqchip - KVM_CREATE_IRQCHIP: 0, -EEXIST, -EINVAL once there is a vcpu, -ENOMEM */
 int kvm_create_irqchip(struct kvm *kvm)
 {
+	struct kvm_irq_routes *routes;
 	long r;
 
 	mutex_lock(&kvm->lock);
 	if (!chips_valid(kvm, &r))
 		goto out;
-	r = kvm_pic_create(kvm);
+	routes = default_routes(kvm);
+	r = PTR_ERR_OR_ZERO(routes);
 	if (r)
 		goto out;
+	r = kvm_pic_create(kvm);
+	if (r)
+		goto out_routes;
 	r = kvm_ioapic_create(kvm);
 	if (r)
 		goto out_pic;
-	/* The chips are complete before the mode says that they can be used. */
+	/* Nothing can fail any more: from the mode on, others use the chips and the routes. */
+	mutex_lock(&kvm->irq_lock);
+	publish_routes(kvm, routes);
 	smp_store_release(&kvm->irqchip_mode, KVM_IRQCHIP_FULL);
-	r = default_routes(kvm);
-	if (!r)
-		goto out;
-	smp_store_release(&kvm->irqchip_mode, KVM_IRQCHIP_USER);
-	kvm_ioapic_destroy(kvm);
+	mutex_unlock(&kvm->irq_lock);
+	goto out;
+
 out_pic:
 	kvm_pic_destroy(kvm);
+out_routes:
+	kvfree(routes);
 out:
 	mutex_unlock(&kvm->lock);
 	return r;

@@ -122,6 +122,15 @@ static void start_deadline(struct kvm_lapic *apic)
 	arm_timer(apic, ns);
 }
 
+/** kvm_lapic_restart_deadline - the guest's TSC does not relate to the timer's clock as it did */
+void kvm_lapic_restart_deadline(struct kvm_lapic *apic)
+{
+	if (timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
+		return;
+	kvm_lapic_timer_stop(apic);
+	start_deadline(apic);
+}
+
 /** kvm_lapic_get_tscdeadline - IA32_TSC_DEADLINE; 0: not armed, or not in that mode */
 u64 kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu)
 {

@@ -153,7 +153,7 @@ struct kvm_arch_ops {
 	void (*set_msr)(struct kvm_vcpu *vcpu, u32 index, u64 data);
 
 	/*
-	 * Events, vcpu loaded, preemption off.  inject_*: have the next entry
+	 * Events, vcpu loaded, preemption on.  inject_*: have the next entry
 	 * deliver the event of vcpu->events.  *_allowed: the guest could take one
 	 * now.  enable_*_window: exit as soon as it can.  The NMI mask is set from
 	 * an NMI's delivery to the handler's IRET.

@@ -155,6 +155,7 @@
 
 #include "kvm_host.h"
 
+#include <linux/context_tracking.h>
 #include <linux/percpu.h>
 #include <asm/cpufeature.h>
 #include <asm/nospec-branch.h>
@@ -187,6 +188,22 @@ static inline void kvm_want_ibpb_to_user(void)
 {
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
+}
+
+/*
+ * The innermost part of the boundary to guest mode, interrupts off.  Where CPUs run
+ * without ticks (nohz_full), the guest is user mode to RCU, which does not watch
+ * from enter to exit: nothing but the vendor's assembly may stand between, which
+ * reads no data under RCU, takes no lock and is not traced.
+ */
+static __always_inline void kvm_guest_context_enter(void)
+{
+	context_tracking_guest_enter();
+}
+
+static __always_inline void kvm_guest_context_exit(void)
+{
+	context_tracking_guest_exit();
 }
 
 #endif /* __ASSEMBLY__ */

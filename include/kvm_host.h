@@ -149,6 +149,7 @@ enum {
 	KVM_REQ_MIGRATE_TIMER,	/* the APIC's, after the vcpu itself */
 	KVM_REQ_TPR_ACCESS,	/* KVM_EXIT_TPR_ACCESS */
 	KVM_REQ_STEAL_UPDATE,	/* steal time, after a load */
+	KVM_REQ_TSC_MOVED,	/* the host's TSC began again, or is behind on this CPU */
 	KVM_REQ_APF_READY,	/* a page that the guest was told to wait for */
 	KVM_REQ_NR
 };
@@ -326,6 +327,7 @@ struct kvm_vcpu {
 	unsigned long requests;		/* KVM_REQ_*; set by anyone, atomic */
 	int mode;			/* OUTSIDE_GUEST_MODE ... */
 	int cpu;			/* loaded on, -1: none */
+	unsigned long quiescent_jiffies;	/* when RCU was last told of a quiescent state */
 	struct kvm *kvm;
 	struct kvm_run *run;		/* shared with userspace: read once */
 	struct kvm_vcpu_stat stat;
@@ -435,7 +437,10 @@ struct kvm_vcpu {
 	struct kvm_apf *apf;		/* async_pf.c; NULL: never switched on */
 
 	/* Time. */
-	u64 tsc_offset;
+	u64 tsc_offset;			/* to a host TSC that never begins again (clock.c) */
+	u64 hw_tsc_offset;		/* to the host's as it is: what the hardware adds */
+	u64 put_tsc;			/* when it was put */
+	unsigned int resumes;		/* of the host, that it has seen */
 	u32 virtual_tsc_khz;
 
 	sigset_t sigset;

@@ -138,6 +138,7 @@ void kvm_lapic_timer_write_count(struct kvm_lapic *apic, u32 val);
 void kvm_lapic_timer_set_lvt(struct kvm_lapic *apic, u32 val);
 void kvm_lapic_timer_set_divide(struct kvm_lapic *apic, u32 val);
 void kvm_lapic_timer_load(struct kvm_lapic *apic, u32 tmict, u32 tmcct);
+void kvm_lapic_restart_deadline(struct kvm_lapic *apic);
 void kvm_lapic_migrate_timer(struct kvm_lapic *apic);
 u64  kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu);
 bool kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data);

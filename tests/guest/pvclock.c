@@ -170,6 +170,21 @@ TEST_F(pv, set_clock)
 	EXPECT_EQ(EFAULT, err(ioctl(self->vm.fd, KVM_GET_CLOCK, BAD_PTR)));
 }
 
+/* What has no meaning yet is zero, whatever was there before. */
+TEST_F(pv, padding)
+{
+	volatile struct pv_time *t = (void *)(self->mem + GPA_TIME);
+
+	memset((void *)t, 0xff, sizeof(*t));
+	t->version = 2;
+	ASSERT_EQ(1, vcpu_set_msr(self->v, MSR_TIME, GPA_TIME | 1));
+	tick(&self->vm);
+	EXPECT_EQ(4, t->version);
+	EXPECT_EQ(0, t->pad);
+	EXPECT_EQ(0, t->pad2[0] | t->pad2[1]);
+	EXPECT_EQ(0, t->flags & ~3);
+}
+
 TEST_F(pv, stopped)
 {
 	volatile struct pv_time *t = (void *)(self->mem + GPA_TIME);
