@@ -16,8 +16,8 @@
 /* A fault, or the making of a root, needs no more shadow pages than this. */
 #define PAGES_PER_FAULT		8
 #define MIN_SHADOW_PAGES	1024UL
-/* After so many pages zapped, or as much work, the lock is let go; and so many orphans. */
-#define WORK_PER_HOLD		8
+/* So many pages are zapped, or as much is done, before the lock is let go. */
+#define WORK_PER_HOLD		16
 /* A fault looks at so many pages to find some to zap, and zaps so many more than it needs. */
 #define CLOCK_STEPS		64
 #define SPARE_PAGES		16
@@ -224,6 +224,7 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 	kvm_vm_bug_on(kvm, !kvm->n_used_pages);
 	kvm->n_used_pages--;
 	kvm->n_old_pages -= sp->zap_gen != kvm->mmu_zap_gen;
+	kvm->hold_work++;
 	kvm->stat.mmu_shadow_zapped++;
 	if (!sp->role.direct) {
 		kvm_vm_bug_on(kvm, !kvm->n_indirect);
@@ -259,18 +260,18 @@ static void free_dead(struct kvm *kvm)
  */
 void mmu_finish(struct kvm *kvm)
 {
-	int n = WORK_PER_HOLD;
+	int n = WORK_PER_HOLD / 2;
 
 	while (n-- && !list_empty(&kvm->orphans))
 		mmu_zap_page(kvm, list_first_entry(&kvm->orphans, struct kvm_mmu_page, orphan));
 	free_dead(kvm);
 }
 
-/*
- * In a long loop, after each piece of work: let others have the lock if they want it, and
- * anyway now and then.  Returns true if they may have had it: then every walk begins anew.
+/** kvm_mmu_resched - in a long loop, after each piece of work: let others have mmu_lock if
+ * they want it, and anyway now and then. Sleeps. Returns true if they may have had it:
+ * then every walk over shadow pages begins anew.
  */
-bool mmu_resched(struct kvm *kvm)
+bool kvm_mmu_resched(struct kvm *kvm)
 {
 	if (++kvm->hold_work < WORK_PER_HOLD && !need_resched() && !spin_needbreak(&kvm->mmu_lock))
 		return false;
@@ -298,7 +299,7 @@ void kvm_mmu_zap_all(struct kvm *kvm)
 			list_move(&sp->link, &kvm->active_pages);
 		else
 			mmu_zap_page(kvm, sp);
-		mmu_resched(kvm);
+		kvm_mmu_resched(kvm);
 	}
 	mmu_finish(kvm);
 	kvm_mmu_flush(kvm, false);
@@ -325,17 +326,19 @@ static bool page_used(struct kvm_mmu_page *sp)
 }
 
 /*
- * Advance the clock over n pages, and zap those of the lowest tables that were not used
- * since it was there last: never one that has tables below.  With force used ones, too.
+ * Advance the clock over some pages, and zap those of the lowest tables that were not
+ * used since it was there last: never one that has tables below.  With force used ones,
+ * too.  Returns how many.
  */
-static void advance_clock(struct kvm *kvm, int n, bool force)
+static int advance_clock(struct kvm *kvm, bool force)
 {
 	/* Some more than needed, so that not every fault has to flush. */
 	unsigned long spare = PAGES_PER_FAULT + SPARE_PAGES;
+	int steps = CLOCK_STEPS, zapped = 0;
 	struct kvm_mmu_page *sp;
 
-	while (n-- && kvm->n_used_pages + spare > kvm->n_max_pages &&
-	       !list_empty(&kvm->active_pages)) {
+	while (steps-- && zapped < PAGES_PER_FAULT && !list_empty(&kvm->active_pages) &&
+	       kvm->n_used_pages + spare > kvm->n_max_pages) {
 		sp = list_last_entry(&kvm->active_pages, struct kvm_mmu_page, link);
 		if (sp->root_count || sp->nr_links || (page_used(sp) && !force)) {
 			list_move(&sp->link, &kvm->active_pages);
@@ -343,7 +346,9 @@ static void advance_clock(struct kvm *kvm, int n, bool force)
 		}
 		kvm->stat.mmu_recycled++;
 		mmu_zap_page(kvm, sp);
+		zapped++;
 	}
+	return zapped;
 }
 
 /*
@@ -356,9 +361,9 @@ void mmu_make_room(struct kvm *kvm)
 		   list_empty(&kvm->orphans)))
 		return;
 	mmu_finish(kvm);
-	advance_clock(kvm, CLOCK_STEPS, false);
-	if (kvm->n_used_pages + PAGES_PER_FAULT > kvm->n_max_pages)
-		advance_clock(kvm, CLOCK_STEPS, true);
+	if (advance_clock(kvm, false) < PAGES_PER_FAULT &&
+	    kvm->n_used_pages + PAGES_PER_FAULT > kvm->n_max_pages)
+		advance_clock(kvm, true);
 	mmu_finish(kvm);
 }
 
@@ -393,7 +398,7 @@ int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 		mmu_make_room(kvm);
 		if (kvm->n_used_pages < before)
 			i = 0;
-		mmu_resched(kvm);
+		kvm_mmu_resched(kvm);
 	}
 	kvm_mmu_unlock(kvm);
 	return 0;
