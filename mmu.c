@@ -110,7 +110,7 @@ static void drop_link(struct kvm *kvm, struct kvm_mmu_page *child, u64 *sptep)
 	unset_unsync_child(sp, spte_index(sptep));
 	spte_write(sptep, 0);
 	if (child->role.direct && !child->parents.val && !child->root_count && !child->invalid)
-		list_add_tail(&child->orphan, &kvm->orphans);
+		list_move_tail(&child->orphan, &kvm->orphans);
 }
 
 /* Clear the entry at sptep of sp, whatever it is. */
@@ -149,12 +149,6 @@ void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 	if ((child->unsync || child->unsync_nr) &&
 	    !__test_and_set_bit(spte_index(sptep), sp->unsync_children) && !sp->unsync_nr++)
 		shadow_mark_unsync(sp);
-}
-
-/* To be freed by mmu_finish(). */
-static void add_dead(struct kvm *kvm, struct kvm_mmu_page *sp)
-{
-	list_add(&sp->link, &kvm->dead_pages);
 }
 
 static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role)
@@ -234,7 +228,7 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 	if (sp->root_count)
 		kvm_make_all_vcpus_request(kvm, KVM_REQ_MMU_RELOAD);
 	else
-		add_dead(kvm, sp);
+		list_add(&sp->link, &kvm->dead_pages);
 }
 
 /* Until all TLBs are flushed a processor may still walk a zapped page. */
@@ -424,7 +418,7 @@ static void put_root(struct kvm *kvm, hpa_t *hpa)
 	sp = root_sp(*hpa);
 	kvm_vm_bug_on(kvm, sp->root_count <= 0);
 	if (!--sp->root_count && sp->invalid)
-		add_dead(kvm, sp);
+		list_add(&sp->link, &kvm->dead_pages);
 	*hpa = INVALID_PAGE;
 }
 
