@@ -856,7 +856,7 @@ static void take_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, unsign
 			continue;
 		log[i] = take_dirty_word(kvm, slot, i * BITS_PER_LONG, ~0UL);
 		any |= log[i];
-		cond_resched_lock(&kvm->mmu_lock);
+		kvm_mmu_resched(kvm);
 	}
 	kvm_mmu_flush(kvm, any);
 	kvm_mmu_unlock(kvm);
@@ -921,7 +921,7 @@ static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
 	spin_lock(&kvm->mmu_lock);
 	for (i = 0; i < n; i++) {
 		any |= take_dirty_word(kvm, slot, log->first_page + i * BITS_PER_LONG, bits[i]);
-		cond_resched_lock(&kvm->mmu_lock);
+		kvm_mmu_resched(kvm);
 	}
 	kvm_mmu_flush(kvm, any);
 	kvm_mmu_unlock(kvm);

@@ -16,8 +16,8 @@
 /* A fault, or the making of a root, needs no more shadow pages than this. */
 #define PAGES_PER_FAULT		8
 #define MIN_SHADOW_PAGES	1024UL
-/* After so many pages zapped, or as much work, the lock is let go; and so many orphans. */
-#define WORK_PER_HOLD		8
+/* So many pages are zapped, or as much is done, before the lock is let go. */
+#define WORK_PER_HOLD		16
 /* A fault looks at so many pages to find some to zap, and zaps so many more than it needs. */
 #define CLOCK_STEPS		64
 #define SPARE_PAGES		16
@@ -110,7 +110,7 @@ static void drop_link(struct kvm *kvm, struct kvm_mmu_page *child, u64 *sptep)
 	unset_unsync_child(sp, spte_index(sptep));
 	spte_write(sptep, 0);
 	if (child->role.direct && !child->parents.val && !child->root_count && !child->invalid)
-		list_add_tail(&child->orphan, &kvm->orphans);
+		list_move_tail(&child->orphan, &kvm->orphans);
 }
 
 /* Clear the entry at sptep of sp, whatever it is. */
@@ -149,12 +149,6 @@ void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 	if ((child->unsync || child->unsync_nr) &&
 	    !__test_and_set_bit(spte_index(sptep), sp->unsync_children) && !sp->unsync_nr++)
 		shadow_mark_unsync(sp);
-}
-
-/* To be freed by mmu_finish(). */
-static void add_dead(struct kvm *kvm, struct kvm_mmu_page *sp)
-{
-	list_add(&sp->link, &kvm->dead_pages);
 }
 
 static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role)
@@ -224,6 +218,7 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 	kvm_vm_bug_on(kvm, !kvm->n_used_pages);
 	kvm->n_used_pages--;
 	kvm->n_old_pages -= sp->zap_gen != kvm->mmu_zap_gen;
+	kvm->hold_work++;
 	kvm->stat.mmu_shadow_zapped++;
 	if (!sp->role.direct) {
 		kvm_vm_bug_on(kvm, !kvm->n_indirect);
@@ -233,7 +228,7 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 	if (sp->root_count)
 		kvm_make_all_vcpus_request(kvm, KVM_REQ_MMU_RELOAD);
 	else
-		add_dead(kvm, sp);
+		list_add(&sp->link, &kvm->dead_pages);
 }
 
 /* Until all TLBs are flushed a processor may still walk a zapped page. */
@@ -259,18 +254,18 @@ static void free_dead(struct kvm *kvm)
  */
 void mmu_finish(struct kvm *kvm)
 {
-	int n = WORK_PER_HOLD;
+	int n = WORK_PER_HOLD / 2;
 
 	while (n-- && !list_empty(&kvm->orphans))
 		mmu_zap_page(kvm, list_first_entry(&kvm->orphans, struct kvm_mmu_page, orphan));
 	free_dead(kvm);
 }
 
-/*
- * In a long loop, after each piece of work: let others have the lock if they want it, and
- * anyway now and then.  Returns true if they may have had it: then every walk begins anew.
+/** kvm_mmu_resched - in a long loop, after each piece of work: let others have mmu_lock if
+ * they want it, and anyway now and then. Sleeps. Returns true if they may have had it:
+ * then every walk over shadow pages begins anew.
  */
-bool mmu_resched(struct kvm *kvm)
+bool kvm_mmu_resched(struct kvm *kvm)
 {
 	if (++kvm->hold_work < WORK_PER_HOLD && !need_resched() && !spin_needbreak(&kvm->mmu_lock))
 		return false;
@@ -298,7 +293,7 @@ void kvm_mmu_zap_all(struct kvm *kvm)
 			list_move(&sp->link, &kvm->active_pages);
 		else
 			mmu_zap_page(kvm, sp);
-		mmu_resched(kvm);
+		kvm_mmu_resched(kvm);
 	}
 	mmu_finish(kvm);
 	kvm_mmu_flush(kvm, false);
@@ -325,17 +320,19 @@ static bool page_used(struct kvm_mmu_page *sp)
 }
 
 /*
- * Advance the clock over n pages, and zap those of the lowest tables that were not used
- * since it was there last: never one that has tables below.  With force used ones, too.
+ * Advance the clock over some pages, and zap those of the lowest tables that were not
+ * used since it was there last: never one that has tables below.  With force used ones,
+ * too.  Returns how many.
  */
-static void advance_clock(struct kvm *kvm, int n, bool force)
+static int advance_clock(struct kvm *kvm, bool force)
 {
 	/* Some more than needed, so that not every fault has to flush. */
 	unsigned long spare = PAGES_PER_FAULT + SPARE_PAGES;
+	int steps = CLOCK_STEPS, zapped = 0;
 	struct kvm_mmu_page *sp;
 
-	while (n-- && kvm->n_used_pages + spare > kvm->n_max_pages &&
-	       !list_empty(&kvm->active_pages)) {
+	while (steps-- && zapped < PAGES_PER_FAULT && !list_empty(&kvm->active_pages) &&
+	       kvm->n_used_pages + spare > kvm->n_max_pages) {
 		sp = list_last_entry(&kvm->active_pages, struct kvm_mmu_page, link);
 		if (sp->root_count || sp->nr_links || (page_used(sp) && !force)) {
 			list_move(&sp->link, &kvm->active_pages);
@@ -343,7 +340,9 @@ static void advance_clock(struct kvm *kvm, int n, bool force)
 		}
 		kvm->stat.mmu_recycled++;
 		mmu_zap_page(kvm, sp);
+		zapped++;
 	}
+	return zapped;
 }
 
 /*
@@ -356,9 +355,9 @@ void mmu_make_room(struct kvm *kvm)
 		   list_empty(&kvm->orphans)))
 		return;
 	mmu_finish(kvm);
-	advance_clock(kvm, CLOCK_STEPS, false);
-	if (kvm->n_used_pages + PAGES_PER_FAULT > kvm->n_max_pages)
-		advance_clock(kvm, CLOCK_STEPS, true);
+	if (advance_clock(kvm, false) < PAGES_PER_FAULT &&
+	    kvm->n_used_pages + PAGES_PER_FAULT > kvm->n_max_pages)
+		advance_clock(kvm, true);
 	mmu_finish(kvm);
 }
 
@@ -393,7 +392,7 @@ int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 		mmu_make_room(kvm);
 		if (kvm->n_used_pages < before)
 			i = 0;
-		mmu_resched(kvm);
+		kvm_mmu_resched(kvm);
 	}
 	kvm_mmu_unlock(kvm);
 	return 0;
@@ -419,7 +418,7 @@ static void put_root(struct kvm *kvm, hpa_t *hpa)
 	sp = root_sp(*hpa);
 	kvm_vm_bug_on(kvm, sp->root_count <= 0);
 	if (!--sp->root_count && sp->invalid)
-		add_dead(kvm, sp);
+		list_add(&sp->link, &kvm->dead_pages);
 	*hpa = INVALID_PAGE;
 }
 

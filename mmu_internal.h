@@ -189,7 +189,6 @@ struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep);
 void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp);
 void mmu_finish(struct kvm *kvm);
-bool mmu_resched(struct kvm *kvm);
 void mmu_make_room(struct kvm *kvm);
 int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping *m);
 bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m);

@@ -224,7 +224,7 @@ bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t st
 		next = min(end, ALIGN(start + 1, KVM_PAGES_PER_LEVEL(PG_LEVEL_2M)));
 		any |= for_each_head(kvm, slot, start, next, unmap_head, false);
 		if (may_yield && next < end)
-			mmu_resched(kvm);
+			kvm_mmu_resched(kvm);
 	}
 	return any;
 }
@@ -331,7 +331,7 @@ static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
 	for (gfn = slot->base_gfn; gfn < end; gfn = next) {
 		next = min(end, ALIGN(gfn + 1, KVM_PAGES_PER_LEVEL(PG_LEVEL_2M)));
 		fn(kvm, slot, gfn, next);
-		mmu_resched(kvm);
+		kvm_mmu_resched(kvm);
 	}
 	kvm_mmu_flush(kvm, false);
 	kvm_mmu_unlock(kvm);

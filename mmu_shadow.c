@@ -115,10 +115,10 @@ again:
 		if (sp->role.direct || sp->gfn - base >= npages)
 			continue;
 		mmu_zap_page(kvm, sp);
-		if (mmu_resched(kvm))
+		if (kvm_mmu_resched(kvm))
 			goto again;
 	}
-	mmu_resched(kvm);
+	kvm_mmu_resched(kvm);
 }
 
 /** kvm_mmu_zap_shadows - zap the shadows of guest page tables in some frames. srcu or
@@ -496,7 +496,7 @@ void shadow_sync_roots(struct kvm_vcpu *vcpu)
 			continue;
 		/* This vcpu holds the root: it stays. */
 		while (sync_batch(vcpu, root_sp(vcpu->mmu.roots[i])))
-			cond_resched_lock(&vcpu->kvm->mmu_lock);
+			kvm_mmu_resched(vcpu->kvm);
 	}
 }
 

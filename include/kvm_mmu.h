@@ -79,6 +79,7 @@ bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t st
 bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
 		       bool clear);
 void kvm_mmu_flush(struct kvm *kvm, bool needed);
+bool kvm_mmu_resched(struct kvm *kvm);
 
 DECLARE_STATIC_KEY_FALSE(kvm_mmu_audit_key);
 void kvm_mmu_audit(struct kvm *kvm);
