@@ -7,6 +7,8 @@
 
 #include "kvm_host.h"
 
+#include <linux/nospec.h>
+
 int  kvm_slots_init(struct kvm *kvm);
 void kvm_slots_stop(struct kvm *kvm);
 void kvm_slots_destroy(struct kvm *kvm);
@@ -59,7 +61,9 @@ static inline bool kvm_slot_has(const struct kvm_memory_slot *slot, gfn_t gfn)
 
 static inline hva_t kvm_slot_hva(const struct kvm_memory_slot *slot, gfn_t gfn)
 {
-	return slot->userspace_addr + ((hva_t)(gfn - slot->base_gfn) << PAGE_SHIFT);
+	unsigned long i = array_index_nospec(gfn - slot->base_gfn, slot->npages);
+
+	return slot->userspace_addr + (i << PAGE_SHIFT);
 }
 
 /**
