@@ -49,10 +49,6 @@ static bool host_uses_tsc;
 static u64 tsc_lost, suspend_tsc;
 static unsigned int resumes;
 
-/* For tests: at a resume the TSC seems to have lost so much. */
-static ulong resume_tsc_offset;
-module_param(resume_tsc_offset, ulong, 0600);
-
 static u64 host_tsc(void)
 {
 	return rdtsc() + tsc_lost;
@@ -67,13 +63,31 @@ void kvm_clock_suspend(void)
 /** kvm_clock_resume - the first CPU is awake again; as kvm_clock_suspend() */
 void kvm_clock_resume(void)
 {
-	s64 lost = suspend_tsc - (host_tsc() - resume_tsc_offset);
+	s64 lost = suspend_tsc - host_tsc();
 
 	if (lost > 0)
 		tsc_lost += lost;
 	/* Every vcpu sees it when it is loaded the next time. */
 	resumes++;
 }
+
+/* For tests: as if the host had slept, and its TSC lost so much. */
+static int lose_tsc(const char *text, const struct kernel_param *kp)
+{
+	u64 ticks;
+	int r = kstrtou64(text, 0, &ticks);
+
+	if (r)
+		return r;
+	local_irq_disable();
+	suspend_tsc = host_tsc() + ticks;
+	kvm_clock_resume();
+	local_irq_enable();
+	return 0;
+}
+
+static const struct kernel_param_ops lose_tsc_ops = { .set = lose_tsc };
+module_param_cb(resume_tsc_offset, &lose_tsc_ops, NULL, 0200);
 
 /*
  * ---- ticks to nanoseconds ----

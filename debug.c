@@ -10,6 +10,7 @@
 #include "kvm_regs.h"
 
 #include <linux/export.h>
+#include <linux/nospec.h>
 
 /* RTM's bits exist with the feature only. */
 #define DR6_RTM		BIT(16)		/* 0 inside a transactional region */
@@ -47,7 +48,7 @@ unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr)
 {
 	switch (dr) {
 	case 0 ... 3:
-		return vcpu->db[dr];
+		return vcpu->db[array_index_nospec(dr, 4)];
 	case 4:
 	case 6:
 		return vcpu->dr6;
@@ -65,7 +66,7 @@ int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
 		return 1;
 	switch (dr) {
 	case 0 ... 3:
-		vcpu->db[dr] = val;
+		vcpu->db[array_index_nospec(dr, 4)] = val;
 		break;
 	case 4:
 	case 6:

@@ -12,6 +12,7 @@
 #include "trace.h"
 
 #include <linux/export.h>
+#include <linux/nospec.h>
 
 /*
  * ---- the buses ----
@@ -231,7 +232,7 @@ static bool coalesced_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u6
 	/* If it is full this write exits, and userspace empties the ring first. */
 	room = last < KVM_COALESCED_MMIO_MAX && next != READ_ONCE(ring->first);
 	if (room) {
-		slot = &ring->coalesced_mmio[last];
+		slot = &ring->coalesced_mmio[array_index_nospec(last, KVM_COALESCED_MMIO_MAX)];
 		slot->phys_addr = addr;
 		slot->len = len;
 		slot->pio = p->zone.pio;

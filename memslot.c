@@ -15,6 +15,7 @@
 #include <linux/file.h>
 #include <linux/mman.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
@@ -807,7 +808,7 @@ int kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *mem)
 void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	if (unlikely(slot->dirty_bitmap)) {
-		unsigned long i = gfn - slot->base_gfn;
+		unsigned long i = array_index_nospec(gfn - slot->base_gfn, slot->npages);
 
 		if (!test_bit_le(i, slot->dirty_bitmap))
 			set_bit_le(i, slot->dirty_bitmap);
@@ -835,8 +836,10 @@ EXPORT_SYMBOL_GPL(kvm_mark_gpa_dirty);
 static unsigned long take_dirty_word(struct kvm *kvm, struct kvm_memory_slot *slot,
 				     unsigned long i, unsigned long mask)
 {
-	atomic_long_t *word = (atomic_long_t *)&slot->dirty_bitmap[i / BITS_PER_LONG];
+	atomic_long_t *word;
 
+	i = array_index_nospec(i, slot->npages);
+	word = (atomic_long_t *)&slot->dirty_bitmap[i / BITS_PER_LONG];
 	if (i + BITS_PER_LONG > slot->npages)
 		mask &= BIT(slot->npages - i) - 1;
 	mask &= mask ? atomic_long_fetch_andnot(mask, word) : 0;

@@ -17,6 +17,7 @@
 #include <linux/export.h>
 #include <linux/kvm_para.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
@@ -646,7 +647,9 @@ static bool accessible(struct kvm_vcpu *vcpu, const struct msr_row *row,
 
 static u64 *row_memory(struct kvm_vcpu *vcpu, const struct msr_row *row, u32 index)
 {
-	return (u64 *)((char *)vcpu + row->offset) + (index - row->first);
+	u32 i = array_index_nospec(index - row->first, row->last - row->first + 1);
+
+	return (u64 *)((char *)vcpu + row->offset) + i;
 }
 
 /** kvm_get_msr - RDMSR, KVM_GET_MSRS: 0, -ENOENT: no such register, -EINVAL: not for this guest */

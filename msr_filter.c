@@ -10,6 +10,7 @@
 
 #include <linux/compat.h>
 #include <linux/export.h>
+#include <linux/nospec.h>
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
 
@@ -38,7 +39,8 @@ static bool filter_allows(const struct kvm_msr_filter_set *set, u32 index, u32 a
 		u32 n = index - set->range[i].base;
 
 		if (n < set->range[i].nmsrs && (set->range[i].flags & access))
-			return test_bit(n, set->range[i].bitmap);
+			return test_bit(array_index_nospec(n, set->range[i].nmsrs),
+					set->range[i].bitmap);
 	}
 	return set->default_allow;
 }

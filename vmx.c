@@ -28,6 +28,7 @@
 #include <linux/idr.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/rculist.h>
 #include <asm/cpu_device_id.h>
 #include <asm/cpufeature.h>
@@ -702,6 +703,11 @@ static u64 get_kernel_gs_base(struct vcpu_vmx *vmx)
 	return vmx->kernel_gs_base;
 }
 
+static u32 syscall_index(u32 index)
+{
+	return array_index_nospec(index - MSR_STAR, MSR_SYSCALL_MASK - MSR_STAR + 1);
+}
+
 static u64 vmx_get_msr(struct kvm_vcpu *vcpu, u32 index)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -714,7 +720,7 @@ static u64 vmx_get_msr(struct kvm_vcpu *vcpu, u32 index)
 	case MSR_KERNEL_GS_BASE:
 		return get_kernel_gs_base(vmx);
 	case MSR_STAR ... MSR_SYSCALL_MASK:
-		return vmx->syscall_msrs[index - MSR_STAR];
+		return vmx->syscall_msrs[syscall_index(index)];
 	case MSR_IA32_SYSENTER_CS:
 		return vmx_real_sysenter_cs(vmx);
 	case MSR_IA32_SYSENTER_ESP:
@@ -758,7 +764,7 @@ static void vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data)
 		set_switched(vmx, index, &vmx->kernel_gs_base, data);
 		break;
 	case MSR_STAR ... MSR_SYSCALL_MASK:
-		set_switched(vmx, index, &vmx->syscall_msrs[index - MSR_STAR], data);
+		set_switched(vmx, index, &vmx->syscall_msrs[syscall_index(index)], data);
 		break;
 	case MSR_IA32_SYSENTER_CS:
 		vmx_real_set_sysenter_cs(vmx, data);

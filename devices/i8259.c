@@ -10,6 +10,8 @@
 #include "kvm_host.h"
 #include "kvm_irq.h"
 
+#include <linux/nospec.h>
+
 #define LINES		8
 #define CASCADE		2		/* the master's line for the slave */
 #define SPURIOUS	7
@@ -445,7 +447,7 @@ int kvm_pic_get_state(struct kvm *kvm, int chip, struct kvm_pic_state *state)
 {
 	unsigned long flags = pic_lock(kvm->pic);
 
-	*state = kvm->pic->chip[chip].s;
+	*state = kvm->pic->chip[array_index_nospec(chip, CHIPS)].s;
 	pic_unlock(kvm->pic, flags);
 	return 0;
 }
@@ -465,7 +467,7 @@ static bool state_valid(const struct kvm_pic_state *s, u8 elcr_mask)
 int kvm_pic_set_state(struct kvm *kvm, int which, const struct kvm_pic_state *state)
 {
 	struct kvm_pic *pic = kvm->pic;
-	struct pic_chip *chip = &pic->chip[which];
+	struct pic_chip *chip = &pic->chip[array_index_nospec(which, CHIPS)];
 	unsigned long flags;
 	u8 elcr_mask;
 	int i;

@@ -8,6 +8,7 @@
 #include "kvm_host.h"
 #include "kvm_irq.h"
 
+#include <linux/nospec.h>
 #include <asm/apicdef.h>
 
 #define PINS		KVM_IRQCHIP_NR_IOAPIC_PINS
@@ -183,7 +184,7 @@ static u32 read_table(const struct kvm_ioapic *ioapic, u8 reg)
 
 	if (reg < REG_TABLE || pin >= PINS)
 		return ~0U;
-	return ioapic->entry[pin] >> (reg & 1 ? 32 : 0);
+	return ioapic->entry[array_index_nospec(pin, PINS)] >> (reg & 1 ? 32 : 0);
 }
 
 static u32 read_register(const struct kvm_ioapic *ioapic)
@@ -229,6 +230,7 @@ static int write_register(struct kvm_ioapic *ioapic, u32 val)
 		ioapic->id = (val >> 24) & 0xf;
 	if (reg < REG_TABLE || pin >= PINS)
 		return -1;
+	pin = array_index_nospec(pin, PINS);
 	return write_entry(ioapic, pin, reg & 1, val) ? pin : -1;
 }
 

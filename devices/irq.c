@@ -7,6 +7,7 @@
 #include "kvm_irq.h"
 #include "kvm_request.h"
 
+#include <linux/nospec.h>
 #include <linux/uaccess.h>
 
 #define PIC_PINS	8
@@ -60,8 +61,8 @@ static bool set_chip_route(struct kvm *kvm, struct kvm_route *route,
 	if (kvm->irqchip_mode == KVM_IRQCHIP_SPLIT || in->irqchip >= KVM_NR_IRQCHIPS ||
 	    in->pin >= pins)
 		return false;
-	route->chip = in->irqchip;
-	route->pin = in->pin;
+	route->chip = array_index_nospec(in->irqchip, KVM_NR_IRQCHIPS);
+	route->pin = array_index_nospec(in->pin, pins);
 	return true;
 }
 
@@ -84,9 +85,11 @@ static int add_route(struct kvm *kvm, struct kvm_irq_routes *routes,
 		     const struct kvm_irq_routing_entry *in)
 {
 	struct kvm_route *route = &routes->route[routes->nr];
+	u32 gsi;
 
 	if (in->gsi >= KVM_MAX_GSI || in->flags)
 		return -EINVAL;
+	gsi = array_index_nospec(in->gsi, KVM_MAX_GSI);
 	route->type = in->type;
 	switch (in->type) {
 	case KVM_IRQ_ROUTING_IRQCHIP:
@@ -102,12 +105,12 @@ static int add_route(struct kvm *kvm, struct kvm_irq_routes *routes,
 	default:
 		return -EINVAL;
 	}
-	if (!route_fits(routes, route, in->gsi))
+	if (!route_fits(routes, route, gsi))
 		return -EINVAL;
 	if (in->type == KVM_IRQ_ROUTING_IRQCHIP)
-		routes->pin_gsi[route->chip][route->pin] = in->gsi;
-	route->next = routes->first[in->gsi];
-	routes->first[in->gsi] = routes->nr++;
+		routes->pin_gsi[route->chip][route->pin] = gsi;
+	route->next = routes->first[gsi];
+	routes->first[gsi] = routes->nr++;
 	return 0;
 }
 
@@ -229,11 +232,12 @@ static int deliver_route(struct kvm *kvm, const struct kvm_route *route, int sou
 int kvm_set_irq(struct kvm *kvm, int source, u32 gsi, bool level)
 {
 	const struct kvm_irq_routes *routes;
-	int i, one, r = -1;
+	int i = -1, one, r = -1;
 
 	rcu_read_lock();
 	routes = rcu_dereference(kvm->irq_routes);
-	i = routes && gsi < KVM_MAX_GSI ? routes->first[gsi] : -1;
+	if (routes && gsi < KVM_MAX_GSI)
+		i = routes->first[array_index_nospec(gsi, KVM_MAX_GSI)];
 	for (; i >= 0; i = routes->route[i].next) {
 		one = deliver_route(kvm, &routes->route[i], source, level);
 		if (one >= 0)

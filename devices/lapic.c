@@ -13,6 +13,7 @@
 #include "kvm_request.h"
 
 #include <linux/export.h>
+#include <linux/nospec.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
 
@@ -300,7 +301,13 @@ static u32 version(const struct kvm_lapic *apic)
 /* The n-th 32-bit register of a bitmap. */
 static u32 bitmap_reg(const unsigned long *bits, u32 n)
 {
+	n = array_index_nospec(n, LAPIC_VECTORS / 32);
 	return READ_ONCE(bits[n * 32 / BITS_PER_LONG]) >> (n * 32 % BITS_PER_LONG);
+}
+
+static u32 lvt_index(u32 offset)
+{
+	return array_index_nospec((offset - APIC_LVTT) >> 4, LVT_NR);
 }
 
 /* False, and 0: there is no readable register at this offset. */
@@ -348,7 +355,7 @@ static bool read_reg(const struct kvm_lapic *apic, u32 offset, u32 *val)
 		*val = apic->icr >> 32;
 		break;
 	case APIC_LVTT ... APIC_LVTERR:
-		*val = apic->lvt[(offset - APIC_LVTT) >> 4];
+		*val = apic->lvt[lvt_index(offset)];
 		break;
 	case APIC_TMICT:
 		*val = apic->tmict;
@@ -460,7 +467,7 @@ static bool write_common(struct kvm_lapic *apic, u32 offset, u32 val)
 		apic->esr = xchg(&apic->esr_pending, 0);
 		break;
 	case APIC_LVTT ... APIC_LVTERR:
-		set_lvt(apic, (offset - APIC_LVTT) >> 4, val);
+		set_lvt(apic, lvt_index(offset), val);
 		break;
 	case APIC_TMICT:
 		kvm_lapic_timer_write_count(apic, val);

@@ -11,6 +11,7 @@
 #include "kvm_mmu.h"
 #include "kvm_request.h"
 
+#include <linux/nospec.h>
 #include <asm/apicdef.h>
 
 #define X2APIC_BROADCAST	0xffffffffU
@@ -60,17 +61,19 @@ static void fill_map(struct kvm *kvm, struct kvm_lapic_map *map)
 	map->unique = true;
 	map->all_x2apic = true;
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		struct kvm_lapic *apic = vcpu->lapic;
+		struct kvm_lapic *apic = vcpu->lapic, **slot;
 		u32 id;
 
 		if (!apic || !apic->hw_enabled)
 			continue;
 		id = physical_id(apic);
 		map->all_x2apic &= apic->x2apic;
-		if (id > map->max_id || map->by_id[id])
+		/* An xAPIC's id is the guest's choice, and may have changed since it was counted. */
+		slot = &map->by_id[array_index_nospec(id, (size_t)map->max_id + 1)];
+		if (id > map->max_id || *slot)
 			map->unique = false;
 		else
-			map->by_id[id] = apic;
+			*slot = apic;
 	}
 }
 
@@ -245,7 +248,9 @@ static int deliver_slowly(struct kvm *kvm, struct kvm_vcpu *source, const struct
 
 static struct kvm_lapic *map_lookup(const struct kvm_lapic_map *map, u32 id)
 {
-	return id <= map->max_id ? READ_ONCE(map->by_id[id]) : NULL;
+	if (id > map->max_id)
+		return NULL;
+	return READ_ONCE(map->by_id[array_index_nospec(id, (size_t)map->max_id + 1)]);
 }
 
 /* An x2APIC cluster: up to 16 APICs with consecutive ids. */

@@ -7,6 +7,8 @@
 
 #include "kvm_host.h"
 
+#include <linux/nospec.h>
+
 int  kvm_slots_init(struct kvm *kvm);
 void kvm_slots_stop(struct kvm *kvm);
 void kvm_slots_destroy(struct kvm *kvm);
@@ -54,7 +56,9 @@ static inline bool kvm_slot_has(const struct kvm_memory_slot *slot, gfn_t gfn)
 
 static inline hva_t kvm_slot_hva(const struct kvm_memory_slot *slot, gfn_t gfn)
 {
-	return slot->userspace_addr + ((hva_t)(gfn - slot->base_gfn) << PAGE_SHIFT);
+	unsigned long i = array_index_nospec(gfn - slot->base_gfn, slot->npages);
+
+	return slot->userspace_addr + (i << PAGE_SHIFT);
 }
 
 /** kvm_unalias_gfn - where API 12's aliases lead, or the frame itself: what slots and
