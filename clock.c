@@ -410,16 +410,18 @@ void kvm_clock_sched_in(struct kvm_vcpu *vcpu, bool moved)
 		vcpu->resumes = resumes;
 		kvm_make_request(KVM_REQ_TSC_MOVED, vcpu);
 	}
-	if (unlikely(moved && check_tsc_unstable()))
+	/* A TSC that is the host's clocksource is the same on all CPUs. */
+	if (likely(READ_ONCE(vcpu->kvm->clock.master)))
+		return;
+	if (moved && check_tsc_unstable())
 		catch_up(vcpu);
-	if (likely(READ_ONCE(vcpu->kvm->clock.master)) ||
-	    !(vcpu->msr.system_time & SYSTEM_TIME_ENABLED))
+	if (!(vcpu->msr.system_time & SYSTEM_TIME_ENABLED))
 		return;
 	if (moved || time_after(jiffies, vcpu->pv.clock_jiffies + DRIFT_JIFFIES))
 		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 }
 
-/** kvm_clock_sched_out - the vcpu is put; preemption off */
+/** kvm_clock_sched_out - the vcpu is put, and has no master clock; preemption off */
 void kvm_clock_sched_out(struct kvm_vcpu *vcpu)
 {
 	vcpu->put_tsc = host_tsc();

@@ -647,8 +647,10 @@ static bool accessible(struct kvm_vcpu *vcpu, const struct msr_row *row,
 
 static u64 *row_memory(struct kvm_vcpu *vcpu, const struct msr_row *row, u32 index)
 {
-	u32 i = array_index_nospec(index - row->first, row->last - row->first + 1);
+	u32 i = 0;
 
+	if (row->first != row->last)
+		i = array_index_nospec(index - row->first, row->last - row->first + 1);
 	return (u64 *)((char *)vcpu + row->offset) + i;
 }
 

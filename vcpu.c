@@ -76,7 +76,8 @@ static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 	kvm_call(vcpu_put)(vcpu);
 	WRITE_ONCE(vcpu->cpu, -1);
 	kvm_pv_sched_out(vcpu);
-	kvm_clock_sched_out(vcpu);
+	if (unlikely(!READ_ONCE(vcpu->kvm->clock.master)))
+		kvm_clock_sched_out(vcpu);
 	if (next && current->on_rq)
 		WRITE_ONCE(vcpu->preempted, true);
 }
