@@ -151,7 +151,10 @@ KVM_DEFINE_SYSCORE(kvm_syscore, kvm_suspend, kvm_resume);
  */
 static int kvm_reboot(struct notifier_block *nb, unsigned long val, void *v)
 {
+	/* Whoever switches on at this moment has done so before we switch off. */
+	mutex_lock(&kvm_lock);
 	kvm_going_down = true;
+	mutex_unlock(&kvm_lock);
 	on_each_cpu(hardware_disable_this_cpu, NULL, 1);
 	return NOTIFY_OK;
 }
