@@ -152,7 +152,7 @@ distclean: clean
 help:
 	@echo 'Modules (kvm.ko, kvm-intel.ko, kvm-amd.ko), in build/<kernel version>/:'
 	@echo '  make                  build them for KVER=$(KVER)'
-	@echo '  make W=1              the same with more warnings'
+	@echo '  make W=1              the same with more warnings; AUDIT=1: with kvm.audit'
 	@echo '  make install          install them into that kernel'"'"'s updates/'
 	@echo '  make uninstall        take them out of there again'
 	@echo '  make dkms-install     install them by DKMS; make dkms-uninstall'

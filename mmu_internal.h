@@ -216,7 +216,11 @@ void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn
  * ---- mmu_audit.c ----
  */
 
+#ifdef KVM_AUDIT
 void mmu_audit_init(void);
+#else
+static inline void mmu_audit_init(void) { }
+#endif
 
 /*
  * ---- mmu_shadow.c ----

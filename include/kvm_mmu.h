@@ -81,13 +81,19 @@ bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t star
 void kvm_mmu_flush(struct kvm *kvm, bool needed);
 bool kvm_mmu_resched(struct kvm *kvm);
 
+#ifdef KVM_AUDIT
 DECLARE_STATIC_KEY_FALSE(kvm_mmu_audit_key);
 void kvm_mmu_audit(struct kvm *kvm);
+#define kvm_mmu_audit_enabled()	static_branch_unlikely(&kvm_mmu_audit_key)
+#else
+#define kvm_mmu_audit_enabled()	false
+static inline void kvm_mmu_audit(struct kvm *kvm) { }
+#endif
 
-/* mmu_lock is let go by this. */
+/* mmu_lock is released by this. */
 static inline void kvm_mmu_unlock(struct kvm *kvm)
 {
-	if (static_branch_unlikely(&kvm_mmu_audit_key))
+	if (kvm_mmu_audit_enabled())
 		kvm_mmu_audit(kvm);
 	spin_unlock(&kvm->mmu_lock);
 }
