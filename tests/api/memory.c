@@ -542,7 +542,7 @@ TEST_F_TIMEOUT(mem, memory_replaced_while_running, 90)
 
 /* Loads CR3 from two pages in turn. */
 GUEST(roots, 64,
-	"mov $0x20000, %ebx; mov $0x10202000, %esi; mov $0x10203000, %edi\n"
+	"sti; mov $0x20000, %ebx; mov $0x10202000, %esi; mov $0x10203000, %edi\n"
 	"1: mov %rsi, %cr3; mov %rdi, %cr3; incq (%rbx); cmpq $0, 8(%rbx); je 1b; hlt\n");
 
 /*
