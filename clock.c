@@ -88,6 +88,8 @@ static int lose_tsc(const char *text, const struct kernel_param *kp)
 
 static const struct kernel_param_ops lose_tsc_ops = { .set = lose_tsc };
 module_param_cb(resume_tsc_offset, &lose_tsc_ops, NULL, 0200);
+__MODULE_PARM_TYPE(resume_tsc_offset, "ulong");
+MODULE_PARM_DESC(resume_tsc_offset, "for tests: resume as if the host's TSC had lost so many ticks");
 
 /*
  * ---- ticks to nanoseconds ----

@@ -31,6 +31,7 @@ static struct kvm_quirks quirks = {
 };
 
 module_param_cb(emulator_quirks, &kvm_quirks_param_ops, &quirks, 0444);
+__MODULE_PARM_TYPE(emulator_quirks, "charp");
 MODULE_PARM_DESC(emulator_quirks, "ways round faults of emulators: auto, off, or a list of names");
 
 static bool __init on_bochs(void)
