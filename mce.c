@@ -108,7 +108,10 @@ static u64 *mce_register(struct kvm_vcpu *vcpu, u32 index)
 	case MSR_IA32_MCG_CTL:
 		return vcpu->msr.mcg_cap & MCG_CTL_P ? &vcpu->msr.mcg_ctl : NULL;
 	default:
-		return i < end ? &vcpu->msr.mce_banks[0][array_index_nospec(i, end)] : NULL;
+		if (i >= end)
+			return NULL;
+		i = array_index_nospec(i, end);
+		return &vcpu->msr.mce_banks[i / KVM_NR_MCI_REGS][i % KVM_NR_MCI_REGS];
 	}
 }
 
