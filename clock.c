@@ -366,11 +366,12 @@ static void fill_time(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pvti
 		pvti->tsc_timestamp = now.cycles + vcpu->tsc_offset;
 		pvti->system_time = ktime_to_ns(now.raw) + kvm->kvmclock_offset;
 	}
+	/* Of the same pair as the times. */
+	if (clock_is_stable(kvm))
+		pvti->flags |= PVCLOCK_TSC_STABLE_BIT;
 	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
 	pvti->tsc_to_system_mul = kvm->clock.mul;
 	pvti->tsc_shift = kvm->clock.shift;
-	if (clock_is_stable(kvm))
-		pvti->flags |= PVCLOCK_TSC_STABLE_BIT;
 	if (vcpu->pv.guest_stopped)
 		pvti->flags |= PVCLOCK_GUEST_STOPPED;
 	vcpu->pv.guest_stopped = false;
