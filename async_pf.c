@@ -47,9 +47,10 @@ static atomic_t nr_total = ATOMIC_INIT(0);
 struct kvm_apf {
 	refcount_t users;
 	spinlock_t lock;		/* vcpu, lists, nr */
-	struct kvm_vcpu *vcpu;		/* NULL once it is destroyed */
-	struct list_head fetching, ready;
-	unsigned int nr;		/* in both */
+	struct kvm_vcpu *vcpu __kvm_guarded_by(apf_lock);	/* NULL once it is destroyed */
+	struct list_head fetching __kvm_guarded_by(apf_lock);
+	struct list_head ready __kvm_guarded_by(apf_lock);
+	unsigned int nr __kvm_guarded_by(apf_lock);	/* in both */
 	/* The vcpu thread's own. */
 	u32 id;
 	bool unacked;			/* a "page ready" is not acknowledged yet */
@@ -322,6 +323,7 @@ void kvm_async_pf_ready(struct kvm_vcpu *vcpu)
  */
 
 static struct kvm_apf *new_apf(struct kvm_vcpu *vcpu)
+	__kvm_unshared
 {
 	struct kvm_apf *apf = kzalloc(sizeof(*apf), GFP_KERNEL_ACCOUNT);
 

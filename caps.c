@@ -24,18 +24,21 @@
  */
 
 static int enable_exception_payload(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	kvm->exception_payload = arg;
 	return 0;
 }
 
 static int enable_triple_fault_event(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	kvm->triple_fault_event = arg;
 	return 0;
 }
 
 static int enable_user_msr(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	if (arg & ~(u64)USER_MSR_REASONS)
 		return -EINVAL;
@@ -44,6 +47,7 @@ static int enable_user_msr(struct kvm *kvm, u64 arg)
 }
 
 static int enable_platform_info(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	kvm->no_platform_info = !arg;
 	return 0;
@@ -51,6 +55,7 @@ static int enable_platform_info(struct kvm *kvm, u64 arg)
 
 /* Initially-set alone means nothing. */
 static int enable_manual_protect(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	if (arg & ~(u64)KVM_DIRTY_LOG_CAPS)
 		return -EINVAL;
@@ -62,6 +67,7 @@ static int enable_manual_protect(struct kvm *kvm, u64 arg)
 
 /* Once; it then bounds the ids of vcpus to come. */
 static int enable_max_vcpu_id(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	if (arg > KVM_MAX_VCPU_ID || (kvm->max_vcpu_id && kvm->max_vcpu_id != arg))
 		return -EINVAL;
@@ -70,6 +76,7 @@ static int enable_max_vcpu_id(struct kvm *kvm, u64 arg)
 }
 
 static int disable_quirks(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	if (arg & ~(u64)KVM_QUIRKS)
 		return -EINVAL;
@@ -81,12 +88,14 @@ static int disable_quirks(struct kvm *kvm, u64 arg)
 
 /* The older call never looked at unknown bits. */
 static int disable_known_quirks(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	return disable_quirks(kvm, arg & KVM_QUIRKS);
 }
 
 /* Ids of 32 bits in messages and states; and 0xff an id like others. */
 static int enable_x2apic_api(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	if (arg & ~(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK))
 		return -EINVAL;
@@ -98,6 +107,7 @@ static int enable_x2apic_api(struct kvm *kvm, u64 arg)
 }
 
 static int enable_exit_hypercall(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	if (arg & ~KVM_EXIT_HYPERCALLS)
 		return -EINVAL;
@@ -117,6 +127,7 @@ static u32 supported_disable_exits(void)
 }
 
 static int disable_exits(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	if ((arg & ~(u64)supported_disable_exits()) || atomic_read(&kvm->online_vcpus))
 		return -EINVAL;
@@ -125,6 +136,7 @@ static int disable_exits(struct kvm *kvm, u64 arg)
 }
 
 static int enable_halt_poll(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
 {
 	if (arg > U32_MAX)
 		return -EINVAL;

@@ -147,7 +147,9 @@ static bool take_snapshot(struct system_time_snapshot *now)
 
 /* The VM's time at a moment.  tsc_lock held. */
 static u64 clock_at(const struct kvm *kvm, const struct system_time_snapshot *now)
+	__kvm_must_hold(tsc_lock)
 {
+	lockdep_assert_held(&kvm->tsc_lock);
 	if (kvm->clock.master)
 		return kvm->clock.ns + kvm->kvmclock_offset +
 		       ticks_to_ns(kvm, now->cycles - kvm->clock.tsc);
@@ -275,6 +277,7 @@ void kvm_clock_tsc_moved(struct kvm_vcpu *vcpu)
 
 /* Is data within a second of what the value of the VM's last write would be now? */
 static bool continues_last_write(struct kvm *kvm, u64 data, u64 now)
+	__kvm_must_hold(tsc_lock)
 {
 	u64 ticks = mul_u64_u32_div(now - kvm->tsc_write_ns, tsc_khz, USEC_PER_SEC);
 	s64 distance = data - (kvm->tsc_write_data + ticks);

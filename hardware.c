@@ -19,14 +19,14 @@
 static enum cpuhp_state kvm_cpuhp_state;
 
 /* Protects the usage count; inside cpus_read_lock(). */
-static DEFINE_MUTEX(kvm_lock);
+static DEFINE_MUTEX(usage_lock);
 
 /*
- * VMs that keep virtualization switched on.  Written under kvm_lock inside
+ * VMs that keep virtualization switched on.  Written under usage_lock inside
  * cpus_read_lock(), so the hotplug callbacks may read it bare.
  */
-static int kvm_usage_count;
-static bool kvm_going_down;		/* reboot: never switch on again */
+static int kvm_usage_count __kvm_written_under(usage_lock);
+static bool kvm_going_down __kvm_written_under(usage_lock);		/* reboot: never switch on again */
 DEFINE_PER_CPU(bool, kvm_hw_enabled);
 
 /*
@@ -82,7 +82,7 @@ int kvm_hardware_get(void)
 	int r = 0;
 
 	cpus_read_lock();
-	mutex_lock(&kvm_lock);
+	mutex_lock(&usage_lock);
 	if (kvm_going_down) {
 		r = -EIO;
 	} else if (!kvm_usage_count) {
@@ -93,7 +93,7 @@ int kvm_hardware_get(void)
 	}
 	if (!r)
 		kvm_usage_count++;
-	mutex_unlock(&kvm_lock);
+	mutex_unlock(&usage_lock);
 	cpus_read_unlock();
 	return r;
 }
@@ -102,10 +102,10 @@ int kvm_hardware_get(void)
 void kvm_hardware_put(void)
 {
 	cpus_read_lock();
-	mutex_lock(&kvm_lock);
+	mutex_lock(&usage_lock);
 	if (!--kvm_usage_count)
 		on_each_cpu(hardware_disable_this_cpu, NULL, 1);
-	mutex_unlock(&kvm_lock);
+	mutex_unlock(&usage_lock);
 	cpus_read_unlock();
 }
 
@@ -152,9 +152,9 @@ KVM_DEFINE_SYSCORE(kvm_syscore, kvm_suspend, kvm_resume);
 static int kvm_reboot(struct notifier_block *nb, unsigned long val, void *v)
 {
 	/* Whoever switches on at this moment has done so before we switch off. */
-	mutex_lock(&kvm_lock);
+	mutex_lock(&usage_lock);
 	kvm_going_down = true;
-	mutex_unlock(&kvm_lock);
+	mutex_unlock(&usage_lock);
 	on_each_cpu(hardware_disable_this_cpu, NULL, 1);
 	return NOTIFY_OK;
 }

@@ -34,6 +34,7 @@ struct kvm_io_bus {
 };
 
 static struct kvm_io_bus *bus_locked(struct kvm *kvm, enum kvm_bus which)
+	__kvm_must_hold(io_lock)
 {
 	return rcu_dereference_protected(kvm->bus[which], lockdep_is_held(&kvm->io_lock));
 }
@@ -283,6 +284,7 @@ static long coalesced_register(struct kvm *kvm, const struct kvm_coalesced_mmio_
 }
 
 static void coalesced_remove(struct kvm *kvm, struct kvm_coalesced_dev *p)
+	__kvm_must_hold(io_lock)
 {
 	list_del(&p->link);
 	kvm_io_unregister(kvm, zone_bus(&p->zone), &p->dev);

@@ -187,6 +187,7 @@ static long vcpu_ioctl_locked(void *obj, unsigned int cmd, void *buf, unsigned l
 
 /* The thread that others may yield to. */
 static void update_vcpu_pid(struct kvm_vcpu *vcpu)
+	__kvm_must_hold(vcpu_mutex)
 {
 	struct pid *old = rcu_dereference_protected(vcpu->pid, lockdep_is_held(&vcpu->mutex));
 

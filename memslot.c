@@ -92,6 +92,7 @@ gfn_t kvm_find_alias(const struct kvm_memslots *slots, gfn_t gfn)
  */
 
 static void begin_invalidation(struct kvm *kvm, hva_t start, hva_t end)
+	__kvm_must_hold(mmu_lock)
 {
 	lockdep_assert_held(&kvm->mmu_lock);
 	if (!kvm->notifier_count++) {
@@ -314,9 +315,11 @@ static void wait_for_readers(struct kvm *kvm)
 
 /* Make new the current array.  Returns the old one, which may still be in use. */
 static struct kvm_memslots *publish(struct kvm *kvm, struct kvm_memslots *new)
+	__kvm_must_hold(slots_lock)
 {
 	struct kvm_memslots *old = kvm_memslots(kvm);
 
+	lockdep_assert_held(&kvm->slots_lock);
 	new->generation = old->generation + 1;
 	rcu_assign_pointer(kvm->memslots, new);
 	/* This takes mmu_lock: so holders of it alone are done with the old array. */
@@ -326,6 +329,7 @@ static struct kvm_memslots *publish(struct kvm *kvm, struct kvm_memslots *new)
 
 /* The same; on return nobody uses the old array, nor what is only in it. */
 static void publish_and_wait(struct kvm *kvm, struct kvm_memslots *new)
+	__kvm_must_hold(slots_lock)
 {
 	struct kvm_memslots *old = publish(kvm, new);
 
@@ -340,6 +344,7 @@ static void free_slots_rcu(struct rcu_head *rcu)
 
 /* Nothing was taken away, so whoever uses the old array may go on with it. */
 static void publish_addition(struct kvm *kvm, struct kvm_memslots *new)
+	__kvm_must_hold(slots_lock)
 {
 	call_srcu(&kvm->srcu, &publish(kvm, new)->rcu, free_slots_rcu);
 }
@@ -451,6 +456,7 @@ out_arch:
 }
 
 static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
+	__kvm_must_hold(slots_lock)
 {
 	struct kvm_memslots *slots;
 	int r = prepare_slot(kvm, NULL, new, &slots);
@@ -467,6 +473,7 @@ static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
  * none; and while it is frozen, so that none comes back before it is gone.
  */
 static void replace_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memslots *slots)
+	__kvm_must_hold(slots_lock)
 {
 	freeze(kvm, old->userspace_addr, old->userspace_addr + (old->npages << PAGE_SHIFT));
 	kvm_mmu_zap_slot(kvm, old);
@@ -477,6 +484,7 @@ static void replace_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kv
 }
 
 static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)
+	__kvm_must_hold(slots_lock)
 {
 	struct kvm_memslots *slots = edit_slots(kvm, old, NULL);
 
@@ -489,6 +497,7 @@ static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)
 }
 
 static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memory_slot *new)
+	__kvm_must_hold(slots_lock)
 {
 	struct kvm_memslots *slots;
 	int r = prepare_slot(kvm, old, new, &slots);
@@ -506,13 +515,21 @@ static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_me
 	return 0;
 }
 
+/* Of two versions of a slot: mmu_lock guards what is in the tables, not where they are. */
+static void share_tables(struct kvm_memory_slot *new, const struct kvm_memory_slot *old)
+	__kvm_unshared
+{
+	new->arch = old->arch;
+}
+
 /* Dirty logging on or off: another version of the slot with the same tables. */
 static int change_flags(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memory_slot *new)
+	__kvm_must_hold(slots_lock)
 {
 	bool log = new->flags & KVM_MEM_LOG_DIRTY_PAGES;
 	struct kvm_memslots *slots;
 
-	new->arch = old->arch;
+	share_tables(new, old);
 	if (log && alloc_dirty_bitmap(kvm, new))
 		return -ENOMEM;
 	slots = edit_slots(kvm, old, new);
@@ -532,6 +549,7 @@ static int change_flags(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm
 }
 
 static int change_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memory_slot *new)
+	__kvm_must_hold(slots_lock)
 {
 	if (new->npages != old->npages || new->userspace_addr != old->userspace_addr ||
 	    new->memory != old->memory || ((new->flags ^ old->flags) & KVM_MEM_READONLY))
@@ -612,6 +630,7 @@ static int alloc_memory(struct kvm_memory_slot *new)
 }
 
 static int create_region(struct kvm *kvm, struct kvm_memory_slot *new)
+	__kvm_must_hold(slots_lock)
 {
 	int r = alloc_memory(new);
 
@@ -629,6 +648,7 @@ static int create_region(struct kvm *kvm, struct kvm_memory_slot *new)
 
 /* own: the kernel provides the memory. */
 static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem, bool own)
+	__kvm_must_hold(slots_lock)
 {
 	struct kvm_memory_slot *old = slot_by_id(kvm, mem->slot), *new;
 	int r;
@@ -750,6 +770,7 @@ int kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma)
  */
 
 static int set_alias(struct kvm *kvm, unsigned int i, const struct kvm_alias *alias)
+	__kvm_must_hold(slots_lock)
 {
 	struct kvm_memslots *slots = edit_slots(kvm, NULL, NULL);
 	int j;
@@ -835,6 +856,7 @@ EXPORT_SYMBOL_GPL(kvm_mark_gpa_dirty);
  */
 static unsigned long take_dirty_word(struct kvm *kvm, struct kvm_memory_slot *slot,
 				     unsigned long i, unsigned long mask)
+	__kvm_must_hold(mmu_lock)
 {
 	atomic_long_t *word;
 

@@ -84,6 +84,7 @@ static void cache_drain(struct kvm_mmu_memory_cache *c)
  */
 void kvm_mmu_flush(struct kvm *kvm, bool needed)
 {
+	lockdep_assert_held(&kvm->mmu_lock);
 	if (needed || kvm->tlbs_dirty) {
 		kvm->tlbs_dirty = false;
 		kvm_flush_remote_tlbs(kvm);
@@ -101,6 +102,7 @@ void kvm_mmu_flush(struct kvm *kvm, bool needed)
  * is not, and mmu_finish() zaps it, unless it is linked again before.
  */
 static void drop_link(struct kvm *kvm, struct kvm_mmu_page *child, u64 *sptep)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 
@@ -125,6 +127,7 @@ void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep)
 }
 
 static void drop_parents(struct kvm *kvm, struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock)
 {
 	u64 *sptep;
 
@@ -152,6 +155,7 @@ void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 }
 
 static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *sp = cache_take(&vcpu->mmu.header_cache);
 	struct kvm *kvm = vcpu->kvm;
@@ -177,6 +181,7 @@ struct kvm_mmu_page *mmu_get_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_ro
 {
 	struct kvm_mmu_page *sp;
 
+	lockdep_assert_held(&vcpu->kvm->mmu_lock);
 	for_each_sp(vcpu->kvm, sp, gfn) {
 		if (sp->role.word == role.word)
 			return sp;
@@ -208,6 +213,7 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
 	int i;
 
+	lockdep_assert_held(&kvm->mmu_lock);
 	sp->invalid = true;
 	for (i = 0; i < SPTES_PER_PAGE; i++)
 		mmu_drop_spte(kvm, sp, &sp->spt[i]);
@@ -233,6 +239,7 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 
 /* Until all TLBs are flushed a processor may still walk a zapped page. */
 static void free_dead(struct kvm *kvm)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *sp, *n;
 
@@ -302,6 +309,7 @@ void kvm_mmu_zap_all(struct kvm *kvm)
 
 /* Has a link to sp been used since last asked?  Unknown where hardware does not tell. */
 static bool page_used(struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock)
 {
 	u64 accessed = spte_accessed_mask();
 	struct rmap_iter it;
@@ -325,6 +333,7 @@ static bool page_used(struct kvm_mmu_page *sp)
  * too.  Returns how many.
  */
 static int advance_clock(struct kvm *kvm, bool force)
+	__kvm_must_hold(mmu_lock)
 {
 	/* Some more than needed, so that not every fault has to flush. */
 	unsigned long spare = PAGES_PER_FAULT + SPARE_PAGES;
@@ -403,6 +412,7 @@ int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
  */
 
 static hpa_t hold_root(struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock)
 {
 	sp->root_count++;
 	list_del_init(&sp->orphan);
@@ -410,6 +420,7 @@ static hpa_t hold_root(struct kvm_mmu_page *sp)
 }
 
 static void put_root(struct kvm *kvm, hpa_t *hpa)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *sp;
 
@@ -444,6 +455,7 @@ EXPORT_SYMBOL_GPL(kvm_mmu_unload);
 
 /* The i-th root page; NULL if the guest's PDPTE is not present. */
 static struct kvm_mmu_page *get_root(struct kvm_vcpu *vcpu, int i)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	union mmu_role role = { .word = mmu->role_word };
@@ -465,6 +477,7 @@ static struct kvm_mmu_page *get_root(struct kvm_vcpu *vcpu, int i)
 }
 
 static void alloc_roots(struct kvm_vcpu *vcpu)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	int i, n = three_level(mmu) ? KVM_MMU_ROOTS : 1;
@@ -602,6 +615,7 @@ int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max)
 
 /* *table: the frame holds a guest page table that must stay write-protected. */
 static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, bool *table)
+	__kvm_must_hold(mmu_lock)
 {
 	u64 spte = (m->host.pfn << PAGE_SHIFT) | SPTE_P | spte_accessed_mask() |
 		   access_bits(m->access);
@@ -638,6 +652,7 @@ int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 	bool table;
 	u64 spte = make_leaf(vcpu, m, level, &table), old = *sptep;
 
+	lockdep_assert_held(&vcpu->kvm->mmu_lock);
 	/* It maps another frame, or links to a table where a large page fits now. */
 	if (spte_present(old) &&
 	    (!spte_leaf(old, level) || spte_pfn(old) != m->host.pfn ||
@@ -711,6 +726,7 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 
 /* The same from a direct root on. */
 static u64 *direct_sptep(struct kvm_vcpu *vcpu, gpa_t gpa, int to)
+	__kvm_must_hold(mmu_lock)
 {
 	int level;
 	u64 *table = root_table(vcpu, gpa, &level);
@@ -719,6 +735,7 @@ static u64 *direct_sptep(struct kvm_vcpu *vcpu, gpa_t gpa, int to)
 }
 
 static int map_direct(struct kvm_vcpu *vcpu, struct mapping *m)
+	__kvm_must_hold(mmu_lock)
 {
 	int max = kvm_ops.nested_paging ? kvm_ops.max_nested_page_level : PG_LEVEL_2M;
 	int level = mmu_use_level(vcpu, m, max);
@@ -733,6 +750,7 @@ static int map_direct(struct kvm_vcpu *vcpu, struct mapping *m)
 
 /* Does the spte allow the access by now?  If only the dirty log forbids it, make it so. */
 static bool spte_allows(struct kvm_vcpu *vcpu, u64 *sptep, int level, gfn_t gfn, bool write)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_memory_slot *slot;
 	u64 spte = *sptep;
@@ -820,6 +838,7 @@ static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 
 /* Map a page of the vendor's, in no reverse map even if a slot is there.  mmu_lock held. */
 static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm *kvm = vcpu->kvm;
 	u64 *sptep;

@@ -34,6 +34,7 @@ struct audit {
 })
 
 static unsigned long count_sptes(struct audit *a, const struct kvm_rmap_head *head)
+	__kvm_must_hold(mmu_lock)
 {
 	struct rmap_list *list = rmap_chain(head);
 	unsigned long n = 0;
@@ -51,6 +52,7 @@ static unsigned long count_sptes(struct audit *a, const struct kvm_rmap_head *he
 }
 
 static bool has_spte(const struct kvm_rmap_head *head, const u64 *sptep)
+	__kvm_must_hold(mmu_lock)
 {
 	struct rmap_iter it;
 	u64 *p;
@@ -62,6 +64,7 @@ static bool has_spte(const struct kvm_rmap_head *head, const u64 *sptep)
 }
 
 static void audit_leaf(struct audit *a, struct kvm_mmu_page *sp, u64 *sptep)
+	__kvm_must_hold(mmu_lock)
 {
 	bool writable = *sptep & (SPTE_W | SPTE_MMU_WRITABLE);
 	struct kvm_memory_slot *slot;
@@ -87,6 +90,7 @@ static void audit_leaf(struct audit *a, struct kvm_mmu_page *sp, u64 *sptep)
 }
 
 static void audit_link(struct audit *a, struct kvm_mmu_page *sp, u64 *sptep)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *child = spte_to_child(*sptep);
 	gfn_t pages = KVM_PAGES_PER_LEVEL(sp->role.level);
@@ -105,6 +109,7 @@ static void audit_link(struct audit *a, struct kvm_mmu_page *sp, u64 *sptep)
 }
 
 static void audit_page(struct audit *a, struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock)
 {
 	unsigned long links = a->links;
 	int i;
@@ -130,6 +135,7 @@ static void audit_page(struct audit *a, struct kvm_mmu_page *sp)
 }
 
 static void audit_lists(struct audit *a)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm *kvm = a->kvm;
 	struct kvm_mmu_page *sp;
@@ -150,6 +156,7 @@ static void audit_lists(struct audit *a)
 
 /* False: too large to be counted. */
 static bool audit_slot(struct audit *a, struct kvm_memory_slot *slot)
+	__kvm_must_hold(mmu_lock)
 {
 	int level;
 
@@ -167,6 +174,7 @@ static bool audit_slot(struct audit *a, struct kvm_memory_slot *slot)
 }
 
 static void audit_slots(struct audit *a)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_memslots *slots = kvm_memslots(a->kvm);
 	bool all = true;
@@ -178,6 +186,7 @@ static void audit_slots(struct audit *a)
 }
 
 static void audit_roots(struct audit *a)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long n, held = 0;

@@ -35,11 +35,13 @@ struct rmap_list {
 };
 
 static inline struct rmap_list *rmap_chain(const struct kvm_rmap_head *head)
+	__kvm_must_hold(mmu_lock)
 {
 	return head->val & 1 ? (struct rmap_list *)(head->val & ~1UL) : NULL;
 }
 
 static inline u64 *rmap_first(const struct kvm_rmap_head *head)
+	__kvm_must_hold(mmu_lock)
 {
 	struct rmap_list *list = rmap_chain(head);
 
@@ -61,6 +63,7 @@ static inline u64 *rmap_next(struct rmap_iter *it)
 }
 
 static inline u64 *rmap_begin(const struct kvm_rmap_head *head, struct rmap_iter *it)
+	__kvm_must_hold(mmu_lock)
 {
 	it->list = rmap_chain(head);
 	it->i = 0;
@@ -79,11 +82,13 @@ static inline unsigned long level_index(const struct kvm_memory_slot *slot, gfn_
 }
 
 static inline struct kvm_rmap_head *slot_rmap(struct kvm_memory_slot *slot, gfn_t gfn, int level)
+	__kvm_must_hold(mmu_lock)
 {
 	return &slot->arch.rmap[level - 1][level_index(slot, gfn, level)];
 }
 
 static inline void unset_unsync_child(struct kvm_mmu_page *parent, unsigned int index)
+	__kvm_must_hold(mmu_lock)
 {
 	if (__test_and_clear_bit(index, parent->unsync_children))
 		parent->unsync_nr--;
@@ -91,6 +96,7 @@ static inline void unset_unsync_child(struct kvm_mmu_page *parent, unsigned int 
 
 /* Shadow pages are in a hash by gfn. */
 static inline struct hlist_head *hash_bucket(struct kvm *kvm, gfn_t gfn)
+	__kvm_must_hold(mmu_lock)
 {
 	return &kvm->page_hash[hash_64(gfn, KVM_MMU_HASH_BITS)];
 }
@@ -111,6 +117,7 @@ static inline struct hlist_head *hash_bucket(struct kvm *kvm, gfn_t gfn)
 
 /* Does a frame hold a guest table that has a shadow? */
 static inline bool gfn_shadowed(struct kvm *kvm, gfn_t gfn)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *sp;
 
@@ -165,6 +172,7 @@ static inline hpa_t root_of(const struct kvm_mmu *mmu, u64 addr)
 }
 
 static inline bool root_lost(struct kvm_vcpu *vcpu, u64 addr)
+	__kvm_must_hold(mmu_lock)
 {
 	hpa_t hpa = root_of(&vcpu->mmu, addr);
 
@@ -182,22 +190,35 @@ static inline u64 *root_table(struct kvm_vcpu *vcpu, u64 addr, int *level)
  */
 
 int mmu_topup(struct kvm_vcpu *vcpu);
-void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child);
-struct kvm_mmu_page *mmu_get_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role);
+void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
+	__kvm_must_hold(mmu_lock);
+struct kvm_mmu_page *mmu_get_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_role role)
+	__kvm_must_hold(mmu_lock);
 struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
-				    unsigned int access);
-void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep);
-void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp);
-void mmu_finish(struct kvm *kvm);
-void mmu_make_room(struct kvm *kvm);
+				    unsigned int access)
+	__kvm_must_hold(mmu_lock);
+void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep)
+	__kvm_must_hold(mmu_lock);
+void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock);
+void mmu_finish(struct kvm *kvm)
+	__kvm_must_hold(mmu_lock);
+void mmu_make_room(struct kvm *kvm)
+	__kvm_must_hold(mmu_lock);
 int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping *m);
-bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m);
-int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max);
-int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m);
-u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level);
-struct kvm_mmu_page *mmu_linked(u64 *sptep, int level);
+bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
+	__kvm_must_hold(mmu_lock);
+int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max)
+	__kvm_must_hold(mmu_lock);
+int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
+	__kvm_must_hold(mmu_lock);
+u64 *mmu_find_leaf(struct kvm_vcpu *vcpu, u64 addr, int *level)
+	__kvm_must_hold(mmu_lock);
+struct kvm_mmu_page *mmu_linked(u64 *sptep, int level)
+	__kvm_must_hold(mmu_lock);
 u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u64 addr,
-			gfn_t gfn, unsigned int access);
+			gfn_t gfn, unsigned int access)
+	__kvm_must_hold(mmu_lock);
 
 /*
  * ---- mmu_rmap.c ----
@@ -205,12 +226,18 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 
 extern struct kmem_cache *rmap_kmem;
 
-bool rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep);
-void rmap_unmap(struct kvm *kvm, struct kvm_rmap_head *head);
-bool rmap_remove(struct kvm_rmap_head *head, const u64 *sptep);
-gfn_t rmap_leaf_gfn(struct kvm *kvm, const struct kvm_mmu_page *sp, unsigned int index);
-void rmap_drop_leaf(struct kvm *kvm, u64 *sptep);
-void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu);
+bool rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep)
+	__kvm_must_hold(mmu_lock);
+void rmap_unmap(struct kvm *kvm, struct kvm_rmap_head *head)
+	__kvm_must_hold(mmu_lock);
+bool rmap_remove(struct kvm_rmap_head *head, const u64 *sptep)
+	__kvm_must_hold(mmu_lock);
+gfn_t rmap_leaf_gfn(struct kvm *kvm, const struct kvm_mmu_page *sp, unsigned int index)
+	__kvm_must_hold(mmu_lock);
+void rmap_drop_leaf(struct kvm *kvm, u64 *sptep)
+	__kvm_must_hold(mmu_lock);
+void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, bool keep_mmu)
+	__kvm_must_hold(mmu_lock);
 
 /*
  * ---- mmu_audit.c ----
@@ -226,11 +253,16 @@ static inline void mmu_audit_init(void) { }
  * ---- mmu_shadow.c ----
  */
 
-void shadow_mark_unsync(struct kvm_mmu_page *sp);
-void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta);
-void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp);
-bool shadow_make_unsync(struct kvm *kvm, gfn_t gfn, bool write);
-void shadow_sync_roots(struct kvm_vcpu *vcpu);
+void shadow_mark_unsync(struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock);
+void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
+	__kvm_must_hold(mmu_lock);
+void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock);
+bool shadow_make_unsync(struct kvm *kvm, gfn_t gfn, bool write)
+	__kvm_must_hold(mmu_lock);
+void shadow_sync_roots(struct kvm_vcpu *vcpu)
+	__kvm_must_hold(mmu_lock);
 int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
 
 #endif

@@ -45,6 +45,7 @@ bool rmap_add(struct kvm_vcpu *vcpu, struct kvm_rmap_head *head, u64 *sptep)
 
 /* From the first node, so that all the others stay full. */
 static void rmap_fill_gap(struct kvm_rmap_head *head, u64 **gap)
+	__kvm_must_hold(mmu_lock)
 {
 	struct rmap_list *first = rmap_chain(head);
 
@@ -92,6 +93,7 @@ gfn_t rmap_leaf_gfn(struct kvm *kvm, const struct kvm_mmu_page *sp, unsigned int
 
 /* head: its frame's reverse map, or NULL if it is in none. */
 static void drop_leaf(struct kvm *kvm, u64 *sptep, struct kvm_rmap_head *head)
+	__kvm_must_hold(mmu_lock)
 {
 	spte_write(sptep, 0);
 	kvm->tlbs_dirty = true;
@@ -120,6 +122,7 @@ void rmap_drop_leaf(struct kvm *kvm, u64 *sptep)
 
 /* keep_mmu: it is for the dirty log, so a write fault may make it writable at once. */
 static void write_protect(struct kvm *kvm, u64 *sptep, bool keep_mmu)
+	__kvm_must_hold(mmu_lock)
 {
 	u64 old = *sptep, new = old & ~SPTE_W;
 
@@ -144,10 +147,12 @@ typedef bool (*head_fn)(struct kvm *kvm, struct kvm_rmap_head *head, bool arg);
 /* Call fn for the non-empty reverse maps of frames [start, end).  True if one said so. */
 static bool for_each_head(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
 			  head_fn fn, bool arg)
+	__kvm_must_hold(mmu_lock)
 {
 	bool any = false;
 	int level;
 
+	lockdep_assert_held(&kvm->mmu_lock);
 	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
 		struct kvm_rmap_head *head = slot_rmap(slot, start, level);
 		struct kvm_rmap_head *last = slot_rmap(slot, end - 1, level);
@@ -169,12 +174,14 @@ void rmap_unmap(struct kvm *kvm, struct kvm_rmap_head *head)
 }
 
 static bool unmap_head(struct kvm *kvm, struct kvm_rmap_head *head, bool unused)
+	__kvm_must_hold(mmu_lock)
 {
 	rmap_unmap(kvm, head);
 	return true;
 }
 
 static bool write_protect_head(struct kvm *kvm, struct kvm_rmap_head *head, bool keep_mmu)
+	__kvm_must_hold(mmu_lock)
 {
 	struct rmap_iter it;
 	u64 *sptep;
@@ -185,6 +192,7 @@ static bool write_protect_head(struct kvm *kvm, struct kvm_rmap_head *head, bool
 }
 
 static bool age_head(struct kvm *kvm, struct kvm_rmap_head *head, bool clear)
+	__kvm_must_hold(mmu_lock)
 {
 	u64 accessed = spte_accessed_mask();
 	struct rmap_iter it;
@@ -265,6 +273,7 @@ static void *alloc_table(unsigned long n, size_t size)
 
 /* No large page where the slot ends within it, or the host's address is not aligned alike. */
 static void forbid_large_pages(struct kvm_memory_slot *slot, int level, unsigned long n)
+	__kvm_unshared
 {
 	unsigned long mask = KVM_PAGES_PER_LEVEL(level) - 1, i;
 	u32 *disallow = slot->arch.disallow_lpage[level - 2];
@@ -338,6 +347,7 @@ static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
 }
 
 static void unmap_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+	__kvm_must_hold(mmu_lock)
 {
 	kvm_mmu_unmap_range(kvm, slot, start, end, false);
 }
@@ -353,6 +363,7 @@ void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 }
 
 static void protect_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+	__kvm_must_hold(mmu_lock)
 {
 	for_each_head(kvm, slot, start, end, write_protect_head, true);
 }
@@ -367,6 +378,7 @@ void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot)
 }
 
 static void merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_host_page host;
 

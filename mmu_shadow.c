@@ -106,6 +106,7 @@ void shadow_account(struct kvm *kvm, struct kvm_mmu_page *sp, int delta)
 /* Zap the shadows in one bucket that are of these frames. */
 static void zap_bucket(struct kvm *kvm, struct hlist_head *bucket, gfn_t base,
 		       unsigned long npages)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *sp;
 	struct hlist_node *n;
@@ -167,6 +168,7 @@ static bool written_gptes(const struct kvm_mmu_page *sp, gpa_t gpa, int bytes, u
  * large page, of which TLBs have many: then its INVLPG of one address is not enough.
  */
 static void drop_written(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *child = mmu_linked(sptep, sp->role.level);
 
@@ -177,6 +179,7 @@ static void drop_written(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep)
 
 /* Drop the sptes that were made of gpte i. */
 static void drop_gpte(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i)
+	__kvm_must_hold(mmu_lock)
 {
 	unsigned int per_page = SPTES_PER_PAGE, n = 1;
 
@@ -195,6 +198,7 @@ static void drop_gpte(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i)
 }
 
 static void track_page(struct kvm *kvm, struct kvm_mmu_page *sp, gpa_t gpa, int bytes)
+	__kvm_must_hold(mmu_lock)
 {
 	unsigned int first, last;
 
@@ -238,6 +242,7 @@ void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes)
 /* Map gfn at entry i of a last-level page, if the host has it mapped.  No invalidation runs. */
 static void prefetch_leaf(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
 			  gfn_t gfn, unsigned int access)
+	__kvm_must_hold(mmu_lock)
 {
 	struct mapping m = { .gfn = kvm_unalias_gfn(vcpu->kvm, gfn), .access = access };
 
@@ -250,6 +255,7 @@ static void prefetch_leaf(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsign
 
 /* Map what gpte says at entry i of its shadow, of the last level. */
 static void prefetch_gpte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i, u64 gpte)
+	__kvm_must_hold(mmu_lock)
 {
 	if (gpte_usable(&vcpu->mmu, gpte))
 		prefetch_leaf(vcpu, sp, i, gpte_gfn(gpte), leaf_access(&vcpu->mmu, sp, gpte));
@@ -257,6 +263,7 @@ static void prefetch_gpte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsign
 
 /* Map the neighbours of a leaf just mapped: the guest is likely to use them next. */
 static void prefetch_around(struct kvm_vcpu *vcpu, u64 *sptep)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 	unsigned int i = spte_index(sptep) & ~(PREFETCH - 1), end = i + PREFETCH, first = i;
@@ -334,6 +341,7 @@ static u32 role_mode(union mmu_role role)
 }
 
 static void sync_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i, u64 gpte)
+	__kvm_must_hold(mmu_lock)
 {
 	u64 old = sp->spt[i], new;
 	unsigned int access;
@@ -361,6 +369,7 @@ static void sync_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned i
 /* Sptes [i, i + SYNC_CHUNK) of sp.  Those of another mode than the present one go. */
 static void sync_chunk(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i,
 		       bool same_mode)
+	__kvm_must_hold(mmu_lock)
 {
 	unsigned int first = i, end = i + SYNC_CHUNK;
 	u64 gptes[SYNC_CHUNK];
@@ -382,6 +391,7 @@ static void sync_chunk(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned 
 
 /* Make the sptes of a last-level table what the guest has there now, or nothing. */
 static void sync_page(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock)
 {
 	bool same_mode = role_mode(sp->role) == vcpu->mmu.role_word;
 	unsigned int i;
@@ -392,6 +402,7 @@ static void sync_page(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 
 /* Synchronize all unsync shadows of gfn, which is write-protected by now. */
 static void sync_gfn(struct kvm_vcpu *vcpu, gfn_t gfn)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *sp;
 
@@ -421,6 +432,7 @@ void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 
 /* The page below entry i, whose bit in unsync_children is set. */
 static struct kvm_mmu_page *unsync_child(struct kvm *kvm, struct kvm_mmu_page *sp, unsigned int i)
+	__kvm_must_hold(mmu_lock)
 {
 	u64 spte = sp->spt[i];
 
@@ -442,6 +454,7 @@ struct unsync_batch {
 
 /* Collect unsync pages below sp; bits that lead to none are cleared. */
 static void gather_unsync(struct kvm *kvm, struct kvm_mmu_page *sp, struct unsync_batch *b)
+	__kvm_must_hold(mmu_lock)
 {
 	unsigned int i;
 
@@ -468,6 +481,7 @@ static void gather_unsync(struct kvm *kvm, struct kvm_mmu_page *sp, struct unsyn
  * Returns true if there may be more.
  */
 static bool sync_batch(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock)
 {
 	struct unsync_batch b = { .visits = SYNC_VISITS };
 	struct kvm *kvm = vcpu->kvm;
@@ -517,6 +531,7 @@ void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
  * table of the guest's last level, so a TLB may have more of the guest's page than this.
  */
 static bool sync_gva(struct kvm_vcpu *vcpu, u64 gva)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *sp;
 	unsigned int i;
@@ -739,6 +754,7 @@ static bool gpte_changed(struct kvm_vcpu *vcpu, const struct guest_walk *w, int 
  */
 static struct kvm_mmu_page *get_child(struct kvm_vcpu *vcpu, const struct guest_walk *w, u64 gva,
 				      int level)
+	__kvm_must_hold(mmu_lock)
 {
 	union mmu_role role = { .word = vcpu->mmu.role_word };
 	struct kvm_mmu_page *sp;
@@ -762,6 +778,7 @@ static struct kvm_mmu_page *get_child(struct kvm_vcpu *vcpu, const struct guest_
  * guest's tables have changed since they were walked.
  */
 static u64 *descend_shadow(struct kvm_vcpu *vcpu, const struct guest_walk *w, u64 gva)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_mmu_page *sp;
 	u64 *table, *sptep;
@@ -787,6 +804,7 @@ static u64 *descend_shadow(struct kvm_vcpu *vcpu, const struct guest_walk *w, u6
 }
 
 static int map_walked(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct mapping *m)
+	__kvm_must_hold(mmu_lock)
 {
 	u64 *table = descend_shadow(vcpu, w, m->addr), *sptep;
 	int level, r;

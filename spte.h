@@ -58,24 +58,31 @@ union mmu_role {
 };
 
 struct kvm_mmu_page {
-	struct list_head link;		/* kvm->active_pages or dead_pages */
-	struct list_head orphan;	/* kvm->orphans: a direct page that nothing links to */
-	struct hlist_node hash_link;	/* by gfn */
+	/* kvm->active_pages or dead_pages. */
+	struct list_head link __kvm_guarded_by(mmu_lock);
+	/* kvm->orphans: a direct page that nothing links to. */
+	struct list_head orphan __kvm_guarded_by(mmu_lock);
+	struct hlist_node hash_link __kvm_guarded_by(mmu_lock);	/* by gfn */
 	gfn_t gfn;			/* the guest's table, or the first frame mapped */
 	union mmu_role role;
-	u8 written;			/* writes to the guest's table since its last use */
-	bool unsync;			/* the guest may write to its table without a fault */
-	u32 *accounted;			/* in a slot's disallow_lpage[0], and above; or NULL */
-	bool invalid;			/* zapped, but some vcpu's root still */
-	int root_count;
-	u64 *spt;
-	gfn_t *gfns;			/* of each leaf; NULL if direct */
-	struct kvm_rmap_head parents;	/* the sptes that point here */
-	unsigned int nr_links;		/* present entries that point to lower tables */
-	u64 zap_gen;
-	unsigned int unsync_nr;		/* bits set below */
+	/* Writes to the guest's table since its last use. */
+	u8 written __kvm_guarded_by(mmu_lock);
+	/* The guest may write to its table without a fault. */
+	bool unsync __kvm_guarded_by(mmu_lock);
+	/* In a slot's disallow_lpage[0], and above; or NULL. */
+	u32 *accounted __kvm_guarded_by(mmu_lock);
+	bool invalid __kvm_guarded_by(mmu_lock);	/* zapped, but some vcpu's root still */
+	int root_count __kvm_guarded_by(mmu_lock);
+	u64 *spt __kvm_pt_guarded_by(mmu_lock);
+	gfn_t *gfns __kvm_pt_guarded_by(mmu_lock);	/* of each leaf; NULL if direct */
+	/* The sptes that point here. */
+	struct kvm_rmap_head parents __kvm_guarded_by(mmu_lock);
+	/* Present entries that point to lower tables. */
+	unsigned int nr_links __kvm_guarded_by(mmu_lock);
+	u64 zap_gen __kvm_guarded_by(mmu_lock);
+	unsigned int unsync_nr __kvm_guarded_by(mmu_lock);	/* bits set below */
 	/* Entries below which there may be unsync pages. */
-	DECLARE_BITMAP(unsync_children, SPTES_PER_PAGE);
+	DECLARE_BITMAP(unsync_children, SPTES_PER_PAGE) __kvm_guarded_by(mmu_lock);
 };
 
 static inline bool spte_present(u64 spte)
@@ -165,6 +172,7 @@ static inline unsigned int addr_index(u64 addr, int level)
  * hosts the half with the present bit is written last, or cleared first.
  */
 static inline void spte_write(u64 *sptep, u64 val)
+	__kvm_must_hold(mmu_lock)
 {
 #ifdef CONFIG_X86_64
 	WRITE_ONCE(*sptep, val);

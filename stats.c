@@ -22,9 +22,9 @@ struct dentry *kvm_debugfs_dir;
 
 /* All VMs, and the counts of those that are gone. */
 static DEFINE_MUTEX(stats_lock);
-static LIST_HEAD(vms);
-static struct kvm_vcpu_stat dead_vcpu_stat;
-static struct kvm_vm_stat dead_vm_stat;
+static struct list_head vms __kvm_guarded_by(stats_lock) = LIST_HEAD_INIT(vms);
+static struct kvm_vcpu_stat dead_vcpu_stat __kvm_guarded_by(stats_lock);
+static struct kvm_vm_stat dead_vm_stat __kvm_guarded_by(stats_lock);
 
 /*
  * ---- the counters ----

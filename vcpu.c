@@ -705,6 +705,7 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	sigset_t saved;
 	int r;
 
+	lockdep_assert_held(&vcpu->mutex);
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);

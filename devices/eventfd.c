@@ -116,7 +116,9 @@ static void irqfd_shutdown(struct work_struct *work)
 
 /* irqfd_lock held.  The wait queue's lock may be held, too, so a work does the rest. */
 static void deactivate(struct kvm_irqfd_line *irqfd)
+	__kvm_must_hold(irqfd_lock)
 {
+	lockdep_assert_held(&irqfd->kvm->irqfd_lock);
 	if (list_empty(&irqfd->link))
 		return;
 	list_del_init(&irqfd->link);
@@ -166,10 +168,12 @@ static void irqfd_queue(struct file *file, wait_queue_head_t *wqh, poll_table *p
 
 /* irq_lock held. */
 static int join_resampler(struct kvm_irqfd_line *irqfd)
+	__kvm_must_hold(irq_lock)
 {
 	struct kvm *kvm = irqfd->kvm;
 	struct kvm_irqfd_resampler *rs = find_resampler(kvm, irqfd->gsi);
 
+	lockdep_assert_held(&kvm->irq_lock);
 	if (!rs) {
 		rs = kzalloc(sizeof(*rs), GFP_KERNEL_ACCOUNT);
 		if (!rs)
@@ -434,6 +438,7 @@ static bool ioeventfd_collides(const struct kvm_ioeventfd_dev *a, const struct k
 
 /* io_lock held. */
 static long ioeventfd_install(struct kvm *kvm, struct kvm_ioeventfd_dev *p)
+	__kvm_must_hold(io_lock)
 {
 	struct kvm_ioeventfd_dev *other;
 	long r;
@@ -449,6 +454,7 @@ static long ioeventfd_install(struct kvm *kvm, struct kvm_ioeventfd_dev *p)
 
 /* io_lock held. */
 static void ioeventfd_remove(struct kvm *kvm, struct kvm_ioeventfd_dev *p)
+	__kvm_must_hold(io_lock)
 {
 	list_del(&p->link);
 	kvm_io_unregister(kvm, p->bus, &p->dev);
@@ -457,6 +463,7 @@ static void ioeventfd_remove(struct kvm *kvm, struct kvm_ioeventfd_dev *p)
 }
 
 static long ioeventfd_deassign(struct kvm *kvm, const struct kvm_ioeventfd_dev *args)
+	__kvm_must_hold(io_lock)
 {
 	struct kvm_ioeventfd_dev *p;
 

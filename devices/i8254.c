@@ -45,17 +45,17 @@ struct kvm_pit {
 	struct kvm_io_device dev;
 	struct kvm *kvm;
 	spinlock_t lock;		/* all below; not held while a GSI is asserted */
-	struct counter counter[COUNTERS];
-	u32 flags;			/* KVM_PIT_FLAGS_* */
+	struct counter counter[COUNTERS] __kvm_guarded_by(pit_lock);
+	u32 flags __kvm_guarded_by(pit_lock);	/* KVM_PIT_FLAGS_* */
 
 	struct hrtimer timer;
-	bool running;			/* the timer is to fire, at expires */
-	ktime_t expires;
-	u64 period;			/* ns; 0: once */
+	bool running __kvm_guarded_by(pit_lock);	/* the timer is to fire, at expires */
+	ktime_t expires __kvm_guarded_by(pit_lock);
+	u64 period __kvm_guarded_by(pit_lock);	/* ns; 0: once */
 
-	bool reinject;			/* missed ticks are made up for */
-	bool acked;			/* the guest has acknowledged the last tick */
-	u32 pending;			/* ticks not acknowledged, the last one included */
+	bool reinject __kvm_guarded_by(pit_lock);	/* missed ticks are made up for */
+	bool acked __kvm_guarded_by(pit_lock);	/* the guest has acknowledged the last tick */
+	u32 pending __kvm_guarded_by(pit_lock);	/* ticks not acknowledged, the last one included */
 };
 
 /*
@@ -159,6 +159,7 @@ static bool output(const struct counter *c)
 
 /* Lock held.  The handler may be running; then it finds that running is false. */
 static void stop_timer(struct kvm_pit *pit)
+	__kvm_must_hold(pit_lock)
 {
 	pit->running = false;
 	hrtimer_try_to_cancel(&pit->timer);
@@ -166,11 +167,13 @@ static void stop_timer(struct kvm_pit *pit)
 
 /* Lock held.  By counter 0's state and its load time. */
 static void start_timer(struct kvm_pit *pit)
+	__kvm_must_hold(pit_lock)
 {
 	const struct counter *c = &pit->counter[0];
 	u64 cycle = ticks_to_ns(initial_count(c)), passed = elapsed_ns(c), n = 0;
 	bool periodic = c->s.mode == 2 || c->s.mode == 3;
 
+	lockdep_assert_held(&pit->lock);
 	stop_timer(pit);
 	/* Counter 0's gate is tied high: in modes 1 and 5 there is no edge to start it. */
 	if ((pit->flags & KVM_PIT_FLAGS_HPET_LEGACY) || c->null_count || gate_is_trigger(c))
@@ -189,6 +192,7 @@ static void start_timer(struct kvm_pit *pit)
 
 /* Lock held. */
 static void forget_ticks(struct kvm_pit *pit)
+	__kvm_must_hold(pit_lock)
 {
 	pit->acked = true;
 	pit->pending = 0;
@@ -212,6 +216,7 @@ static void tick(struct kvm_pit *pit)
 
 /* Lock held.  Ticks are due; true: one can be injected now. */
 static bool note_ticks(struct kvm_pit *pit, u64 ticks)
+	__kvm_must_hold(pit_lock)
 {
 	if (!pit->reinject)
 		return true;
@@ -287,6 +292,7 @@ bool kvm_pit_wants_acks(const struct kvm_pit *pit)
  */
 
 static void load_count(struct kvm_pit *pit, struct counter *c, u16 raw)
+	__kvm_must_hold(pit_lock)
 {
 	c->s.count = raw ?: MAX_COUNT;
 	c->null_count = false;
@@ -333,6 +339,7 @@ static void latch_status(struct counter *c)
 
 /* 8254 "Read-Back Command": bits of counters are active high, those of count and status low. */
 static void read_back(struct kvm_pit *pit, u8 val)
+	__kvm_must_hold(pit_lock)
 {
 	int n;
 
@@ -348,6 +355,7 @@ static void read_back(struct kvm_pit *pit, u8 val)
 
 /* 8254 "Control Word Format" */
 static void write_control(struct kvm_pit *pit, u8 val)
+	__kvm_must_hold(pit_lock)
 {
 	u8 rw = (val >> 4) & 3, mode = (val >> 1) & 7;
 	struct counter *c;
@@ -372,6 +380,7 @@ static void write_control(struct kvm_pit *pit, u8 val)
 }
 
 static void write_count(struct kvm_pit *pit, struct counter *c, u8 val)
+	__kvm_must_hold(pit_lock)
 {
 	switch (c->s.write_state) {
 	case RW_LSB:
@@ -432,6 +441,7 @@ static u8 read_count(struct counter *c)
 }
 
 static u8 read_speaker(struct kvm_pit *pit)
+	__kvm_must_hold(pit_lock)
 {
 	struct counter *c = &pit->counter[2];
 	u8 refresh = div_u64(ktime_get_ns(), REFRESH_NS) & 1;
@@ -441,6 +451,7 @@ static u8 read_speaker(struct kvm_pit *pit)
 }
 
 static void write_speaker(struct kvm_pit *pit, u8 val)
+	__kvm_must_hold(pit_lock)
 {
 	set_gate(&pit->counter[2], val & 1);
 	pit->flags &= ~KVM_PIT_FLAGS_SPEAKER_DATA_ON;
@@ -453,11 +464,13 @@ static void write_speaker(struct kvm_pit *pit, u8 val)
  */
 
 static struct counter *port_counter(struct kvm_pit *pit, u64 port)
+	__kvm_must_hold(pit_lock)
 {
 	return &pit->counter[array_index_nospec(port - PORT_COUNTERS, COUNTERS)];
 }
 
 static u8 read_port(struct kvm_pit *pit, u64 port)
+	__kvm_must_hold(pit_lock)
 {
 	switch (port) {
 	case PORT_SPEAKER:
@@ -470,6 +483,7 @@ static u8 read_port(struct kvm_pit *pit, u64 port)
 }
 
 static void write_port(struct kvm_pit *pit, u64 port, u8 val)
+	__kvm_must_hold(pit_lock)
 {
 	switch (port) {
 	case PORT_SPEAKER:
@@ -611,6 +625,7 @@ static int register_ports(struct kvm *kvm, struct kvm_pit *pit, bool speaker)
 
 /* The state before firmware has programmed anything. */
 static void reset_counters(struct kvm_pit *pit)
+	__kvm_must_hold(pit_lock)
 {
 	int n;
 
@@ -625,16 +640,13 @@ static void reset_counters(struct kvm_pit *pit)
 }
 
 /* kvm->lock held. */
-static int create(struct kvm *kvm, const struct kvm_pit_config *config)
+static struct kvm_pit *new_pit(struct kvm *kvm)
+	__kvm_unshared
 {
-	struct kvm_pit *pit;
-	int r;
+	struct kvm_pit *pit = kzalloc(sizeof(*pit), GFP_KERNEL_ACCOUNT);
 
-	if (config->flags & ~KVM_PIT_SPEAKER_DUMMY)
-		return -EINVAL;
-	pit = kzalloc(sizeof(*pit), GFP_KERNEL_ACCOUNT);
 	if (!pit)
-		return -ENOMEM;
+		return NULL;
 	spin_lock_init(&pit->lock);
 	hrtimer_init(&pit->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	pit->timer.function = timer_fires;
@@ -643,6 +655,20 @@ static int create(struct kvm *kvm, const struct kvm_pit_config *config)
 	pit->reinject = true;
 	pit->acked = true;
 	reset_counters(pit);
+	return pit;
+}
+
+static int create(struct kvm *kvm, const struct kvm_pit_config *config)
+	__kvm_must_hold(kvm_lock)
+{
+	struct kvm_pit *pit;
+	int r;
+
+	if (config->flags & ~KVM_PIT_SPEAKER_DUMMY)
+		return -EINVAL;
+	pit = new_pit(kvm);
+	if (!pit)
+		return -ENOMEM;
 	r = register_ports(kvm, pit, config->flags & KVM_PIT_SPEAKER_DUMMY);
 	if (r) {
 		kfree(pit);

@@ -39,11 +39,11 @@ struct kvm_pic {
 	struct kvm_io_device dev;
 	struct kvm *kvm;
 	spinlock_t lock;		/* all below; inside an eventfd's wait queue lock */
-	bool output;			/* INTR; read without the lock */
-	bool rose;			/* output, since the lock was taken */
-	u16 acked;			/* likewise: lines whose interrupt was ended */
-	u16 unmasked;
-	struct pic_chip chip[CHIPS];
+	bool output __kvm_written_under(pic_lock);	/* INTR; read without the lock */
+	bool rose __kvm_guarded_by(pic_lock);	/* output, since the lock was taken */
+	u16 acked __kvm_guarded_by(pic_lock);	/* likewise: lines whose interrupt was ended */
+	u16 unmasked __kvm_guarded_by(pic_lock);
+	struct pic_chip chip[CHIPS] __kvm_guarded_by(pic_lock);
 };
 
 /*
@@ -51,6 +51,7 @@ struct kvm_pic {
  */
 
 static unsigned long pic_lock(struct kvm_pic *pic)
+	__kvm_acquires(pic_lock)
 {
 	unsigned long flags;
 
@@ -65,6 +66,7 @@ static u32 line_chip(int line)
 
 /* Notifications may signal eventfds that are irqfds of this PIC: never under the lock. */
 static void pic_unlock(struct kvm_pic *pic, unsigned long flags)
+	__kvm_releases(pic_lock)
 {
 	unsigned long acked = pic->acked, unmasked = pic->unmasked;
 	bool rose = pic->rose;
@@ -100,6 +102,7 @@ static int line_at(const struct pic_chip *chip, int priority)
 
 /* The line that the chip requests an interrupt for, -1: none. */
 static int requested(const struct kvm_pic *pic, int which)
+	__kvm_must_hold(pic_lock)
 {
 	const struct pic_chip *chip = &pic->chip[which];
 	u8 in_service = chip->s.isr;
@@ -135,9 +138,11 @@ static int set_line(struct pic_chip *chip, int line, bool level)
 
 /* The slave's output is a line of the master, whose output is INTR. */
 static void update_output(struct kvm_pic *pic)
+	__kvm_must_hold(pic_lock)
 {
 	bool output;
 
+	lockdep_assert_held(&pic->lock);
 	set_line(&pic->chip[MASTER], CASCADE, requested(pic, SLAVE) >= 0);
 	output = requested(pic, MASTER) >= 0;
 	if (output && !pic->output)
@@ -146,6 +151,7 @@ static void update_output(struct kvm_pic *pic)
 }
 
 static void note_acked(struct kvm_pic *pic, int which, int line)
+	__kvm_must_hold(pic_lock)
 {
 	if (which == SLAVE || line != CASCADE)
 		pic->acked |= BIT(which * LINES + line);
@@ -153,6 +159,7 @@ static void note_acked(struct kvm_pic *pic, int which, int line)
 
 /* The acknowledge cycle of one chip. */
 static void acknowledge(struct kvm_pic *pic, int which, int line)
+	__kvm_must_hold(pic_lock)
 {
 	struct pic_chip *chip = &pic->chip[which];
 
@@ -172,6 +179,7 @@ static void acknowledge(struct kvm_pic *pic, int which, int line)
 
 /* If the request has gone it is a spurious interrupt: line 7, without being in service. */
 static int acknowledge_top(struct kvm_pic *pic, int which)
+	__kvm_must_hold(pic_lock)
 {
 	int line = requested(pic, which);
 
@@ -215,7 +223,7 @@ bool kvm_pic_output(struct kvm *kvm)
 int kvm_pic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 {
 	struct kvm_pic *pic = kvm->pic;
-	struct pic_chip *chip = &pic->chip[pin / LINES];
+	struct pic_chip *chip;
 	int line = pin % LINES, r;
 	unsigned long flags;
 
@@ -223,6 +231,7 @@ int kvm_pic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 	if (pin == CASCADE)
 		return -1;
 	flags = pic_lock(pic);
+	chip = &pic->chip[pin / LINES];
 	if (level)
 		chip->sources[line] |= BIT(source);
 	else
@@ -257,6 +266,7 @@ static void write_icw1(struct pic_chip *chip, u8 val)
 }
 
 static void end_of_interrupt(struct kvm_pic *pic, int which, int line, bool rotate)
+	__kvm_must_hold(pic_lock)
 {
 	struct pic_chip *chip = &pic->chip[which];
 
@@ -269,6 +279,7 @@ static void end_of_interrupt(struct kvm_pic *pic, int which, int line, bool rota
 
 /* 8259A "Operation Command Word 2": rotate, specific, EOI */
 static void write_ocw2(struct kvm_pic *pic, int which, u8 val)
+	__kvm_must_hold(pic_lock)
 {
 	struct pic_chip *chip = &pic->chip[which];
 	u8 in_service = chip->s.isr;
@@ -309,6 +320,7 @@ static void write_ocw3(struct pic_chip *chip, u8 val)
 }
 
 static void write_imr(struct kvm_pic *pic, int which, u8 val)
+	__kvm_must_hold(pic_lock)
 {
 	struct pic_chip *chip = &pic->chip[which];
 
@@ -318,6 +330,7 @@ static void write_imr(struct kvm_pic *pic, int which, u8 val)
 
 /* The odd port: the mask, or the next initialization command word. */
 static void write_odd(struct kvm_pic *pic, int which, u8 val)
+	__kvm_must_hold(pic_lock)
 {
 	struct pic_chip *chip = &pic->chip[which];
 	u8 after_icw3 = chip->s.init4 ? EXPECT_ICW4 : READY;
@@ -342,6 +355,7 @@ static void write_odd(struct kvm_pic *pic, int which, u8 val)
 }
 
 static void write_even(struct kvm_pic *pic, int which, u8 val)
+	__kvm_must_hold(pic_lock)
 {
 	struct pic_chip *chip = &pic->chip[which];
 
@@ -366,6 +380,7 @@ static void write_elcr(struct pic_chip *chip, u8 val)
 
 /* 8259A "Poll Command": the read acknowledges the interrupt. */
 static u8 read_poll(struct kvm_pic *pic, int which)
+	__kvm_must_hold(pic_lock)
 {
 	int line = requested(pic, which);
 
@@ -377,6 +392,7 @@ static u8 read_poll(struct kvm_pic *pic, int which)
 }
 
 static u8 read_byte(struct kvm_pic *pic, u16 port)
+	__kvm_must_hold(pic_lock)
 {
 	int which = port & 0x80 ? SLAVE : MASTER;
 	struct pic_chip *chip = &pic->chip[which];
@@ -395,6 +411,7 @@ static u8 read_byte(struct kvm_pic *pic, u16 port)
 }
 
 static void write_byte(struct kvm_pic *pic, u16 port, u8 val)
+	__kvm_must_hold(pic_lock)
 {
 	int which = port & 0x80 ? SLAVE : MASTER;
 
@@ -467,12 +484,13 @@ static bool state_valid(const struct kvm_pic_state *s, u8 elcr_mask)
 int kvm_pic_set_state(struct kvm *kvm, int which, const struct kvm_pic_state *state)
 {
 	struct kvm_pic *pic = kvm->pic;
-	struct pic_chip *chip = &pic->chip[array_index_nospec(which, CHIPS)];
+	struct pic_chip *chip;
 	unsigned long flags;
 	u8 elcr_mask;
 	int i;
 
 	flags = pic_lock(pic);
+	chip = &pic->chip[array_index_nospec(which, CHIPS)];
 	elcr_mask = chip->s.elcr_mask;
 	if (!state_valid(state, elcr_mask)) {
 		pic_unlock(pic, flags);
@@ -507,20 +525,30 @@ static int register_ports(struct kvm *kvm, struct kvm_pic *pic)
 	return r;
 }
 
-/** kvm_pic_create - a VM's PIC: 0, -ENOMEM, -ENOSPC */
-int kvm_pic_create(struct kvm *kvm)
+static struct kvm_pic *new_pic(struct kvm *kvm)
+	__kvm_unshared
 {
 	struct kvm_pic *pic = kzalloc(sizeof(*pic), GFP_KERNEL_ACCOUNT);
-	int r;
 
 	if (!pic)
-		return -ENOMEM;
+		return NULL;
 	spin_lock_init(&pic->lock);
 	pic->kvm = kvm;
 	pic->dev.ops = &pic_ops;
 	/* Lines 0, 1, 2, 8 and 13 are always edge-triggered (82371SB, ELCR). */
 	pic->chip[MASTER].s.elcr_mask = 0xf8;
 	pic->chip[SLAVE].s.elcr_mask = 0xde;
+	return pic;
+}
+
+/** kvm_pic_create - a VM's PIC: 0, -ENOMEM, -ENOSPC */
+int kvm_pic_create(struct kvm *kvm)
+{
+	struct kvm_pic *pic = new_pic(kvm);
+	int r;
+
+	if (!pic)
+		return -ENOMEM;
 	kvm->pic = pic;
 	r = register_ports(kvm, pic);
 	if (!r)

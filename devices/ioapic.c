@@ -32,11 +32,12 @@ struct kvm_ioapic {
 	struct kvm_io_device dev;
 	struct kvm *kvm;
 	spinlock_t lock;		/* all below; inside an eventfd's wait queue lock */
-	u8 ioregsel;
-	u8 id;
-	u32 lines;			/* pins that are asserted */
-	u8 sources[PINS];		/* KVM_IRQ_SOURCE_* bits that assert a pin */
-	u64 entry[PINS];
+	u8 ioregsel __kvm_guarded_by(ioapic_lock);
+	u8 id __kvm_guarded_by(ioapic_lock);
+	u32 lines __kvm_guarded_by(ioapic_lock);	/* pins that are asserted */
+	/* KVM_IRQ_SOURCE_* bits that assert a pin. */
+	u8 sources[PINS] __kvm_guarded_by(ioapic_lock);
+	u64 entry[PINS] __kvm_guarded_by(ioapic_lock);
 };
 
 /*
@@ -45,11 +46,13 @@ struct kvm_ioapic {
 
 /* Lock held.  Returns as kvm_ioapic_set_irq() does. */
 static int deliver(struct kvm_ioapic *ioapic, int pin)
+	__kvm_must_hold(ioapic_lock)
 {
 	u64 *entry = &ioapic->entry[pin];
 	struct kvm_lapic_irq irq = kvm_make_lapic_irq(*entry, *entry >> 56);
 	int r;
 
+	lockdep_assert_held(&ioapic->lock);
 	if (*entry & ENTRY_MASKED)
 		return -1;
 	if ((*entry & ENTRY_LEVEL) && (*entry & ENTRY_REMOTE_IRR))
@@ -93,6 +96,7 @@ int kvm_ioapic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 
 /* Lock held.  Clears remote IRR of the pins with this vector, and returns the pins. */
 static u32 end_of_interrupt(struct kvm_ioapic *ioapic, u8 vector, bool trigger_level)
+	__kvm_must_hold(ioapic_lock)
 {
 	u32 ended = 0;
 	int pin;
@@ -179,6 +183,7 @@ static void request_scan(struct kvm *kvm)
 }
 
 static u32 read_table(const struct kvm_ioapic *ioapic, u8 reg)
+	__kvm_must_hold(ioapic_lock)
 {
 	int pin = (reg - REG_TABLE) / 2;
 
@@ -188,6 +193,7 @@ static u32 read_table(const struct kvm_ioapic *ioapic, u8 reg)
 }
 
 static u32 read_register(const struct kvm_ioapic *ioapic)
+	__kvm_must_hold(ioapic_lock)
 {
 	switch (ioapic->ioregsel) {
 	case REG_ID:
@@ -202,6 +208,7 @@ static u32 read_register(const struct kvm_ioapic *ioapic)
 
 /* Lock held.  True: the pin was unmasked. */
 static bool write_entry(struct kvm_ioapic *ioapic, int pin, bool high, u32 val)
+	__kvm_must_hold(ioapic_lock)
 {
 	u64 old = ioapic->entry[pin], new;
 
@@ -222,6 +229,7 @@ static bool write_entry(struct kvm_ioapic *ioapic, int pin, bool high, u32 val)
 
 /* Lock held.  Returns the pin that was unmasked, -1: none. */
 static int write_register(struct kvm_ioapic *ioapic, u32 val)
+	__kvm_must_hold(ioapic_lock)
 {
 	u8 reg = ioapic->ioregsel;
 	int pin = (reg - REG_TABLE) / 2;
@@ -340,19 +348,30 @@ int kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state)
  * ---- creation and end ----
  */
 
-/** kvm_ioapic_create - a VM's I/O APIC: 0, -ENOMEM, -ENOSPC */
-int kvm_ioapic_create(struct kvm *kvm)
+static struct kvm_ioapic *new_ioapic(struct kvm *kvm)
+	__kvm_unshared
 {
 	struct kvm_ioapic *ioapic = kzalloc(sizeof(*ioapic), GFP_KERNEL_ACCOUNT);
-	int pin, r;
+	int pin;
 
 	if (!ioapic)
-		return -ENOMEM;
+		return NULL;
 	spin_lock_init(&ioapic->lock);
 	ioapic->kvm = kvm;
 	ioapic->dev.ops = &ioapic_ops;
 	for (pin = 0; pin < PINS; pin++)
 		ioapic->entry[pin] = ENTRY_MASKED;
+	return ioapic;
+}
+
+/** kvm_ioapic_create - a VM's I/O APIC: 0, -ENOMEM, -ENOSPC */
+int kvm_ioapic_create(struct kvm *kvm)
+{
+	struct kvm_ioapic *ioapic = new_ioapic(kvm);
+	int r;
+
+	if (!ioapic)
+		return -ENOMEM;
 	kvm->ioapic = ioapic;
 	mutex_lock(&kvm->io_lock);
 	r = kvm_io_register(kvm, KVM_MMIO_BUS, IO_APIC_DEFAULT_PHYS_BASE, WINDOW_SIZE,

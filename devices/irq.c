@@ -129,6 +129,7 @@ static int add_routes(struct kvm *kvm, struct kvm_irq_routes *routes,
 }
 
 static void publish_routes(struct kvm *kvm, struct kvm_irq_routes *routes)
+	__kvm_must_hold(irq_lock)
 {
 	struct kvm_irq_routes *old;
 
@@ -266,6 +267,7 @@ long kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi)
 
 /* RCU held.  -1: none. */
 static int gsi_of_pin(struct kvm *kvm, u32 chip, u32 pin)
+	__kvm_must_hold_shared(rcu)
 {
 	const struct kvm_irq_routes *routes = rcu_dereference(kvm->irq_routes);
 
@@ -414,6 +416,7 @@ int kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins)
 {
 	long r;
 
+	lockdep_assert_held(&kvm->lock);
 	if (nr_pins > KVM_MAX_GSI)
 		return -EINVAL;
 	if (!chips_valid(kvm, &r))

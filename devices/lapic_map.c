@@ -99,10 +99,12 @@ static gpa_t common_page(struct kvm *kvm)
 
 /* The vcpu whose APIC page moves runs no guest code until the old mapping is gone. */
 static void update_page(struct kvm *kvm)
+	__kvm_must_hold(lapic_map_lock)
 {
 	gpa_t old = kvm->apic_page, new = common_page(kvm);
 	int idx;
 
+	lockdep_assert_held(&kvm->lapic_map_lock);
 	if (old == new)
 		return;
 	WRITE_ONCE(kvm->apic_page, new);

@@ -25,7 +25,7 @@ static u32 timer_mode(const struct kvm_lapic *apic)
 	return READ_ONCE(apic->lvt[LVT_TIMER]) & LVT_TIMER_MODES;
 }
 
-static enum hrtimer_restart timer_fires(struct hrtimer *timer)
+static enum hrtimer_restart lapic_timer_fires(struct hrtimer *timer)
 {
 	struct kvm_lapic *apic = container_of(timer, struct kvm_lapic, timer);
 	u32 mode = timer_mode(apic);
@@ -219,5 +219,5 @@ void kvm_lapic_timer_reset(struct kvm_lapic *apic)
 void kvm_lapic_timer_init(struct kvm_lapic *apic)
 {
 	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
-	apic->timer.function = timer_fires;
+	apic->timer.function = lapic_timer_fires;
 }

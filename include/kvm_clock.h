@@ -7,7 +7,8 @@
 
 void kvm_clock_module_init(void);
 void kvm_clock_module_exit(void);
-void kvm_clock_init_vm(struct kvm *kvm);
+void kvm_clock_init_vm(struct kvm *kvm)
+	__kvm_unshared;
 void kvm_clock_suspend(void);
 void kvm_clock_resume(void);
 void kvm_clock_tsc_moved(struct kvm_vcpu *vcpu);

@@ -40,6 +40,7 @@
 
 #include "kvm_arch_ops.h"
 #include "kvm_iodev.h"
+#include "kvm_lock.h"
 
 typedef u64 gva_t;
 typedef u64 gpa_t;
@@ -185,7 +186,8 @@ struct kvm_vm_stat { KVM_VM_STATS(KVM_STAT_FIELD) };
 
 /* ---- memory slots (memslot.c) ---- */
 struct kvm_rmap_head {
-	unsigned long val;	/* 0, one spte pointer, or a list | 1: see mmu_rmap.c */
+	/* 0, one spte pointer, or a list | 1: see mmu_rmap.c */
+	unsigned long val __kvm_guarded_by(mmu_lock);
 };
 
 struct kvm_memory_slot {
@@ -202,7 +204,7 @@ struct kvm_memory_slot {
 		struct kvm_rmap_head *rmap[KVM_NR_PAGE_SIZES];
 		/* [level - 2]: how many reasons forbid a large page there. */
 		u32 *disallow_lpage[KVM_NR_PAGE_SIZES - 1];
-	} arch;
+	} arch __kvm_guarded_by(mmu_lock);
 };
 
 /* Published under kvm->srcu, replaced whole, sorted by base_gfn. */
@@ -446,7 +448,7 @@ struct kvm_vcpu {
 	sigset_t sigset;
 	bool sigset_active;
 	struct mutex mutex;		/* one ioctl at a time */
-	struct pid __rcu *pid;		/* the thread that runs it */
+	struct pid __rcu *pid __kvm_guarded_by(vcpu_mutex);	/* the thread that runs it */
 	struct preempt_notifier preempt_notifier;
 	int vcpu_id;
 	int vcpu_idx;
@@ -480,13 +482,15 @@ struct kvm {
 	struct mutex slots_lock;	/* memslot updates, dirty logs */
 	struct mutex lock;		/* vcpu creation, VM-wide settings */
 	struct srcu_struct srcu;	/* readers of memslots */
-	struct kvm_memslots __rcu *memslots;
+	struct kvm_memslots __rcu *memslots __kvm_guarded_by(slots_lock);
 	struct address_space mapping;	/* what is mapped through the VM fd */
 	struct mm_struct *mm;
 	struct mmu_notifier notifier;
-	unsigned long notifier_seq;	/* mmu_lock; faults retry when it moved */
-	long notifier_count;		/* mmu_lock; invalidations under way */
-	hva_t notifier_start, notifier_end;
+	/* Faults retry when it moved. */
+	unsigned long notifier_seq __kvm_written_under(mmu_lock);
+	long notifier_count __kvm_guarded_by(mmu_lock);	/* invalidations under way */
+	hva_t notifier_start __kvm_guarded_by(mmu_lock);
+	hva_t notifier_end __kvm_guarded_by(mmu_lock);
 
 	struct xarray vcpus;		/* by index; published last */
 	atomic_t online_vcpus;
@@ -495,74 +499,96 @@ struct kvm {
 	refcount_t users;		/* the VM fd and each vcpu fd */
 
 	/* shadow pages (mmu.c), all under mmu_lock */
-	struct hlist_head *page_hash;
-	struct list_head active_pages;	/* new and used ones are put first: a clock */
-	struct list_head orphans;	/* of them, direct pages to be zapped: no link is left */
-	struct list_head dead_pages;	/* zapped, to free before the lock is let go */
-	unsigned int hold_work;		/* pieces, since the lock was let go in a long loop */
-	unsigned long n_used_pages, n_max_pages;
-	unsigned long n_asked_pages;	/* by KVM_SET_NR_MMU_PAGES; 0: never */
-	unsigned long n_indirect;	/* of them, those that shadow guest page tables */
-	u64 mmu_zap_gen;
-	unsigned long n_old_pages;	/* of an earlier mmu_zap_gen: kvm_mmu_zap_all() is not done */
-	bool tlbs_dirty;		/* a leaf was dropped, and some TLB may still have it */
+	struct hlist_head *page_hash __kvm_guarded_by(mmu_lock);
+	/* New and used ones are put first: a clock. */
+	struct list_head active_pages __kvm_guarded_by(mmu_lock);
+	/* Of them, direct pages to be zapped: no link is left. */
+	struct list_head orphans __kvm_guarded_by(mmu_lock);
+	/* Zapped, to free before the lock is let go. */
+	struct list_head dead_pages __kvm_guarded_by(mmu_lock);
+	/* Pieces, since the lock was let go in a long loop. */
+	unsigned int hold_work __kvm_guarded_by(mmu_lock);
+	unsigned long n_used_pages __kvm_guarded_by(mmu_lock);
+	unsigned long n_max_pages __kvm_guarded_by(mmu_lock);
+	/* By KVM_SET_NR_MMU_PAGES; 0: never. */
+	unsigned long n_asked_pages __kvm_guarded_by(mmu_lock);
+	/* Of them, those that shadow guest page tables. */
+	unsigned long n_indirect __kvm_written_under(mmu_lock);
+	u64 mmu_zap_gen __kvm_guarded_by(mmu_lock);
+	/* Of an earlier mmu_zap_gen: kvm_mmu_zap_all() is not done. */
+	unsigned long n_old_pages __kvm_guarded_by(mmu_lock);
+	/* A leaf was dropped, and some TLB may still have it. */
+	bool tlbs_dirty __kvm_guarded_by(mmu_lock);
 
 	/* KVM_ENABLE_CAP, under lock */
-	u64 disabled_quirks;		/* KVM_X86_QUIRK_* */
-	u32 user_msr_reasons;		/* KVM_MSR_EXIT_REASON_* that go to userspace */
-	u32 max_vcpu_id;		/* 0: KVM_MAX_VCPU_ID */
-	u32 dirty_log_manual;		/* KVM_DIRTY_LOG_* */
-	u32 disabled_exits;		/* KVM_X86_DISABLE_EXITS_*, before the first vcpu */
-	u32 exit_hypercalls;		/* bits: KVM_HC_* that go to userspace */
-	u32 halt_poll_limit;		/* ns */
-	bool own_halt_poll_limit;	/* KVM_CAP_HALT_POLL; else the parameter's */
-	bool exception_payload;
-	bool triple_fault_event;
-	bool no_platform_info;		/* MSR_PLATFORM_INFO is #GP to the guest */
-	struct kvm_msr_filter_set __rcu *msr_filter;	/* srcu */
+	u64 disabled_quirks __kvm_written_under(kvm_lock);	/* KVM_X86_QUIRK_* */
+	/* KVM_MSR_EXIT_REASON_* that go to userspace. */
+	u32 user_msr_reasons __kvm_written_under(kvm_lock);
+	u32 max_vcpu_id __kvm_written_under(kvm_lock);	/* 0: KVM_MAX_VCPU_ID */
+	u32 dirty_log_manual __kvm_written_under(kvm_lock);	/* KVM_DIRTY_LOG_* */
+	/* KVM_X86_DISABLE_EXITS_*, before the first vcpu. */
+	u32 disabled_exits __kvm_written_under(kvm_lock);
+	/* Bits: KVM_HC_* that go to userspace. */
+	u32 exit_hypercalls __kvm_written_under(kvm_lock);
+	u32 halt_poll_limit __kvm_written_under(kvm_lock);	/* ns */
+	/* KVM_CAP_HALT_POLL; else the parameter's. */
+	bool own_halt_poll_limit __kvm_written_under(kvm_lock);
+	bool exception_payload __kvm_written_under(kvm_lock);
+	bool triple_fault_event __kvm_written_under(kvm_lock);
+	/* MSR_PLATFORM_INFO is #GP to the guest. */
+	bool no_platform_info __kvm_written_under(kvm_lock);
+	struct kvm_msr_filter_set __rcu *msr_filter __kvm_guarded_by(kvm_lock);	/* srcu */
 	/* interrupt controllers: lock, and before the first vcpu */
-	u8 irqchip_mode;		/* enum kvm_irqchip_mode */
-	bool x2apic_format;		/* KVM_X2APIC_API_USE_32BIT_IDS */
-	bool x2apic_no_broadcast;	/* KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK */
-	u32 bsp_vcpu_id;
+	u8 irqchip_mode __kvm_written_under(kvm_lock);	/* enum kvm_irqchip_mode */
+	bool x2apic_format __kvm_written_under(kvm_lock);	/* KVM_X2APIC_API_USE_32BIT_IDS */
+	/* KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK */
+	bool x2apic_no_broadcast __kvm_written_under(kvm_lock);
+	u32 bsp_vcpu_id __kvm_written_under(kvm_lock);
 	struct mutex lapic_map_lock;	/* updates of lapic_map */
-	struct kvm_lapic_map __rcu *lapic_map;
-	gpa_t apic_page;		/* the APIC-access page of all vcpus; 0: they differ.  lapic_map_lock */
-	struct kvm_pic *pic;		/* these three: published once, freed with the VM */
-	struct kvm_ioapic *ioapic;
-	struct kvm_pit *pit;
+	struct kvm_lapic_map __rcu *lapic_map __kvm_guarded_by(lapic_map_lock);
+	/* The APIC-access page of all vcpus; 0: they differ. */
+	gpa_t apic_page __kvm_written_under(lapic_map_lock);
+	/* These three: published once, freed with the VM. */
+	struct kvm_pic *pic __kvm_written_under(kvm_lock);
+	struct kvm_ioapic *ioapic __kvm_written_under(kvm_lock);
+	struct kvm_pit *pit __kvm_written_under(kvm_lock);
 
 	/* routes (irq.c) and irqfds (eventfd.c) */
 	struct mutex irq_lock;		/* updates of routes; coming and going of irqfds */
-	struct kvm_irq_routes __rcu *irq_routes;
-	u32 nr_split_pins;		/* pins of userspace's I/O APIC: the first GSIs */
+	struct kvm_irq_routes __rcu *irq_routes __kvm_guarded_by(irq_lock);
+	/* Pins of userspace's I/O APIC: the first GSIs. */
+	u32 nr_split_pins __kvm_written_under(kvm_lock);
 	spinlock_t irqfd_lock;		/* irqfds; inside an eventfd's wait queue lock */
-	struct list_head irqfds;
-	unsigned int nr_irqfds;		/* irqfd_lock */
-	struct list_head resamplers;	/* irq_lock; read under RCU */
+	struct list_head irqfds __kvm_guarded_by(irqfd_lock);
+	unsigned int nr_irqfds __kvm_guarded_by(irqfd_lock);
+	struct list_head resamplers __kvm_guarded_by(irq_lock);	/* read under RCU */
 
 	/* buses in the kernel (io.c) */
 	struct mutex io_lock;		/* updates of buses, ioeventfds, zones */
-	struct kvm_io_bus __rcu *bus[KVM_NR_BUSES];
-	struct list_head ioeventfds;
-	struct list_head coalesced_zones;
+	struct kvm_io_bus __rcu *bus[KVM_NR_BUSES] __kvm_guarded_by(io_lock);
+	struct list_head ioeventfds __kvm_guarded_by(io_lock);
+	struct list_head coalesced_zones __kvm_guarded_by(io_lock);
 	struct kvm_coalesced_mmio_ring *coalesced_ring;	/* shared with userspace */
 	spinlock_t ring_lock;		/* writers of the ring */
 
-	unsigned long tss_addr;
-	u64 identity_map_addr;
-	u64 kvmclock_offset;		/* tsc_lock: to the host's raw monotonic time */
+	unsigned long tss_addr __kvm_written_under(kvm_lock);
+	u64 identity_map_addr __kvm_written_under(kvm_lock);
+	u64 kvmclock_offset __kvm_guarded_by(tsc_lock);	/* to the host's raw monotonic time */
 	struct {
-		bool master;		/* tsc_lock: host TSC and raw time of one moment */
-		u64 tsc, ns;
+		/* Host TSC and raw time of one moment. */
+		bool master __kvm_guarded_by(tsc_lock);
+		u64 tsc __kvm_guarded_by(tsc_lock);
+		u64 ns __kvm_guarded_by(tsc_lock);
 		u32 mul;		/* ticks to ns */
 		s8 shift;
 	} clock;
-	bool tsc_unequal;		/* vcpus' TSC offsets differ */
-	u64 tsc_write_data, tsc_write_ns, tsc_write_offset;	/* tsc_lock */
+	bool tsc_unequal __kvm_written_under(tsc_lock);	/* vcpus' TSC offsets differ */
+	u64 tsc_write_data __kvm_guarded_by(tsc_lock);
+	u64 tsc_write_ns __kvm_guarded_by(tsc_lock);
+	u64 tsc_write_offset __kvm_guarded_by(tsc_lock);
 	raw_spinlock_t tsc_lock;
 	struct kvm_vm_stat stat;
-	struct list_head vm_list;	/* stats.c's */
+	struct list_head vm_list __kvm_guarded_by(stats_lock);	/* stats.c's */
 	pid_t creator;
 	struct dentry *debugfs_dentry;
 };

@@ -9,6 +9,8 @@
 
 #include <linux/types.h>
 
+#include "kvm_lock.h"
+
 struct kvm;
 struct kvm_vcpu;
 struct kvm_io_device;
@@ -36,8 +38,10 @@ struct kvm_io_device {
 };
 
 int  kvm_io_register(struct kvm *kvm, enum kvm_bus bus, u64 addr, u64 len,
-		     struct kvm_io_device *dev);
-void kvm_io_unregister(struct kvm *kvm, enum kvm_bus bus, struct kvm_io_device *dev);
+		     struct kvm_io_device *dev)
+	__kvm_must_hold(io_lock);
+void kvm_io_unregister(struct kvm *kvm, enum kvm_bus bus, struct kvm_io_device *dev)
+	__kvm_must_hold(io_lock);
 bool kvm_io_read(struct kvm_vcpu *vcpu, enum kvm_bus bus, u64 addr, int len, void *val);
 bool kvm_io_write(struct kvm_vcpu *vcpu, enum kvm_bus bus, u64 addr, int len, const void *val);
 unsigned int kvm_pio_read_units(struct kvm_vcpu *vcpu, u16 port, int size, void *val,
@@ -45,7 +49,8 @@ unsigned int kvm_pio_read_units(struct kvm_vcpu *vcpu, u16 port, int size, void 
 unsigned int kvm_pio_write_units(struct kvm_vcpu *vcpu, u16 port, int size, const void *val,
 				 unsigned int count);
 
-int  kvm_io_init_vm(struct kvm *kvm);
+int  kvm_io_init_vm(struct kvm *kvm)
+	__kvm_unshared;
 void kvm_io_stop_vm(struct kvm *kvm);
 void kvm_io_destroy_vm(struct kvm *kvm);
 long kvm_vm_coalesced_mmio(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *zone, bool add);

@@ -64,8 +64,10 @@ void kvm_pic_output_changed(struct kvm *kvm);
 void kvm_lapic_pit_tick_nmi(struct kvm *kvm);
 
 /* ---- i8259.c ---- */
-int  kvm_pic_create(struct kvm *kvm);
-void kvm_pic_destroy(struct kvm *kvm);
+int  kvm_pic_create(struct kvm *kvm)
+	__kvm_must_hold(kvm_lock);
+void kvm_pic_destroy(struct kvm *kvm)
+	__kvm_unshared;
 int  kvm_pic_set_irq(struct kvm *kvm, int pin, int source, bool level);
 bool kvm_pic_output(struct kvm *kvm);
 int  kvm_pic_read_irq(struct kvm *kvm);
@@ -73,8 +75,10 @@ int  kvm_pic_get_state(struct kvm *kvm, int chip, struct kvm_pic_state *state);
 int  kvm_pic_set_state(struct kvm *kvm, int chip, const struct kvm_pic_state *state);
 
 /* ---- ioapic.c ---- */
-int  kvm_ioapic_create(struct kvm *kvm);
-void kvm_ioapic_destroy(struct kvm *kvm);
+int  kvm_ioapic_create(struct kvm *kvm)
+	__kvm_must_hold(kvm_lock);
+void kvm_ioapic_destroy(struct kvm *kvm)
+	__kvm_unshared;
 int  kvm_ioapic_set_irq(struct kvm *kvm, int pin, int source, bool level);
 void kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level);
 void kvm_ioapic_scan_pins(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
@@ -86,17 +90,21 @@ long kvm_vm_create_pit(struct kvm *kvm, const struct kvm_pit_config *config);
 long kvm_vm_create_pit2(struct kvm *kvm, const void __user *arg);
 long kvm_vm_pit_state(struct kvm *kvm, void __user *arg, unsigned int size, bool set);
 long kvm_vm_reinject_control(struct kvm *kvm, const void __user *arg);
-void kvm_pit_destroy(struct kvm *kvm);
+void kvm_pit_destroy(struct kvm *kvm)
+	__kvm_unshared;
 void kvm_pit_acked(struct kvm_pit *pit);
 void kvm_pit_unmasked(struct kvm_pit *pit);
 bool kvm_pit_wants_acks(const struct kvm_pit *pit);
 
 /* ---- irq.c: GSIs, routes, MSIs ---- */
-int  kvm_irq_init_vm(struct kvm *kvm);
+int  kvm_irq_init_vm(struct kvm *kvm)
+	__kvm_unshared;
 void kvm_irq_stop_vm(struct kvm *kvm);
-void kvm_irq_destroy_vm(struct kvm *kvm);
+void kvm_irq_destroy_vm(struct kvm *kvm)
+	__kvm_unshared;
 int  kvm_create_irqchip(struct kvm *kvm);
-int  kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins);
+int  kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins)
+	__kvm_must_hold(kvm_lock);
 int  kvm_set_irq(struct kvm *kvm, int source, u32 gsi, bool level);
 long kvm_set_gsi_routing(struct kvm *kvm, const struct kvm_irq_routing __user *routing);
 long kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi);

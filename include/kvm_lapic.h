@@ -123,7 +123,8 @@ int  kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq);
 int  kvm_lapic_deliver_local(struct kvm_lapic *apic, int which);
 
 /* ---- lapic_map.c; see also kvm_irq.h ---- */
-void kvm_lapic_destroy_vm(struct kvm *kvm);
+void kvm_lapic_destroy_vm(struct kvm *kvm)
+	__kvm_unshared;
 void kvm_lapic_update_map(struct kvm *kvm);
 int  kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap, unsigned int bits,
 			      u32 min_id, unsigned long icr);

@@ -9,9 +9,11 @@
 
 #include <linux/nospec.h>
 
-int  kvm_slots_init(struct kvm *kvm);
+int  kvm_slots_init(struct kvm *kvm)
+	__kvm_unshared;
 void kvm_slots_stop(struct kvm *kvm);
-void kvm_slots_destroy(struct kvm *kvm);
+void kvm_slots_destroy(struct kvm *kvm)
+	__kvm_unshared;
 int  kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem);
 int  kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *mem);
 int  kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *alias);

@@ -12,8 +12,10 @@
 
 int  kvm_mmu_module_init(void);
 void kvm_mmu_module_exit(void);
-int  kvm_mmu_init_vm(struct kvm *kvm);
-void kvm_mmu_destroy_vm(struct kvm *kvm);
+int  kvm_mmu_init_vm(struct kvm *kvm)
+	__kvm_unshared;
+void kvm_mmu_destroy_vm(struct kvm *kvm)
+	__kvm_unshared;
 int  kvm_mmu_create(struct kvm_vcpu *vcpu);
 void kvm_mmu_destroy(struct kvm_vcpu *vcpu);
 
@@ -61,8 +63,8 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kv
 int  kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace);
 
 /* Slots. */
-int  kvm_mmu_slot_alloc(struct kvm_memory_slot *slot);
-void kvm_mmu_slot_free(struct kvm_memory_slot *slot);
+int  kvm_mmu_slot_alloc(struct kvm_memory_slot *slot) __kvm_unshared;
+void kvm_mmu_slot_free(struct kvm_memory_slot *slot) __kvm_unshared;
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages);
 void kvm_mmu_zap_all(struct kvm *kvm);
@@ -73,17 +75,23 @@ void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot);
 
 /* Under mmu_lock: for the mmu notifier and dirty logs. */
 void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot,
-				  gfn_t gfn_offset, unsigned long mask);
+				  gfn_t gfn_offset, unsigned long mask)
+	__kvm_must_hold(mmu_lock);
 bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
-			 bool may_yield);
+			 bool may_yield)
+	__kvm_must_hold(mmu_lock);
 bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
-		       bool clear);
-void kvm_mmu_flush(struct kvm *kvm, bool needed);
-bool kvm_mmu_resched(struct kvm *kvm);
+		       bool clear)
+	__kvm_must_hold(mmu_lock);
+void kvm_mmu_flush(struct kvm *kvm, bool needed)
+	__kvm_must_hold(mmu_lock);
+bool kvm_mmu_resched(struct kvm *kvm)
+	__kvm_must_hold(mmu_lock);
 
 #ifdef KVM_AUDIT
 DECLARE_STATIC_KEY_FALSE(kvm_mmu_audit_key);
-void kvm_mmu_audit(struct kvm *kvm);
+void kvm_mmu_audit(struct kvm *kvm)
+	__kvm_must_hold(mmu_lock);
 #define kvm_mmu_audit_enabled()	static_branch_unlikely(&kvm_mmu_audit_key)
 #else
 #define kvm_mmu_audit_enabled()	false
@@ -92,6 +100,7 @@ static inline void kvm_mmu_audit(struct kvm *kvm) { }
 
 /* mmu_lock is released by this. */
 static inline void kvm_mmu_unlock(struct kvm *kvm)
+	__kvm_releases(mmu_lock)
 {
 	if (kvm_mmu_audit_enabled())
 		kvm_mmu_audit(kvm);

@@ -35,7 +35,7 @@ bool kvm_msr_to_userspace(struct kvm_vcpu *vcpu, const struct msr_data *msr, boo
 bool kvm_msr_passthrough(struct kvm_vcpu *vcpu, const u32 *indices, unsigned int n);
 long kvm_vm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *filter);
 long kvm_vm_set_msr_filter_compat(struct kvm *kvm, void __user *arg);
-void kvm_msr_filter_destroy(struct kvm *kvm);
+void kvm_msr_filter_destroy(struct kvm *kvm) __kvm_unshared;
 
 /* As a 32-bit process has it. */
 struct kvm_msr_filter_compat {
