@@ -114,6 +114,16 @@ struct machine {
 	int stats_fd[MAX_VCPUS];
 };
 
+/*
+ * A guest with EFER.LME, but neither paging nor CR4.PAE, takes its host along in QEMU (7.2):
+ * #VMEXIT loads the host's CR0 before its CR4, and gives up on CR0.PG when PAE is not there
+ * (Documentation/fuzzing.rst).  So guests enter and leave long mode by userspace only there.
+ */
+static inline bool spare_long_mode(void)
+{
+	return on_tcg();
+}
+
 void machine_create(struct machine *m, struct rng *r);
 void machine_destroy(struct machine *m);
 u8 *machine_mem(struct machine *m, u64 gpa, u32 len);

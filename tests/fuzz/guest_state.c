@@ -649,9 +649,11 @@ static void spare_the_emulator(struct kvm_sregs *s)
 	if (!on_tcg())
 		return;
 	s->tr.present = 1;
-	s->tr.s = 0;
+	s->tr.unusable = s->tr.s = 0;
 	if ((s->tr.type & 5) != 1)
 		s->tr.type = 11;
+	if (!(s->cr0 & CR0_PG) && !(s->cr4 & CR4_PAE) && spare_long_mode())
+		s->efer &= ~(u64)EFER_LME;
 }
 
 static void change_sregs(struct rng *r, int v, struct kvm_sregs *s)
@@ -816,6 +818,8 @@ static void random_msrs(struct vcpu *vcpu, struct rng *r, int v)
 
 	for (u32 n = below(r, 4); n; n--) {
 		msrs.e[0] = (struct kvm_msr_entry){ .index = pick_msr(r), .data = pick_value(r, v) };
+		if (msrs.e[0].index == 0xc0000080 && spare_long_mode())
+			continue;
 		ioctl(vcpu->fd, KVM_SET_MSRS, &msrs);
 	}
 }
