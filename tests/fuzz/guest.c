@@ -297,6 +297,27 @@ static void judge_error(struct runner *u, int err)
 	}
 }
 
+/* The hardware refused a state: which, to be told apart from what we should have refused. */
+static void refused_entry(struct runner *u, struct kvm_run *run)
+{
+	struct kvm_sregs s;
+
+	note("FAIL_ENTRY %#llx in %s mode", run->fail_entry.hardware_entry_failure_reason,
+	     mode_names[u->e.mode]);
+	if (ioctl(u->m->vcpu[u->v].fd, KVM_GET_SREGS, &s))
+		return;
+	pthread_mutex_lock(&lock);
+	printf("# FAIL_ENTRY: --seed %lu --case %lu, vcpu %d, %s: cr0 %llx cr3 %llx cr4 %llx efer %llx cs %x/%x/%x/%x/%x/%x ss %x/%x/%x/%x/%x tr %x/%x/%x flags %llx\n",
+	       seed, case_nr, u->v, mode_names[u->e.mode], s.cr0, s.cr3, s.cr4, s.efer, s.cs.selector,
+	       s.cs.type, s.cs.dpl, s.cs.l, s.cs.db, s.cs.present, s.ss.selector, s.ss.type, s.ss.dpl,
+	       s.ss.present, s.ss.unusable, s.tr.selector, s.tr.type, s.tr.present,
+	       vcpu_regs(&u->m->vcpu[u->v]).rflags);
+	fflush(stdout);
+	pthread_mutex_unlock(&lock);
+	if (verbose)
+		vcpu_dump(&u->m->vcpu[u->v], "FAIL_ENTRY");
+}
+
 static void judge_exit(struct runner *u, struct kvm_run *run)
 {
 	switch (run->exit_reason) {
@@ -307,10 +328,7 @@ static void judge_exit(struct runner *u, struct kvm_run *run)
 			failed(u->v, "an exit without a handler: %#llx", run->internal.data[0]);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		note("FAIL_ENTRY %#llx in %s mode", run->fail_entry.hardware_entry_failure_reason,
-		     mode_names[u->e.mode]);
-		if (verbose)
-			vcpu_dump(&u->m->vcpu[u->v], "FAIL_ENTRY");
+		refused_entry(u, run);
 		break;
 	case KVM_EXIT_IO:
 	case KVM_EXIT_HYPERCALL:
@@ -549,6 +567,24 @@ static void in_case(void)
 		printf("# this was --seed %lu --case %lu\n", seed, case_nr);
 }
 
+/* Those that the library has no name for are seldom anywhere else. */
+static const char *exit_word(int reason)
+{
+	switch (reason) {
+	case KVM_EXIT_HYPERCALL:
+		return "HYPERCALL";
+	case KVM_EXIT_TPR_ACCESS:
+		return "TPR_ACCESS";
+	case KVM_EXIT_IOAPIC_EOI:
+		return "IOAPIC_EOI";
+	case KVM_EXIT_X86_RDMSR:
+		return "X86_RDMSR";
+	case KVM_EXIT_X86_WRMSR:
+		return "X86_WRMSR";
+	}
+	return exit_name(reason);
+}
+
 static void print_counts(double took)
 {
 	printf("# seed %lu: %lu cases, %lu episodes (%lu refused), %lu KVM_RUN, in %.0f s\n", seed, counts.cases,
@@ -561,7 +597,7 @@ static void print_counts(double took)
 	printf("# to userspace:");
 	for (int i = 0; i < MAX_REASONS; i++)
 		if (counts.exits[i])
-			printf(" %s %lu", exit_name(i), counts.exits[i]);
+			printf(" %s %lu", exit_word(i), counts.exits[i]);
 	for (int i = 0; i < 134; i++)
 		if (counts.errors[i])
 			printf(" %s %lu", strerrorname_np(i), counts.errors[i]);
@@ -586,7 +622,8 @@ static void fuzz(u64 first)
 		one_case_judged();
 		if (wall_seconds() - told >= 30) {
 			told = wall_seconds();
-			printf("# case %lu, %.0f s, %lu failed\n", case_nr, told - begin, failures);
+			printf("# case %lu, %.0f s: %lu cases, %lu episodes, %lu KVM_RUN, %lu failed\n", case_nr,
+			       told - begin, counts.cases, counts.episodes, counts.runs, failures);
 			fflush(stdout);
 		}
 	}
