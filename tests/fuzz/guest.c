@@ -307,10 +307,13 @@ static void refused_entry(struct runner *u, struct kvm_run *run)
 	if (ioctl(u->m->vcpu[u->v].fd, KVM_GET_SREGS, &s))
 		return;
 	pthread_mutex_lock(&lock);
-	printf("# FAIL_ENTRY: --seed %lu --case %lu, vcpu %d, %s: cr0 %llx cr3 %llx cr4 %llx efer %llx cs %x/%x/%x/%x/%x/%x ss %x/%x/%x/%x/%x tr %x/%x/%x flags %llx\n",
-	       seed, case_nr, u->v, mode_names[u->e.mode], s.cr0, s.cr3, s.cr4, s.efer, s.cs.selector,
-	       s.cs.type, s.cs.dpl, s.cs.l, s.cs.db, s.cs.present, s.ss.selector, s.ss.type, s.ss.dpl,
-	       s.ss.present, s.ss.unusable, s.tr.selector, s.tr.type, s.tr.present,
+	printf("# FAIL_ENTRY: --seed %lu --case %lu, vcpu %d, %s: cr0 %llx cr3 %llx cr4 %llx efer %llx",
+	       seed, case_nr, u->v, mode_names[u->e.mode], s.cr0, s.cr3, s.cr4, s.efer);
+	printf(" cs %x type %x dpl %x l %x db %x p %x", s.cs.selector, s.cs.type, s.cs.dpl, s.cs.l, s.cs.db,
+	       s.cs.present);
+	printf(" ss %x type %x dpl %x p %x u %x", s.ss.selector, s.ss.type, s.ss.dpl, s.ss.present,
+	       s.ss.unusable);
+	printf(" tr %x type %x p %x flags %llx\n", s.tr.selector, s.tr.type, s.tr.present,
 	       vcpu_regs(&u->m->vcpu[u->v]).rflags);
 	fflush(stdout);
 	pthread_mutex_unlock(&lock);
@@ -383,9 +386,8 @@ static bool run_once(struct runner *u, struct rng *r)
 		u->slowest = took;
 	if (late(took)) {
 		__sync_fetch_and_add(&late_runs, 1);
-		printf("# late: --seed %lu --case %lu, vcpu %d: %.3f s of %.3f, then %s %s\n", seed, case_nr,
-		       u->v, took, limit, ret ? "errno" : "exit",
-		       ret ? strerror(err) : exit_name(run->exit_reason));
+		printf("# late: --seed %lu --case %lu, vcpu %d: %.3f s of %.3f, then %s\n", seed, case_nr,
+		       u->v, took, limit, ret ? strerror(err) : exit_name(run->exit_reason));
 		fflush(stdout);
 	}
 	if (verbose)
@@ -395,7 +397,8 @@ static bool run_once(struct runner *u, struct rng *r)
 		judge_error(u, err);
 		return false;
 	}
-	__sync_fetch_and_add(&counts.exits[run->exit_reason < MAX_REASONS ? run->exit_reason : MAX_REASONS - 1], 1);
+	if (run->exit_reason < MAX_REASONS)
+		__sync_fetch_and_add(&counts.exits[run->exit_reason], 1);
 	judge_exit(u, run);
 	if (is_end(run))
 		return false;
@@ -408,8 +411,8 @@ static void dump_episode(struct runner *u)
 	struct episode *e = &u->e;
 
 	pthread_mutex_lock(&lock);
-	printf("# vcpu %d: %s mode, CPL %u, code at %llx, rip %llx, cr0 %llx cr3 %llx cr4 %llx efer %llx\n",
-	       u->v, mode_names[e->mode], e->cpl, (unsigned long long)e->code_gpa, (unsigned long long)e->code_rip,
+	printf("# vcpu %d: %s mode, CPL %u, code at %lx, rip %lx, cr0 %llx cr3 %llx cr4 %llx efer %llx\n",
+	       u->v, mode_names[e->mode], e->cpl, e->code_gpa, e->code_rip,
 	       e->sregs.cr0, e->sregs.cr3, e->sregs.cr4, e->sregs.efer);
 	for (u32 i = 0; i < e->units; i++) {
 		printf("#  +%03x:", e->start[i]);
@@ -587,8 +590,8 @@ static const char *exit_word(int reason)
 
 static void print_counts(double took)
 {
-	printf("# seed %lu: %lu cases, %lu episodes (%lu refused), %lu KVM_RUN, in %.0f s\n", seed, counts.cases,
-	       counts.episodes, counts.refused, counts.runs, took);
+	printf("# seed %lu: %lu cases, %lu episodes (%lu refused), %lu KVM_RUN, in %.0f s\n", seed,
+	       counts.cases, counts.episodes, counts.refused, counts.runs, took);
 	printf("# the slowest KVM_RUN took %.1f ms of its thread, the limit is %.1f ms; late once: %lu\n",
 	       counts.slowest * 1e3, limit * 1e3, counts.late_once);
 	printf("# modes:");
@@ -622,8 +625,8 @@ static void fuzz(u64 first)
 		one_case_judged();
 		if (wall_seconds() - told >= 30) {
 			told = wall_seconds();
-			printf("# case %lu, %.0f s: %lu cases, %lu episodes, %lu KVM_RUN, %lu failed\n", case_nr,
-			       told - begin, counts.cases, counts.episodes, counts.runs, failures);
+			printf("# case %lu, %.0f s: %lu cases, %lu episodes, %lu KVM_RUN, %lu failed\n",
+			       case_nr, told - begin, counts.cases, counts.episodes, counts.runs, failures);
 			fflush(stdout);
 		}
 	}
@@ -657,7 +660,8 @@ static void parse(int argc, char **argv, u64 *first)
 			verbose = 1;
 			break;
 		default:
-			fprintf(stderr, "usage: guest [--seed N] [--case K | --from K --seconds S] [--verbose]\n");
+			fprintf(stderr, "usage: guest [--seed N] [--case K | --from K --seconds S] "
+					"[--verbose]\n");
 			exit(2);
 		}
 	}

@@ -84,8 +84,8 @@ static inline struct rng rng_for(u64 seed, u64 case_nr, u64 part, u64 sub)
 /* The selectors of each region's GDT that are more than noise. */
 enum {
 	D_CODE32 = 1, D_DATA, D_CODE64, D_CODE16, D_DATA16, D_UCODE32, D_UDATA, D_UCODE64,
-	D_UCODE16, D_TSS, D_TSS_B = 12, D_TSS16 = 14, D_LDT = 16, D_GATE32 = 18, D_GATE16, D_GATE64,
-	D_TASK = 22, D_CONFORMING, D_ABSENT, D_DOWN, D_MMIO, D_NOISE, D_END = 64
+	D_UCODE16, D_TSS, D_TSS_B = 12, D_TSS16 = 14, D_LDT = 16, D_GATE32 = 18, D_GATE16,
+	D_GATE64, D_TASK = 22, D_CONFORMING, D_ABSENT, D_DOWN, D_MMIO, D_NOISE, D_END = 64
 };
 
 enum fuzz_mode { F_REAL, F_UNREAL, F_PROT16, F_PROT32, F_V86, F_PG32, F_PSE32, F_PAE, F_V86PG,
