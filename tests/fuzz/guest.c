@@ -249,11 +249,14 @@ static void interfere(struct machine *m, int v, struct rng *r)
 	}
 }
 
-/* What can be got can be set, whatever the guest has made of it. */
+/*
+ * What can be got can be set, whatever the guest has made of it.  SREGS2, as a PAE guest
+ * may spoil the table in memory that its PDPTEs came from, and KVM_SET_SREGS loads them anew.
+ */
 static void save_and_restore(struct machine *m, int v)
 {
 	static const struct { const char *name; unsigned long get, set; } all[] = {
-		{ "sregs", KVM_GET_SREGS, KVM_SET_SREGS },
+		{ "sregs", KVM_GET_SREGS2, KVM_SET_SREGS2 },
 		{ "regs", KVM_GET_REGS, KVM_SET_REGS },
 		{ "events", KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS },
 		{ "debugregs", KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS },

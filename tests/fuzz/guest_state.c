@@ -980,9 +980,10 @@ bool machine_settle(struct machine *m)
 	clear_events(m, 0);
 	if (ioctl(vcpu->fd, KVM_GET_SREGS, &s))
 		return false;
+	s.cr0 = CR0_ET;
+	s.cr4 = s.efer = s.cr8 = 0;
 	s.apic_base = GPA_APIC | 0x900;
 	memset(s.interrupt_bitmap, 0, sizeof(s.interrupt_bitmap));
-	s.cr8 = 0;
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, &s))
 		return false;
 	m->vm.vcpu = *vcpu;
