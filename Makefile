@@ -96,7 +96,7 @@ deb:
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate demo bench bench-vm bench-irq bench-emulate debug-kernel
+.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate fuzz-guest demo bench bench-vm bench-irq bench-emulate debug-kernel
 tests:
 	$(MAKE) -C tests
 
@@ -109,6 +109,11 @@ check-emulate:
 
 fuzz-emulate:
 	$(MAKE) -s -C tests/emulate fuzz
+
+# What guests may do, for hours.
+fuzz-guest:
+	+@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' VENDOR='$(VENDOR)' CPU='$(CPU)' MODULE_OPTS='$(MODULE_OPTS)' \
+		KERNEL='$(KERNEL)' tests/fuzz/guest-hours
 
 check-peer:
 	+@exec env MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/peer/check
@@ -173,6 +178,8 @@ help:
 	@echo '                        VENDOR=intel: a few of them; CPU=MODEL'
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
+	@echo '  make fuzz-guest       random guests for MINUTES=60; SEED=, VENDOR=intel, CPU=MODEL,'
+	@echo '                        MODULE_OPTS=kvm_amd.npt=0, KERNEL=debug'
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock;'
 	@echo '                        VENDOR=intel: and for exits'
 	@echo '  make bench-vm         instructions for a VM'"'"'s making and end, ours against stock'

@@ -82,7 +82,7 @@ void vcpu_create(struct vm *vm, struct vcpu *vcpu, int id)
 	free(cpuid);
 }
 
-static void vm_open(struct vm *vm)
+void vm_open(struct vm *vm)
 {
 	memset(vm, 0, sizeof(*vm));
 	vm->sys = open("/dev/kvm", O_RDWR | O_CLOEXEC);

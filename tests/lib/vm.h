@@ -133,6 +133,7 @@ struct trap {
 	vm_load(vm, GPA_CODE, guest_##name, guest_##name##_end)
 
 /* Each dies with a message (and so fails its test) upon a failure. */
+void vm_open(struct vm *vm);		/* no vcpu yet */
 void vm_create(struct vm *vm);
 void vm_create_split(struct vm *vm);	/* with local APICs in the kernel, and TSC-deadline timers */
 void vm_create_full(struct vm *vm);	/* with all interrupt controllers and the 8254 */
