@@ -350,6 +350,38 @@ static void check_result(const struct row *row, long result)
 		complain("%s returned %ld, errno %d", row->name, result, errno);
 }
 
+bool say_calls;
+
+/* For who reads a replay. */
+static void print_call(const struct row *row, const struct arg *arg)
+{
+	char text[3 * 80 + 1] = "";
+
+	for (size_t i = 0; i < arg->len && i < 80; i++)
+		sprintf(text + strlen(text), "%s%02x", i % 8 ? "" : " ", arg->buf[i]);
+	printf("# %u: %s on %d: %#llx%s\n", this_thread, row->name, arg->fd,
+	       (unsigned long long)arg->value, text);
+	fflush(stdout);
+}
+
+/*
+ * A slot has eight bytes in the kernel for each of its pages, at once: terabytes would
+ * take all memory of the lab host, and a minute.  No size may change under way, either.
+ */
+static enum place limit_slot(u32 cmd, u8 *buf, enum place at)
+{
+	u64 size;
+
+	if (cmd != KVM_SET_USER_MEMORY_REGION && cmd != KVM_SET_MEMORY_REGION &&
+	    cmd != KVM_SET_MEMORY_ALIAS)
+		return at;
+	memcpy(&size, buf + 16, sizeof(size));	/* memory_size of all three */
+	if (size > BIT(32) && size < BIT(44))
+		size &= BIT(32) - 1;
+	memcpy(buf + 16, &size, sizeof(size));
+	return at == RACING ? AT_END : at;
+}
+
 static long make_ioctl(struct rng *r, const struct row *row, const struct call *c)
 {
 	struct arg arg = { .fd = some_fd(r, row->on), .buf = memory[this_thread].buf };
@@ -360,12 +392,14 @@ static long make_ioctl(struct rng *r, const struct row *row, const struct call *
 	if (arg.len) {
 		if (one_in(r, 2))
 			perturb(r, arg.buf, arg.len < 512 || one_in(r, 2) ? arg.len : 512);
-		arg.value = place(r, c->place, arg.buf, arg.len);
+		arg.value = place(r, limit_slot(cmd, arg.buf, c->place), arg.buf, arg.len);
 	}
 	if (c->flags & F_WRONG) {
 		arg.fd = one_in(r, 2) ? arg.fd : some_fd(r, below(r, NR_KINDS));
 		cmd = wrong_number(r, cmd);
 	}
+	if (say_calls)
+		print_call(row, &arg);
 	errno = 0;
 	result = c->flags & F_COMPAT ? ioctl_32(arg.fd, cmd, arg.value) : ioctl(arg.fd, cmd, arg.value);
 	check_result(row, result);
@@ -374,7 +408,8 @@ static long make_ioctl(struct rng *r, const struct row *row, const struct call *
 	return result;
 }
 
-static void make_call(const struct call *c)
+/* Did it succeed? */
+static bool make_call(const struct call *c)
 {
 	const struct row *row = &rows[c->row];
 	u32 t = this_thread;
@@ -398,11 +433,27 @@ static void make_call(const struct call *c)
 		__atomic_fetch_add(&shared->guests_left, 1, __ATOMIC_RELAXED);
 		run = (void *)world.map[0].p;
 		if (sigsetjmp(fault_jump, 1))
-			return;
+			return true;
 		may_fault = true;
-		result = run->exit_reason;
+		note_result(c->row, 1000 + run->exit_reason);
 		may_fault = false;
-		note_result(c->row, 1000 + result);
+	}
+	return result >= 0;
+}
+
+/*
+ * A call that failed and now succeeds, with the same arguments, waited for what another
+ * thread did: the two work on the same, and are worth many more tries.
+ */
+static void make_calls(const struct call *c)
+{
+	bool failed = false;
+
+	for (u32 n = 0; n < (c->flags & F_AGAIN ? 8 : 1); n++) {
+		if (!make_call(c))
+			failed = true;
+		else if (failed)
+			__atomic_store_n(&shared->met, 1, __ATOMIC_RELAXED);
 	}
 }
 
@@ -420,10 +471,8 @@ static void *thread_main(void *arg)
 
 			if (c->flags & F_MEET)
 				pthread_barrier_wait(&meet);
-			if (c->thread % program->threads != this_thread)
-				continue;
-			for (u32 n = 0; n < (c->flags & F_AGAIN ? 8 : 1); n++)
-				make_call(c);
+			if (c->thread % program->threads == this_thread)
+				make_calls(c);
 		}
 		__atomic_fetch_add(&done, 1, __ATOMIC_RELEASE);
 	}

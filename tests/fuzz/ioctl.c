@@ -21,11 +21,12 @@
 #include "ioctl.h"
 
 #define CORPUS_MAX	4096
+#define RACES_MAX	256
 
 struct shared *shared;
 
-static struct program corpus[CORPUS_MAX];
-static u32 nr_corpus;
+static struct program corpus[CORPUS_MAX], races[RACES_MAX];
+static u32 nr_corpus, nr_races;
 static bool have_kcov;
 static u64 nr_programs, nr_cut, nr_failed_setups;
 static u32 nr_tests, nr_bad;
@@ -127,11 +128,11 @@ static u16 some_row(struct rng *r, enum subject subject)
 	return row;
 }
 
-static u16 run_row(void)
+static u16 row_of(enum kind on, u32 cmd)
 {
-	static u16 row;
+	u16 row = 0;
 
-	while (rows[row].cmd != KVM_RUN)
+	while (rows[row].on != on || rows[row].cmd != cmd)
 		row++;
 	return row;
 }
@@ -141,7 +142,7 @@ static struct call some_call(struct rng *r, u32 threads, enum subject subject)
 	struct call c = { .thread = below(r, threads), .row = some_row(r, subject), .seed = rnd(r) };
 
 	if (subject == ANY && one_in(r, 6))
-		c.row = run_row();
+		c.row = row_of(VCPU, KVM_RUN);
 	if (one_in(r, 4))
 		c.place = below(r, NR_PLACES);
 	if (one_in(r, 12))
@@ -169,27 +170,44 @@ static struct program new_program(struct rng *r)
 	return p;
 }
 
-/* Two or three calls on the same at the same time, again and again, on new VMs. */
+/* What a VM gets once, and what another thread does to the VM meanwhile. */
+static void add_birth(struct rng *r, struct program *p)
+{
+	static const u32 once[] = {
+		KVM_CREATE_IRQCHIP, KVM_CREATE_VCPU, KVM_CREATE_PIT2, KVM_CREATE_PIT, KVM_ENABLE_CAP,
+	};
+	u32 cmd = once[below(r, ARRAY_LEN(once))];
+
+	p->setup = BARE_VM;
+	if (cmd == KVM_CREATE_PIT || cmd == KVM_CREATE_PIT2)
+		p->call[p->n++].row = row_of(VM, KVM_CREATE_IRQCHIP);
+	p->call[p->n++] = (struct call){ .flags = F_MEET, .row = row_of(VM, cmd), .seed = rnd(r) };
+}
+
+/* Calls on the same at the same time, one of them again and again, on new VMs. */
 static struct program new_race(struct rng *r)
 {
 	enum subject subject = 1 + below(r, LIFE);
 	struct program p = {
 		.threads = 2 + one_in(r, 4), .setup = 1 + below(r, NR_SETUPS - 1), .mode = below(r, 6),
-		.perturbed = !one_in(r, 4), .rounds = 40, .seed = rnd(r),
+		.perturbed = !one_in(r, 8), .rounds = FEW_ROUNDS, .seed = rnd(r),
 	};
 
-	for (u32 n = one_in(r, 2) ? below(r, 3) : 0; p.n < n; p.n++) {
+	if (one_in(r, 2)) {
+		subject = one_in(r, 3) ? LIFE : IRQ;
+		add_birth(r, &p);
+	} else {
 		p.call[p.n] = some_call(r, 1, subject);
-		p.call[p.n].flags &= ~F_MEET;
+		p.call[p.n++].flags |= F_MEET;
 	}
-	for (u32 i = 0; i < p.threads; i++, p.n++) {
-		p.call[p.n] = some_call(r, 1, i && one_in(r, 8) ? 1 + below(r, LIFE) : subject);
-		p.call[p.n].thread = i;
-		p.call[p.n].flags &= ~(F_WRONG | F_MEET);
-		if (!i)
-			p.call[p.n].flags |= F_MEET;
-		else if (one_in(r, 2))
-			p.call[p.n].flags |= F_AGAIN;
+	for (u32 i = 1; i < p.threads; i++) {
+		struct call *c = &p.call[p.n++];
+
+		do
+			*c = some_call(r, 1, one_in(r, 8) ? 1 + below(r, LIFE) : subject);
+		while (p.setup == BARE_VM && rows[c->row].on == VCPU);
+		c->thread = i;
+		c->flags = (c->flags & ~(F_WRONG | F_MEET)) | F_AGAIN;
 	}
 	return p;
 }
@@ -262,7 +280,12 @@ static struct program next_program(struct rng *r)
 		insert(&p, 0, (struct call){ .row = nr_programs, .seed = rnd(r) });
 		return p;
 	}
-	if (nr_corpus && below(r, 100) < 60) {
+	if (nr_races && one_in(r, 4)) {
+		p = races[below(r, nr_races)];
+		p.seed = rnd(r);
+		return p;
+	}
+	if (nr_corpus && one_in(r, 2)) {
 		u32 recent = nr_corpus < 32 ? nr_corpus : 32;
 
 		p = corpus[one_in(r, 3) ? nr_corpus - 1 - below(r, recent) : below(r, nr_corpus)];
@@ -382,13 +405,25 @@ static void keep(const struct program *p)
 	print_program("keep", nr_programs, p);
 }
 
+/* Calls that were seen to meet, to be made at the same time many times. */
+static void keep_race(const struct program *p)
+{
+	u32 i = nr_races < RACES_MAX ? nr_races++ : nr_programs % RACES_MAX;
+
+	races[i] = *p;
+	races[i].rounds = MANY_ROUNDS;
+	races[i].perturbed = 1;
+}
+
 /* Run it; what reached something new is kept. */
 static bool try_program(const struct program *p)
 {
 	print_program("program", nr_programs, p);
-	shared->new_pcs = shared->new_edges = shared->new_results = 0;
+	shared->new_pcs = shared->new_edges = shared->new_results = shared->met = 0;
 	if (!run(p))
 		return false;
+	if (shared->met && p->rounds == FEW_ROUNDS)
+		keep_race(p);
 	if (shared->new_pcs || shared->new_edges > 4 || (!have_kcov && shared->new_results))
 		keep(p);
 	return true;
@@ -396,10 +431,10 @@ static bool try_program(const struct program *p)
 
 static void progress(u64 begin)
 {
-	printf("# %llu s: %llu programs, %llu calls, %llu PCs, %u kept, %llu cut\n",
+	printf("# %llu s: %llu programs, %llu calls, %llu PCs, %u kept, %u races, %llu cut\n",
 	       (now_ns() - begin) / 1000000000ULL, (unsigned long long)nr_programs,
 	       (unsigned long long)shared->calls, (unsigned long long)shared->pcs, nr_corpus,
-	       (unsigned long long)nr_cut);
+	       nr_races, (unsigned long long)nr_cut);
 	fflush(stdout);
 }
 
@@ -571,7 +606,6 @@ static int replay(const char *text, u32 times)
 			printf("not ok 1 replay %u\n", i);
 			return 1;
 		}
-	print_never();
 	check_leaks();
 	return nr_bad > 0;
 }
@@ -592,7 +626,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "--exit"))
 		return 0;
-	while ((o = getopt(argc, argv, "s:t:p:n:c:x:")) != -1) {
+	while ((o = getopt(argc, argv, "s:t:p:n:c:x:v")) != -1) {
 		struct program p;
 
 		switch (o) {
@@ -610,6 +644,9 @@ int main(int argc, char **argv)
 			break;
 		case 'c':
 			corpus_file = optarg;
+			break;
+		case 'v':
+			say_calls = true;
 			break;
 		case 'x':
 			if (!parse_program(optarg, &p))

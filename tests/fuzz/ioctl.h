@@ -17,6 +17,8 @@
 #define MAX_CALLS	48
 #define MAX_ROWS	160
 #define MAX_OBJS	96
+#define FEW_ROUNDS	8
+#define MANY_ROUNDS	40
 #define BUF_SIZE	(64 << 10)	/* the largest argument */
 #define EDGES_LOG2	20
 
@@ -120,6 +122,7 @@ struct shared {
 		u64 since;	/* ns */
 	} now[MAX_THREADS];
 	u64 calls, new_pcs, new_edges, new_results, pcs;
+	u64 met;		/* two calls depended on each other */
 	u64 guests_left;	/* KVM_RUNs that a guest's exit ended */
 	char complaint[256];	/* a result that cannot be */
 };
@@ -157,6 +160,7 @@ struct world {
 
 extern struct world world;
 extern __thread u32 this_thread;
+extern bool say_calls;
 void run_program(const struct program *p) __attribute__((noreturn));
 void add_obj(int fd, enum kind kind);
 int some_fd(struct rng *r, enum kind kind);
