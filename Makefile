@@ -96,7 +96,7 @@ deb:
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate demo bench bench-vm bench-irq bench-emulate debug-kernel
+.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate fuzz-ioctl demo bench bench-vm bench-irq bench-emulate debug-kernel
 tests:
 	$(MAKE) -C tests
 
@@ -109,6 +109,10 @@ check-emulate:
 
 fuzz-emulate:
 	$(MAKE) -s -C tests/emulate fuzz
+
+fuzz-ioctl:
+	+@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' PROGRAM='$(PROGRAM)' TIMES='$(TIMES)' NO_CORPUS='$(NO_CORPUS)' \
+		KERNEL='$(KERNEL)' MODULE_OPTS='$(MODULE_OPTS)' THREADS='$(THREADS)' tests/fuzz/ioctl.sh
 
 check-peer:
 	+@exec env MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/peer/check
@@ -173,6 +177,8 @@ help:
 	@echo '                        VENDOR=intel: a few of them; CPU=MODEL'
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
+	@echo '  make fuzz-ioctl       the ioctl fuzzer under the debugging kernel: MINUTES=120, SEED=;'
+	@echo '                        PROGRAM= runs one again (Documentation/fuzzing.rst)'
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock;'
 	@echo '                        VENDOR=intel: and for exits'
 	@echo '  make bench-vm         instructions for a VM'"'"'s making and end, ours against stock'
