@@ -348,6 +348,9 @@ static void check_result(const struct row *row, long result)
 {
 	if (result < -1 || (result == -1 && (errno <= 0 || errno > 133)))
 		complain("%s returned %ld, errno %d", row->name, result, errno);
+	/* The VM is its own, so it died: an invariant of the modules was broken. */
+	if (result < 0 && errno == EIO && (row->on == VM || row->on == VCPU))
+		complain("the VM is dead: %s returned EIO", row->name);
 }
 
 bool say_calls;
@@ -660,13 +663,15 @@ static void end_round(void)
 /* Until all threads are through, signals end the calls that take long. */
 static void wait_for_threads(void)
 {
+	const u64 long_ns = 80000ULL * percent();
+
 	while (__atomic_load_n(&done, __ATOMIC_ACQUIRE) < program->threads) {
 		u64 now = now_ns();
 
 		usleep(program->perturbed ? 1000 : 4000);
 		for (u32 i = 0; i < program->threads; i++)
 			if (__atomic_load_n(&shared->now[i].row, __ATOMIC_ACQUIRE) >= 0 &&
-			    now > shared->now[i].since + 8000000)
+			    now > shared->now[i].since + long_ns)
 				syscall(SYS_tgkill, getpid(), world.tid[i], SIGUSR1);
 	}
 }

@@ -31,13 +31,6 @@ static bool have_kcov;
 static u64 nr_programs, nr_cut, nr_failed_setups;
 static u32 nr_tests, nr_bad;
 
-static u32 percent(void)	/* how much slower this machine is */
-{
-	const char *factor = getenv("LAB_FACTOR");
-
-	return factor && atoi(factor) > 100 ? atoi(factor) : 100;
-}
-
 /* ---- programs as text ---- */
 
 static void print_program(const char *what, u64 nr, const struct program *p)

@@ -128,6 +128,15 @@ struct shared {
 };
 
 extern struct shared *shared;
+
+/* How much longer everything takes on this machine than on an ordinary one. */
+static inline u32 percent(void)
+{
+	const char *factor = getenv("LAB_FACTOR");
+
+	return factor && atoi(factor) > 100 ? atoi(factor) : 100;
+}
+
 u64 now_ns(void);
 void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
