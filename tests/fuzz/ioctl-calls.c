@@ -570,8 +570,6 @@ const struct row rows[] = {
 	DOES(close, LIFE),
 	DOES(dup, LIFE),
 	DOES(fork, LIFE),
-	DOES(exec, LIFE),
-	DOES(end, LIFE),
 	DOES(map_vcpu, LIFE),
 	DOES(unmap, LIFE),
 	DOES(protect, MEM),
@@ -587,6 +585,8 @@ const struct row rows[] = {
 	DOES(signal, LIFE),
 	DOES(move, LIFE),
 	DOES(wait, ANY),
+	DOES(exec, LIFE),	/* last, as these two may be */
+	DOES(end, LIFE),
 };
 
 const u32 nr_rows = ARRAY_LEN(rows);

@@ -264,15 +264,33 @@ static void mutate(struct rng *r, struct program *p)
 	}
 }
 
+#define PART	40	/* calls of a program of the sweep */
+
+static u32 nr_swept;
+
+/* The first programs make every call on each kind of VM, with arguments where they belong. */
+static u32 sweep_length(void)
+{
+	return (nr_rows + PART - 1) / PART * NR_SETUPS;
+}
+
+static struct program sweep_program(struct rng *r)
+{
+	u32 row = nr_swept / NR_SETUPS * PART, setup = NR_SETUPS - 1 - nr_swept % NR_SETUPS;
+	struct program p = { .threads = 2, .setup = setup, .mode = LONG, .rounds = 1, .seed = rnd(r) };
+
+	for (; row < nr_rows && p.n < PART; row++, p.n++)
+		p.call[p.n] = (struct call){ .thread = p.n & 1, .row = row, .seed = rnd(r) };
+	nr_swept++;
+	return p;
+}
+
 static struct program next_program(struct rng *r)
 {
 	struct program p;
 
-	if (nr_programs < nr_rows) {	/* each call once, soon */
-		p = new_program(r);
-		insert(&p, 0, (struct call){ .row = nr_programs, .seed = rnd(r) });
-		return p;
-	}
+	if (nr_swept < sweep_length())
+		return sweep_program(r);
 	if (nr_races && one_in(r, 4)) {
 		p = races[below(r, nr_races)];
 		p.seed = rnd(r);
@@ -437,7 +455,7 @@ static bool fuzz(u64 seed, u64 seconds)
 	struct rng r = { seed };
 	struct program p;
 
-	while (now_ns() - begin < seconds * 1000000000ULL) {
+	while (nr_swept < sweep_length() || now_ns() - begin < seconds * 1000000000ULL) {
 		p = next_program(&r);
 		if (!try_program(&p))
 			return false;
