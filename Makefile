@@ -96,7 +96,7 @@ deb:
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate fuzz-guest demo bench bench-vm bench-irq bench-emulate debug-kernel
+.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate fuzz-mmu fuzz-ioctl fuzz-guest demo bench bench-vm bench-irq bench-emulate debug-kernel
 tests:
 	$(MAKE) -C tests
 
@@ -114,6 +114,10 @@ fuzz-emulate:
 fuzz-guest:
 	+@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' VENDOR='$(VENDOR)' CPU='$(CPU)' MODULE_OPTS='$(MODULE_OPTS)' \
 		KERNEL='$(KERNEL)' tests/fuzz/guest-hours
+
+fuzz-ioctl:
+	+@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' PROGRAM='$(PROGRAM)' TIMES='$(TIMES)' NO_CORPUS='$(NO_CORPUS)' \
+		KERNEL='$(KERNEL)' MODULE_OPTS='$(MODULE_OPTS)' THREADS='$(THREADS)' tests/fuzz/ioctl-hours
 
 check-peer:
 	+@exec env MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/peer/check
@@ -180,6 +184,8 @@ help:
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
 	@echo '  make fuzz-guest       random guests for MINUTES=60; SEED=, VENDOR=intel, CPU=MODEL,'
 	@echo '                        MODULE_OPTS=kvm_amd.npt=0, KERNEL=debug'
+	@echo '  make fuzz-ioctl       the ioctl fuzzer under the debugging kernel: MINUTES=120, SEED=;'
+	@echo '                        PROGRAM= runs one again (Documentation/fuzzing.rst)'
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock;'
 	@echo '                        VENDOR=intel: and for exits'
 	@echo '  make bench-vm         instructions for a VM'"'"'s making and end, ours against stock'

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The guest fuzzer's parts: guest.c runs cases and judges them, guest_state.c makes
- * machines and states of them, guest_code.c instructions.
+ * The guest fuzzer's parts: guest.c runs cases and judges them, guest-state.c makes
+ * machines and states of them, guest-code.c instructions.
  */
 #ifndef TESTS_FUZZ_GUEST_H
 #define TESTS_FUZZ_GUEST_H

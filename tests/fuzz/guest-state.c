@@ -826,7 +826,7 @@ static void random_msrs(struct vcpu *vcpu, struct rng *r, int v)
 	}
 }
 
-/* Kinds and lengths in DR7; in QEMU those of code only, see guest_code.c. */
+/* Kinds and lengths in DR7; in QEMU those of code only, see guest-code.c. */
 static u32 data_breakpoints(struct rng *r)
 {
 	u32 bits = rnd(r) & 0xffff0000;
