@@ -636,8 +636,7 @@ static int create(struct kvm *kvm, const struct kvm_pit_config *config)
 	if (!pit)
 		return -ENOMEM;
 	spin_lock_init(&pit->lock);
-	hrtimer_init(&pit->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
-	pit->timer.function = timer_fires;
+	hrtimer_setup(&pit->timer, timer_fires, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	pit->kvm = kvm;
 	pit->dev.ops = &pit_ops;
 	pit->reinject = true;
