@@ -96,12 +96,15 @@ deb:
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate demo bench bench-vm bench-irq bench-emulate debug-kernel
+.PHONY: tests check check-kernels check-peer check-guests check-emulate fuzz-emulate demo bench bench-vm bench-irq bench-emulate debug-kernel
 tests:
 	$(MAKE) -C tests
 
 check:
 	+@exec env VENDOR='$(VENDOR)' tests/lab/check
+
+check-kernels:
+	+@exec env KERNELS='$(KERNELS)' LIST='$(LIST)' tests/lab/check-kernels
 
 # The emulator alone: no lab, no module.
 check-emulate:
@@ -152,7 +155,8 @@ distclean: clean
 help:
 	@echo 'Modules (kvm.ko, kvm-intel.ko, kvm-amd.ko), in build/<kernel version>/:'
 	@echo '  make                  build them for KVER=$(KVER)'
-	@echo '  make W=1              the same with more warnings; AUDIT=1: with kvm.audit'
+	@echo '  make W=1              the same with more warnings; AUDIT=1: with kvm.audit;'
+	@echo '                        UNTESTED=1: for a kernel of a series that was not tested'
 	@echo '  make install          install them into that kernel'"'"'s updates/'
 	@echo '  make uninstall        take them out of there again'
 	@echo '  make dkms-install     install them by DKMS; make dkms-uninstall'
@@ -167,6 +171,8 @@ help:
 	@echo '                        CPU=core2_penryn_t9600'
 	@echo '  make check            all tests; ends with "N passed, N failed, N skipped";'
 	@echo '                        on both vendors, or with VENDOR=amd or intel on one'
+	@echo '  make check-kernels    each of Debian'"'"'s kernels in each flavour: builds, boots, a guest;'
+	@echo '                        KERNELS=REGEX, LIST=1'
 	@echo '  make check-peer       the kernel'"'"'s own KVM selftests on our modules; STOCK=1'
 	@echo '  make check-guests     systems, firmware and a memory test under QEMU, a line for'
 	@echo '                        each; ROWS=REGEX, LIST=1, STOCK=1, SCREENSHOT=FILE.png;'
