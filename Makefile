@@ -96,7 +96,7 @@ deb:
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate demo bench bench-vm bench-irq bench-emulate debug-kernel
+.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate fuzz-mmu demo bench bench-vm bench-irq bench-emulate debug-kernel
 tests:
 	$(MAKE) -C tests
 
@@ -109,6 +109,10 @@ check-emulate:
 
 fuzz-emulate:
 	$(MAKE) -s -C tests/emulate fuzz
+
+fuzz-mmu:
+	+@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' MODULE_OPTS='$(MODULE_OPTS)' KERNEL='$(KERNEL)' \
+		VENDOR='$(VENDOR)' CPU='$(CPU)' AUDIT='$(AUDIT)' tests/fuzz/mmu-hours
 
 check-peer:
 	+@exec env MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/peer/check
@@ -173,6 +177,8 @@ help:
 	@echo '                        VENDOR=intel: a few of them; CPU=MODEL'
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
+	@echo '  make fuzz-mmu         guest page tables, slots and the host'"'"'s pages, against a model of'
+	@echo '                        them; MINUTES=60, SEED=, MODULE_OPTS=kvm_amd.npt=0, VENDOR=, CPU='
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock;'
 	@echo '                        VENDOR=intel: and for exits'
 	@echo '  make bench-vm         instructions for a VM'"'"'s making and end, ours against stock'
