@@ -96,7 +96,7 @@ deb:
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate demo bench bench-vm bench-irq bench-emulate debug-kernel
+.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate demo bench bench-vm bench-irq bench-emulate bench-holds debug-kernel
 tests:
 	$(MAKE) -C tests
 
@@ -132,6 +132,9 @@ bench-irq:
 
 bench-emulate:
 	+@exec env KERNEL='$(KERNEL)' tests/lab/bench-emulate
+
+bench-holds:
+	+@exec env KERNEL='$(KERNEL)' tests/lab/bench-holds
 
 debug-kernel:
 	+@exec tests/lab/debug-kernel
@@ -178,6 +181,7 @@ help:
 	@echo '  make bench-vm         instructions for a VM'"'"'s making and end, ours against stock'
 	@echo '  make bench-irq        instructions for interrupts, timers and eventfds, ours against stock'
 	@echo '  make bench-emulate    instructions for an emulated access, ours against stock'
+	@echo '  make bench-holds      instructions that mmu_lock is held for, by the size of the guest'
 	@echo '  make tests            only build the test programs, in build/tests/'
 	@echo '  make debug-kernel     build the lab'"'"'s KASAN and lockdep kernel'
 	@echo
