@@ -96,12 +96,16 @@ deb:
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-peer check-guests check-emulate fuzz-emulate fuzz-mmu fuzz-ioctl fuzz-guest demo bench bench-vm bench-irq bench-emulate debug-kernel
+.PHONY: tests check check-kernels check-peer check-guests check-emulate demo bench bench-vm bench-irq bench-emulate bench-holds debug-kernel
+.PHONY: fuzz-emulate fuzz-mmu fuzz-ioctl fuzz-guest
 tests:
 	$(MAKE) -C tests
 
 check:
 	+@exec env VENDOR='$(VENDOR)' tests/lab/check
+
+check-kernels:
+	+@exec env KERNELS='$(KERNELS)' LIST='$(LIST)' tests/lab/check-kernels
 
 # The emulator alone: no lab, no module.
 check-emulate:
@@ -118,6 +122,10 @@ fuzz-guest:
 fuzz-ioctl:
 	+@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' PROGRAM='$(PROGRAM)' TIMES='$(TIMES)' NO_CORPUS='$(NO_CORPUS)' \
 		KERNEL='$(KERNEL)' MODULE_OPTS='$(MODULE_OPTS)' THREADS='$(THREADS)' tests/fuzz/ioctl-hours
+
+fuzz-mmu:
+	+@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' MODULE_OPTS='$(MODULE_OPTS)' KERNEL='$(KERNEL)' \
+		VENDOR='$(VENDOR)' CPU='$(CPU)' AUDIT='$(AUDIT)' tests/fuzz/mmu-hours
 
 check-peer:
 	+@exec env MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' tests/peer/check
@@ -142,6 +150,9 @@ bench-irq:
 bench-emulate:
 	+@exec env KERNEL='$(KERNEL)' tests/lab/bench-emulate
 
+bench-holds:
+	+@exec env KERNEL='$(KERNEL)' tests/lab/bench-holds
+
 debug-kernel:
 	+@exec tests/lab/debug-kernel
 
@@ -161,7 +172,8 @@ distclean: clean
 help:
 	@echo 'Modules (kvm.ko, kvm-intel.ko, kvm-amd.ko), in build/<kernel version>/:'
 	@echo '  make                  build them for KVER=$(KVER)'
-	@echo '  make W=1              the same with more warnings; AUDIT=1: with kvm.audit'
+	@echo '  make W=1              the same with more warnings; AUDIT=1: with kvm.audit;'
+	@echo '                        UNTESTED=1: for a kernel of a series that was not tested'
 	@echo '  make install          install them into that kernel'"'"'s updates/'
 	@echo '  make uninstall        take them out of there again'
 	@echo '  make dkms-install     install them by DKMS; make dkms-uninstall'
@@ -176,6 +188,8 @@ help:
 	@echo '                        CPU=core2_penryn_t9600'
 	@echo '  make check            all tests; ends with "N passed, N failed, N skipped";'
 	@echo '                        on both vendors, or with VENDOR=amd or intel on one'
+	@echo '  make check-kernels    each of Debian'"'"'s kernels in each flavour: builds, boots, a guest;'
+	@echo '                        KERNELS=REGEX, LIST=1'
 	@echo '  make check-peer       the kernel'"'"'s own KVM selftests on our modules; STOCK=1'
 	@echo '  make check-guests     systems, firmware and a memory test under QEMU, a line for'
 	@echo '                        each; ROWS=REGEX, LIST=1, STOCK=1, SCREENSHOT=FILE.png;'
@@ -186,11 +200,14 @@ help:
 	@echo '                        MODULE_OPTS=kvm_amd.npt=0, KERNEL=debug'
 	@echo '  make fuzz-ioctl       the ioctl fuzzer under the debugging kernel: MINUTES=120, SEED=;'
 	@echo '                        PROGRAM= runs one again (Documentation/fuzzing.rst)'
+	@echo '  make fuzz-mmu         guest page tables, slots and the host'"'"'s pages, against a model of'
+	@echo '                        them; MINUTES=60, SEED=, MODULE_OPTS=kvm_amd.npt=0, VENDOR=, CPU='
 	@echo '  make bench            instructions for a guest'"'"'s boot, ours against stock;'
 	@echo '                        VENDOR=intel: and for exits'
 	@echo '  make bench-vm         instructions for a VM'"'"'s making and end, ours against stock'
 	@echo '  make bench-irq        instructions for interrupts, timers and eventfds, ours against stock'
 	@echo '  make bench-emulate    instructions for an emulated access, ours against stock'
+	@echo '  make bench-holds      instructions that mmu_lock is held for, by the size of the guest'
 	@echo '  make tests            only build the test programs, in build/tests/'
 	@echo '  make debug-kernel     build the lab'"'"'s KASAN and lockdep kernel'
 	@echo

@@ -337,20 +337,23 @@ static struct kvm_apf *new_apf(struct kvm_vcpu *vcpu)
 	return apf;
 }
 
-/** kvm_async_pf_set_en - MSR_KVM_ASYNC_PF_EN: 0, or -EINVAL for a reserved bit.
+/** kvm_async_pf_set_en - MSR_KVM_ASYNC_PF_EN: 0, -EINVAL for a reserved bit, -ENOMEM for userspace.
  * After migration userspace writes it, and tasks of the guest may wait for tokens of the old
- * host.  Without a local APIC in the kernel all faults are synchronous.
+ * host, which only we can wake.  Without a local APIC in the kernel all faults are synchronous;
+ * if the guest's own write finds no memory they are, too.
  */
 int kvm_async_pf_set_en(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->data & EN_RESERVED)
 		return -EINVAL;
+	if (!vcpu->apf && vcpu->lapic && (msr->data & KVM_ASYNC_PF_ENABLED)) {
+		vcpu->apf = new_apf(vcpu);
+		if (!vcpu->apf && msr->host_initiated)
+			return -ENOMEM;
+	}
 	if (vcpu->apf)
 		drop_all(vcpu->apf);
 	vcpu->pv.apf_en = msr->data;
-	/* Without memory for it all faults are synchronous, too. */
-	if (!vcpu->apf && vcpu->lapic && (msr->data & KVM_ASYNC_PF_ENABLED))
-		vcpu->apf = new_apf(vcpu);
 	if (msr->host_initiated && enabled(vcpu)) {
 		vcpu->apf->wake_all = true;
 		kvm_make_request(KVM_REQ_APF_READY, vcpu);

@@ -130,7 +130,7 @@ static bool take_snapshot(struct system_time_snapshot *now)
 
 	if (by_tsc) {
 		tsc = rdtsc();
-		ktime_get_snapshot(now);
+		ktime_get_snapshot_id(CLOCK_REALTIME, now);
 		/* The clocksource may have changed just now: then cycles is not a TSC value. */
 		if (now->cycles - tsc < (u64)tsc_khz * MSEC_PER_SEC) {
 			now->cycles += tsc_lost;
@@ -139,8 +139,8 @@ static bool take_snapshot(struct system_time_snapshot *now)
 	}
 	local_irq_save(flags);
 	now->cycles = rdtsc_ordered() + tsc_lost;
-	now->raw = ktime_get_raw();
-	now->real = ktime_get_real();
+	now->monoraw = ktime_get_raw();
+	now->systime = ktime_get_real();
 	local_irq_restore(flags);
 	return false;
 }
@@ -153,7 +153,7 @@ static u64 clock_at(const struct kvm *kvm, const struct system_time_snapshot *no
 	if (kvm->clock.master)
 		return kvm->clock.ns + kvm->kvmclock_offset +
 		       ticks_to_ns(kvm, now->cycles - kvm->clock.tsc);
-	return ktime_to_ns(now->raw) + kvm->kvmclock_offset;
+	return ktime_to_ns(now->monoraw) + kvm->kvmclock_offset;
 }
 
 static u64 clock_now(struct kvm *kvm, struct system_time_snapshot *now, bool *by_tsc)
@@ -193,7 +193,7 @@ static void change_master(struct kvm *kvm)
 		ns = clock_at(kvm, &now);
 		kvm->clock.master = master;
 		kvm->clock.tsc = now.cycles;
-		kvm->clock.ns = ktime_to_ns(now.raw);
+		kvm->clock.ns = ktime_to_ns(now.monoraw);
 		kvm->kvmclock_offset = ns - kvm->clock.ns;
 	}
 	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);
@@ -209,7 +209,7 @@ void kvm_clock_init_vm(struct kvm *kvm)
 	find_scale((u64)max(tsc_khz, 1U) * MSEC_PER_SEC, &kvm->clock.shift, &kvm->clock.mul);
 	kvm->clock.master = take_snapshot(&now);
 	kvm->clock.tsc = now.cycles;
-	kvm->clock.ns = ktime_to_ns(now.raw);
+	kvm->clock.ns = ktime_to_ns(now.monoraw);
 	kvm->kvmclock_offset = -kvm->clock.ns;
 }
 
@@ -367,7 +367,7 @@ static void fill_time(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pvti
 		pvti->system_time = kvm->clock.ns + kvm->kvmclock_offset;
 	} else {
 		pvti->tsc_timestamp = now.cycles + vcpu->tsc_offset;
-		pvti->system_time = ktime_to_ns(now.raw) + kvm->kvmclock_offset;
+		pvti->system_time = ktime_to_ns(now.monoraw) + kvm->kvmclock_offset;
 	}
 	/* Of the same pair as the times. */
 	if (clock_is_stable(kvm))
@@ -453,7 +453,7 @@ void kvm_clock_set_wall_clock(struct kvm_vcpu *vcpu, u64 gpa)
 	if (!gpa || kvm_read_guest(vcpu, gpa, &wc, sizeof(wc)))
 		return;
 	ns = clock_now(vcpu->kvm, &now, &by_tsc);
-	ts = ns_to_timespec64(ktime_to_ns(now.real) - ns);
+	ts = ns_to_timespec64(ktime_to_ns(now.systime) - ns);
 	wc.sec = ts.tv_sec;
 	wc.nsec = ts.tv_nsec;
 	kvm_pv_write_versioned(vcpu, gpa, &wc, sizeof(wc), &wc.version);
@@ -470,7 +470,7 @@ long kvm_clock_pairing(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned long type)
 
 	if (type != KVM_CLOCK_PAIRING_WALLCLOCK || !take_snapshot(&now))
 		return -KVM_EOPNOTSUPP;
-	ts = ktime_to_timespec64(now.real);
+	ts = ktime_to_timespec64(now.systime);
 	pair.sec = ts.tv_sec;
 	pair.nsec = ts.tv_nsec;
 	pair.tsc = now.cycles + vcpu->tsc_offset;
@@ -493,7 +493,7 @@ long kvm_vm_get_clock(struct kvm *kvm, struct kvm_clock_data *data)
 	data->clock = clock_now(kvm, &now, &by_tsc);
 	if (by_tsc) {
 		data->flags |= KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
-		data->realtime = ktime_to_ns(now.real);
+		data->realtime = ktime_to_ns(now.systime);
 		data->host_tsc = now.cycles - tsc_lost;
 	}
 	if (clock_is_stable(kvm))
@@ -513,8 +513,8 @@ long kvm_vm_set_clock(struct kvm *kvm, const struct kvm_clock_data *data)
 	if (data->flags & ~CLOCK_FLAGS)
 		return -EINVAL;
 	take_snapshot(&now);
-	if ((data->flags & KVM_CLOCK_REALTIME) && ktime_to_ns(now.real) > (s64)data->realtime)
-		clock += ktime_to_ns(now.real) - data->realtime;
+	if ((data->flags & KVM_CLOCK_REALTIME) && ktime_to_ns(now.systime) > (s64)data->realtime)
+		clock += ktime_to_ns(now.systime) - data->realtime;
 	raw_spin_lock_irqsave(&kvm->tsc_lock, flags);
 	kvm->kvmclock_offset += clock - clock_at(kvm, &now);
 	raw_spin_unlock_irqrestore(&kvm->tsc_lock, flags);

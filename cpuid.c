@@ -853,7 +853,7 @@ static u64 find_guest_xcr0(struct kvm_vcpu *vcpu)
 		e = kvm_find_cpuid(vcpu, 0xd, 0);
 		xcr0 &= e ? (u64)e->edx << 32 | e->eax : 0;
 	}
-	return (xcr0 & vcpu->guest_fpu.perm) | XFEATURE_MASK_FP;
+	return (xcr0 & xstate_get_guest_group_perm()) | XFEATURE_MASK_FP;
 }
 
 /** kvm_derive_from_cpuid - CPUID was set, or the vcpu is new: derive what depends on it */

@@ -46,7 +46,7 @@ void kvm_switch_to_guest_xcr0(struct kvm_vcpu *vcpu)
 	if (vcpu->xcr0 != vcpu->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
 	if (unlikely(vcpu->xss != host_xss))
-		wrmsrl(MSR_IA32_XSS, vcpu->xss);
+		wrmsrq(MSR_IA32_XSS, vcpu->xss);
 }
 
 /** kvm_switch_to_host_xcr0 - XCR0 and IA32_XSS become the host's again; interrupts are off */
@@ -55,7 +55,7 @@ void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu)
 	if (vcpu->xcr0 != vcpu->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
 	if (unlikely(vcpu->xss != host_xss))
-		wrmsrl(MSR_IA32_XSS, host_xss);
+		wrmsrq(MSR_IA32_XSS, host_xss);
 }
 
 /*
@@ -190,7 +190,7 @@ int kvm_fpu_create(struct kvm_vcpu *vcpu)
 	if (boot_cpu_has(X86_FEATURE_XSAVE))
 		vcpu->host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 	if (boot_cpu_has(X86_FEATURE_XSAVES))
-		rdmsrl(MSR_IA32_XSS, host_xss);
+		rdmsrq(MSR_IA32_XSS, host_xss);
 	vcpu->xcr0 = XFEATURE_MASK_FP;
 	kvm_derive_from_cpuid(vcpu);
 	return 0;

@@ -8,10 +8,10 @@
 #include "kvm_guest_mem.h"
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
-#include "compat/mm.h"
 
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/pgtable.h>
 #include <linux/uaccess.h>
 
 /*
@@ -139,7 +139,7 @@ static kvm_pfn_t fault_in_error(long r)
  */
 static kvm_pfn_t fault_in(struct kvm *kvm, unsigned long hva, bool write, bool nowait)
 {
-	unsigned int flags = FOLL_HWPOISON | (nowait ? FOLL_NOWAIT : KVM_FOLL_INTERRUPTIBLE) |
+	unsigned int flags = FOLL_HWPOISON | (nowait ? FOLL_NOWAIT : FOLL_INTERRUPTIBLE) |
 			     (write ? FOLL_WRITE : 0);
 	struct page *page;
 	kvm_pfn_t pfn;

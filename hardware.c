@@ -11,10 +11,10 @@
 #include "kvm_msr.h"
 
 #include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
 #include <linux/reboot.h>
 #include <linux/smp.h>
-
-#include "compat/cpu.h"
+#include <linux/syscore_ops.h>
 
 static enum cpuhp_state kvm_cpuhp_state;
 

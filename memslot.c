@@ -8,7 +8,6 @@
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 #include "kvm_request.h"
-#include "compat/mm.h"
 
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -186,20 +185,21 @@ static bool age(struct kvm *kvm, hva_t start, hva_t end, bool clear, bool flush)
 	return young;
 }
 
-static int notify_clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
-				    unsigned long start, unsigned long end)
+static kvm_young_t notify_clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
+					    unsigned long start, unsigned long end)
 {
 	return age(notifier_to_kvm(mn), start, end, true, true);
 }
 
 /* Without a flush the TLB may hide some accesses: good enough for idle tracking. */
-static int notify_clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
-			      unsigned long start, unsigned long end)
+static kvm_young_t notify_clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
+				      unsigned long start, unsigned long end)
 {
 	return age(notifier_to_kvm(mn), start, end, true, false);
 }
 
-static int notify_test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long address)
+static kvm_young_t notify_test_young(struct mmu_notifier *mn, struct mm_struct *mm,
+				     unsigned long address)
 {
 	return age(notifier_to_kvm(mn), address, address + 1, false, false);
 }
@@ -304,7 +304,7 @@ static void wait_for_readers(struct kvm *kvm)
 
 	init_completion(&gp.over);
 	INIT_WORK_ONSTACK(&gp.work, grace_period_fn);
-	queue_work(system_unbound_wq, &gp.work);
+	queue_work(system_dfl_wq, &gp.work);
 	for (us = 20; !try_wait_for_completion(&gp.over); us = min(2 * us, 4000UL)) {
 		kvm_make_all_vcpus_request(kvm, KVM_REQ_SLOTS);
 		usleep_range(us, 2 * us);
@@ -362,7 +362,7 @@ static size_t dirty_bytes(const struct kvm_memory_slot *slot)
 /* Initially set, userspace need not fetch a first log to know that it has nothing yet. */
 static int alloc_dirty_bitmap(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
-	slot->dirty_bitmap = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT);
+	slot->dirty_bitmap = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!slot->dirty_bitmap)
 		return -ENOMEM;
 	if (READ_ONCE(kvm->dirty_log_manual) & KVM_DIRTY_LOG_INITIALLY_SET)
@@ -615,7 +615,7 @@ static struct kvm_memory_slot *make_slot(const struct kvm_userspace_memory_regio
 static int alloc_memory(struct kvm_memory_slot *new)
 {
 	unsigned long size = new->npages << PAGE_SHIFT, addr;
-	struct file *file = shmem_file_setup("kvm-memory", size, 0);
+	struct file *file = kvm_shmem_file("kvm-memory", size);
 
 	if (IS_ERR(file))
 		return PTR_ERR(file);
@@ -760,7 +760,7 @@ int kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma)
 		return -EINVAL;
 	if (vma->vm_pgoff >= GFN_LIMIT || vma_pages(vma) > GFN_LIMIT - vma->vm_pgoff)
 		return -EINVAL;
-	kvm_vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND);
+	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND);
 	vma->vm_ops = &vm_file_vm_ops;
 	return 0;
 }
@@ -901,7 +901,7 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 	/* KVM_CLEAR_DIRTY_LOG clears and protects. */
 	if (READ_ONCE(kvm->dirty_log_manual))
 		return copy_to_user(user, slot->dirty_bitmap, dirty_bytes(slot)) ? -EFAULT : 0;
-	log = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT);
+	log = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!log)
 		return -ENOMEM;
 	take_dirty_log(kvm, slot, log);
@@ -936,7 +936,7 @@ static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
 	unsigned long i, n = DIV_ROUND_UP(log->num_pages, BITS_PER_LONG), *bits;
 	bool any = false;
 
-	bits = kvcalloc(n, sizeof(long), GFP_KERNEL_ACCOUNT);
+	bits = kvcalloc(n, sizeof(long), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!bits)
 		return -ENOMEM;
 	if (copy_from_user(bits, log->dirty_bitmap, DIV_ROUND_UP(log->num_pages, 8))) {

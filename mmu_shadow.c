@@ -648,22 +648,27 @@ static u64 read_pdpte(struct kvm_vcpu *vcpu, int i)
 	return pdpte;
 }
 
+/* In mmio_access, beside ACC_*: so is the guest's entry. */
+#define MMIO_DIRTY	BIT(7)
+
 static bool in_mmio_cache(struct kvm_vcpu *vcpu, u64 gva, u64 access)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 
 	return mmu->mmio_gva == (gva & PAGE_MASK) &&
 	       mmu->mmio_generation == kvm_slots_generation(vcpu->kvm) &&
+	       /* the first write sets the guest's dirty bit */
+	       ((mmu->mmio_access & MMIO_DIRTY) || !(access & PFERR_WRITE_MASK)) &&
 	       !access_denied(vcpu, mmu->mmio_access, access);
 }
 
-static void fill_mmio_cache(struct kvm_vcpu *vcpu, u64 gva, gfn_t gfn, unsigned int access)
+static void fill_mmio_cache(struct kvm_vcpu *vcpu, u64 gva, gfn_t gfn, const struct guest_walk *w)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 
 	mmu->mmio_gva = gva & PAGE_MASK;
 	mmu->mmio_gfn = gfn;
-	mmu->mmio_access = access;
+	mmu->mmio_access = w->access | (w->dirty ? MMIO_DIRTY : 0);
 	mmu->mmio_generation = kvm_slots_generation(vcpu->kvm);
 }
 
@@ -857,7 +862,7 @@ static int map_gva(struct kvm_vcpu *vcpu, struct kvm_fault *fault, u64 gva, u64 
 	r = mmu_find_pfn(vcpu, fault, &m);
 	if (r) {
 		if (!m.slot)
-			fill_mmio_cache(vcpu, gva, m.gfn, w.access);
+			fill_mmio_cache(vcpu, gva, m.gfn, &w);
 		return r;
 	}
 	/* Mapped as a supervisor's page it would not be protected by SMAP. */

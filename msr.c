@@ -386,7 +386,7 @@ void kvm_save_host_tsc_aux(void)
 
 	if (!kvm_ops.has_tsc_aux)
 		return;
-	rdmsrl(MSR_TSC_AUX, aux);
+	rdmsrq(MSR_TSC_AUX, aux);
 	__this_cpu_write(host_tsc_aux, aux);
 }
 
@@ -398,7 +398,7 @@ void kvm_load_guest_tsc_aux(struct kvm_vcpu *vcpu)
 	if (!kvm_ops.has_tsc_aux)
 		return;
 	if ((u32)vcpu->msr.tsc_aux != __this_cpu_read(host_tsc_aux))
-		wrmsrl(MSR_TSC_AUX, vcpu->msr.tsc_aux);
+		wrmsrq(MSR_TSC_AUX, vcpu->msr.tsc_aux);
 	vcpu->tsc_aux_loaded = true;
 }
 EXPORT_SYMBOL_GPL(kvm_load_guest_tsc_aux);
@@ -410,7 +410,7 @@ void kvm_put_guest_tsc_aux(struct kvm_vcpu *vcpu)
 		return;
 	vcpu->tsc_aux_loaded = false;
 	if ((u32)vcpu->msr.tsc_aux != __this_cpu_read(host_tsc_aux))
-		wrmsrl(MSR_TSC_AUX, __this_cpu_read(host_tsc_aux));
+		wrmsrq(MSR_TSC_AUX, __this_cpu_read(host_tsc_aux));
 }
 EXPORT_SYMBOL_GPL(kvm_put_guest_tsc_aux);
 
@@ -419,7 +419,7 @@ static int set_tsc_aux(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	preempt_disable();
 	vcpu->msr.tsc_aux = msr->data;
 	if (vcpu->tsc_aux_loaded)
-		wrmsrl(MSR_TSC_AUX, msr->data);
+		wrmsrq(MSR_TSC_AUX, msr->data);
 	preempt_enable();
 	return 0;
 }
@@ -470,7 +470,7 @@ static bool valid_pred_cmd(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 static int set_pred_cmd(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->data && !msr->host_initiated)
-		wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+		wrmsrq(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 	return 0;
 }
 
@@ -731,7 +731,7 @@ void kvm_msr_module_init(void)
 {
 	arch_capabilities = 0;
 	if (kvm_cpu_cap_has(X86_FEATURE_ARCH_CAPABILITIES) &&
-	    !rdmsrl_safe(MSR_IA32_ARCH_CAPABILITIES, &arch_capabilities))
+	    !rdmsrq_safe(MSR_IA32_ARCH_CAPABILITIES, &arch_capabilities))
 		arch_capabilities &= ARCH_CAP_FOR_GUESTS;
 	spec_ctrl_bits = find_spec_ctrl_bits();
 	ucode_rev = (u64)boot_cpu_data.microcode << kvm_ops.microcode_shift;

@@ -10,8 +10,7 @@
 #include <linux/cpumask.h>
 #include <linux/printk.h>
 #include <linux/smp.h>
-
-#include "compat/cpu.h"
+#include <trace/events/ipi.h>	/* smp_send_reschedule()'s tracepoint since 6.4 */
 
 static void ack_kick(void *unused)
 {

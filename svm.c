@@ -33,6 +33,7 @@
 #include <asm/tlbflush.h>
 
 #include "compat/svm.h"
+#include "compat/virt.h"
 
 MODULE_AUTHOR("The kvm module's authors");
 MODULE_DESCRIPTION("Virtual machines by AMD SVM");
@@ -80,31 +81,17 @@ static inline void svm_invlpga(unsigned long addr, u32 asid)
  * ---- module ----
  */
 
-/* On the crashing or rebooting CPU: INIT must get through, so GIF is set first. */
-static void svm_emergency_disable(void)
-{
-	u64 efer;
-
-	rdmsrl(MSR_EFER, efer);
-	if (!(efer & EFER_SVME))
-		return;
-	asm volatile("stgi");
-	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
-}
-
 static int svm_hardware_enable(void)
 {
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpus);
-	u64 efer;
+	int r = kvm_virt_get(X86_FEATURE_SVM);
 
-	rdmsrl(MSR_EFER, efer);
-	if (efer & EFER_SVME) {
-		pr_err_ratelimited("CPU %d: SVM is in use by another hypervisor\n",
-				   smp_processor_id());
-		return -EBUSY;
+	if (r) {
+		pr_err_ratelimited("CPU %d: %s\n", smp_processor_id(), r == -EBUSY ?
+				   "SVM is in use by another hypervisor" : "no SVM");
+		return r;
 	}
-	wrmsrl(MSR_EFER, efer | EFER_SVME);
-	wrmsrl(MSR_VM_HSAVE_PA, page_pa(sc->hsave));
+	wrmsrq(MSR_VM_HSAVE_PA, page_pa(sc->hsave));
 	/* Translations tagged before SVM went off are stale: the first taken flushes all. */
 	sc->asid_generation++;
 	sc->next_asid = max_asid + 1;
@@ -114,12 +101,9 @@ static int svm_hardware_enable(void)
 
 static void svm_hardware_disable(void)
 {
-	u64 efer;
-
 	svm_compat_predictor_guard(false);
-	wrmsrl(MSR_VM_HSAVE_PA, 0);
-	rdmsrl(MSR_EFER, efer);
-	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
+	wrmsrq(MSR_VM_HSAVE_PA, 0);
+	kvm_virt_put(X86_FEATURE_SVM);
 }
 
 static int __init check_processor(void)
@@ -131,7 +115,7 @@ static int __init check_processor(void)
 		pr_err("this processor has no SVM\n");
 		return -ENODEV;
 	}
-	if (!rdmsrl_safe(MSR_VM_CR, &vm_cr) && (vm_cr & SVM_VM_CR_SVM_DIS_MASK)) {
+	if (!rdmsrq_safe(MSR_VM_CR, &vm_cr) && (vm_cr & SVM_VM_CR_SVM_DIS_MASK)) {
 		pr_err("SVM is switched off by the firmware\n");
 		return -ENODEV;
 	}
@@ -212,9 +196,11 @@ static int __init svm_hardware_setup(void)
 	r = alloc_cpus();
 	if (r)
 		goto out_cpus;
+	r = kvm_virt_init(NULL);
+	if (r)
+		goto out_cpus;
 	fill_ops();
 	svm_quirks_init();
-	cpu_emergency_register_virt_callback(svm_emergency_disable);
 	pr_info("nested paging %s\n", svm_npt ? "on" : "off");
 	return 0;
 
@@ -227,7 +213,7 @@ out_maps:
 
 static void svm_hardware_unsetup(void)
 {
-	cpu_emergency_unregister_virt_callback(svm_emergency_disable);
+	kvm_virt_exit(NULL);
 	kvm_quirks_exit();
 	free_cpus();
 	svm_free_maps();
@@ -270,7 +256,7 @@ static void init_control(struct vcpu_svm *svm)
 			control->pause_filter_thresh = 128;
 	}
 	if (svm_npt)
-		control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
+		control->misc_ctl = SVM_MISC_ENABLE_NP;
 	svm->asid_generation = 0;
 }
 

@@ -23,7 +23,7 @@
 #include "kvm_vcpu.h"
 #include "trace.h"
 
-#include <linux/entry-kvm.h>
+#include KVM_ENTRY_HEADER
 #include <linux/jiffies.h>
 #include <linux/pid.h>
 #include <linux/rcupdate.h>

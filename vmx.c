@@ -133,19 +133,16 @@ static int __init vmx_hardware_setup(void)
 	r = vmx_alloc_maps();
 	if (r)
 		goto out_maps;
-	r = vmx_alloc_cpus();
+	r = vmx_init_cpus();
 	if (r)
-		goto out_cpus;
+		goto out_maps;
 	find_lazy_regs();
 	fill_ops();
 	vmx_quirks_init();
-	cpu_emergency_register_virt_callback(vmx_emergency_disable);
 	pr_info("nested paging %s, unrestricted guests %s\n", vmx_ept ? "on" : "off",
 		vmx_unrestricted ? "on" : "off");
 	return 0;
 
-out_cpus:
-	vmx_free_cpus();
 out_maps:
 	vmx_free_maps();
 	return r;
@@ -153,7 +150,6 @@ out_maps:
 
 static void vmx_hardware_unsetup(void)
 {
-	cpu_emergency_unregister_virt_callback(vmx_emergency_disable);
 	kvm_quirks_exit();
 	vmx_free_cpus();
 	vmx_free_maps();
@@ -358,7 +354,7 @@ static void load_msrs(struct vcpu_vmx *vmx, struct vmx_cpu *vc, bool guest)
 
 	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
 		if (MSR_STAR + i != MSR_CSTAR && vmx->syscall_msrs[i] != vc->syscall_msrs[i])
-			wrmsrl(MSR_STAR + i, guest ? vmx->syscall_msrs[i] : vc->syscall_msrs[i]);
+			wrmsrq(MSR_STAR + i, guest ? vmx->syscall_msrs[i] : vc->syscall_msrs[i]);
 }
 
 static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
@@ -370,7 +366,7 @@ static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 	vmx->host.saved = false;
 	load_msrs(vmx, this_cpu_ptr(&vmx_cpus), false);
 	kvm_put_guest_tsc_aux(vcpu);
-	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	rdmsrq(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	if (unlikely(vmx->host.ldt))
 		asm volatile("lldt %0" : : "m" (vmx->host.ldt));
 	if (unlikely(vmx->host.ds | vmx->host.es)) {
@@ -379,11 +375,11 @@ static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 	}
 	if (unlikely(vmx->host.fs)) {
 		loadsegment(fs, vmx->host.fs);
-		wrmsrl(MSR_FS_BASE, vmx->host.fs_base);
+		wrmsrq(MSR_FS_BASE, vmx->host.fs_base);
 	}
 	if (unlikely(vmx->host.gs))
 		load_gs_index(vmx->host.gs);
-	wrmsrl(MSR_KERNEL_GS_BASE, vmx->host.kernel_gs_base);
+	wrmsrq(MSR_KERNEL_GS_BASE, vmx->host.kernel_gs_base);
 	/* SDM 3C "Loading Host Segment and Descriptor-Table Registers": wide limits. */
 	invalidate_tss_limit();
 	load_fixmap_gdt(raw_smp_processor_id());
@@ -411,12 +407,12 @@ static void vmx_prepare_guest_switch(struct kvm_vcpu *vcpu)
 	savesegment(fs, vmx->host.fs);
 	savesegment(gs, vmx->host.gs);
 	asm volatile("sldt %0" : "=m" (vmx->host.ldt));
-	rdmsrl(MSR_FS_BASE, vmx->host.fs_base);
-	rdmsrl(MSR_KERNEL_GS_BASE, vmx->host.kernel_gs_base);
+	rdmsrq(MSR_FS_BASE, vmx->host.fs_base);
+	rdmsrq(MSR_KERNEL_GS_BASE, vmx->host.kernel_gs_base);
 	vmx->host.debugctl = get_debugctlmsr();
 	vmcs_write(HOST_FS_BASE, vmx->host.fs_base);
 	update_host_cr3(vmx);
-	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	wrmsrq(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	load_msrs(vmx, this_cpu_ptr(&vmx_cpus), true);
 	kvm_load_guest_tsc_aux(vcpu);
 	vmx->host.saved = true;
@@ -592,6 +588,7 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	if (unlikely(!vmx_unrestricted) && vmx_real_no_entry(vmx))
 		return;
 	before_entry(vmx);
+	vmx_compat_clear_stale_mmio();
 	kvm_guest_context_enter();
 	failed = vmx_enter_guest(vcpu, &vmx->host_rsp, vmx->launched);
 	kvm_guest_context_exit();
@@ -698,7 +695,7 @@ static u64 get_kernel_gs_base(struct vcpu_vmx *vmx)
 {
 	preempt_disable();
 	if (vmx->host.saved)
-		rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+		rdmsrq(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	preempt_enable();
 	return vmx->kernel_gs_base;
 }
@@ -745,7 +742,7 @@ static void set_switched(struct vcpu_vmx *vmx, u32 index, u64 *field, u64 data)
 	preempt_disable();
 	*field = data;
 	if (vmx->host.saved && index != MSR_CSTAR)
-		wrmsrl(index, data);
+		wrmsrq(index, data);
 	preempt_enable();
 }
 

@@ -1,30 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* CPU hotplug, suspend and inter-processor interrupts. */
+/* CPU hotplug, suspend, CPUID, and whose virtualization is. */
 #ifndef KVM_COMPAT_CPU_H
 #define KVM_COMPAT_CPU_H
 
-#include <linux/cpuhotplug.h>
-#include <linux/smp.h>
-#include <linux/syscore_ops.h>
-#include <linux/version.h>
-
-/* The state below which no user task runs on the CPU. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+/* The state below which no user task runs on the CPU: a later, better one since 6.6. */
+#ifdef HAVE_CPUHP_KVM_ONLINE
 #define KVM_CPUHP_STATE	CPUHP_AP_KVM_ONLINE
 #else
 #define KVM_CPUHP_STATE	CPUHP_AP_KVM_STARTING	/* interrupts off, cannot fail */
 #endif
 
-/* smp_send_reschedule() is a macro around a tracepoint since 6.4. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
-#include <trace/events/ipi.h>
+/* cpuid_eax() and its kin have a header of their own since 6.16. */
+#ifdef HAVE_CPUID_API
+#define KVM_CPUID_HEADER	"asm/cpuid/api.h"
+#else
+#define KVM_CPUID_HEADER	"asm/processor.h"
 #endif
 
-/*
- * struct syscore_ops became const with an argument in stable releases too, so
- * Kbuild looks at the header and says which it is.
- */
-#ifdef KVM_HAVE_SYSCORE_DATA
+/* struct syscore_ops became const with an argument, in stable releases, too. */
+#ifdef HAVE_SYSCORE_DATA
 #define KVM_DEFINE_SYSCORE(name, suspend_fn, resume_fn)				\
 static int name##_suspend(void *data) { return suspend_fn(); }			\
 static void name##_resume(void *data) { resume_fn(); }				\

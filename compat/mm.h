@@ -1,28 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What differs between kernels for guest memory. */
+/* Guest memory, and the notifier that follows it. */
 #ifndef KVM_COMPAT_MM_H
 #define KVM_COMPAT_MM_H
 
-#include <linux/mm.h>
-#include <linux/pgtable.h>
-#include <linux/version.h>
-
 /* Let any signal, not only a fatal one, end a wait for a page: since 6.2. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
-#define KVM_FOLL_INTERRUPTIBLE	FOLL_INTERRUPTIBLE
-#else
-#define KVM_FOLL_INTERRUPTIBLE	0
+#ifndef HAVE_FOLL_INTERRUPTIBLE
+#define FOLL_INTERRUPTIBLE	0
 #endif
 
 /* vm_flags is const and has an accessor since 6.3. */
-static inline void kvm_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-	vm_flags_set(vma, flags);
-#else
-	vma->vm_flags |= flags;
+#ifndef HAVE_VM_FLAGS_SET
+#define vm_flags_set(vma, flags)	((vma)->vm_flags |= (flags))
 #endif
-}
+
+/* What the notifier's three questions for young pages return: bool since 7.1. */
+#ifdef HAVE_YOUNG_BOOL
+#define kvm_young_t	bool
+#else
+#define kvm_young_t	int
+#endif
+
+/* A file in memory without any of the flags of a mapping, which have a type since 6.19. */
+#ifdef HAVE_VMA_FLAGS_T
+#define kvm_shmem_file(name, size)	shmem_file_setup(name, size, EMPTY_VMA_FLAGS)
+#else
+#define kvm_shmem_file(name, size)	shmem_file_setup(name, size, 0)
+#endif
 
 /*
  * May page tables be read in place?  Not where they may lie in high memory;

@@ -12,6 +12,16 @@
 #ifdef __ASSEMBLY__
 
 /*
+ * Before VMRUN: the host's data in the CPU's buffers is not for the guest.  Kernels
+ * of 6.19 and later have the feature, but no macro any more.
+ */
+#ifdef VM_CLEAR_CPU_BUFFERS
+#define SVM_CLEAR_CPU_BUFFERS	VM_CLEAR_CPU_BUFFERS
+#else
+#define SVM_CLEAR_CPU_BUFFERS	ALTERNATIVE "", __CLEAR_CPU_BUFFERS, X86_FEATURE_CLEAR_CPU_BUF_VM
+#endif
+
+/*
  * Before the first RET after a guest: return predictions that the guest left
  * in the processor are made harmless.  Kernels since 6.2 have a macro for VM exits
  * (UNTRAIN_RET_VM); earlier ones have only that of kernel entries, and leave the
@@ -33,6 +43,7 @@
 #include <linux/mm_types.h>
 #include <asm/msr.h>
 #include <asm/cpufeature.h>
+#include <asm/svm.h>
 
 /*
  * Speculative return stack overflow: processors that have BP_SPEC_REDUCE
@@ -45,12 +56,12 @@ static inline void svm_compat_predictor_guard(bool on)
 
 	if (!cpu_feature_enabled(X86_FEATURE_SRSO_BP_SPEC_REDUCE))
 		return;
-	rdmsrl(MSR_ZEN4_BP_CFG, cfg);
+	rdmsrq(MSR_ZEN4_BP_CFG, cfg);
 	if (on)
 		cfg |= BIT_ULL(MSR_ZEN4_BP_CFG_BP_SPEC_REDUCE_BIT);
 	else
 		cfg &= ~BIT_ULL(MSR_ZEN4_BP_CFG_BP_SPEC_REDUCE_BIT);
-	wrmsrl(MSR_ZEN4_BP_CFG, cfg);
+	wrmsrq(MSR_ZEN4_BP_CFG, cfg);
 #endif
 }
 
@@ -70,6 +81,12 @@ static inline void svm_compat_self_interrupt(void)
 	/* What smp_send_reschedule() is made of, in kernels with its tracepoint and without. */
 	(smp_ops.smp_send_reschedule)(smp_processor_id());
 }
+
+/* The control of nested paging was called by what it does first, until 7.1. */
+#ifndef HAVE_SVM_MISC_CTL
+#define misc_ctl		nested_ctl
+#define SVM_MISC_ENABLE_NP	SVM_NESTED_CTL_NP_ENABLE
+#endif
 
 /* VM_CR's bits, for kernels that keep them elsewhere. */
 #ifndef SVM_VM_CR_SVM_DIS_MASK

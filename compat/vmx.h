@@ -6,21 +6,68 @@
 #ifndef KVM_COMPAT_VMX_H
 #define KVM_COMPAT_VMX_H
 
-#include <linux/version.h>
+#ifdef __ASSEMBLY__
+
+#include <asm/cpufeatures.h>
+#include <asm/nospec-branch.h>
 
 /*
- * An NMI that ended a guest is handed to the kernel by a call; the entry made
- * for that got another name in 6.12.
+ * Before VM entry: the host's data in the CPU's buffers is not for the guest.  From 6.19
+ * on there are three features: CLEAR_CPU_BUF is what the way to user mode needs, _VM what
+ * a guest does, _VM_MMIO what one does that reaches the host's MMIO, as any may here
+ * whose VMM maps a device into its memory.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+.macro VMX_CLEAR_CPU_BUFFERS
+#ifdef VM_CLEAR_CPU_BUFFERS
+	CLEAR_CPU_BUFFERS
+#else
+	/* ALTERNATIVE_3, which assembles in C only */
+	__ALTERNATIVE(__ALTERNATIVE(__ALTERNATIVE(, VERW, X86_FEATURE_CLEAR_CPU_BUF),
+				    VERW, X86_FEATURE_CLEAR_CPU_BUF_VM),
+		      VERW, X86_FEATURE_CLEAR_CPU_BUF_VM_MMIO)
+#endif
+.endm
+
+/*
+ * An NMI that ended a guest is handed to the kernel by a call; the entry made for that
+ * got another name in 6.11, and a function around it in 7.1.
+ */
+#ifdef HAVE_NMI_KVM_VMX
 #define VMX_COMPAT_NMI_ENTRY	asm_exc_nmi_kvm_vmx
 #else
 #define VMX_COMPAT_NMI_ENTRY	asm_exc_nmi_noist
 #endif
 
-#ifndef __ASSEMBLY__
+#else /* !__ASSEMBLY__ */
 
+#include <asm/cpufeatures.h>
+#include <asm/nospec-branch.h>
 #include <asm/vmx.h>
+
+#ifdef HAVE_ENTRY_FROM_KVM
+#include <linux/entry-common.h>
+#include <asm/trapnr.h>
+
+/* NMIs are blocked until the kernel's handler has returned, on hosts with FRED, too. */
+static __always_inline void vmx_call_nmi(void)
+{
+	x86_entry_from_kvm(EVENT_TYPE_NMI, NMI_VECTOR);
+}
+#else
+void vmx_call_nmi(void);
+#endif
+
+/*
+ * Processors that leak nothing but what MMIO left in their buffers (CPUs without MDS):
+ * a key of the kernel's says so, where it is no feature for the macro above yet.
+ */
+static __always_inline void vmx_compat_clear_stale_mmio(void)
+{
+#ifndef X86_FEATURE_CLEAR_CPU_BUF_VM_MMIO
+	if (static_branch_unlikely(&mmio_stale_data_clear))
+		x86_clear_cpu_buffers();
+#endif
+}
 
 #ifndef SECONDARY_EXEC_ENABLE_XSAVES
 #define SECONDARY_EXEC_ENABLE_XSAVES	SECONDARY_EXEC_XSAVES

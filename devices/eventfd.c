@@ -13,7 +13,6 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
-#include "compat/eventfd.h"
 
 #define MAX_IRQFDS	(2 * KVM_MAX_GSI)
 
@@ -354,7 +353,7 @@ void kvm_irqfd_release_all(struct kvm *kvm)
 /** kvm_irqfd_module_init - make the workqueue: 0 or -ENOMEM */
 int kvm_irqfd_module_init(void)
 {
-	irqfd_wq = alloc_workqueue("kvm-irqfd", 0, 0);
+	irqfd_wq = alloc_workqueue("kvm-irqfd", WQ_PERCPU, 0);
 	return irqfd_wq ? 0 : -ENOMEM;
 }
 

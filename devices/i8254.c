@@ -648,8 +648,7 @@ static struct kvm_pit *new_pit(struct kvm *kvm)
 	if (!pit)
 		return NULL;
 	spin_lock_init(&pit->lock);
-	hrtimer_init(&pit->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
-	pit->timer.function = timer_fires;
+	hrtimer_setup(&pit->timer, timer_fires, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	pit->kvm = kvm;
 	pit->dev.ops = &pit_ops;
 	pit->reinject = true;

@@ -324,6 +324,21 @@ void kvm_msi_to_irq(struct kvm *kvm, u64 address, u32 data, struct kvm_lapic_irq
 		irq->dest_id |= (address >> 32) & 0xffffff00;
 }
 
+/* The APIC with a physical id, or NULL.  RCU held. */
+static struct kvm_lapic *find_apic(struct kvm *kvm, u32 id)
+{
+	const struct kvm_lapic_map *map = rcu_dereference(kvm->lapic_map);
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	if (likely(map))
+		return map_lookup(map, id);
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->lapic && vcpu->lapic->hw_enabled && physical_id(vcpu->lapic) == id)
+			return vcpu->lapic;
+	return NULL;
+}
+
 /** kvm_lapic_send_to_bitmap - KVM_HC_SEND_IPI: how many APICs accepted it
  * @bitmap: bit n is the APIC with the id @min_id + n
  * @icr: vector, delivery mode and trigger mode, as in the ICR
@@ -332,15 +347,13 @@ int kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap,
 			     u32 min_id, unsigned long icr)
 {
 	struct kvm_lapic_irq irq = kvm_make_lapic_irq(icr, 0);
-	const struct kvm_lapic_map *map;
 	unsigned int bit;
 	int sent = 0;
 
 	irq.level = icr & APIC_INT_ASSERT;
 	rcu_read_lock();
-	map = rcu_dereference(vcpu->kvm->lapic_map);
 	for_each_set_bit(bit, bitmap, bits) {
-		struct kvm_lapic *apic = map ? map_lookup(map, min_id + bit) : NULL;
+		struct kvm_lapic *apic = find_apic(vcpu->kvm, min_id + bit);
 
 		if (apic && min_id + bit >= min_id && kvm_lapic_accept(apic, &irq) > 0)
 			sent++;
@@ -352,12 +365,10 @@ int kvm_lapic_send_to_bitmap(struct kvm_vcpu *vcpu, const unsigned long *bitmap,
 /** kvm_lapic_vcpu_by_id - the vcpu with an APIC id, or NULL; vcpus live as long as the VM */
 struct kvm_vcpu *kvm_lapic_vcpu_by_id(struct kvm *kvm, u32 apic_id)
 {
-	const struct kvm_lapic_map *map;
 	struct kvm_lapic *apic;
 
 	rcu_read_lock();
-	map = rcu_dereference(kvm->lapic_map);
-	apic = map ? map_lookup(map, apic_id) : NULL;
+	apic = find_apic(kvm, apic_id);
 	rcu_read_unlock();
 	return apic ? apic->vcpu : NULL;
 }

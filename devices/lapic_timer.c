@@ -218,6 +218,5 @@ void kvm_lapic_timer_reset(struct kvm_lapic *apic)
 /** kvm_lapic_timer_init - a new APIC's hrtimer */
 void kvm_lapic_timer_init(struct kvm_lapic *apic)
 {
-	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
-	apic->timer.function = lapic_timer_fires;
+	hrtimer_setup(&apic->timer, lapic_timer_fires, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
 }

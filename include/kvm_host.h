@@ -37,6 +37,7 @@
 #include <asm/pgtable_types.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
+#include KVM_CPUID_HEADER
 
 #include "kvm_arch_ops.h"
 #include "kvm_iodev.h"

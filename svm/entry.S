@@ -45,7 +45,7 @@ SYM_FUNC_START(svm_enter_guest)
 	KVM_LOAD_GUEST_REGS
 
 	/* The host's data in the CPU's buffers is not for the guest (clobbers ZF). */
-	VM_CLEAR_CPU_BUFFERS
+	SVM_CLEAR_CPU_BUFFERS
 
 	vmrun	%rax
 

@@ -6,6 +6,7 @@
 #define pr_fmt(fmt) "kvm_intel: " fmt
 
 #include "vmx.h"
+#include "compat/virt.h"
 
 #include <linux/module.h>
 #include <linux/rculist.h>
@@ -47,23 +48,19 @@ static bool same_as_first(void);
  * ---- each CPU ----
  */
 
-/**
- * vmx_emergency_disable - VMX off, on the crashing or rebooting CPU
+/*
+ * VMX is about to go off on this crashing or rebooting CPU
  *
  * In NMI context maybe.  What VMCSs the CPU has in its caches goes to memory
  * now, not when that belongs to another kernel.
  */
-void vmx_emergency_disable(void)
+static void vmx_emergency_disable(void)
 {
 	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
 	struct vcpu_vmx *vmx;
 
-	if (!(__read_cr4() & X86_CR4_VMXE))
-		return;
 	list_for_each_entry_rcu(vmx, &vc->loaded, loaded, true)
 		vmclear(page_pa(vmx->vmcs));
-	vmxoff();
-	cr4_clear_bits(X86_CR4_VMXE);
 }
 
 /* SDM 3C "Enabling and Entering VMX Operation"; firmware that left it open lets us. */
@@ -71,24 +68,19 @@ static int enable_feature_control(void)
 {
 	u64 ctl, want = FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
 
-	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &ctl))
+	if (rdmsrq_safe(MSR_IA32_FEAT_CTL, &ctl))
 		return -EOPNOTSUPP;
 	if (ctl & FEAT_CTL_LOCKED)
 		return ctl & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX ? 0 : -EOPNOTSUPP;
-	return wrmsrl_safe(MSR_IA32_FEAT_CTL, ctl | want) ? -EOPNOTSUPP : 0;
+	return wrmsrq_safe(MSR_IA32_FEAT_CTL, ctl | want) ? -EOPNOTSUPP : 0;
 }
 
 /** vmx_hardware_enable - VMX on, on this CPU: 0, or -EBUSY, -EOPNOTSUPP with nothing left on */
 int vmx_hardware_enable(void)
 {
 	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
-	int i;
+	int i, r;
 
-	if (__read_cr4() & X86_CR4_VMXE) {
-		pr_err_ratelimited("CPU %d: VMX is in use by another hypervisor\n",
-				   smp_processor_id());
-		return -EBUSY;
-	}
 	if (enable_feature_control()) {
 		pr_err_ratelimited("CPU %d: VMX is switched off by the firmware\n",
 				   smp_processor_id());
@@ -98,15 +90,15 @@ int vmx_hardware_enable(void)
 		pr_err_ratelimited("CPU %d: its VMX differs from the others'\n", smp_processor_id());
 		return -EOPNOTSUPP;
 	}
-	cr4_set_bits(X86_CR4_VMXE);
-	if (!vmxon(page_pa(vc->vmxon))) {
-		cr4_clear_bits(X86_CR4_VMXE);
-		pr_err_ratelimited("CPU %d: VMXON failed\n", smp_processor_id());
+	r = kvm_virt_get(X86_FEATURE_VMX);
+	if (r) {
+		pr_err_ratelimited("CPU %d: %s\n", smp_processor_id(), r == -EBUSY ?
+				   "VMX is in use by another hypervisor" : "VMXON failed");
 		return -EBUSY;
 	}
 	vc->current_vmcs = NULL;
 	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
-		rdmsrl(MSR_STAR + i, vc->syscall_msrs[i]);
+		rdmsrq(MSR_STAR + i, vc->syscall_msrs[i]);
 	/* Translations tagged before VMX went off are stale. */
 	if (vmx_caps.ept_vpid & VMX_EPT_EXTENT_GLOBAL_BIT)
 		invept(VMX_EPT_EXTENT_GLOBAL, 0, 0);
@@ -120,38 +112,23 @@ void vmx_hardware_disable(void)
 
 	while (!list_empty(&vc->loaded))
 		vmx_unload_vmcs(list_first_entry(&vc->loaded, struct vcpu_vmx, loaded));
-	vmxoff();
-	cr4_clear_bits(X86_CR4_VMXE);
+	kvm_virt_put(X86_FEATURE_VMX);
 }
 
-/** vmx_free_cpus - undo vmx_alloc_cpus(), all of it or half */
+/** vmx_free_cpus - undo vmx_init_cpus() */
 void vmx_free_cpus(void)
 {
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		struct vmx_cpu *vc = per_cpu_ptr(&vmx_cpus, cpu);
-
-		if (vc->vmxon)
-			__free_page(vc->vmxon);
-		vc->vmxon = NULL;
-	}
+	kvm_virt_exit(vmx_emergency_disable);
 }
 
-/** vmx_alloc_cpus - what each CPU needs to switch VMX on */
-int __init vmx_alloc_cpus(void)
+/** vmx_init_cpus - what each CPU needs to switch VMX on */
+int __init vmx_init_cpus(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
-		struct vmx_cpu *vc = per_cpu_ptr(&vmx_cpus, cpu);
-
-		INIT_LIST_HEAD(&vc->loaded);
-		vc->vmxon = vmx_alloc_vmcs(cpu_to_node(cpu), GFP_KERNEL);
-		if (!vc->vmxon)
-			return -ENOMEM;
-	}
-	return 0;
+	for_each_possible_cpu(cpu)
+		INIT_LIST_HEAD(&per_cpu_ptr(&vmx_cpus, cpu)->loaded);
+	return kvm_virt_init(vmx_emergency_disable);
 }
 
 /*
@@ -214,7 +191,7 @@ static bool find_controls(struct vmx_controls *c)
 	u64 basic;
 	u32 t;
 
-	rdmsrl(MSR_IA32_VMX_BASIC, basic);
+	rdmsrq(MSR_IA32_VMX_BASIC, basic);
 	/* The "true" MSRs say which of the bits that must once be 1 need not. */
 	t = basic & VMX_BASIC_TRUE_CTLS ?
 		MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS : 0;
@@ -246,14 +223,14 @@ static bool read_hw(struct vmx_hw *hw)
 
 	memset(hw, 0, sizeof(*hw));
 	enough = find_controls(&hw->ctl);
-	rdmsrl(MSR_IA32_VMX_BASIC, hw->basic);
-	rdmsrl(MSR_IA32_VMX_MISC, hw->misc);
+	rdmsrq(MSR_IA32_VMX_BASIC, hw->basic);
+	rdmsrq(MSR_IA32_VMX_MISC, hw->misc);
 	if (hw->ctl.cpu2 & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
-		rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, hw->ept_vpid);
-	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, hw->cr0_fixed0);
-	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, hw->cr0_fixed1);
-	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, hw->cr4_fixed0);
-	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, hw->cr4_fixed1);
+		rdmsrq(MSR_IA32_VMX_EPT_VPID_CAP, hw->ept_vpid);
+	rdmsrq(MSR_IA32_VMX_CR0_FIXED0, hw->cr0_fixed0);
+	rdmsrq(MSR_IA32_VMX_CR0_FIXED1, hw->cr0_fixed1);
+	rdmsrq(MSR_IA32_VMX_CR4_FIXED0, hw->cr4_fixed0);
+	rdmsrq(MSR_IA32_VMX_CR4_FIXED1, hw->cr4_fixed1);
 	return enough;
 }
 
@@ -272,7 +249,7 @@ static void check_this_cpu(void *failed)
 	/* Asked of the processor: the kernel hides what firmware switched off. */
 	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31)))
 		r = -ENODEV;
-	else if (__read_cr4() & X86_CR4_VMXE)
+	else if (kvm_virt_in_use(X86_FEATURE_VMX))
 		r = -EBUSY;
 	else if (enable_feature_control())
 		r = -EOPNOTSUPP;
@@ -367,7 +344,7 @@ void __init vmx_find_features(void)
 	vmx_caps.cr0_fixed1 = first.cr0_fixed1;
 	vmx_caps.cr4_fixed0 = first.cr4_fixed0;
 	vmx_caps.cr4_fixed1 = first.cr4_fixed1;
-	rdmsrl(MSR_EFER, vmx_caps.host_efer);
+	rdmsrq(MSR_EFER, vmx_caps.host_efer);
 	if (!vmx_vnmi || !(vmx_ctl.pin & PIN_BASED_VIRTUAL_NMIS))
 		vmx_vnmi = false;
 	if (!vmx_vnmi)

@@ -52,7 +52,7 @@ SYM_FUNC_START(vmx_enter_guest)
 	KVM_LOAD_GUEST_REGS
 
 	/* The host's data in the CPU's buffers is not for the guest (clobbers ZF). */
-	CLEAR_CPU_BUFFERS
+	VMX_CLEAR_CPU_BUFFERS
 
 	UNWIND_HINT_SAVE
 	jc	.Llaunch
@@ -106,6 +106,7 @@ SYM_FUNC_END(vmx_enter_guest)
 /* RBP is the guest's for a while: no frame to unwind by, ORC does without. */
 STACK_FRAME_NON_STANDARD_FP vmx_enter_guest
 
+#ifndef HAVE_ENTRY_FROM_KVM
 /*
  * void vmx_call_nmi(void)
  *
@@ -129,3 +130,4 @@ SYM_FUNC_END(vmx_call_nmi)
 
 /* The call is returned from by IRET. */
 STACK_FRAME_NON_STANDARD vmx_call_nmi
+#endif

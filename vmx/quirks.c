@@ -47,7 +47,7 @@ void __init vmx_quirks_init(void)
 	u64 pin;
 
 	/* The upper half: what may be on. */
-	rdmsrl(MSR_IA32_VMX_PINBASED_CTLS, pin);
+	rdmsrq(MSR_IA32_VMX_PINBASED_CTLS, pin);
 	pin >>= 32;
 	if (on_bochs()) {
 		recognised = BIT(VMX_QUIRK_FALSE_STEPS);
@@ -75,7 +75,7 @@ void vmx_init_guest_slices(void)
 {
 	u64 misc, ticks;
 
-	rdmsrl(MSR_IA32_VMX_MISC, misc);
+	rdmsrq(MSR_IA32_VMX_MISC, misc);
 	ticks = (u64)tsc_khz * GUEST_SLICE_MS >> vmx_misc_preemption_timer_rate(misc);
 	vmcs_write32(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, ticks, U32_MAX));
 }

@@ -124,8 +124,8 @@ void vmx_load_cpu_state(int cpu)
 {
 	unsigned long esp, gs_base;
 
-	rdmsrl(MSR_GS_BASE, gs_base);
-	rdmsrl(MSR_IA32_SYSENTER_ESP, esp);
+	rdmsrq(MSR_GS_BASE, gs_base);
+	rdmsrq(MSR_IA32_SYSENTER_ESP, esp);
 	vmcs_write(HOST_GS_BASE, gs_base);
 	vmcs_write(HOST_TR_BASE, (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
 	vmcs_write(HOST_GDTR_BASE, (unsigned long)get_cpu_gdt_ro(cpu));

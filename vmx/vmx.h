@@ -129,7 +129,6 @@ struct vmx_caps {
 
 /* A CPU's share; touched on that CPU only, preemption off. */
 struct vmx_cpu {
-	struct page *vmxon;		/* the processor's own, while VMX is on */
 	struct page *current_vmcs;	/* VMPTRLD's last */
 	struct list_head loaded;	/* VMCSs that may be in the processor's caches */
 	u64 syscall_msrs[VMX_NR_SYSCALL_MSRS];	/* the host's; they never change */
@@ -138,7 +137,6 @@ struct vmx_cpu {
 /* entry.S */
 bool vmx_enter_guest(struct kvm_vcpu *vcpu, unsigned long *host_rsp, bool launched);
 void vmx_exit_landing(void);		/* where exits land: HOST_RIP, never called */
-void vmx_call_nmi(void);
 
 /* caps.c */
 extern struct vmx_controls vmx_ctl;
@@ -149,11 +147,10 @@ DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
 int  vmx_check_processors(void);
 void vmx_find_features(void);
-int  vmx_alloc_cpus(void);
+int  vmx_init_cpus(void);
 void vmx_free_cpus(void);
 int  vmx_hardware_enable(void);
 void vmx_hardware_disable(void);
-void vmx_emergency_disable(void);
 
 /* vmcs.c */
 struct page *vmx_alloc_vmcs(int node, gfp_t gfp);

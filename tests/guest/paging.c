@@ -205,6 +205,25 @@ TEST_F(paging, accessed_dirty)
 	EXPECT_EQ(PA | PTE_P, get_entry(self, pte) & ~AD);
 }
 
+/* Nor does it matter that nothing is there: a read goes first, then a write. */
+TEST_F(paging, accessed_dirty_mmio)
+{
+	u64 pte = pte_at(self, VA);
+
+	change(self, pte, GPA_MMIO | PTE_P | PTE_W);
+	for (enum op op = READ; op <= WRITE; op++) {
+		struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2,
+			.rbx = VA, .rcx = op };
+
+		vcpu_set_regs(&self->vm.vcpu, &r);
+		ASSERT_EQ(KVM_EXIT_MMIO, vm_run(&self->vm));
+		EXPECT_EQ(op == WRITE, self->vm.vcpu.run->mmio.is_write);
+		ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+		EXPECT_EQ(op == WRITE ? AD : PTE_A, get_entry(self, pte) & AD)
+			TH_LOG("access %d", op);
+	}
+}
+
 /* The same of 4M, 2M and 1G pages. */
 TEST_F(paging, accessed_dirty_large)
 {

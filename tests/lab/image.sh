@@ -18,6 +18,7 @@ module_files() {	# NAME...
 copy_module() {	# FILE.ko[.xz] DIRECTORY
 	case $1 in
 	*.xz) xz -dc "$1" >"$2/$(basename "$1" .xz)" ;;
+	*.zst) zstd -dcq "$1" >"$2/$(basename "$1" .zst)" ;;
 	*) cp "$1" "$2/" ;;
 	esac
 }

@@ -99,6 +99,7 @@ unpack_image() {	# DIRECTORY KVER DEB...
 	for deb; do
 		dpkg-deb -x "$deb" "$dir" || return
 	done
+	[ -e "$dir/lib" ] || ln -s usr/lib "$dir/lib"
 	# the package's own postinst would do this
 	/sbin/depmod -b "$dir" "$kver" || return
 	touch "$dir/.done"
@@ -124,11 +125,13 @@ debug_deb() {	# image|headers
 	find "$dir" -maxdepth 1 -name "linux-$1-*kvmdebug*.deb" ! -name '*-dbg_*' 2>/dev/null | sort -V | tail -n 1
 }
 
-# Set KVER, KROOT (an unpacked image package), KIMAGE and KDIR (headers) for a
-# kernel by its lab name, and fetch whatever of it is missing.
-select_kernel() {	# 6.1|6.12|debug
+# Set KVER, KROOT (unpacked image packages), KIMAGE and KDIR (headers) for a
+# kernel by its lab name, and fetch whatever of it is missing; ROOT is the root of
+# the suite that headers and compiler are in, or empty: then they are this machine's.
+select_kernel() {	# 6.1|6.12|debug|another that other_kernel() finds
 	local pkg deb
 
+	ROOT=
 	case $1 in
 	debug)
 		deb=$(debug_deb image)
@@ -139,27 +142,47 @@ select_kernel() {	# 6.1|6.12|debug
 		locked "kernel-$KVER" unpack_debug "$KROOT" "$KVER"
 		KDIR=$KROOT/usr/src/linux-headers-$KVER
 		;;
-	*)
+	6.1 | 6.12)
 		pkg=$(image_package "$1") || exit
 		KVER=${pkg#linux-image-}
 		KROOT=$KVM_CACHE/kernel-$KVER
 		locked "kernel-$KVER" fetch_image "$pkg" "$KROOT" "$KVER"
 		KDIR=/lib/modules/$KVER/build
 		;;
+	*)
+		other_kernel "$1"
+		KDIR=/usr/src/linux-headers-$KVER
+		;;
 	esac
 	# shellcheck disable=SC2034 # for those who source this
-	KIMAGE=$KROOT/boot/vmlinuz-$KVER
+	for KIMAGE in "$KROOT/boot/vmlinuz-$KVER" "$KROOT/usr/lib/modules/$KVER/vmlinuz"; do
+		[ ! -f "$KIMAGE" ] || break
+	done
 }
 
 need_headers() {
-	[ -e "$KDIR/Makefile" ] || need_packages "linux-headers-$KVER"
+	if [ -z "$ROOT" ]; then
+		[ -e "$KDIR/Makefile" ] || need_packages "linux-headers-$KVER"
+	else
+		[ -e "$ROOT$KDIR/Makefile" ] ||
+			root_install "$ROOT" "linux-headers-$KVER" || die 125 "cannot install linux-headers-$KVER in $ROOT"
+	fi
+}
+
+# make, where the selected kernel's headers and their compiler are.
+make_modules() {	# ARGUMENTS...
+	if [ -z "$ROOT" ]; then
+		env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS \
+			make -j"$(nproc)" -C "$TOP" KVER="$KVER" KDIR="$KDIR" "$@" modules
+	else
+		in_root "$ROOT" make -j"$(nproc)" -C "$TOP" KVER="$KVER" KDIR="$KDIR" "$@" modules
+	fi
 }
 
 build_modules() {
 	need_headers
 	MODULES=$TOP/build/$KVER
-	locked "build-$KVER" quietly env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS \
-		make -s -j"$(nproc)" -C "$TOP" KVER="$KVER" KDIR="$KDIR" modules
+	locked "build-$KVER" quietly make_modules -s
 }
 
 # The kernel's own sources, as Debian packages them: a tarball in the cache.
@@ -193,4 +216,5 @@ fetch_kselftest() {	# DIRECTORY
 
 . "$TOP/tests/lab/packages.sh"
 . "$TOP/tests/lab/image.sh"
+. "$TOP/tests/lab/root.sh"
 . "$TOP/tests/lab/speed.sh"
