@@ -326,6 +326,7 @@ void kvm_msi_to_irq(struct kvm *kvm, u64 address, u32 data, struct kvm_lapic_irq
 
 /* The APIC with a physical id, or NULL.  RCU held. */
 static struct kvm_lapic *find_apic(struct kvm *kvm, u32 id)
+	__kvm_must_hold_shared(rcu)
 {
 	const struct kvm_lapic_map *map = rcu_dereference(kvm->lapic_map);
 	struct kvm_vcpu *vcpu;
