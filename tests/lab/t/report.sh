@@ -13,13 +13,13 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/kvmlab-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 tap_show=("$work/shown")
 
-summarize() { "$lab/tap-summary" -v config=c -v expected="$1" -v totals="$work/totals" >"$work/shown"; }	# TESTS
+summarize() { "$lab/tap-summary" -v config=c -v expected="$1" -v totals="$work/totals" -v failed_list="$work/failed" >"$work/shown"; }	# TESTS
 
 shows() { grep -q -e "$1" "$work/shown"; }
 
 counts() { [ "$(cat "$work/totals")" = "$1" ]; }	# "PASSED FAILED SKIPPED"
 
-echo "1..16"
+echo "1..18"
 printf '%s\n' '@@ begin a' 'ok 1' 'ok 2 # SKIP no time' '# rounds: 5 of 10' '@@ end a 0 12' \
 	'@@ begin b' '1..3' 'ok 1' '@@ lab 124' | summarize "a b d e"
 verdict "a test's time and rounds" shows '^ok .* a: 1 passed, 0 failed, 1 skipped (12 s, 5 of 10 rounds)$'
@@ -28,6 +28,13 @@ verdict "and that it was this" shows "the configuration's time was up in this te
 verdict "a test that did not run" shows '^FAIL .* d: did not run$'
 verdict "nor did another" shows '^FAIL .* e: did not run$'
 verdict "all are counted" counts "2 3 1"
+same "what failed is listed" "c b: the configuration's time was up in this test,c d: did not run,c e: did not run" \
+	"$(paste -s -d , "$work/failed")"
+
+: >"$work/failed"
+printf '%s\n' '@@ begin a' '# one' 'ok 1' '# wanted 2' '# got 3' 'not ok 2 sum' '@@ end a 0 1' | summarize a
+same "with what was said right before it" "c a: not ok 2 sum,    # wanted 2,    # got 3" \
+	"$(paste -s -d , "$work/failed")"
 
 rm "$work/totals"
 printf '%s\n' '@@ begin a' 'ok 1' '@@ lab 125' | summarize a
