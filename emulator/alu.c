@@ -101,6 +101,16 @@ EXECUTOR_VALUE(movsx, x86_sext(OP1.val, OP1.bytes))
 EXECUTOR_VALUE(not, ~OP0.val)
 EXECUTOR_VALUE(lea, ctxt->d.ea)
 
+/* Of 16 bits: SDM 2B has MOVSXD r16, r/m16; AMD's processors read 32 bits all the same. */
+int em_movsxd(struct x86_emulate_ctxt *ctxt)
+{
+	if (ctxt->d.op_bytes == 2 && !ctxt->amd)
+		OP1.bytes = 2;
+	TRY(x86em_load_operand(ctxt, &OP1, false));
+	OP0.val = x86_sext(OP1.val, OP1.bytes);
+	return X86EMUL_CONTINUE;
+}
+
 static int do_add(struct x86_emulate_ctxt *ctxt, u64 b, unsigned int carry, u32 mask)
 {
 	u64 a = OP0.val, res = a + b + carry;
@@ -634,10 +644,15 @@ int em_xchg(struct x86_emulate_ctxt *ctxt)
 	return X86EMUL_CONTINUE;
 }
 
-/* 90 is no exchange at all: the upper half of RAX stays. */
+/*
+ * 90 is no exchange at all: the upper half of RAX stays.  F3 90 is PAUSE; Intel's
+ * processors do not look at REX.B then, to AMD's it is XCHG with R8.
+ */
 int em_xchg_acc(struct x86_emulate_ctxt *ctxt)
 {
-	if (OP0.reg == X86_RAX) {
+	bool pause = ctxt->d.opcode == 0x90 && ctxt->d.rep == 0xf3 && !ctxt->amd;
+
+	if (OP0.reg == X86_RAX || pause) {
 		ctxt->skip_write = true;
 		return X86EMUL_CONTINUE;
 	}

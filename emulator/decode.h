@@ -218,7 +218,7 @@ static inline bool x86_canonical(const struct x86_emulate_ctxt *ctxt, u64 addr)
 	X(inc) X(dec) X(not) X(neg) X(mul) X(imul) X(imul_2) X(imul_3) X(div) X(idiv) \
 	X(rol) X(ror) X(rcl) X(rcr) X(shl) X(shr) X(sar) X(shld) X(shrd) \
 	X(bit) X(bsf) X(bsr) X(tzcnt) X(lzcnt) X(popcnt) \
-	X(movsx) X(cbw) X(cwd) X(xchg) X(xchg_acc) X(xadd) X(cmpxchg) \
+	X(movsx) X(movsxd) X(cbw) X(cwd) X(xchg) X(xchg_acc) X(xadd) X(cmpxchg) \
 	X(cmpxchg8b) X(bswap) X(movbe) X(crc32) X(random) \
 	X(setcc) X(cmovcc) X(lea) X(adx) \
 	X(aaa) X(daa) X(aam) X(aad) \

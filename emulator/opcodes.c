@@ -141,7 +141,8 @@ const struct x86_opcode x86_map0[256] = {
 			I2(em_bound, Gv, M, F_R0 | F_N1),
 			NI_M),				/* EVEX */
 		{ .flags = K_LACKING }),		/* EVEX */
-	[0x63] = BY_MODE(I2(em_arpl, Ew, Gw, F_W0 | F_PROT), I2(em_movsx, Gv, Ed, F_W0)),
+	[0x63] = BY_MODE(I2(em_arpl, Ew, Gw, F_W0 | F_PROT),
+			 I2(em_movsxd, Gv, Ed, F_W0 | F_N1)),
 	[0x64 ... 0x67] = PREFIX,
 	[0x68] = I1(em_push, Iz, F_R0 | F_D64),
 	[0x69] = I(em_imul_3, Gv, Ev, Iz, F_W0),

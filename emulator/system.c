@@ -389,9 +389,8 @@ int em_clzero(struct x86_emulate_ctxt *ctxt)
  */
 int em_xbegin(struct x86_emulate_ctxt *ctxt)
 {
-	/* The immediate's size; RIP is cut to it outside of 64-bit mode only. */
-	if (mode64(ctxt))
-		ctxt->d.op_bytes = 8;
+	/* 66 makes the offset one of 16 bits, but RIP is not cut to it: SDM 2D "XBEGIN". */
+	ctxt->d.op_bytes = mode64(ctxt) ? 8 : 4;
 	put_reg(ctxt, X86_RAX, 0, 4);
 	return em_jmp_rel(ctxt);
 }

@@ -133,6 +133,23 @@ bool same(void)
 	return !memcmp(cpu.data, emu.data, DATA_SIZE);
 }
 
+/* In one line: what is said last is what is seen first. */
+void print_first(const char *mode, const struct stats *s)
+{
+	const struct outcome *c = &s->first_outcomes[0], *e = &s->first_outcomes[1];
+	unsigned int i;
+
+	printf("# %s, the first to diverge:", mode);
+	for (i = 0; i < 15; i++)
+		printf(" %02x", s->first.insn[i]);
+	printf(", trap %d/%d error %x/%x cr2 %llx/%llx rip %llx/%llx flags %llx/%llx (cpu/emulator)\n",
+	       c->trap, e->trap, c->error, e->error,
+	       (unsigned long long)c->cr2, (unsigned long long)e->cr2,
+	       (unsigned long long)c->s.rip, (unsigned long long)e->s.rip,
+	       (unsigned long long)c->s.rflags, (unsigned long long)e->s.rflags);
+	print_row(&s->first);
+}
+
 void report(const struct state *in)
 {
 	static const char *const names[16] = {

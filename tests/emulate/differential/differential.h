@@ -59,14 +59,6 @@ struct progress {
 	u64 signal_rip;
 };
 
-struct stats {
-	unsigned long compared, lacking, faults, skipped, diverged, bad_returns, unanswered;
-	unsigned char rows[8][256];		/* map; 4 + map by VEX */
-};
-
-extern struct progress *progress;
-extern struct stats *stats;
-
 #define EXIT_SIGNAL 4
 
 struct outcome {
@@ -76,6 +68,20 @@ struct outcome {
 	u32 error;
 	u64 cr2;
 };
+
+#define LIBERTIES 18		/* rules of latitude.c */
+
+struct stats {
+	unsigned long compared, lacking, faults, skipped, diverged, bad_returns, unanswered;
+	unsigned long allowed, liberties[LIBERTIES];
+	unsigned char rows[8][256];		/* map; 4 + map by VEX */
+	/* The first that diverged: cpu, emulator */
+	struct regression first;
+	struct outcome first_outcomes[2];
+};
+
+extern struct progress *progress;
+extern struct stats *stats;
 
 extern struct outcome cpu, emu;
 extern u8 pattern[DATA_SIZE];		/* of memory, at the beginning */
@@ -126,8 +132,12 @@ extern struct x86_emulate_ctxt ctxt;
 extern const struct x86_emulate_ops ops;
 extern u64 xcr0;
 extern bool features[X86EMUL_NR_FEATS];
+/* Of the emulator's last run: the segment that it has asked for last, and its batches */
+extern struct x86_seg faulting_segment;
+extern unsigned int batches;
 
 bool is_dangerous(void);
+void enter_mmx(void);
 int run_emulator(const struct state *in);
 
 /* compare.c */
@@ -139,6 +149,11 @@ void print_row(const struct regression *r);
 void same_random(void);
 bool same(void);
 void report(const struct state *in);
+void print_first(const char *mode, const struct stats *s);
+
+/* latitude.c */
+bool is_allowed(const struct state *in);
+void print_liberties(const char *mode, const struct stats *sum);
 
 /* stand_in.c */
 enum standing_in { NOBODY, EMIT, CHECK };
@@ -148,7 +163,6 @@ extern enum standing_in standing_in;
 bool is_beyond_stand_in(void);
 bool stand_in(const struct state *in);
 bool bochs_differs(void);
-void same_push_of_segment(void);
 void same_c1(void);
 int run_stand_in(int argc, char **argv);
 

@@ -83,6 +83,8 @@ static int op_cmpxchg(struct x86_emulate_ctxt *c, u64 linear, const void *old,
 	return X86EMUL_CONTINUE;
 }
 
+static struct x86_seg last_segment;
+
 static void op_get_segment(struct x86_emulate_ctxt *c, unsigned int seg,
 			   struct x86_seg *s)
 {
@@ -117,6 +119,7 @@ static void op_get_segment(struct x86_emulate_ctxt *c, unsigned int seg,
 		s->unusable = 1;
 		break;
 	}
+	last_segment = *s;
 }
 
 static unsigned int op_get_cpl(struct x86_emulate_ctxt *c)
@@ -188,6 +191,11 @@ static int op_put_mmx(struct x86_emulate_ctxt *c, unsigned int nr, u64 val)
 	memcpy(st, &val, 8);
 	memset(st + 8, 0xff, 2);
 	return X86EMUL_CONTINUE;
+}
+
+void enter_mmx(void)
+{
+	mmx_image(0);
 }
 
 static int op_x87(struct x86_emulate_ctxt *c, u8 opcode, u8 modrm, void *mem)
@@ -317,10 +325,12 @@ bool is_dangerous(void)
 	return false;
 }
 
+struct x86_seg faulting_segment;
+unsigned int batches;
+
 /* Returns an X86EMUL code; the outcome is in emu. */
 int run_emulator(const struct state *in)
 {
-	unsigned int guard = 0;
 	int rc;
 
 	emu.s = *in;
@@ -329,6 +339,7 @@ int run_emulator(const struct state *in)
 	ctxt.rflags = in->rflags;
 	ctxt.mode = machine->mode;
 	ctxt.d.len = 0;
+	batches = 0;
 	rc = x86_decode_insn(&ctxt, NULL, 0);
 	if (rc == X86EMUL_CONTINUE) {
 		if (is_dangerous())
@@ -336,12 +347,14 @@ int run_emulator(const struct state *in)
 		/* What follows must stop it: INT3 right behind. */
 		memset(code_alias + (start_rip + machine->code_base - CODE) + ctxt.d.len,
 		       0xcc, 16);
-		do
+		do {
 			rc = x86_emulate_insn(&ctxt);
-		while (rc == X86EMUL_CONTINUE && ctxt.more && ++guard < 100);
+			batches++;
+		} while (rc == X86EMUL_CONTINUE && ctxt.more && batches < 100);
 		if (ctxt.more)
 			return X86EMUL_UNHANDLEABLE;
 	}
+	faulting_segment = last_segment;
 	memcpy(emu.s.regs, ctxt.regs, sizeof(ctxt.regs));
 	emu.s.rip = ctxt.rip;
 	emu.s.rflags = ctxt.rflags;

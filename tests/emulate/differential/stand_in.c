@@ -26,8 +26,6 @@ bool is_beyond_stand_in(void)
 	return rip - DATA < DATA_SIZE || rip - WAY_IN < 0x1000 || rip - FIRMWARE < 0x400000;
 }
 
-#define TOP_OF_4GIB 0xfffffe00		/* and less than the longest operand before it */
-
 /* With a memory operand: x87's stores, environments and ten bytes. */
 static bool bochs_differs_in_x87(void)
 {
@@ -36,9 +34,6 @@ static bool bochs_differs_in_x87(void)
 
 	if (d->map || d->opcode < 0xd8 || d->opcode > 0xdf)
 		return false;
-	/* With an exception unmasked it stores nothing, and does not look where to. */
-	if (memory && fault && cpu.trap == 3 && (cpu.s.media[IMAGE_SW] & 0x80))
-		return true;
 	/* Where among its many accesses the fault is; C1 has been cleared by then. */
 	if (memory && fault && cpu.trap == emu.trap && (is_environment() || d->op[0].bytes == 10))
 		return true;
@@ -60,17 +55,14 @@ static bool has_64bit_vex(void)
 }
 
 /*
- * Where Bochs 2.7 departs from the manual, or the manual leaves a choice.  All of
- * this is compared wherever a processor runs such code.
+ * Where Bochs 2.7 departs from the manual, and no processor does: latitude.c has the
+ * rest.  All of this is compared wherever a processor runs such code.
  */
 bool bochs_differs(void)
 {
 	int (*exec)(struct x86_emulate_ctxt *) = ctxt.d.row->exec;
 	const struct x86_decode *d = &ctxt.d;
 
-	/* Of flat segments, an operand that wraps at 4 GiB is no limit's violation. */
-	if ((emu.trap == 12 || emu.trap == 13) && cpu.trap == 14 && cpu.cr2 >= TOP_OF_4GIB)
-		return true;
 	/* ARPL's read is one for writing, of a page as of a code segment. */
 	if (IS(arpl) && ((cpu.trap == 14 && emu.trap == 14 && cpu.error == (emu.error | 2)) ||
 			 (cpu.trap == 13 && d->seg == X86_SEG_CS)))
@@ -78,35 +70,16 @@ bool bochs_differs(void)
 	/* Flags are not put back when a repeated comparison, CMPS or SCAS, faults. */
 	if (IS(string) && (d->opcode & 0xf6) == 0xa6 && d->rep && cpu.trap == emu.trap && emu.trap != 3)
 		return true;
-	/* A near call pushes before it looks at CS's limit. */
-	if ((IS(call_rel) || IS(call_abs)) && emu.trap == 13 && (cpu.trap == 12 || cpu.trap == 13))
-		return true;
 	/* VEX.W and VEX.vvvv's highest bit, which count in 64-bit code only. */
 	if (d->vex && has_64bit_vex())
 		return true;
-	/* FXRSTOR's image may be looked at from its end. */
-	if ((IS(fxsave) || IS(fxrstor)) && cpu.trap == 14 && emu.trap == 14 &&
-	    cpu.cr2 - emu.cr2 + 512 < 1024)
-		return true;
-	/* Masked moves look at their elements in another order. */
-	if (d->vex && d->map == 2 && ((d->opcode & 0xfc) == 0x2c || (d->opcode & 0xfd) == 0x8c) &&
-	    cpu.trap == 14 && emu.trap == 14 && cpu.cr2 - emu.cr2 + 32 < 64)
+	/* FXRSTOR loads x87's part before it looks at MXCSR. */
+	if (IS(fxrstor) && emu.trap == EXC_GP && cpu.trap == EXC_GP)
 		return true;
 	/* ADOX's carry is taken for an overflow. */
 	if (IS(adx) && d->rep && !((cpu.s.rflags ^ emu.s.rflags) & ~(u64)(X86_FLAG_OF | X86_FLAG_RF)))
 		return true;
 	return bochs_differs_in_x87();
-}
-
-/* PUSH of a segment register may write 16 bits of 32. */
-void same_push_of_segment(void)
-{
-	u64 sp = emu.s.regs[X86_RSP] & (machine->mode == X86EMUL_MODE_PROT16 ? 0xffff : 0xffffffff);
-	u64 at = sp + machine->data_base - DATA + 2;
-
-	if (ctxt.d.row->exec == em_push_seg && ctxt.d.op_bytes == 4 && emu.trap == 3 &&
-	    at < DATA_SIZE - 1)
-		memcpy(emu.data + at, cpu.data + at, 2);
 }
 
 /*

@@ -29,6 +29,7 @@ int main(void)
 	test_invpcid();
 	test_mwait();
 	test_transactions();
+	test_vendors();
 	test_newer();
 	test_cmpxchg8b();
 	test_fsgsbase();

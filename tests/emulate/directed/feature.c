@@ -74,9 +74,47 @@ void test_transactions(void)
 	CODE_BYTES("\x66\xc7\xf8\xf0\xff");
 	rc = run();
 	tap_ok(!rc && ctxt.rip == CODE - 0xb, "64-bit xbegin with 16 bits of offset");
+	reset(P32);
+	CODE_BYTES("\x66\xc7\xf8\x10\x00");
+	rc = run();
+	tap_ok(!rc && ctxt.rip == CODE + 0x15, "32-bit xbegin with 16 bits of offset: EIP is not cut");
 	tap_ok(!RUN(P64, "\xc6\xf8\x01") && ctxt.rip == CODE + 3, "xabort of none");
 	tap_ok(fault(RUN(P64, "\x0f\x01\xd5"), EXC_GP, 0), "xend of none: #GP(0)");
 	tap_ok(!RUN(P64, "\x0f\x01\xd6") && ctxt.rflags == (2 | X86_FLAG_ZF), "xtest: there is none");
+}
+
+/* What Intel's and AMD's processors do each in its own way. */
+void test_vendors(void)
+{
+	unsigned int amd;
+	int rc;
+
+	for (amd = 0; amd < 2; amd++) {
+		reset(P64);
+		ctxt.amd = amd;
+		CODE_BYTES("\xf3\x41\x90");
+		ctxt.regs[X86_RAX] = 1;
+		ctxt.regs[X86_R8] = 2;
+		rc = run();
+		tap_ok(!rc && ctxt.regs[X86_RAX] == (amd ? 2 : 1) && ctxt.regs[X86_R8] == (amd ? 1 : 2),
+		       "%s: F3 REX.B 90 is %s", amd ? "amd" : "intel", amd ? "xchg r8d, eax" : "pause");
+
+		/* The last word before what cannot be read */
+		reset(P64);
+		ctxt.amd = amd;
+		CODE_BYTES("\x66\x63\x03");
+		ctxt.regs[X86_RAX] = ~0ull;
+		ctxt.regs[X86_RBX] = MEM_SIZE - 4096 - 2;
+		mem[MEM_SIZE - 4096 - 2] = 0x55;
+		rc = run();
+		tap_ok(amd ? fault(rc, EXC_PF, 0) : !rc && ctxt.regs[X86_RAX] == 0xffffffffffff0055,
+		       "%s: movsxd of 16 bits reads %u bytes", amd ? "amd" : "intel", amd ? 4 : 2);
+	}
+	reset(P64);
+	CODE_BYTES("\x66\x48\x63\xc3");
+	ctxt.regs[X86_RBX] = 0x80000000;
+	rc = run();
+	tap_ok(!rc && ctxt.regs[X86_RAX] == 0xffffffff80000000, "movsxd rax, ebx, with 66");
 }
 
 void test_newer(void)

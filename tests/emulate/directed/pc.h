@@ -102,6 +102,7 @@ void test_random(void);
 void test_invpcid(void);
 void test_mwait(void);
 void test_transactions(void);
+void test_vendors(void);
 void test_newer(void);
 void test_cmpxchg8b(void);
 void test_fsgsbase(void);
