@@ -67,8 +67,8 @@ static const u8 values[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 0xf, 0x10, 0x1f, 0x20, 0
 			     0x7f, 0x80, 0xaa, 0xc0, 0xf0, 0xfe, 0xff };
 
 /*
- * Each byte of a structure that GET gave, in turn, to each value (in an emulator that
- * is slow to every fourth, the next byte to the next ones).  What is refused is as
+ * Each byte of a structure that GET gave, in turn, to each value (where all is
+ * slow to every fourth, the next byte to the next ones).  What is refused is as
  * before, and what is taken can be got and set again.
  */
 struct subject {
@@ -99,7 +99,7 @@ static int one_state(struct vm *vm, const struct subject *s, u8 *state)
 static int every_byte(struct vm *vm, const struct subject *s, int runs_every)
 {
 	u8 good[4096] = {}, state[4096];
-	u32 step = on_bochs() ? 4 : 1;
+	u32 step = is_slow() ? 4 : 1;
 	int bad = 0, n = 0;
 
 	memset(state, 0, sizeof(state));

@@ -213,6 +213,14 @@ static inline bool on_bochs(void)
 	return emulator && !strcmp(emulator, "bochs");
 }
 
+/* Whether all takes several times as long, as in Bochs and on a debugging kernel: fewer rounds do. */
+static inline bool is_slow(void)
+{
+	const char *slow = getenv("SLOW");
+
+	return on_bochs() || (slow && atoi(slow) > 1);
+}
+
 /*
  * Whether the host's SVM is Bochs', which departs from the manual in other places,
  * and can end the whole lab host; each use says where.
