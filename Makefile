@@ -116,15 +116,15 @@ fuzz-emulate:
 
 # What guests may do, for hours.
 fuzz-guest:
-	+@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' VENDOR='$(VENDOR)' CPU='$(CPU)' MODULE_OPTS='$(MODULE_OPTS)' \
+	@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' VENDOR='$(VENDOR)' CPU='$(CPU)' MODULE_OPTS='$(MODULE_OPTS)' \
 		KERNEL='$(KERNEL)' tests/fuzz/guest-hours
 
 fuzz-ioctl:
-	+@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' PROGRAM='$(PROGRAM)' TIMES='$(TIMES)' NO_CORPUS='$(NO_CORPUS)' \
+	@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' PROGRAM='$(PROGRAM)' TIMES='$(TIMES)' NO_CORPUS='$(NO_CORPUS)' \
 		KERNEL='$(KERNEL)' MODULE_OPTS='$(MODULE_OPTS)' THREADS='$(THREADS)' tests/fuzz/ioctl-hours
 
 fuzz-mmu:
-	+@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' MODULE_OPTS='$(MODULE_OPTS)' KERNEL='$(KERNEL)' \
+	@exec env SEED='$(SEED)' MINUTES='$(MINUTES)' MODULE_OPTS='$(MODULE_OPTS)' KERNEL='$(KERNEL)' \
 		VENDOR='$(VENDOR)' CPU='$(CPU)' AUDIT='$(AUDIT)' tests/fuzz/mmu-hours
 
 check-peer:

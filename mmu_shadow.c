@@ -662,12 +662,13 @@ static bool in_mmio_cache(struct kvm_vcpu *vcpu, u64 gva, u64 access)
 	       !access_denied(vcpu, mmu->mmio_access, access);
 }
 
-static void fill_mmio_cache(struct kvm_vcpu *vcpu, u64 gva, gfn_t gfn, const struct guest_walk *w)
+static void fill_mmio_cache(struct kvm_vcpu *vcpu, u64 gva, const struct guest_walk *w)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 
 	mmu->mmio_gva = gva & PAGE_MASK;
-	mmu->mmio_gfn = gfn;
+	/* The address that the guest used: where an alias leads concerns slots alone. */
+	mmu->mmio_gfn = w->gfn;
 	mmu->mmio_access = w->access | (w->dirty ? MMIO_DIRTY : 0);
 	mmu->mmio_generation = kvm_slots_generation(vcpu->kvm);
 }
@@ -862,7 +863,7 @@ static int map_gva(struct kvm_vcpu *vcpu, struct kvm_fault *fault, u64 gva, u64 
 	r = mmu_find_pfn(vcpu, fault, &m);
 	if (r) {
 		if (!m.slot)
-			fill_mmio_cache(vcpu, gva, m.gfn, &w);
+			fill_mmio_cache(vcpu, gva, &w);
 		return r;
 	}
 	/* Mapped as a supervisor's page it would not be protected by SMAP. */

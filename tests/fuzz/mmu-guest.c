@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -249,14 +250,58 @@ static void set_bits(int v, const struct bits *b)
 		fail("vcpu %d: KVM_SET_SREGS: errno %d", v, errno);
 }
 
+/* One of the VMM's threads does not use what another has taken away for a moment. */
+static pthread_rwlock_t rights = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_mutex_t slots = PTHREAD_MUTEX_INITIALIZER;
+
+/* Memory, to which the emulator of instructions had no rights just now: the VMM uses it itself. */
+static bool answer_memory(struct kvm_run *run)
+{
+	u64 gpa = run->mmio.phys_addr;
+	int slot, page;
+	u8 *p;
+
+	pthread_mutex_lock(&slots);
+	page = layout_page(&fz.now, gpa, &slot);
+	if (page >= 0 && run->mmio.is_write && (fz.now.slot[slot].flags & KVM_MEM_READONLY))
+		page = -1;
+	pthread_mutex_unlock(&slots);
+	if (page < 0)
+		return false;
+	p = host(page) + gpa % PAGE;
+	pthread_rwlock_rdlock(&rights);
+	if (run->mmio.is_write)
+		memcpy(p, run->mmio.data, run->mmio.len);
+	else
+		memcpy(run->mmio.data, p, run->mmio.len);
+	pthread_rwlock_unlock(&rights);
+	return true;
+}
+
 static void answer_mmio(struct kvm_run *run)
 {
 	u32 tag = MMIO_TAG(run->mmio.phys_addr);
 
 	COUNT(mmio);
+	if (answer_memory(run) || run->mmio.is_write)
+		return;
 	memset(run->mmio.data, 0, 8);
-	if (!run->mmio.is_write && run->mmio.phys_addr % PAGE >= AT_TAG)
+	if (run->mmio.phys_addr % PAGE >= AT_TAG)
 		memcpy(run->mmio.data, &tag, 4);
+}
+
+/* Why the modules killed the VM: the audit, most likely. */
+static void show_death(void)
+{
+	static char log[0x10000];
+	int n = klogctl(3, log, sizeof(log) - 1);	/* read all */
+	char *last = NULL;
+
+	log[n < 0 ? 0 : n] = 0;
+	for (char *p = log; (p = strstr(p, "is dead, ")); p++)
+		last = p;
+	if (last)
+		fail("the VM %.*s", (int)strcspn(last, "\n"), last);
 }
 
 /* Until the list has ended.  EFAULT: the VMM has taken a page's rights for a moment. */
@@ -280,6 +325,8 @@ static void run_agent(int v)
 			break;
 	}
 	fail("vcpu %d: its run ended by %s", v, exit_name(exit));
+	if (exit == -EIO)
+		show_death();
 	vcpu_dump(vcpu, "the end of a run");
 }
 
@@ -296,8 +343,10 @@ void list_run(int v, struct list *l)
 	memcpy(ops, l->op, l->n * sizeof(*ops));
 	memset(ops + l->n, 0, sizeof(*ops));
 	set_bits(v, &l->bits);
-	vcpu_set_regs(&fz.vcpu[v], &r);
-	run_agent(v);
+	if (ioctl(fz.vcpu[v].fd, KVM_SET_REGS, &r))
+		fail("vcpu %d: KVM_SET_REGS: errno %d", v, errno);
+	else
+		run_agent(v);
 	memcpy(l->op, ops, l->n * sizeof(*ops));
 }
 
@@ -370,24 +419,24 @@ static void change_slot(struct vmm_op *o)
 	static struct slot none;
 	struct slot *s = &fz.now.slot[o->slot];
 
+	if (o->kind == VMM_SLOT_AGAIN)
+		set_slot(o->slot, &none);
+	pthread_mutex_lock(&slots);
 	switch (o->kind) {
 	case VMM_SLOT_FLAGS:
 		s->flags ^= KVM_MEM_LOG_DIRTY_PAGES;
 		break;
 	case VMM_SLOT_AGAIN:
-		set_slot(o->slot, &none);
 		s->flags = o->val;
 		break;
 	default:
 		s->gpa = o->gpa;
 		break;
 	}
+	pthread_mutex_unlock(&slots);
 	set_slot(o->slot, s);
 	COUNT(slots);
 }
-
-/* One of the VMM's threads does not use what the other has taken away for a moment. */
-static pthread_rwlock_t rights = PTHREAD_RWLOCK_INITIALIZER;
 
 static void split(const struct vmm_op *o, u32 region)
 {

@@ -281,6 +281,16 @@ static void walk_entry(struct walk *w, const struct bits *b, u64 va, int level, 
 		w->any = true;
 }
 
+bool show_entries;
+
+static void show_entry(int level, u64 gpa, const struct values *s)
+{
+	printf("#     level %d, entry at gpa %#lx:", level, gpa);
+	for (int i = 0; i < s->n; i++)
+		printf(" %#lx", s->v[i]);
+	printf("%s%s\n", s->any ? " anything" : "", s->ad_unknown ? ", accessed and dirty bits unknown" : "");
+}
+
 /* All that the translation of op i's address may come to. */
 void walk(const struct round *p, int v, const struct list *l, int i, struct walk *w)
 {
@@ -290,7 +300,7 @@ void walk(const struct round *p, int v, const struct list *l, int i, struct walk
 	memset(w, 0, offsetof(struct walk, leaf));
 	w->depth = 0;
 	w->ad_unknown = false;
-	w->one_way = true;
+	w->one_way = fz.mode != UNPAGED;
 	if (fz.mode == UNPAGED) {
 		w->n = 1;
 		w->leaf[0] = (struct leaf){ va & ~0xfffull, ACC_ALL };
@@ -306,6 +316,8 @@ void walk(const struct round *p, int v, const struct list *l, int i, struct walk
 			u32 hw;
 
 			entry_values(p, v, gpa, l->fresh[i], &s, &hw);
+			if (show_entries)
+				show_entry(level, gpa, &s);
 			w->any |= s.any;
 			w->ad_unknown |= s.ad_unknown;
 			if (now->n != 1 || s.n != 1 || !hw)

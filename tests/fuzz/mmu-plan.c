@@ -9,10 +9,10 @@
  * Few frames, so that they meet: tables are data, one table is used at two levels, and
  * the first frames of 2M regions are tables and in large pages.  Frames of the arena.
  */
-static const u16 home4[][6] = {
-	{ 0x001, 0x005, 0x200, 0x602, 0x801, 0x240 },	/* level 1 */
-	{ 0x000, 0x200, 0x400, 0x601, 0x005, 0xa05 },	/* 2 */
-	{ 0x201, 0x002, 0x600, 0x402, 0x000, 0x802 },	/* 3 */
+static const u16 home4[][8] = {
+	{ 0x001, 0x005, 0x200, 0x602, 0x801, 0x240, 0x000, 0x401 },	/* level 1 */
+	{ 0x000, 0x200, 0x400, 0x601, 0x005, 0xa05, 0x205, 0x402 },	/* 2 */
+	{ 0x201, 0x002, 0x600, 0x402, 0x000, 0x802, 0x005, 0x400 },	/* 3 */
 };
 static const u16 in_region[] = { 0, 1, 2, 5, 0x40, 0xc8 };
 
@@ -40,19 +40,63 @@ int indices(int level, const u16 **list)
 	}
 }
 
+/* n members of all, or not all of them. */
+static void choose(struct rnd *r, struct subset *s, int all, int n)
+{
+	for (int i = 0; i < all; i++)
+		s->at[i] = i;
+	for (int i = 0; i < n; i++) {
+		u32 k = i + below(r, all - i);
+		u8 at = s->at[k];
+
+		s->at[k] = s->at[i];
+		s->at[i] = at;
+	}
+	s->n = n;
+}
+
+static int pick(struct rnd *r, const struct subset *s)
+{
+	return s->at[below(r, s->n)];
+}
+
+void plan_choice(struct rnd *r)
+{
+	struct choice *c = &fz.choice;
+	bool few = percent(r, 60);
+	const u16 *list;
+
+	for (int level = 1; level <= fz.levels; level++) {
+		int n = indices(level, &list);
+
+		choose(r, &c->index[level - 1], n, few ? 1 + below(r, level < 3 ? 3 : 2) : n);
+	}
+	for (int i = 0; i < 3; i++)
+		choose(r, &c->tables[i], ARRAY_LEN(home4[0]), few ? 1 + below(r, 3) : ARRAY_LEN(home4[0]));
+	c->all_regions = !few;
+	choose(r, &c->regions, few && percent(r, 75) ? 4 : 8, 1 + below(r, 3));
+	c->vmm_percent = percent(r, 40) ? 4 : 19;
+	c->slot_percent = percent(r, 40) ? 0 : fz.concurrent ? 45 : 20;
+}
+
 static int pick_index(struct rnd *r, int level)
 {
 	const u16 *list;
-	int n = indices(level, &list);
 
-	return list[below(r, n)];
+	indices(level, &list);
+	return list[pick(r, &fz.choice.index[level - 1])];
+}
+
+static u32 pick_region(struct rnd *r, u32 most)
+{
+	if (!fz.choice.all_regions)
+		return pick(r, &fz.choice.regions);
+	return percent(r, most) ? below(r, 4) : below(r, 8);
 }
 
 static u64 pick_page(struct rnd *r)
 {
-	u32 region = percent(r, 70) ? below(r, 4) : below(r, 8);
-
-	return ARENA + region * REGION + PICK(r, in_region) * PAGE;
+	return ARENA + pick_region(r, 70) * REGION + PICK(r, in_region) * PAGE;
 }
 
 /* A page for tables of this level, most times. */
@@ -60,7 +104,7 @@ static u64 pick_table(struct rnd *r, int level)
 {
 	if (level > 3 || percent(r, 6))
 		return pick_page(r);
-	return ARENA + PICK(r, home4[level - 1]) * PAGE;
+	return ARENA + home4[level - 1][pick(r, &fz.choice.tables[level - 1])] * PAGE;
 }
 
 static u64 pick_large(struct rnd *r, int level)
@@ -69,7 +113,7 @@ static u64 pick_large(struct rnd *r, int level)
 
 	if (level == 3)
 		return 0;
-	return (ARENA + (percent(r, 75) ? below(r, 4) : below(r, 8)) * REGION) & ~(size - 1);
+	return (ARENA + pick_region(r, 75) * REGION) & ~(size - 1);
 }
 
 static u64 pick_entry(struct rnd *r, int level)
@@ -338,7 +382,7 @@ static void plan_vmm(struct rnd *r, struct vmm_op *o, bool slots)
 	u64 gpa;
 
 	memset(o, 0, sizeof(*o));
-	if (slots && percent(r, fz.concurrent ? 45 : 20)) {
+	if (slots && percent(r, fz.choice.slot_percent)) {
 		plan_slot_op(r, o);
 		return;
 	}
@@ -402,12 +446,12 @@ void plan_round(struct round *p)
 			for (int i = 0; i < p->n_vmm[t]; i++)
 				plan_vmm(&r, &p->vmm[t][i], t == 0);
 		}
-	} else if (percent(&r, 45)) {
-		plan_exact(&r, &p->list[below(&r, N_VCPUS)]);
-	} else if (percent(&r, 65)) {
-		plan_list(&r, &p->list[below(&r, N_VCPUS)], 1);
-	} else {
+	} else if (percent(&r, fz.choice.vmm_percent)) {
 		p->n_vmm[0] = 1;
 		plan_vmm(&r, &p->vmm[0][0], true);
+	} else if (percent(&r, 55)) {
+		plan_exact(&r, &p->list[below(&r, N_VCPUS)]);
+	} else {
+		plan_list(&r, &p->list[below(&r, N_VCPUS)], 1);
 	}
 }

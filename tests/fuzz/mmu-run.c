@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 #include "mmu.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -13,7 +14,8 @@ void fail(const char *fmt, ...)
 
 	pthread_mutex_lock(&lock);
 	if (!fz.failed++)
-		printf("# --seed %#lx --case %d differs in round %d:\n", fz.seed, fz.case_nr, fz.round_nr);
+		printf("# --seed %#lx --case %d differs in round %d, after %ld s:\n", fz.seed, fz.case_nr,
+		       fz.round_nr, (long)(time(NULL) - fz.begin));
 	if (fz.failed < 20) {
 		printf("# ");
 		va_start(ap, fmt);
@@ -51,6 +53,10 @@ static void show_round(const struct round *p)
 	};
 
 	printf("# round %d%s\n", fz.round_nr, p->check ? ", to check" : "");
+	for (int i = 0; i < N_SLOTS; i++)
+		printf("#   slot %d: gpa %#x, %#x pages from host page %u, flags %#x\n", i,
+		       p->layout[0].slot[i].gpa, p->layout[0].slot[i].npages, p->layout[0].slot[i].page,
+		       p->layout[0].slot[i].flags);
 	for (int v = 0; v < N_VCPUS; v++)
 		show_list(v, &p->list[v]);
 	for (int t = 0; t < 2; t++)
@@ -61,10 +67,13 @@ static void show_round(const struct round *p)
 	fflush(stdout);
 }
 
-static void show_walk(const struct round *p, int v, const struct list *l, int i, const struct walk *w)
+static void show_walk(const struct round *p, int v, const struct list *l, int i, struct walk *w)
 {
 	static const char * const modes[] = { "unpaged", "32-bit", "32-bit, 4M pages", "PAE", "64-bit" };
 
+	show_entries = true;
+	walk(p, v, l, i, w);
+	show_entries = false;
 	printf("#   %s, vcpu %d, op %d of %d, fresh %d; allowed:%s%s%s\n", modes[fz.mode], v, i, l->n,
 	       l->fresh[i], w->none ? " not present," : "", w->rsvd ? " reserved," : "",
 	       w->any ? " anything," : "");
@@ -135,11 +144,11 @@ static void compare_logs(const struct round *p, bool get)
 /* ---- what vcpus wrote as data ---- */
 
 enum { UNWRITTEN, KNOWN, UNKNOWN };
-static struct last { u8 what; u32 val; } last[N_VCPUS][N_PAGES];
+static struct last { u8 what, op; u32 val; } last[N_VCPUS][N_PAGES];
 static struct { u8 vcpu; u32 page; } noted[4096];
 static int n_noted;
 
-static void note(int v, u32 page, u8 what, u32 val)
+static void note(int v, u32 page, u8 what, u32 val, int op)
 {
 	struct last *l = &last[v][page];
 
@@ -149,6 +158,7 @@ static void note(int v, u32 page, u8 what, u32 val)
 	}
 	l->what = what;
 	l->val = val;
+	l->op = op;
 }
 
 static void note_write(const struct round *p, int v, const struct list *l, int i, const struct walk *w)
@@ -161,11 +171,22 @@ static void note_write(const struct round *p, int v, const struct list *l, int i
 		for (int j = 0; j < at.n; j++) {
 			if (at.at[j].page < 0 || at.at[j].ro || !allowed(l, i, w->leaf[k].acc))
 				continue;
-			note(v, at.at[j].page, sure && at.n == 1 ? KNOWN : UNKNOWN, l->op[i].val);
+			note(v, at.at[j].page, sure && at.n == 1 ? KNOWN : UNKNOWN, l->op[i].val, i);
 			if (sure && at.n == 1)
 				must_log(p, w->leaf[k].gpa);
 		}
 	}
+}
+
+/* Where it went instead. */
+static void show_lost(const struct round *p, int v, const struct last *l)
+{
+	struct walk w;
+
+	show_walk(p, v, &p->list[v], l->op, &w);
+	for (u32 page = 0; page < N_PAGES; page++)
+		if (*(volatile u32 *)(host(page) + AT_WORD + 4 * v) == l->val)
+			printf("#   it is in host page %u\n", page);
 }
 
 static void compare_writes(const struct round *p)
@@ -175,8 +196,11 @@ static void compare_writes(const struct round *p)
 		struct last *l = &last[v][page];
 
 		now = *(volatile u32 *)(host(page) + AT_WORD + 4 * v);
-		if (l->what == KNOWN && !p->touched[page] && now != l->val)
-			fail("vcpu %u wrote %#x to host page %u, which has %#x", v, l->val, page, now);
+		if (l->what == KNOWN && !p->touched[page] && now != l->val) {
+			fail("vcpu %u, op %d wrote %#x to host page %u, which has %#x", v, l->op, l->val,
+			     page, now);
+			show_lost(p, v, l);
+		}
 		l->what = UNWRITTEN;
 	}
 }
@@ -188,11 +212,12 @@ static bool fault_fits(const struct list *l, int i, const struct walk *w)
 	const struct guest_op *o = &l->op[i];
 	u32 code = fault_code(l, i), got = o->err & 0xffff;
 	u64 addr = fz.mode == P64 ? o->addr : (u32)o->addr;
-	u32 size = o->kind == OP_CLEAR ? o->val * 4 : o->kind == OP_SET8 ? 8 : 1;
+	u32 size = o->kind == OP_CLEAR ? o->val * 4 : o->kind == OP_SET8 ? 8 :
+		   o->kind == OP_EXEC ? CODE_SIZE : 1;
 
 	if ((o->err & ~0xffffu) != (FAULTED | 14 << 16))
 		return false;
-	/* stored in parts, of which a later one may fault */
+	/* stored in parts, or executed in two instructions, of which a later one may fault */
 	if (o->out - addr >= size)
 		return false;
 	if (w->none && got == code)
@@ -257,7 +282,7 @@ static bool read_only(const struct round *p, u32 page)
 }
 
 /* After a sure way: accessed bits all along, and the dirty bit only by a write. */
-static void check_ad(const struct round *p, int v, const struct list *l, int i, const struct walk *w)
+static void check_ad(const struct round *p, int v, const struct list *l, int i, struct walk *w)
 {
 	bool write = l->op[i].kind == OP_WRITE || l->op[i].kind >= OP_SET4;
 	u64 e = 0;

@@ -40,6 +40,8 @@
 #define AT_WORD		0xfc8u		/* one for each vcpu; what is written */
 #define AT_CODE		0xfe0u		/* what is executed: EAX becomes the tag */
 
+#define CODE_SIZE	7u
+
 #define TAG(page)	(0x51000000u | (page))
 #define MMIO_TAG(gpa)	(0xe0000000u | (u32)((gpa) >> 12))
 #define AD		(PTE_A | PTE_D)
@@ -140,6 +142,21 @@ struct values {
 	u64 v[MAX_VALUES];	/* the first: before the round */
 };
 
+/* Some of n, of which to choose. */
+struct subset {
+	u8 n, at[8];
+};
+
+/*
+ * What a case chooses from: all, or so little that the same few entries, tables and
+ * large pages are linked, changed and linked again, in many ways.
+ */
+struct choice {
+	struct subset tables[3], index[4], regions;
+	bool all_regions;
+	u8 vmm_percent, slot_percent;
+};
+
 struct fuzz {
 	struct vm vm;
 	struct vcpu vcpu[N_VCPUS];
@@ -150,7 +167,9 @@ struct fuzz {
 	u32 rsvd32;		/* of a 4M page's entry */
 	u8 *backing;
 	u64 seed;
+	time_t begin;
 	int case_nr, round_nr;
+	struct choice choice;
 	struct layout now;
 	int failed;		/* differences in this case */
 	struct round r;
@@ -202,6 +221,7 @@ static inline bool percent(struct rnd *r, u32 n)
 
 /* ---- mmu-plan.c: what to do ---- */
 
+void plan_choice(struct rnd *r);
 void plan_layout(struct rnd *r);
 void plan_tables(struct rnd *r);
 void plan_round(struct round *p);
@@ -242,6 +262,7 @@ struct places {
 
 void places_of(const struct round *p, u64 gpa, struct places *out);
 int layout_page(const struct layout *l, u64 gpa, int *slot);
+extern bool show_entries;	/* of walks, with all that they may be */
 void walk(const struct round *p, int v, const struct list *l, int i, struct walk *w);
 bool in_control(const struct round *p, const struct walk *w);
 bool allowed(const struct list *l, int i, u8 acc);

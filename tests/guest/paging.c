@@ -224,7 +224,29 @@ TEST_F(paging, accessed_dirty_mmio)
 	}
 }
 
-/* The same of 4M, 2M and 1G pages. */
+/* The VMM hears of the address that the guest used, even if an alias leads to another. */
+TEST_F(paging, mmio_in_an_alias)
+{
+	struct kvm_memory_alias alias = {
+		.guest_phys_addr = GPA_MMIO, .memory_size = 4096, .target_phys_addr = GPA_MMIO + 0x10000,
+	};
+
+	if (ioctl(self->vm.fd, KVM_SET_MEMORY_ALIAS, &alias) && errno == ENOTTY)
+		SKIP(return, "this KVM has no aliases (api/legacy_memory)");
+	change(self, pte_at(self, VA), GPA_MMIO | PTE_P | PTE_W);
+	for (enum op op = READ; op <= WRITE; op++) {
+		struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2,
+			.rbx = VA + 8, .rcx = op };
+
+		vcpu_set_regs(&self->vm.vcpu, &r);
+		ASSERT_EQ(KVM_EXIT_MMIO, vm_run(&self->vm));
+		EXPECT_EQ(op == WRITE, self->vm.vcpu.run->mmio.is_write);
+		EXPECT_EQ(GPA_MMIO + 8, self->vm.vcpu.run->mmio.phys_addr);
+		ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+	}
+}
+
+/* Accessed and dirty bits of 4M, 2M and 1G pages. */
 TEST_F(paging, accessed_dirty_large)
 {
 	u64 at = pde_at(self, LARGE), flags = PTE_P | PTE_W | PTE_PS;
