@@ -219,22 +219,35 @@ static bool is_fault(u8 vector)
 	       vector != X86_TRAP_NMI;
 }
 
+/* What the exception does to the vcpu's state before it is delivered. */
+static void begin_delivery(struct kvm_vcpu *vcpu, struct kvm_queued_exception *ex)
+{
+	if (is_fault(ex->vector))
+		kvm_set_rflags(vcpu, kvm_get_rflags(vcpu) | X86_EFLAGS_RF);
+	deliver_payload(vcpu, ex);
+	if (ex->vector == X86_TRAP_DB && (vcpu->dr7 & DR7_GD)) {
+		vcpu->dr7 &= ~DR7_GD;
+		kvm_update_dr7(vcpu);
+	}
+}
+
+/* Outside of real mode, the vector says whether there is an error code (SDM 3A "Error Code"). */
+#define WITH_ERROR_CODE	(BIT(X86_TRAP_DF) | BIT(X86_TRAP_TS) | BIT(X86_TRAP_NP) |	\
+			 BIT(X86_TRAP_SS) | BIT(X86_TRAP_GP) | BIT(X86_TRAP_PF) | BIT(X86_TRAP_AC))
+
+/*
+ * VM entry fails with one too many or too few (SDM 3C "VM-Entry Controls for
+ * Event Injection"), so what userspace says of that in KVM_SET_VCPU_EVENTS does not count.
+ */
 static void inject_exception(struct kvm_vcpu *vcpu)
 {
 	struct kvm_queued_exception *ex = &vcpu->events.exception;
 
-	if (ex->pending) {
-		if (is_fault(ex->vector))
-			kvm_set_rflags(vcpu, kvm_get_rflags(vcpu) | X86_EFLAGS_RF);
-		deliver_payload(vcpu, ex);
-		if (ex->vector == X86_TRAP_DB && (vcpu->dr7 & DR7_GD)) {
-			vcpu->dr7 &= ~DR7_GD;
-			kvm_update_dr7(vcpu);
-		}
-		/* Real mode pushes no error codes. */
-		if (!is_protmode(vcpu))
-			ex->has_error_code = false;
-	}
+	if (ex->pending)
+		begin_delivery(vcpu, ex);
+	if (!ex->has_error_code)
+		ex->error_code = 0;
+	ex->has_error_code = is_protmode(vcpu) && (WITH_ERROR_CODE & BIT(ex->vector));
 	ex->pending = false;
 	ex->injected = true;
 	kvm_ops.inject_exception(vcpu);
@@ -350,7 +363,7 @@ void kvm_inject_events(struct kvm_vcpu *vcpu)
 
 	lockdep_assert_preemption_enabled();
 	if (ev->exception.injected)
-		kvm_ops.inject_exception(vcpu);
+		inject_exception(vcpu);
 	else if (ev->nmi_injected)
 		kvm_ops.inject_nmi(vcpu);
 	else if (unlikely(ev->irq.injected && ev->irq.soft))

@@ -842,7 +842,8 @@ static void vmx_inject_exception(struct kvm_vcpu *vcpu)
 	}
 	if (ex->has_error_code) {
 		info |= INTR_INFO_DELIVER_CODE_MASK;
-		vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE, ex->error_code);
+		/* VM entry wants zeros above, as there are in every error code of Intel's. */
+		vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE, (u16)ex->error_code);
 	}
 	clear_shadow();
 	/* SDM 3C "Checks on Guest Non-Register State": few events enter a halted guest. */

@@ -368,6 +368,42 @@ TEST_F(event, exceptions)
 	}
 }
 
+/* As userspace may inject it: with an error code or without, whatever the vector. */
+static void inject(struct vm *vm, u32 vector, bool code)
+{
+	struct kvm_vcpu_events e = { .exception = { .injected = 1, .nr = vector,
+						    .has_error_code = code, .error_code = 0xffff1234 } };
+
+	if (ioctl(vm->vcpu.fd, KVM_SET_VCPU_EVENTS, &e))
+		abort();
+}
+
+/* The vector says whether there is an error code, and no entry fails. */
+TEST_F(event, injected_by_userspace)
+{
+	const u32 with_code = BIT(8) | 0x1f << 10 | BIT(17);
+
+	memset(self->vm.mem + GPA_CODE, 0xf4, 64);
+	for (u32 i = 0; i < 64; i++) {
+		u32 v = i / 2, code = i % 2;
+		u64 error = with_code & BIT(v) && code ? 0x1234 : 0;
+
+		/* the NMI; #CP, whose handler takes a code that only processors with CET push */
+		if (v == 2 || v == 21)
+			continue;
+		trap(&self->vm)->resume = GPA_CODE + 32;
+		go(&self->vm, 0);
+		inject(&self->vm, v, code);
+		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm))
+			TH_LOG("vector %u, code %u", v, code);
+		EXPECT_EQ(1, delivered(&self->vm));
+		EXPECT_EQ(v, trap(&self->vm)->vector);
+		EXPECT_EQ(error, (u16)trap(&self->vm)->error)
+			TH_LOG("vector %u, code %u", v, code);
+		EXPECT_EQ(GPA_STACK, vcpu_regs(&self->vm.vcpu).rsp);
+	}
+}
+
 /* An exception while another is delivered: double fault, its own handler. */
 TEST_F(event, double_fault)
 {
@@ -461,6 +497,28 @@ FIXTURE_SETUP(real)
 FIXTURE_TEARDOWN(real)
 {
 	vm_destroy(&self->vm);
+}
+
+/* No error codes in real mode. */
+TEST_F(real, injected_by_userspace)
+{
+	u16 *count = (u16 *)(self->vm.mem + GPA_DATA + 0x8000);
+	struct kvm_regs r = { .rsp = 0xf000, .rflags = 2 };
+
+	memset(self->vm.mem + GPA_CODE, 0xf4, 16);
+	for (u32 v = 0; v < 32; v++) {
+		if (v == 2)	/* the NMI */
+			continue;
+		*count = 0;
+		vcpu_set_regs(&self->vm.vcpu, &r);
+		inject(&self->vm, v, true);
+		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm))
+			TH_LOG("vector %u", v);
+		EXPECT_EQ(1, *count)
+			TH_LOG("vector %u", v);
+		EXPECT_EQ(0xf000, vcpu_regs(&self->vm.vcpu).rsp)
+			TH_LOG("vector %u", v);
+	}
 }
 
 TEST_F(real, events)
