@@ -268,6 +268,11 @@ static void init_control(struct vcpu_vmx *vmx)
 	}
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENABLE_XSAVES)
 		vmcs_write64(XSS_EXIT_BITMAP, 0);
+	/* Every leaf: the host's enclaves are not the guest's. */
+	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENCLS_EXITING)
+		vmcs_write64(ENCLS_EXITING_BITMAP, ~0ULL);
+	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENCLV_EXITING)
+		vmcs_write64(ENCLV_EXITING_BITMAP, ~0ULL);
 	vmcs_write64(TSC_OFFSET, vmx->vcpu.hw_tsc_offset);
 	vmcs_write64(VMCS_LINK_POINTER, ~0ULL);
 	vmcs_write64(VM_ENTRY_MSR_LOAD_ADDR, __pa(&vmx->msr_areas[0]));
@@ -1233,6 +1238,11 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_PML_FULL]		= handle_pml_full,
 	[EXIT_REASON_WBINVD]		= kvm_handle_nop,
 	[EXIT_REASON_XSETBV]		= kvm_handle_xsetbv,
+	/* No guest has SGX or TDX (SDM 3D "ENCLS", "SEAMCALL" ...), whatever the host has. */
+	[EXIT_REASON_ENCLS]		= kvm_handle_ud,
+	[EXIT_REASON_ENCLV]		= kvm_handle_ud,
+	[EXIT_REASON_SEAMCALL]		= kvm_handle_ud,
+	[EXIT_REASON_TDCALL]		= kvm_handle_ud,
 };
 
 /* Delivery through a protected-mode IDT is the processor's, and it cannot enter. */

@@ -81,6 +81,22 @@ static __always_inline void vmx_compat_clear_stale_mmio(void)
 #define EXIT_REASON_RSM			17
 #endif
 
+#ifndef EXIT_REASON_ENCLV
+#define EXIT_REASON_ENCLV		70
+#endif
+#ifndef EXIT_REASON_SEAMCALL
+#define EXIT_REASON_SEAMCALL		76
+#endif
+#ifndef EXIT_REASON_TDCALL
+#define EXIT_REASON_TDCALL		77
+#endif
+
+/* SDM 3D "Secondary Processor-Based VM-Execution Controls", "Field Encoding in VMCS" */
+#ifndef SECONDARY_EXEC_ENCLV_EXITING
+#define SECONDARY_EXEC_ENCLV_EXITING	BIT(28)
+#define ENCLV_EXITING_BITMAP		0x2036
+#endif
+
 #ifndef VMX_BASIC_TRUE_CTLS
 #define VMX_BASIC_TRUE_CTLS		BIT_ULL(55)
 #endif
