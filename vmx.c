@@ -136,6 +136,9 @@ static int __init vmx_hardware_setup(void)
 	r = vmx_init_cpus();
 	if (r)
 		goto out_maps;
+	r = vmx_l1tf_init();
+	if (r)
+		goto out_cpus;
 	find_lazy_regs();
 	fill_ops();
 	vmx_quirks_init();
@@ -143,6 +146,8 @@ static int __init vmx_hardware_setup(void)
 		vmx_unrestricted ? "on" : "off");
 	return 0;
 
+out_cpus:
+	vmx_free_cpus();
 out_maps:
 	vmx_free_maps();
 	return r;
@@ -151,6 +156,7 @@ out_maps:
 static void vmx_hardware_unsetup(void)
 {
 	kvm_quirks_exit();
+	vmx_l1tf_exit();
 	vmx_free_cpus();
 	vmx_free_maps();
 }
@@ -165,6 +171,7 @@ static int vmx_vm_init(struct kvm *kvm)
 
 	if (r)
 		return r;
+	vmx_l1tf_init_vm();
 	r = vmx_apic_init_vm(kvm);
 	if (r)
 		vmx_real_destroy_vm(kvm);
@@ -347,6 +354,7 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 	}
 	kvm_isolate_predictors(vcpu);
+	vcpu->l1d_flush = true;
 }
 
 /*
@@ -593,6 +601,8 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	if (unlikely(!vmx_unrestricted) && vmx_real_no_entry(vmx))
 		return;
 	before_entry(vmx);
+	if (static_branch_unlikely(&vmx_flushes_l1d))
+		vmx_flush_l1d(vmx);
 	vmx_compat_clear_stale_mmio();
 	kvm_guest_context_enter();
 	failed = vmx_enter_guest(vcpu, &vmx->host_rsp, vmx->launched);

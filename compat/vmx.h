@@ -40,6 +40,8 @@
 
 #else /* !__ASSEMBLY__ */
 
+#include <linux/hardirq.h>
+#include <linux/kconfig.h>
 #include <asm/cpufeatures.h>
 #include <asm/nospec-branch.h>
 #include <asm/vmx.h>
@@ -66,6 +68,22 @@ static __always_inline void vmx_compat_clear_stale_mmio(void)
 #ifndef X86_FEATURE_CLEAR_CPU_BUF_VM_MMIO
 	if (static_branch_unlikely(&mmio_stale_data_clear))
 		x86_clear_cpu_buffers();
+#endif
+}
+
+/*
+ * Whether an interrupt came on this CPU since it was last asked for: the kernel notes that
+ * for its own kvm_intel.  Interrupts off.
+ */
+static __always_inline bool vmx_compat_l1d_interrupted(void)
+{
+#if defined(HAVE_IRQ_CACHE_FLAG) && IS_ENABLED(CONFIG_KVM_INTEL)
+	bool interrupted = kvm_get_cpu_l1tf_flush_l1d();
+
+	kvm_clear_cpu_l1tf_flush_l1d();
+	return interrupted;
+#else
+	return true;
 #endif
 }
 
