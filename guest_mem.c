@@ -207,6 +207,8 @@ static void __user *gpa_to_user(struct kvm_vcpu *vcpu, gpa_t gpa, bool write,
 
 	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
 		return NULL;
+	/* The access may fault, and the host then do anything. */
+	vcpu->l1d_flush = true;
 	*slotp = slot;
 	*gfnp = gfn;
 	return (void __user *)(kvm_slot_hva(slot, gfn) + offset_in_page(gpa));

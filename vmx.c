@@ -136,6 +136,9 @@ static int __init vmx_hardware_setup(void)
 	r = vmx_init_cpus();
 	if (r)
 		goto out_maps;
+	r = vmx_l1tf_init();
+	if (r)
+		goto out_cpus;
 	find_lazy_regs();
 	fill_ops();
 	vmx_quirks_init();
@@ -143,6 +146,8 @@ static int __init vmx_hardware_setup(void)
 		vmx_unrestricted ? "on" : "off");
 	return 0;
 
+out_cpus:
+	vmx_free_cpus();
 out_maps:
 	vmx_free_maps();
 	return r;
@@ -151,6 +156,7 @@ out_maps:
 static void vmx_hardware_unsetup(void)
 {
 	kvm_quirks_exit();
+	vmx_l1tf_exit();
 	vmx_free_cpus();
 	vmx_free_maps();
 }
@@ -165,6 +171,7 @@ static int vmx_vm_init(struct kvm *kvm)
 
 	if (r)
 		return r;
+	vmx_l1tf_init_vm();
 	r = vmx_apic_init_vm(kvm);
 	if (r)
 		vmx_real_destroy_vm(kvm);
@@ -268,6 +275,11 @@ static void init_control(struct vcpu_vmx *vmx)
 	}
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENABLE_XSAVES)
 		vmcs_write64(XSS_EXIT_BITMAP, 0);
+	/* Every leaf: the host's enclaves are not the guest's. */
+	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENCLS_EXITING)
+		vmcs_write64(ENCLS_EXITING_BITMAP, ~0ULL);
+	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENCLV_EXITING)
+		vmcs_write64(ENCLV_EXITING_BITMAP, ~0ULL);
 	vmcs_write64(TSC_OFFSET, vmx->vcpu.hw_tsc_offset);
 	vmcs_write64(VMCS_LINK_POINTER, ~0ULL);
 	vmcs_write64(VM_ENTRY_MSR_LOAD_ADDR, __pa(&vmx->msr_areas[0]));
@@ -342,6 +354,7 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 	}
 	kvm_isolate_predictors(vcpu);
+	vcpu->l1d_flush = true;
 }
 
 /*
@@ -588,6 +601,8 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	if (unlikely(!vmx_unrestricted) && vmx_real_no_entry(vmx))
 		return;
 	before_entry(vmx);
+	if (static_branch_unlikely(&vmx_flushes_l1d))
+		vmx_flush_l1d(vmx);
 	vmx_compat_clear_stale_mmio();
 	kvm_guest_context_enter();
 	failed = vmx_enter_guest(vcpu, &vmx->host_rsp, vmx->launched);
@@ -1234,6 +1249,11 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_PML_FULL]		= handle_pml_full,
 	[EXIT_REASON_WBINVD]		= kvm_handle_nop,
 	[EXIT_REASON_XSETBV]		= kvm_handle_xsetbv,
+	/* No guest has SGX or TDX (SDM 3D "ENCLS", "SEAMCALL" ...), whatever the host has. */
+	[EXIT_REASON_ENCLS]		= kvm_handle_ud,
+	[EXIT_REASON_ENCLV]		= kvm_handle_ud,
+	[EXIT_REASON_SEAMCALL]		= kvm_handle_ud,
+	[EXIT_REASON_TDCALL]		= kvm_handle_ud,
 };
 
 /* Delivery through a protected-mode IDT is the processor's, and it cannot enter. */

@@ -7,6 +7,7 @@
 #define rdmsrq(msr, val)	rdmsrl(msr, val)
 #define rdmsrq_safe(msr, val)	rdmsrl_safe(msr, val)
 #define wrmsrq(msr, val)	wrmsrl(msr, val)
+#define native_wrmsrq(msr, val)	native_wrmsrl(msr, val)
 #define wrmsrq_safe(msr, val)	wrmsrl_safe(msr, val)
 #endif
 

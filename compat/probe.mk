@@ -38,4 +38,5 @@ compat-flags += $(call kvm-probe,SYSTEM_DFL_WQ,include/linux/workqueue.h,system_
 compat-flags += $(call kvm-probe,SVM_MISC_CTL,arch/x86/include/asm/svm.h,misc_ctl;)
 # vmx.h
 compat-flags += $(call kvm-probe,ENTRY_FROM_KVM,arch/x86/include/asm/entry-common.h,x86_entry_from_kvm)
+compat-flags += $(call kvm-probe,IRQ_CACHE_FLAG,arch/x86/include/asm/hardirq.h,kvm_get_cpu_l1tf_flush_l1d)
 compat-flags += $(call kvm-probe,NMI_KVM_VMX,arch/x86/include/asm/idtentry.h,exc_nmi_kvm_vmx)

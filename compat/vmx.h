@@ -40,6 +40,8 @@
 
 #else /* !__ASSEMBLY__ */
 
+#include <linux/hardirq.h>
+#include <linux/kconfig.h>
 #include <asm/cpufeatures.h>
 #include <asm/nospec-branch.h>
 #include <asm/vmx.h>
@@ -69,6 +71,22 @@ static __always_inline void vmx_compat_clear_stale_mmio(void)
 #endif
 }
 
+/*
+ * Whether an interrupt came on this CPU since it was last asked for: the kernel notes that
+ * for its own kvm_intel.  Interrupts off.
+ */
+static __always_inline bool vmx_compat_l1d_interrupted(void)
+{
+#if defined(HAVE_IRQ_CACHE_FLAG) && IS_ENABLED(CONFIG_KVM_INTEL)
+	bool interrupted = kvm_get_cpu_l1tf_flush_l1d();
+
+	kvm_clear_cpu_l1tf_flush_l1d();
+	return interrupted;
+#else
+	return true;
+#endif
+}
+
 #ifndef SECONDARY_EXEC_ENABLE_XSAVES
 #define SECONDARY_EXEC_ENABLE_XSAVES	SECONDARY_EXEC_XSAVES
 #endif
@@ -79,6 +97,22 @@ static __always_inline void vmx_compat_clear_stale_mmio(void)
 #endif
 #ifndef EXIT_REASON_RSM
 #define EXIT_REASON_RSM			17
+#endif
+
+#ifndef EXIT_REASON_ENCLV
+#define EXIT_REASON_ENCLV		70
+#endif
+#ifndef EXIT_REASON_SEAMCALL
+#define EXIT_REASON_SEAMCALL		76
+#endif
+#ifndef EXIT_REASON_TDCALL
+#define EXIT_REASON_TDCALL		77
+#endif
+
+/* SDM 3D "Secondary Processor-Based VM-Execution Controls", "Field Encoding in VMCS" */
+#ifndef SECONDARY_EXEC_ENCLV_EXITING
+#define SECONDARY_EXEC_ENCLV_EXITING	BIT(28)
+#define ENCLV_EXITING_BITMAP		0x2036
 #endif
 
 #ifndef VMX_BASIC_TRUE_CTLS

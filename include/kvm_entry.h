@@ -143,11 +143,14 @@
 	/* IBRS protects only from the first write on that follows the exit. */
 	ALTERNATIVE "", "jmp .Lwrite_spec_ctrl", X86_FEATURE_KERNEL_IBRS
 	cmp	SPEC_CTRL_GUEST(%rdi), %rax
-	je	.Lhost_spec_ctrl_done
+	je	.Lhost_spec_ctrl_same
 .Lwrite_spec_ctrl:
 	mov	%rax, %rdx
 	shr	$32, %rdx
 	wrmsr
+.Lhost_spec_ctrl_same:
+	/* Nothing behind is done, with the guest's value, while the jump is a guess. */
+	lfence
 .Lhost_spec_ctrl_done:
 .endm
 

@@ -175,7 +175,8 @@ enum {
 	X(hypercalls) X(insn_emulation) X(insn_emulation_fail)	\
 	X(fpu_reload) X(host_state_reload) X(irq_injections) X(nmi_injections) \
 	X(halt_successful_poll) X(halt_attempted_poll) X(halt_wakeup)	\
-	X(pause_exits) X(directed_yield_attempted) X(directed_yield_successful)
+	X(pause_exits) X(directed_yield_attempted) X(directed_yield_successful) \
+	X(l1d_flush)
 #define KVM_VM_STATS(X)			\
 	X(mmu_shadow_zapped) X(mmu_pte_write) X(mmu_cache_miss)	\
 	X(mmu_recycled) X(mmu_unsync) X(mmu_flooded)		\
@@ -331,6 +332,7 @@ struct kvm_vcpu {
 	int mode;			/* OUTSIDE_GUEST_MODE ... */
 	int cpu;			/* loaded on, -1: none */
 	unsigned long quiescent_jiffies;	/* when RCU was last told of a quiescent state */
+	bool l1d_flush;			/* the cache may have what is not the guest's (vmx/l1tf.c) */
 	struct kvm *kvm;
 	struct kvm_run *run;		/* shared with userspace: read once */
 	struct kvm_vcpu_stat stat;

@@ -11,6 +11,7 @@
 #include "vmx_ops.h"
 
 #include <linux/io.h>
+#include <linux/jump_label.h>
 #include <linux/list.h>
 #include <linux/percpu.h>
 #include <asm/vmx.h>
@@ -202,6 +203,13 @@ void vmx_apic_after_exit(struct vcpu_vmx *vmx);
 int  vmx_handle_apic_access(struct kvm_vcpu *vcpu);
 int  vmx_handle_eoi_induced(struct kvm_vcpu *vcpu);
 int  vmx_handle_apic_write(struct kvm_vcpu *vcpu);
+
+/* l1tf.c */
+DECLARE_STATIC_KEY_FALSE(vmx_flushes_l1d);
+int  vmx_l1tf_init(void);
+void vmx_l1tf_exit(void);
+void vmx_l1tf_init_vm(void);
+void vmx_flush_l1d(struct vcpu_vmx *vmx);
 
 /* dump.c */
 void vmx_dump(struct vcpu_vmx *vmx);

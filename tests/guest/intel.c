@@ -368,6 +368,29 @@ TEST_F(intel, mmio_by_misconfiguration)
 	EXPECT_EQ(100, *(u32 *)vm->vcpu.run->mmio.data);
 }
 
+/* No guest has SGX or TDX; where the host has, each of these exits. */
+TEST_F(intel, no_sgx_no_tdx)
+{
+	static const struct { const char *name; u8 code[4]; } insns[] = {
+		{ "encls", { 0x0f, 0x01, 0xcf } },
+		{ "enclv", { 0x0f, 0x01, 0xc0 } },
+		{ "seamcall", { 0x66, 0x0f, 0x01, 0xcf } },
+		{ "tdcall", { 0x66, 0x0f, 0x01, 0xcc } },
+	};
+	struct vm *vm = &self->vm;
+
+	vm_create(vm);
+	for (size_t i = 0; i < sizeof(insns) / sizeof(insns[0]); i++) {
+		vm_mode(vm, &vm->vcpu, LONG);
+		vm_load(vm, GPA_CODE, insns[i].code, insns[i].code + sizeof(insns[i].code));
+		trap(vm)->count = 0;
+		ASSERT_EQ(KVM_EXIT_IO, vm_run(vm)) TH_LOG("%s", insns[i].name);
+		EXPECT_EQ(PORT_TRAP, vm->vcpu.run->io.port) TH_LOG("%s", insns[i].name);
+		EXPECT_EQ(6, trap(vm)->vector) TH_LOG("%s", insns[i].name);
+		EXPECT_EQ(GPA_CODE, trap(vm)->rip) TH_LOG("%s", insns[i].name);
+	}
+}
+
 /* No exit, no interrupts: the quirk ends it in this emulator, the host's interrupts elsewhere. */
 GUEST(loop, 64, "1: jmp 1b");
 
