@@ -8,8 +8,10 @@
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
 #include "kvm_irq.h"
+#include "kvm_mmu.h"
 #include "kvm_request.h"
 
+#include <linux/capability.h>
 #include <linux/cpumask.h>
 #include <linux/sched/stat.h>
 #include <linux/uaccess.h>
@@ -20,7 +22,7 @@
 /*
  * ---- KVM_ENABLE_CAP of a VM ----
  *
- * Each: 0, or -EINVAL with nothing changed.  kvm->lock held.
+ * Each: 0, or -EINVAL (-EPERM) with nothing changed.  kvm->lock held.
  */
 
 static int enable_exception_payload(struct kvm *kvm, u64 arg)
@@ -135,6 +137,20 @@ static int disable_exits(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
+/* A VM that is trusted not to stop the host: who says so may stop it anyway. */
+static int disable_nx_huge_pages(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
+{
+	if (arg)
+		return -EINVAL;
+	if (!capable(CAP_SYS_BOOT))
+		return -EPERM;
+	if (atomic_read(&kvm->online_vcpus))
+		return -EINVAL;
+	kvm_mmu_disable_nx(kvm);
+	return 0;
+}
+
 static int enable_halt_poll(struct kvm *kvm, u64 arg)
 	__kvm_must_hold(kvm_lock)
 {
@@ -221,6 +237,7 @@ static const struct kvm_cap caps[] = {
 	{ KVM_CAP_ENABLE_CAP, 1 },
 	{ KVM_CAP_SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS },
 	{ KVM_CAP_DISABLE_QUIRKS2, KVM_QUIRKS, .enable = disable_quirks },
+	{ KVM_CAP_VM_DISABLE_NX_HUGE_PAGES, 1, .enable = disable_nx_huge_pages },
 	{ KVM_CAP_EXIT_HYPERCALL, KVM_EXIT_HYPERCALLS, .enable = enable_exit_hypercall },
 	{ KVM_CAP_X86_DISABLE_EXITS, .enable = disable_exits },
 	{ KVM_CAP_SET_GUEST_DEBUG2, KVM_GUESTDBG_FLAGS },
@@ -271,7 +288,9 @@ long kvm_check_extension(unsigned long cap)
 	return row ? row->value : 0;
 }
 
-/** kvm_vm_enable_cap - KVM_ENABLE_CAP of a VM: 0, or -EINVAL with nothing changed */
+/** kvm_vm_enable_cap - KVM_ENABLE_CAP of a VM: 0, or with nothing changed -EINVAL; -EPERM for
+ * what the caller may not
+ */
 long kvm_vm_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 {
 	const struct kvm_cap *row = find_cap(cap->cap);

@@ -224,6 +224,8 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 	kvm_vm_bug_on(kvm, !kvm->n_used_pages);
 	kvm->n_used_pages--;
 	kvm->n_old_pages -= sp->zap_gen != kvm->mmu_zap_gen;
+	if (unlikely(sp->nx_split))
+		nx_forget_split(kvm, sp);
 	kvm->hold_work++;
 	kvm->stat.mmu_shadow_zapped++;
 	if (!sp->role.direct) {
@@ -284,14 +286,11 @@ bool kvm_mmu_resched(struct kvm *kvm)
 	return true;
 }
 
-/** kvm_mmu_zap_all - zap every shadow page that is there when it is called. srcu held,
- * or no vcpu is left. Takes mmu_lock, and lets go of it between pages.
- */
-void kvm_mmu_zap_all(struct kvm *kvm)
+/* Zap every shadow page that is there by now, and flush; the lock is let go between pages. */
+void mmu_zap_all(struct kvm *kvm)
 {
 	struct kvm_mmu_page *sp;
 
-	spin_lock(&kvm->mmu_lock);
 	kvm->mmu_zap_gen++;
 	kvm->n_old_pages = kvm->n_used_pages;
 	while (kvm->n_old_pages && !list_empty(&kvm->active_pages)) {
@@ -304,6 +303,15 @@ void kvm_mmu_zap_all(struct kvm *kvm)
 	}
 	mmu_finish(kvm);
 	kvm_mmu_flush(kvm, false);
+}
+
+/** kvm_mmu_zap_all - zap every shadow page that is there when it is called. srcu held,
+ * or no vcpu is left. Takes mmu_lock, and lets go of it between pages.
+ */
+void kvm_mmu_zap_all(struct kvm *kvm)
+{
+	spin_lock(&kvm->mmu_lock);
+	mmu_zap_all(kvm);
 	kvm_mmu_unlock(kvm);
 }
 
@@ -624,8 +632,11 @@ static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, 
 	/* Device memory is never encrypted, nor cached; nor is what the host has uncached. */
 	if (m->host.cached)
 		spte = __sme_set(spte) | leaf_bits();
-	if (level > PG_LEVEL_4K)
+	if (level > PG_LEVEL_4K) {
 		spte |= SPTE_PS;
+		if (mmu_nx_huge_pages(vcpu->kvm))
+			spte = spte_no_exec(spte);
+	}
 	if (!m->host.writable)
 		return spte;
 	spte |= SPTE_HOST_WRITABLE;
@@ -738,9 +749,15 @@ static int map_direct(struct kvm_vcpu *vcpu, struct mapping *m)
 	__kvm_must_hold(mmu_lock)
 {
 	int max = kvm_ops.nested_paging ? kvm_ops.max_nested_page_level : PG_LEVEL_2M;
-	int level = mmu_use_level(vcpu, m, max);
-	int r = mmu_set_leaf(vcpu, direct_sptep(vcpu, m->addr, level), m);
+	int level = mmu_use_level(vcpu, m, max), top, r;
+	u64 *table = root_table(vcpu, m->addr, &top), *sptep;
 
+	if (mmu_nx_huge_pages(vcpu->kvm))
+		sptep = nx_descend(vcpu, table, top, level, m, gpa_to_gfn(m->addr), ACC_ALL);
+	else
+		sptep = mmu_descend_direct(vcpu, table, top, level, m->addr,
+					   gpa_to_gfn(m->addr), ACC_ALL);
+	r = mmu_set_leaf(vcpu, sptep, m);
 	/* The guest does not know of it, and so would not flush an old translation. */
 	if (kvm_ops.nested_paging)
 		kvm_mmu_flush(vcpu->kvm, false);
@@ -815,7 +832,10 @@ static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	/* An address that the tables cannot map is in no slot. */
 	if (gpa_to_gfn(fault->addr) >> (9 * vcpu->mmu.shadow_root_level))
 		return PF_EMULATE;
-	if ((fault->error_code & PFERR_PRESENT_MASK) &&
+	if (static_branch_unlikely(&mmu_nx_key))
+		m.exec = fault->error_code & PFERR_FETCH_MASK;
+	/* What is present may be not executable: then it is to be split. */
+	if ((fault->error_code & PFERR_PRESENT_MASK) && !m.exec &&
 	    quick_fix_direct(vcpu, m.addr, m.gfn, m.write))
 		return PF_FIXED;
 	r = mmu_topup(vcpu);
@@ -948,6 +968,7 @@ int kvm_mmu_init_vm(struct kvm *kvm)
 	INIT_LIST_HEAD(&kvm->active_pages);
 	INIT_LIST_HEAD(&kvm->orphans);
 	INIT_LIST_HEAD(&kvm->dead_pages);
+	INIT_LIST_HEAD(&kvm->nx_splits);
 	kvm->n_max_pages = MIN_SHADOW_PAGES;
 	kvm->page_hash = kvcalloc(1UL << KVM_MMU_HASH_BITS, sizeof(*kvm->page_hash),
 				  GFP_KERNEL_ACCOUNT);
@@ -1014,12 +1035,14 @@ int kvm_mmu_module_init(void)
 		return -ENOMEM;
 	}
 	mmu_audit_init();
+	nx_module_init();
 	return 0;
 }
 
 /** kvm_mmu_module_exit - no VM is left. */
 void kvm_mmu_module_exit(void)
 {
+	nx_module_exit();
 	kmem_cache_destroy(rmap_kmem);
 	kmem_cache_destroy(header_kmem);
 }

@@ -21,7 +21,7 @@ struct audit {
 	struct kvm *kvm;
 	const char *wrong;
 	unsigned long pages, hashed, indirect, old, roots;
-	unsigned long leaves, mapped, links, parents;
+	unsigned long leaves, mapped, links, parents, splits;
 };
 
 #define check(a, cond)						\
@@ -80,6 +80,9 @@ static void audit_leaf(struct audit *a, struct kvm_mmu_page *sp, u64 *sptep)
 	if (!check(a, slot))
 		return;
 	check(a, has_spte(slot_rmap(slot, gfn, level), sptep));
+	/* Older pages are of before the mitigation was switched. */
+	if (level > PG_LEVEL_4K && a->kvm->nx_huge_pages && sp->zap_gen == a->kvm->mmu_zap_gen)
+		check(a, *sptep == spte_no_exec(*sptep));
 	if (!writable)
 		return;
 	check(a, *sptep & SPTE_HOST_WRITABLE);
@@ -119,6 +122,8 @@ static void audit_page(struct audit *a, struct kvm_mmu_page *sp)
 	a->old += sp->zap_gen != a->kvm->mmu_zap_gen;
 	a->roots += sp->root_count;
 	a->parents += count_sptes(a, &sp->parents);
+	a->splits += sp->nx_split;
+	check(a, !sp->nx_split || (sp->role.direct && sp->role.level < KVM_MAX_LEAF_LEVEL));
 	check(a, !sp->invalid);
 	check(a, (sp->gfns != NULL) != sp->role.direct);
 	check(a, !sp->unsync || (!sp->role.direct && sp->role.level == PG_LEVEL_4K));
@@ -139,10 +144,14 @@ static void audit_lists(struct audit *a)
 {
 	struct kvm *kvm = a->kvm;
 	struct kvm_mmu_page *sp;
+	unsigned long splits = 0;
 	int i;
 
 	list_for_each_entry(sp, &kvm->active_pages, link)
 		audit_page(a, sp);
+	list_for_each_entry(sp, &kvm->nx_splits, nx_link)
+		splits += check(a, sp->nx_split && !sp->invalid);
+	check(a, splits == a->splits && splits == kvm->stat.nx_lpage_splits);
 	for (i = 0; i < 1 << KVM_MMU_HASH_BITS; i++) {
 		hlist_for_each_entry(sp, &kvm->page_hash[i], hash_link) {
 			check(a, hash_bucket(kvm, sp->gfn) == &kvm->page_hash[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the MMU's files share: mmu.c, mmu_rmap.c, mmu_shadow.c, paging_tmpl.h, mmu_audit.c.
+ * What the MMU's files share: mmu.c, mmu_nx.c, mmu_rmap.c, mmu_shadow.c, paging_tmpl.h,
+ * mmu_audit.c.
  * Everything here that touches an spte, a shadow page or a reverse map holds
  * kvm->mmu_lock.
  */
@@ -161,6 +162,7 @@ struct mapping {
 	struct kvm_memory_slot *slot;
 	struct kvm_host_page host;
 	bool write;
+	bool exec;			/* an instruction fetch; only told while mmu_nx_key is on */
 	unsigned int access;
 	unsigned long seq;		/* kvm->notifier_seq, before the host was asked */
 };
@@ -201,6 +203,8 @@ void mmu_drop_spte(struct kvm *kvm, struct kvm_mmu_page *sp, u64 *sptep)
 	__kvm_must_hold(mmu_lock);
 void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 	__kvm_must_hold(mmu_lock);
+void mmu_zap_all(struct kvm *kvm)
+	__kvm_must_hold(mmu_lock);
 void mmu_finish(struct kvm *kvm)
 	__kvm_must_hold(mmu_lock);
 void mmu_make_room(struct kvm *kvm)
@@ -219,6 +223,27 @@ struct kvm_mmu_page *mmu_linked(u64 *sptep, int level)
 u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u64 addr,
 			gfn_t gfn, unsigned int access)
 	__kvm_must_hold(mmu_lock);
+
+/*
+ * ---- mmu_nx.c ----
+ */
+
+/* Some VM may have kvm->nx_huge_pages. */
+DECLARE_STATIC_KEY_FALSE(mmu_nx_key);
+
+static inline bool mmu_nx_huge_pages(const struct kvm *kvm)
+	__kvm_must_hold(mmu_lock)
+{
+	return static_branch_unlikely(&mmu_nx_key) && kvm->nx_huge_pages;
+}
+
+u64 *nx_descend(struct kvm_vcpu *vcpu, u64 *table, int level, int to, struct mapping *m,
+		gfn_t gfn, unsigned int access)
+	__kvm_must_hold(mmu_lock);
+void nx_forget_split(struct kvm *kvm, struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock);
+void nx_module_init(void);
+void nx_module_exit(void);
 
 /*
  * ---- mmu_rmap.c ----

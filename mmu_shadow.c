@@ -819,7 +819,11 @@ static int map_walked(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct 
 		return PF_RETRY;
 	/* Only now, as a table above may lie in this very page, and is shadowed since. */
 	level = mmu_use_level(vcpu, m, min_t(int, w->level, PG_LEVEL_2M));
-	sptep = mmu_descend_direct(vcpu, table, w->level, level, m->addr, w->gfn, m->access);
+	if (mmu_nx_huge_pages(vcpu->kvm))
+		sptep = nx_descend(vcpu, table, w->level, level, m, w->gfn, m->access);
+	else
+		sptep = mmu_descend_direct(vcpu, table, w->level, level, m->addr, w->gfn,
+					   m->access);
 	r = mmu_set_leaf(vcpu, sptep, m);
 	prefetch_around(vcpu, sptep);
 	vcpu->stat.pf_fixed++;
@@ -858,6 +862,8 @@ static int map_gva(struct kvm_vcpu *vcpu, struct kvm_fault *fault, u64 gva, u64 
 	r = mmu_topup(vcpu);
 	if (r)
 		return r;
+	if (static_branch_unlikely(&mmu_nx_key))
+		m.exec = access & PFERR_FETCH_MASK;
 	fault->gfn = m.gfn = kvm_unalias_gfn(kvm, w.gfn);
 	m.access = map_access(mmu, &w, m.write);
 	r = mmu_find_pfn(vcpu, fault, &m);

@@ -10,6 +10,7 @@
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
 #include "kvm_lapic.h"
+#include "kvm_mmu.h"
 #include "kvm_msr.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
@@ -279,9 +280,17 @@ static int set_ucode_rev(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
+/* What a guest may be told.  Where no large page is executable no change of page size is unsafe. */
+static u64 guest_arch_capabilities(void)
+{
+	if (!kvm_cpu_cap_has(X86_FEATURE_ARCH_CAPABILITIES))
+		return 0;
+	return arch_capabilities | (kvm_mmu_page_size_safe() ? ARCH_CAP_PSCHANGE_MC_NO : 0);
+}
+
 static bool valid_arch_capabilities(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
-	return !(msr->data & ~arch_capabilities);
+	return !(msr->data & ~guest_arch_capabilities());
 }
 
 /* No feature that IA32_FEATURE_CONTROL enables is offered, so there is only the lock bit. */
@@ -790,7 +799,7 @@ static int get_feature(struct kvm_vcpu *unused, struct kvm_msr_entry *entry)
 	case MSR_IA32_ARCH_CAPABILITIES:
 		if (!kvm_cpu_cap_has(X86_FEATURE_ARCH_CAPABILITIES))
 			return -EINVAL;
-		entry->data = arch_capabilities;
+		entry->data = guest_arch_capabilities();
 		return 0;
 	default:
 		return -EINVAL;
@@ -860,7 +869,7 @@ void kvm_msr_create(struct kvm_vcpu *vcpu)
 	vcpu->unique_id = atomic64_inc_return(&ids);
 	vcpu->msr.mcg_cap = KVM_NR_MCE_BANKS;
 	vcpu->msr.ucode_rev = ucode_rev;
-	vcpu->msr.arch_capabilities = arch_capabilities;
+	vcpu->msr.arch_capabilities = guest_arch_capabilities();
 	/* So many errata have numbers. */
 	vcpu->msr.osvw_length = 4;
 	vcpu->virtual_tsc_khz = tsc_khz;

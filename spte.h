@@ -72,6 +72,9 @@ struct kvm_mmu_page {
 	/* In a slot's disallow_lpage[0], and above; or NULL. */
 	u32 *accounted __kvm_guarded_by(mmu_lock);
 	bool invalid __kvm_guarded_by(mmu_lock);	/* zapped, but some vcpu's root still */
+	/* In place of a large page that was executed (mmu_nx.c): on kvm->nx_splits. */
+	bool nx_split __kvm_guarded_by(mmu_lock);
+	struct list_head nx_link __kvm_guarded_by(mmu_lock);
 	int root_count __kvm_guarded_by(mmu_lock);
 	u64 *spt __kvm_pt_guarded_by(mmu_lock);
 	gfn_t *gfns __kvm_pt_guarded_by(mmu_lock);	/* of each leaf; NULL if direct */
@@ -122,6 +125,20 @@ static inline u64 access_bits(unsigned int access)
 	if (!(access & ACC_X) && boot_cpu_has(X86_FEATURE_NX))
 		bits |= SPTE_NX;
 	return bits;
+}
+
+/* Can an entry forbid to execute?  EFER.NX is on where the host has NX, in guest mode, too. */
+static inline bool spte_has_nx(void)
+{
+	return (kvm_ops.nested_paging && kvm_ops.nested_exec_mask) ||
+	       boot_cpu_has(X86_FEATURE_NX);
+}
+
+static inline u64 spte_no_exec(u64 spte)
+{
+	if (kvm_ops.nested_paging && kvm_ops.nested_exec_mask)
+		return spte & ~kvm_ops.nested_exec_mask;
+	return spte | SPTE_NX;
 }
 
 static inline u64 leaf_bits(void)

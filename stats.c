@@ -50,10 +50,11 @@ static_assert(sizeof(struct stats_row) == sizeof(struct kvm_stats_desc) + NAME_S
 	.name = #field,								\
 },
 #define VCPU_ROW(field)	ROW(kvm_vcpu_stat, field, CUMULATIVE)
-#define VM_ROW(field)	ROW(kvm_vm_stat, field, CUMULATIVE)
+#define VM_COUNTER(field)	ROW(kvm_vm_stat, field, CUMULATIVE)
+#define VM_GAUGE(field)	ROW(kvm_vm_stat, field, INSTANT)
 
 static const struct stats_row vcpu_rows[] = { KVM_VCPU_STATS(VCPU_ROW) };
-static const struct stats_row vm_rows[] = { KVM_VM_STATS(VM_ROW) };
+static const struct stats_row vm_rows[] = { KVM_VM_COUNTERS(VM_COUNTER) KVM_VM_GAUGES(VM_GAUGE) };
 
 static_assert(sizeof(struct kvm_vcpu_stat) == ARRAY_SIZE(vcpu_rows) * sizeof(u64));
 static_assert(sizeof(struct kvm_vm_stat) == ARRAY_SIZE(vm_rows) * sizeof(u64));

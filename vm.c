@@ -109,6 +109,8 @@ struct kvm *kvm_create_vm(void)
 	if (r)
 		goto out_vendor;
 	kvm_stats_add(kvm);
+	/* Then: a change of the parameter from here on finds the VM. */
+	kvm_mmu_update_nx(kvm);
 	return kvm;
 
 out_vendor:

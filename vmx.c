@@ -109,6 +109,7 @@ static void __init fill_ops(void)
 									      PG_LEVEL_4K;
 	vmx_ops.nested_pdptrs = true;
 	vmx_ops.nested_access_mask = VMX_EPT_EXECUTABLE_MASK;
+	vmx_ops.nested_exec_mask = VMX_EPT_EXECUTABLE_MASK;
 	/* Memory is write-back whatever the guest's PAT says: the host has it so, too. */
 	vmx_ops.nested_leaf_mask = VMX_EPTP_MT_WB << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT;
 	vmx_ops.nested_accessed_mask = vmx_eptad ? VMX_EPT_ACCESS_BIT : 0;

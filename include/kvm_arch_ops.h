@@ -51,6 +51,7 @@ struct kvm_arch_ops {
 	int  max_nested_page_level;	/* largest nested leaf, PG_LEVEL_* */
 	bool nested_pdptrs;		/* PAE's top entries are registers there, too */
 	u64  nested_access_mask;	/* set in every present nested entry */
+	u64  nested_exec_mask;		/* of it, what allows to execute; 0: NX forbids it (spte.h) */
 	u64  nested_leaf_mask;		/* in leaves that map memory; not in those of devices */
 	u64  nested_accessed_mask;	/* A and D of nested entries; 0: there are none */
 	u64  nested_dirty_mask;

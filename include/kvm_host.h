@@ -177,10 +177,14 @@ enum {
 	X(halt_successful_poll) X(halt_attempted_poll) X(halt_wakeup)	\
 	X(pause_exits) X(directed_yield_attempted) X(directed_yield_successful) \
 	X(l1d_flush)
-#define KVM_VM_STATS(X)			\
+#define KVM_VM_COUNTERS(X)		\
 	X(mmu_shadow_zapped) X(mmu_pte_write) X(mmu_cache_miss)	\
 	X(mmu_recycled) X(mmu_unsync) X(mmu_flooded)		\
-	X(largepages) X(remote_tlb_flush)
+	X(remote_tlb_flush)
+/* What there is now: these go down, too. */
+#define KVM_VM_GAUGES(X)		\
+	X(largepages) X(nx_lpage_splits)
+#define KVM_VM_STATS(X)	KVM_VM_COUNTERS(X) KVM_VM_GAUGES(X)
 
 #define KVM_STAT_FIELD(name)	u64 name;
 struct kvm_vcpu_stat { KVM_VCPU_STATS(KVM_STAT_FIELD) };
@@ -522,6 +526,12 @@ struct kvm {
 	unsigned long n_old_pages __kvm_guarded_by(mmu_lock);
 	/* A leaf was dropped, and some TLB may still have it. */
 	bool tlbs_dirty __kvm_guarded_by(mmu_lock);
+	/* No large page is executable (mmu_nx.c); but in pages of an earlier mmu_zap_gen. */
+	bool nx_huge_pages __kvm_guarded_by(mmu_lock);
+	/* KVM_CAP_VM_DISABLE_NX_HUGE_PAGES */
+	bool nx_disabled __kvm_guarded_by(mmu_lock);
+	/* Tables that stand for large pages as these were executed; the oldest first. */
+	struct list_head nx_splits __kvm_guarded_by(mmu_lock);
 
 	/* KVM_ENABLE_CAP, under lock */
 	u64 disabled_quirks __kvm_written_under(kvm_lock);	/* KVM_X86_QUIRK_* */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Nested page tables, shadows of the guest's, walks of the guest's own (mmu.c,
- * mmu_rmap.c, mmu_shadow.c).
+ * mmu_nx.c, mmu_rmap.c, mmu_shadow.c).
  */
 #ifndef KVM_MMU_H
 #define KVM_MMU_H
@@ -61,6 +61,11 @@ struct kvm_walk_trace {
 
 gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex);
 int  kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace);
+
+/* Large pages that are not executable. */
+void kvm_mmu_update_nx(struct kvm *kvm);
+void kvm_mmu_disable_nx(struct kvm *kvm);
+bool kvm_mmu_page_size_safe(void);
 
 /* Slots. */
 int  kvm_mmu_slot_alloc(struct kvm_memory_slot *slot) __kvm_unshared;
