@@ -59,27 +59,6 @@ static bool quirk(const char *name)
 	return strstr(names, name);
 }
 
-static u64 counter(struct vm *vm, const char *name)
-{
-	int fd = ioctl(vm->vcpu.fd, KVM_GET_STATS_FD, 0L);
-	struct kvm_stats_header h;
-	struct { struct kvm_stats_desc d; char name[256]; } e;
-	u64 val = ~0ULL;
-
-	if (fd < 0 || pread(fd, &h, sizeof(h), 0) != sizeof(h) || h.name_size > 256)
-		die("KVM_GET_STATS_FD");
-	for (u32 i = 0; i < h.num_desc && val == ~0ULL; i++) {
-		size_t size = sizeof(e.d) + h.name_size;
-
-		if (pread(fd, &e, size, h.desc_offset + i * size) != (ssize_t)size)
-			die("no descriptor %u", i);
-		if (!strcmp(e.name, name) && pread(fd, &val, 8, h.data_offset + e.d.offset) != 8)
-			die("no value of %s", name);
-	}
-	close(fd);
-	return val;
-}
-
 FIXTURE_SETUP(intel)
 {
 	if (access("/sys/module/kvm_intel", F_OK) || on_stock())
@@ -111,8 +90,8 @@ TEST_F(intel, tpr_shadow)
 	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
 	EXPECT_EQ(0, vcpu_regs(&vm->vcpu).rcx);
 	EXPECT_EQ(1, vm->vcpu.run->cr8);
-	EXPECT_EQ(0, counter(vm, "cr_exits"));
-	EXPECT_GT(100, counter(vm, "exits"));
+	EXPECT_EQ(0, stat_of(vm->vcpu.fd, "cr_exits"));
+	EXPECT_GT(100, stat_of(vm->vcpu.fd, "exits"));
 }
 
 GUEST(eois, 64,
@@ -140,13 +119,13 @@ TEST_F(intel, apic_accesses)
 	GUEST_LOAD(vm, eois);
 	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
 	/* an exit each, but no decoding; the first may find no mapping */
-	EXPECT_GT(10, counter(vm, "insn_emulation"));
+	EXPECT_GT(10, stat_of(vm->vcpu.fd, "insn_emulation"));
 	vm_mode(vm, &vm->vcpu, LONG);
 	GUEST_LOAD(vm, tprs);
-	before = counter(vm, "exits");
+	before = stat_of(vm->vcpu.fd, "exits");
 	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
 	EXPECT_EQ(0, vcpu_regs(&vm->vcpu).rcx);
-	EXPECT_GT(100, counter(vm, "exits") - before);
+	EXPECT_GT(100, stat_of(vm->vcpu.fd, "exits") - before);
 	ASSERT_EQ(0, ioctl(vm->vcpu.fd, KVM_GET_LAPIC, &s));
 	EXPECT_EQ(1, s.regs[0x80]);
 }
@@ -183,23 +162,23 @@ TEST_F(intel, virtual_interrupts)
 	vm_create_full(vm);
 	vm_mode(vm, &vm->vcpu, LONG);
 	GUEST_LOAD(vm, xapic_ipis);
-	before = counter(vm, "exits");
+	before = stat_of(vm->vcpu.fd, "exits");
 	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
 	EXPECT_EQ(0, vcpu_regs(&vm->vcpu).rcx);
 	EXPECT_EQ(500, trap(vm)->count);
 	EXPECT_EQ(0x77, trap(vm)->vector);
-	EXPECT_GT(100, counter(vm, "exits") - before);
+	EXPECT_GT(100, stat_of(vm->vcpu.fd, "exits") - before);
 	ASSERT_EQ(0, ioctl(vm->vcpu.fd, KVM_GET_LAPIC, &s));
 	EXPECT_EQ(0x40077, *(u32 *)(s.regs + 0x300));
 
 	ASSERT_EQ(1, vcpu_set_msr(&vm->vcpu, 0x1b, vcpu_msr(&vm->vcpu, 0x1b) | BIT(10)));
 	vm_mode(vm, &vm->vcpu, LONG);
 	GUEST_LOAD(vm, x2apic_ipis);
-	before = counter(vm, "exits");
+	before = stat_of(vm->vcpu.fd, "exits");
 	ASSERT_EQ(KVM_EXIT_IO, vm_run(vm));
 	EXPECT_EQ(0, vcpu_regs(&vm->vcpu).rcx);
 	EXPECT_EQ(500, trap(vm)->count);
-	EXPECT_GT(100, counter(vm, "exits") - before);
+	EXPECT_GT(100, stat_of(vm->vcpu.fd, "exits") - before);
 	ASSERT_EQ(0, ioctl(vm->vcpu.fd, KVM_GET_LAPIC, &s));
 	EXPECT_EQ(0x34, s.regs[0x80]);
 }
@@ -254,8 +233,8 @@ TEST_F(intel, pause_loop)
 	vm_start(vm, LONG, spin);
 	ASSERT_EQ(KVM_EXIT_HLT, vm_run(vm));
 	EXPECT_EQ(0, vcpu_regs(&vm->vcpu).rcx);
-	EXPECT_LT(2, counter(vm, "pause_exits"));
-	EXPECT_GT(2000, counter(vm, "pause_exits"));
+	EXPECT_LT(2, stat_of(vm->vcpu.fd, "pause_exits"));
+	EXPECT_GT(2000, stat_of(vm->vcpu.fd, "pause_exits"));
 }
 
 /* A list of gpas to write to, ended by 0. */
@@ -286,11 +265,11 @@ TEST_F(intel, page_modification_log)
 	ASSERT_EQ(0, ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
 	for (int round = 0; round < 3; round++) {
 		list[n] = 0;
-		before = counter(vm, "exits");
+		before = stat_of(vm->vcpu.fd, "exits");
 		vcpu_set_regs(&vm->vcpu, &r);
 		ASSERT_EQ(KVM_EXIT_HLT, vm_run(vm));
 		/* the log's end twice, and the host's clock */
-		EXPECT_GT(100, counter(vm, "exits") - before);
+		EXPECT_GT(100, stat_of(vm->vcpu.fd, "exits") - before);
 		ASSERT_EQ(0, ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
 		for (u64 i = 0; i < n; i++) {
 			ASSERT_EQ(1, bits[i / 64] >> i % 64 & 1)

@@ -52,38 +52,16 @@ static char read_param(const char *name)
 	return c;
 }
 
-/* A counter of the VM's; -1: there is none of the name. */
-static long long counter(struct vm *vm, const char *name)
-{
-	int fd = ioctl(vm->fd, KVM_GET_STATS_FD, 0L);
-	struct { struct kvm_stats_desc d; char name[256]; } e;
-	struct kvm_stats_header h;
-	long long val = -1;
-
-	if (fd < 0 || pread(fd, &h, sizeof(h), 0) != sizeof(h) || h.name_size > 256)
-		die("no statistics");
-	for (u32 i = 0; i < h.num_desc; i++) {
-		size_t size = sizeof(e.d) + h.name_size;
-
-		if (pread(fd, &e, size, h.desc_offset + i * size) != (ssize_t)size)
-			die("no descriptor %u", i);
-		if (!strcmp(e.name, name) && pread(fd, &val, 8, h.data_offset + e.d.offset) != 8)
-			die("no value of %s", name);
-	}
-	close(fd);
-	return val;
-}
-
 static long long splits(struct vm *vm)
 {
-	return counter(vm, "nx_lpage_splits");
+	return (long long)stat_of(vm->fd, "nx_lpage_splits");
 }
 
 /* Large leaves; the distribution's module counts them by their size. */
 static long long large(struct vm *vm)
 {
-	return on_stock() ? counter(vm, "pages_2m") + counter(vm, "pages_1g") :
-			    counter(vm, "largepages");
+	return on_stock() ? (long long)stat_of(vm->fd, "pages_2m") + (long long)stat_of(vm->fd, "pages_1g") :
+			    (long long)stat_of(vm->fd, "largepages");
 }
 
 /* ---- the guest ---- */

@@ -422,6 +422,27 @@ void vm_mode(struct vm *vm, struct vcpu *vcpu, enum vm_mode mode)
 	vcpu_set_regs(vcpu, &r);
 }
 
+u64 stat_of(int fd, const char *name)
+{
+	int stats = ioctl(fd, KVM_GET_STATS_FD, 0L);
+	struct { struct kvm_stats_desc d; char name[256]; } e;
+	struct kvm_stats_header h;
+	u64 val = ~0ULL;
+
+	if (stats < 0 || pread(stats, &h, sizeof(h), 0) != sizeof(h) || h.name_size > 256)
+		die("KVM_GET_STATS_FD");
+	for (u32 i = 0; i < h.num_desc && val == ~0ULL; i++) {
+		size_t size = sizeof(e.d) + h.name_size;
+
+		if (pread(stats, &e, size, h.desc_offset + i * size) != (ssize_t)size)
+			die("no descriptor %u", i);
+		if (!strcmp(e.name, name) && pread(stats, &val, 8, h.data_offset + e.d.offset) != 8)
+			die("no value of %s", name);
+	}
+	close(stats);
+	return val;
+}
+
 /*
  * The handlers.  Each stub leaves an error code (or 0) and the vector on the
  * stack; the rest is common, and keeps all registers.

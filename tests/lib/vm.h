@@ -167,6 +167,7 @@ struct kvm_sregs vcpu_sregs(struct vcpu *vcpu);
 void vcpu_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
 u64 vcpu_msr(struct vcpu *vcpu, u32 index);
 int vcpu_set_msr(struct vcpu *vcpu, u32 index, u64 value);
+u64 stat_of(int fd, const char *name);	/* of a VM or a vcpu; ~0: there is none of the name */
 
 /* of KVM_GET_SUPPORTED_CPUID; reg 0..3 is EAX, EBX, ECX, EDX */
 struct kvm_cpuid2 *supported_cpuid(int sys);
