@@ -84,7 +84,7 @@ static void cache_drain(struct kvm_mmu_memory_cache *c)
  */
 void kvm_mmu_flush(struct kvm *kvm, bool needed)
 {
-	lockdep_assert_held(&kvm->mmu_lock);
+	lockdep_assert_held_write(&kvm->mmu_lock);
 	if (needed || kvm->tlbs_dirty) {
 		kvm->tlbs_dirty = false;
 		kvm_flush_remote_tlbs(kvm);
@@ -181,7 +181,7 @@ struct kvm_mmu_page *mmu_get_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_ro
 {
 	struct kvm_mmu_page *sp;
 
-	lockdep_assert_held(&vcpu->kvm->mmu_lock);
+	lockdep_assert_held_write(&vcpu->kvm->mmu_lock);
 	for_each_sp(vcpu->kvm, sp, gfn) {
 		if (sp->role.word == role.word)
 			return sp;
@@ -213,7 +213,7 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
 	int i;
 
-	lockdep_assert_held(&kvm->mmu_lock);
+	lockdep_assert_held_write(&kvm->mmu_lock);
 	sp->invalid = true;
 	for (i = 0; i < SPTES_PER_PAGE; i++)
 		mmu_drop_spte(kvm, sp, &sp->spt[i]);
@@ -276,13 +276,13 @@ void mmu_finish(struct kvm *kvm)
  */
 bool kvm_mmu_resched(struct kvm *kvm)
 {
-	if (++kvm->hold_work < WORK_PER_HOLD && !need_resched() && !spin_needbreak(&kvm->mmu_lock))
+	if (++kvm->hold_work < WORK_PER_HOLD && !need_resched() && !rwlock_needbreak(&kvm->mmu_lock))
 		return false;
 	mmu_finish(kvm);
 	kvm->hold_work = 0;
 	kvm_mmu_unlock(kvm);
 	cond_resched();
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	return true;
 }
 
@@ -310,7 +310,7 @@ void mmu_zap_all(struct kvm *kvm)
  */
 void kvm_mmu_zap_all(struct kvm *kvm)
 {
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	mmu_zap_all(kvm);
 	kvm_mmu_unlock(kvm);
 }
@@ -383,7 +383,7 @@ void mmu_make_room(struct kvm *kvm)
  */
 void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
 {
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	/* A fiftieth: nested paging with 4k pages needs a five-hundredth. */
 	kvm->n_max_pages = kvm->n_asked_pages ?: max(npages / 50, MIN_SHADOW_PAGES);
 	kvm_mmu_unlock(kvm);
@@ -400,7 +400,7 @@ int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 
 	if (npages < KVM_MIN_MMU_PAGES || npages > INT_MAX)
 		return -EINVAL;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	kvm->n_asked_pages = npages;
 	kvm->n_max_pages = npages;
 	/* Until the clock has been all round without finding any. */
@@ -452,7 +452,7 @@ void kvm_mmu_unload(struct kvm_vcpu *vcpu)
 
 	if (mmu->root_hpa == INVALID_PAGE)
 		return;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	for (i = 0; i < KVM_MMU_ROOTS; i++)
 		put_root(kvm, &mmu->roots[i]);
 	mmu->root_hpa = INVALID_PAGE;
@@ -512,7 +512,7 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 
 	if (r)
 		return r;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	mmu_make_room(kvm);
 	mmu->root_pgd = mmu->direct ? 0 : kvm_read_cr3(vcpu);
 	alloc_roots(vcpu);
@@ -663,7 +663,7 @@ int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 	bool table;
 	u64 spte = make_leaf(vcpu, m, level, &table), old = *sptep;
 
-	lockdep_assert_held(&vcpu->kvm->mmu_lock);
+	lockdep_assert_held_write(&vcpu->kvm->mmu_lock);
 	/* It maps another frame, or links to a table where a large page fits now. */
 	if (spte_present(old) &&
 	    (!spte_leaf(old, level) || spte_pfn(old) != m->host.pfn ||
@@ -792,7 +792,7 @@ static bool quick_fix_direct(struct kvm_vcpu *vcpu, u64 addr, gfn_t gfn, bool wr
 	u64 *sptep;
 	int level;
 
-	spin_lock(&vcpu->kvm->mmu_lock);
+	write_lock(&vcpu->kvm->mmu_lock);
 	if (!root_lost(vcpu, addr)) {
 		sptep = mmu_find_leaf(vcpu, addr, &level);
 		fixed = spte_allows(vcpu, sptep, level, gfn, write);
@@ -807,7 +807,7 @@ static void mark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 	struct kvm *kvm = vcpu->kvm;
 	u64 *sptep;
 
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	if (!root_lost(vcpu, gpa)) {
 		mmu_make_room(kvm);
 		sptep = direct_sptep(vcpu, gpa, PG_LEVEL_4K);
@@ -847,7 +847,7 @@ static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	if (r)
 		return r;
 	r = PF_RETRY;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	if (!mmu_stale(vcpu, &m)) {
 		mmu_make_room(kvm);
 		r = map_direct(vcpu, &m);
@@ -882,7 +882,7 @@ int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 
 	if (r)
 		return r;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	if (!root_lost(vcpu, gpa))
 		map_page(vcpu, gpa, page);
 	kvm_mmu_unlock(kvm);
@@ -902,7 +902,7 @@ bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
 
 	if (mmu_topup(vcpu))
 		return false;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	/* Whoever changes one of these calls kvm_mmu_unmap_page() afterwards. */
 	if (kvm->apic_page && gfn == gpa_to_gfn(kvm->apic_page) &&
 	    !kvm_gfn_to_slot(kvm, kvm_unalias_gfn(kvm, gfn)) && !root_lost(vcpu, gpa)) {
@@ -922,7 +922,7 @@ void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa)
 
 	if (!kvm_ops.nested_paging)
 		return;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	for_each_sp(kvm, sp, first)
 		if (sp->role.direct && sp->role.level == PG_LEVEL_4K)
 			mmu_drop_spte(kvm, sp, &sp->spt[gfn - first]);
@@ -949,7 +949,7 @@ void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 	u64 *sptep;
 	int level;
 
-	spin_lock(&vcpu->kvm->mmu_lock);
+	write_lock(&vcpu->kvm->mmu_lock);
 	if (!root_lost(vcpu, gpa)) {
 		sptep = mmu_find_leaf(vcpu, gpa, &level);
 		if (!spte_present(*sptep))

@@ -237,7 +237,7 @@ void kvm_mmu_update_nx(struct kvm *kvm)
 	int idx = srcu_read_lock(&kvm->srcu);
 	bool on;
 
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	on = READ_ONCE(nx_on) && !kvm->nx_disabled;
 	if (kvm->nx_huge_pages != on) {
 		kvm->nx_huge_pages = on;
@@ -252,7 +252,7 @@ void kvm_mmu_update_nx(struct kvm *kvm)
  */
 void kvm_mmu_disable_nx(struct kvm *kvm)
 {
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	kvm->nx_disabled = true;
 	kvm_mmu_unlock(kvm);
 	kvm_mmu_update_nx(kvm);
@@ -277,7 +277,7 @@ static void recover(struct kvm *kvm)
 	int idx = srcu_read_lock(&kvm->srcu);
 	unsigned long n;
 
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	n = ratio ? DIV_ROUND_UP(kvm->stat.nx_lpage_splits, ratio) : 0;
 	for (; n && !list_empty(&kvm->nx_splits); n--) {
 		mmu_zap_page(kvm, list_first_entry(&kvm->nx_splits, struct kvm_mmu_page, nx_link));

@@ -152,7 +152,7 @@ static bool for_each_head(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t s
 	bool any = false;
 	int level;
 
-	lockdep_assert_held(&kvm->mmu_lock);
+	lockdep_assert_held_write(&kvm->mmu_lock);
 	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
 		struct kvm_rmap_head *head = slot_rmap(slot, start, level);
 		struct kvm_rmap_head *last = slot_rmap(slot, end - 1, level);
@@ -336,7 +336,7 @@ static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
 {
 	gfn_t end = slot->base_gfn + slot->npages, gfn, next;
 
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	for (gfn = slot->base_gfn; gfn < end; gfn = next) {
 		next = min(end, ALIGN(gfn + 1, KVM_PAGES_PER_LEVEL(PG_LEVEL_2M)));
 		fn(kvm, slot, gfn, next);

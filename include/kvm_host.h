@@ -485,7 +485,7 @@ struct kvm_ioapic;
 struct kvm_pit;
 
 struct kvm {
-	spinlock_t mmu_lock;		/* shadow pages, rmaps, slot->arch, notifier counts */
+	rwlock_t mmu_lock;		/* shadow pages, rmaps, slot->arch, notifier counts */
 	struct mutex slots_lock;	/* memslot updates, dirty logs */
 	struct mutex lock;		/* vcpu creation, VM-wide settings */
 	struct srcu_struct srcu;	/* readers of memslots */

@@ -109,7 +109,7 @@ static inline void kvm_mmu_unlock(struct kvm *kvm)
 {
 	if (kvm_mmu_audit_enabled())
 		kvm_mmu_audit(kvm);
-	spin_unlock(&kvm->mmu_lock);
+	write_unlock(&kvm->mmu_lock);
 }
 
 #endif
