@@ -235,15 +235,15 @@ MODULE_PARM_DESC(nx_huge_pages_recovery_period_ms, "that period; 0: such that a 
 void kvm_mmu_update_nx(struct kvm *kvm)
 {
 	int idx = srcu_read_lock(&kvm->srcu);
-	bool on;
+	bool on, changed;
 
 	write_lock(&kvm->mmu_lock);
 	on = READ_ONCE(nx_on) && !kvm->nx_disabled;
-	if (kvm->nx_huge_pages != on) {
-		kvm->nx_huge_pages = on;
-		mmu_zap_all(kvm);
-	}
+	changed = kvm->nx_huge_pages != on;
+	kvm->nx_huge_pages = on;
 	kvm_mmu_unlock(kvm);
+	if (changed)
+		kvm_mmu_zap_all(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 }
 
@@ -277,8 +277,13 @@ static void recover(struct kvm *kvm)
 	int idx = srcu_read_lock(&kvm->srcu);
 	unsigned long n;
 
+	n = ratio ? DIV_ROUND_UP(READ_ONCE(kvm->stat.nx_lpage_splits), ratio) : 0;
+	if (kvm_ops.nested_paging) {
+		nested_recover_nx(kvm, n);
+		srcu_read_unlock(&kvm->srcu, idx);
+		return;
+	}
 	write_lock(&kvm->mmu_lock);
-	n = ratio ? DIV_ROUND_UP(kvm->stat.nx_lpage_splits, ratio) : 0;
 	for (; n && !list_empty(&kvm->nx_splits); n--) {
 		mmu_zap_page(kvm, list_first_entry(&kvm->nx_splits, struct kvm_mmu_page, nx_link));
 		kvm_mmu_resched(kvm);
