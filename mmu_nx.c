@@ -241,9 +241,12 @@ void kvm_mmu_update_nx(struct kvm *kvm)
 	on = READ_ONCE(nx_on) && !kvm->nx_disabled;
 	changed = kvm->nx_huge_pages != on;
 	kvm->nx_huge_pages = on;
+	/* No shadow page of now is of before. */
+	if (changed && !kvm_ops.nested_paging)
+		mmu_zap_all(kvm);
 	kvm_mmu_unlock(kvm);
-	if (changed)
-		kvm_mmu_zap_all(kvm);
+	if (changed && kvm_ops.nested_paging)
+		nested_zap_all(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 }
 
