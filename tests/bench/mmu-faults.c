@@ -161,7 +161,7 @@ static void exclusive(void)
 const struct group fault_groups[] = {
 	{ "fault-4k", fault_4k, 3 },
 	{ "fault-2m", fault_2m, 3 },
-	{ "log-2m", log_2m, 3 },
+	{ "log-2m", log_2m, 2 },
 	{ "memfd", fault_memfd, 3 },
 	{ "unpaged", unpaged, 3 },
 	{ "notifier", notifier, 3 },

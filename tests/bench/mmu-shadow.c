@@ -155,14 +155,16 @@ static void space(void)
 /* ---- The end of many tables ---- */
 
 /* Slot 1 has nothing but the guest's tables, slot 2 one page for each that it maps. */
-static void many_tables(struct bench *b, u64 tables)
+static u8 *many_tables(struct bench *b, u64 tables)
 {
 	u64 data = BASE + tables * PAGE, *pd;
+	u8 *mem;
 
 	bench_start(b, tables * PAGE, SMALL, GUEST_2M);
 	if (ioctl(b->vm.fd, KVM_SET_NR_MMU_PAGES, 3 * tables))
 		die("KVM_SET_NR_MMU_PAGES");
-	if (vm_slot(&b->vm, 2, 0, data, b->size, map_memory(b->size, SMALL)))
+	mem = map_memory(b->size, SMALL);
+	if (vm_slot(&b->vm, 2, 0, data, b->size, mem))
 		die("slot 2");
 	table_at(b, GPA_PML4)[USER >> 39] = PRIVATE | RW;
 	for (u64 i = 0; i < tables; i++) {
@@ -174,15 +176,18 @@ static void many_tables(struct bench *b, u64 tables)
 		*(u64 *)(b->mem + i * PAGE) = (data + i * PAGE) | RW;
 	}
 	touch(b, USER, LARGE, tables);
+	return mem;
 }
 
 static void delete_with(const char *name, u64 tables, u32 slot)
 {
 	struct bench b;
+	u8 *mem;
 
-	many_tables(&b, tables);
+	mem = many_tables(&b, tables);
 	emit(name, (double)COST_SETTLED(vm_slot(&b.vm, slot, 0, 0, 0, NULL)) / tables);
 	bench_end(&b);
+	unmap_memory(mem);
 }
 
 static void tables(void)

@@ -283,7 +283,7 @@ static void populate(u8 *mem, u64 size)
 		mem[at] = 1;
 }
 
-u8 *map_memory(u64 size, enum backing backing)
+static u8 *map_new(u64 size, enum backing backing)
 {
 	u8 *mem;
 
@@ -293,22 +293,58 @@ u8 *map_memory(u64 size, enum backing backing)
 	case REPEATED:
 		return map_repeated(size);
 	case HUGETLB:
-		mem = map_hugetlb(size);
-		break;
+		return map_hugetlb(size);
 	default:
 		mem = map_aligned(size, MAP_NORESERVE);
 		if (madvise(mem, size, backing == THP ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
 			die("madvise");
+		return mem;
 	}
-	if (backing != ABSENT)
-		populate(mem, size);
-	return mem;
 }
 
-void unmap_memory(u8 *mem, u64 size)
+/* To clear memory takes longer than most rows: what the next round uses again stays. */
+static struct memory {
+	u8 *mem;
+	u64 size;
+	enum backing backing;
+	bool used;
+} kept[16];
+
+static struct memory *find_kept(u64 size, enum backing backing)
 {
-	if (munmap(mem, size))
-		die("munmap");
+	for (struct memory *m = kept; m < kept + ARRAY_LEN(kept); m++)
+		if (m->mem && !m->used && m->size == size && m->backing == backing)
+			return m;
+	for (struct memory *m = kept; m < kept + ARRAY_LEN(kept); m++)
+		if (!m->mem)
+			return m;
+	die("too much memory");
+}
+
+u8 *map_memory(u64 size, enum backing backing)
+{
+	struct memory *m = find_kept(size, backing);
+
+	if (!m->mem)
+		*m = (struct memory){ map_new(size, backing), size, backing };
+	m->used = true;
+	if (backing == SMALL || backing == THP || backing == HUGETLB)
+		populate(m->mem, size);
+	return m->mem;
+}
+
+void unmap_memory(u8 *mem)
+{
+	for (struct memory *m = kept; m < kept + ARRAY_LEN(kept); m++) {
+		if (m->mem != mem)
+			continue;
+		m->used = false;
+		if (m->backing != SHARED && m->backing != ABSENT)
+			return;
+		munmap(m->mem, m->size);
+		m->mem = NULL;
+		return;
+	}
 }
 
 /* ---- The VM ---- */
@@ -366,7 +402,7 @@ void bench_end(struct bench *b)
 {
 	vm_destroy(&b->vm);
 	if (b->mem)
-		unmap_memory(b->mem, b->size);
+		unmap_memory(b->mem);
 }
 
 void bench_slot(struct bench *b, u32 flags)

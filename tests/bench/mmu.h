@@ -72,7 +72,7 @@ enum backing {
 #define CHUNK	(64 * MB)
 
 u8 *map_memory(u64 size, enum backing backing);
-void unmap_memory(u8 *mem, u64 size);
+void unmap_memory(u8 *mem);
 
 /* ---- The VM ---- */
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
-#define FORKS	100
+#define FORKS	50
 #define HEAP	(1 << 20)
 
 static void one(void)
