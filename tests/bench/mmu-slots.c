@@ -146,7 +146,7 @@ static void delete_of_many(struct bench *b, u32 i)
 static void many_start(struct bench *b, u32 slots, enum backing backing)
 {
 	bench_open(b, BASE, SLOTS * SLOT_SIZE, GUEST_2M);
-	b->mem = map_memory(on_bochs() || backing == ABSENT ? b->size : GB, backing);
+	b->mem = map_memory(GB, backing);
 	for (u32 i = 0; i < slots; i++)
 		slot_of_many(b, i, 0);
 	touch(b, GPA_DATA, 0, 10);
