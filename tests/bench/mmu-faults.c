@@ -10,24 +10,27 @@ static enum guest_pages guest_pages(void)
 	return is_nested() ? GUEST_2M : GUEST_4K;
 }
 
-static void touch_new(const char *name, u64 size, enum backing backing, enum access access)
+static void touch_new(const char *name, u64 size, enum backing backing, enum guest_pages pages,
+		      enum access access)
 {
 	struct bench b;
 
-	bench_start(&b, size, backing, guest_pages());
+	bench_start(&b, size, backing, pages);
 	emit(name, (double)walk(&b, access, 0, PAGE, size / PAGE) / (size / PAGE));
 	bench_end(&b);
 }
 
 static void fault_4k(void)
 {
-	touch_new("write", scaled(64 * MB), SMALL, WRITE);
-	touch_new("read", scaled(64 * MB), SMALL, READ);
+	touch_new("write", scaled(64 * MB), SMALL, guest_pages(), WRITE);
+	touch_new("read", scaled(64 * MB), SMALL, guest_pages(), READ);
 }
 
 static void fault_memfd(void)
 {
-	touch_new("write", scaled(64 * MB), SHARED, WRITE);
+	touch_new("write", scaled(64 * MB), SHARED, GUEST_2M, WRITE);
+	if (!is_nested())
+		touch_new("write-4k", scaled(64 * MB), SHARED, GUEST_4K, WRITE);
 }
 
 /* Whether the guest's 4K pages are all there once it has touched each large page. */
