@@ -22,8 +22,9 @@ static void touch_new(const char *name, u64 size, enum backing backing, enum gue
 
 static void fault_4k(void)
 {
-	touch_new("write", scaled(64 * MB), SMALL, guest_pages(), WRITE);
-	touch_new("read", scaled(64 * MB), SMALL, guest_pages(), READ);
+	touch_new("write", scaled(64 * MB), FRESH, guest_pages(), WRITE);
+	touch_new("read", scaled(64 * MB), FRESH, guest_pages(), READ);
+	touch_new("again", scaled(64 * MB), SMALL, guest_pages(), WRITE);
 }
 
 static void fault_memfd(void)
@@ -52,7 +53,7 @@ static void fault_large(const char *name, enum backing backing)
 
 static void fault_2m(void)
 {
-	fault_large("thp", THP);
+	fault_large("thp", FRESH_THP);
 	fault_large("hugetlb", HUGETLB);
 }
 
@@ -80,18 +81,24 @@ static void log_2m(void)
 GUEST(write32, 32,
 	"1:	incl (%edi)\n	add %esi, %edi\n	dec %ecx\n	jnz 1b\n	out %al, $0x10\n");
 
-static void unpaged(void)
+static void touch_unpaged(const char *name, enum backing backing)
 {
 	const u64 size = scaled(64 * MB);
 	struct bench b;
 
 	bench_open(&b, LOW, size, GUEST_2M);
-	b.mem = map_memory(size, SMALL);
+	b.mem = map_memory(size, backing);
 	bench_slot(&b, 0);
 	vm_mode(&b.vm, &b.vm.vcpu, PROT);
 	RUN_GUEST(&b, write32, .rdi = GPA_DATA, .rsi = 0, .rcx = 10);
-	emit("write", (double)RUN_GUEST(&b, write32, .rdi = LOW, .rsi = PAGE, .rcx = size / PAGE) / (size / PAGE));
+	emit(name, (double)RUN_GUEST(&b, write32, .rdi = LOW, .rsi = PAGE, .rcx = size / PAGE) / (size / PAGE));
 	bench_end(&b);
+}
+
+static void unpaged(void)
+{
+	touch_unpaged("write", FRESH);
+	touch_unpaged("again", SMALL);
 }
 
 /* The host takes the memory away, gives nothing back, and the guest touches it again. */
@@ -163,7 +170,7 @@ static void exclusive(void)
 
 const struct group fault_groups[] = {
 	{ "fault-4k", fault_4k, 3 },
-	{ "fault-2m", fault_2m, 3 },
+	{ "fault-2m", fault_2m, 2 },
 	{ "log-2m", log_2m, 2 },
 	{ "memfd", fault_memfd, 3 },
 	{ "unpaged", unpaged, 3 },

@@ -296,13 +296,18 @@ static u8 *map_new(u64 size, enum backing backing)
 		return map_hugetlb(size);
 	default:
 		mem = map_aligned(size, MAP_NORESERVE);
-		if (madvise(mem, size, backing == THP ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
+		if (madvise(mem, size, backing == THP || backing == FRESH_THP ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
 			die("madvise");
 		return mem;
 	}
 }
 
-/* To clear memory takes longer than most rows: what the next round uses again stays. */
+/* To clear memory takes longer than most rows: what the next round can use again stays. */
+static bool is_kept(enum backing backing)
+{
+	return backing == SMALL || backing == THP || backing == REPEATED;
+}
+
 static struct memory {
 	u8 *mem;
 	u64 size;
@@ -328,7 +333,7 @@ u8 *map_memory(u64 size, enum backing backing)
 	if (!m->mem)
 		*m = (struct memory){ map_new(size, backing), size, backing };
 	m->used = true;
-	if (backing == SMALL || backing == THP || backing == HUGETLB)
+	if (backing != SHARED && backing != REPEATED && backing != ABSENT)
 		populate(m->mem, size);
 	return m->mem;
 }
@@ -339,7 +344,7 @@ void unmap_memory(u8 *mem)
 		if (m->mem != mem)
 			continue;
 		m->used = false;
-		if (m->backing != SHARED && m->backing != ABSENT)
+		if (is_kept(m->backing))
 			return;
 		munmap(m->mem, m->size);
 		m->mem = NULL;

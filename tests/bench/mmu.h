@@ -61,8 +61,10 @@ u64 number_in(const char *path, const char *key);
 /* ---- Memory for slots ---- */
 
 enum backing {
-	SMALL,		/* anonymous, in 4K pages */
+	SMALL,		/* anonymous, in 4K pages, which a VM may have had before */
+	FRESH,		/* the same, and no VM had them: not yet active for the host, either */
 	THP,
+	FRESH_THP,
 	HUGETLB,
 	SHARED,		/* a memfd's 4K pages, populated by reads */
 	REPEATED,	/* one chunk of a memfd over and over */
