@@ -38,6 +38,7 @@ static bool use_leaf(struct kvm_host_page *m, u64 flags, u64 pfn, unsigned long 
 	m->level = level;
 	m->cached = !(flags & uncached);
 	m->writable = (flags & _PAGE_RW) && (flags & (_PAGE_DIRTY | _PAGE_SPECIAL));
+	m->clean = (flags & _PAGE_RW) && !m->writable;
 	return true;
 }
 
@@ -102,6 +103,27 @@ bool kvm_slot_gfn_to_pfn_atomic(struct kvm *kvm, const struct kvm_memory_slot *s
 	if (slot->flags & KVM_MEM_READONLY)
 		page->writable = false;
 	return page->writable || !write;
+}
+
+/*
+ * The host lets hva be written to, at pfn, only the entry is clean.  Memory that goes to swap at
+ * most is made dirty here: as it stays writable there, that is all.  A file's page may be
+ * on its way to the disk, and is left to get_user_pages(), which takes the locks for that.
+ */
+static bool make_dirty(unsigned long hva, kvm_pfn_t pfn)
+{
+	struct folio *folio;
+	struct page *page;
+	bool ours;
+
+	if (!get_user_page_fast_only(hva, FOLL_WRITE, &page))
+		return false;
+	folio = page_folio(page);
+	ours = page_to_pfn(page) == pfn && folio_test_swapbacked(folio);
+	if (ours)
+		folio_mark_dirty(folio);
+	put_page(page);
+	return ours;
 }
 
 /* Mappings without struct pages (PFNMAP): the device's own fault handler. */
@@ -174,9 +196,14 @@ kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slo
 
 	if (write && (slot->flags & KVM_MEM_READONLY))
 		return KVM_PFN_ERR_RO;
+	page->clean = false;
 	page->present = kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, page);
 	if (page->present)
 		return page->pfn;
+	if (write && page->clean && make_dirty(hva, page->pfn)) {
+		page->writable = true;
+		return page->pfn;
+	}
 	faulted = fault_in(kvm, hva, write, nowait);
 	if (is_error_pfn(faulted))
 		return faulted;

@@ -23,14 +23,16 @@
 /* No physical address has more bits (APM 2 "Long-Mode Page Translation"). */
 #define GFN_LIMIT	BIT_ULL(52 - PAGE_SHIFT)
 #define SLOT_MAX_PAGES	((1UL << 31) - 1)
+/* Entries of replaced arrays that wait to be freed: half a megabyte. */
+#define OLD_SLOTS_MAX	65536
 #define SLOT_FLAGS	(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)
 
 /*
  * ---- lookup ----
  */
 
-/* The index of the slot that holds gfn, or -1. */
-static int find_slot(const struct kvm_memslots *slots, gfn_t gfn)
+/* The index of the first slot that begins after gfn. */
+static int slot_after(const struct kvm_memslots *slots, gfn_t gfn)
 {
 	int lo = 0, hi = slots->nr;
 
@@ -42,7 +44,15 @@ static int find_slot(const struct kvm_memslots *slots, gfn_t gfn)
 		else
 			hi = mid;
 	}
-	return lo && kvm_slot_has(slots->slot[lo - 1], gfn) ? lo - 1 : -1;
+	return lo;
+}
+
+/* The index of the slot that holds gfn, or -1. */
+static int find_slot(const struct kvm_memslots *slots, gfn_t gfn)
+{
+	int i = slot_after(slots, gfn) - 1;
+
+	return i >= 0 && kvm_slot_has(slots->slot[i], gfn) ? i : -1;
 }
 
 /** kvm_gfn_to_slot - the slot that holds a guest frame, not an alias; NULL: there is no
@@ -234,20 +244,19 @@ static struct kvm_memslots *alloc_slots(int nr)
 {
 	struct kvm_memslots *slots;
 
-	slots = kvzalloc(struct_size(slots, slot, nr), GFP_KERNEL_ACCOUNT);
-	if (slots)
+	slots = kvmalloc(struct_size(slots, slot, nr), GFP_KERNEL_ACCOUNT);
+	if (slots) {
+		memset(slots, 0, sizeof(*slots));
 		slots->nr = nr;
+	}
 	return slots;
 }
 
-static unsigned long total_pages(const struct kvm_memslots *slots)
+/* Entries [from, to) of one array, to index n of another. */
+static void copy_slots(struct kvm_memslots *new, int n, const struct kvm_memslots *old, int from,
+		       int to)
 {
-	unsigned long n = 0;
-	int i;
-
-	for (i = 0; i < slots->nr; i++)
-		n += slots->slot[i]->npages;
-	return n;
+	memcpy(&new->slot[n], &old->slot[from], (to - from) * sizeof(new->slot[0]));
 }
 
 /* A copy of the current array without @out, with @in; either may be NULL. */
@@ -255,25 +264,29 @@ static struct kvm_memslots *edit_slots(struct kvm *kvm, const struct kvm_memory_
 				       struct kvm_memory_slot *in)
 {
 	struct kvm_memslots *old = kvm_memslots(kvm), *new;
-	int i, n = 0;
+	int without = out ? find_slot(old, out->base_gfn) : old->nr;
+	int at = in ? slot_after(old, in->base_gfn) : old->nr;
 
 	new = alloc_slots(old->nr - !!out + !!in);
 	if (!new)
 		return NULL;
+	new->npages = old->npages - (out ? out->npages : 0) + (in ? in->npages : 0);
 	new->has_aliases = old->has_aliases;
 	memcpy(new->alias, old->alias, sizeof(new->alias));
-	for (i = 0; i < old->nr; i++) {
-		struct kvm_memory_slot *slot = old->slot[i];
-
-		if (in && in->base_gfn < slot->base_gfn) {
-			new->slot[n++] = in;
-			in = NULL;
-		}
-		if (slot != out)
-			new->slot[n++] = slot;
+	if (without < at) {
+		/* In front of the new one there is one less. */
+		copy_slots(new, 0, old, 0, without);
+		copy_slots(new, without, old, without + 1, at);
+		copy_slots(new, at - 1 + !!in, old, at, old->nr);
+		at--;
+	} else {
+		copy_slots(new, 0, old, 0, at);
+		copy_slots(new, at + !!in, old, at, without);
+		if (out)
+			copy_slots(new, without + !!in, old, without + 1, old->nr);
 	}
 	if (in)
-		new->slot[n++] = in;
+		new->slot[at] = in;
 	return new;
 }
 
@@ -323,30 +336,64 @@ static struct kvm_memslots *publish(struct kvm *kvm, struct kvm_memslots *new)
 	new->generation = old->generation + 1;
 	rcu_assign_pointer(kvm->memslots, new);
 	/* This takes mmu_lock: so holders of it alone are done with the old array. */
-	kvm_mmu_set_limit(kvm, total_pages(new));
+	kvm_mmu_set_limit(kvm, new->npages);
 	return old;
 }
 
-/* The same; on return nobody uses the old array, nor what is only in it. */
+/* From now on id means slot; NULL: nothing. */
+static void set_slot_id(struct kvm *kvm, u16 id, struct kvm_memory_slot *slot)
+	__kvm_must_hold(slots_lock)
+{
+	/* Reserved by set_region(), so this cannot fail. */
+	if (slot)
+		xa_store(&kvm->slot_ids, id, slot, GFP_NOWAIT);
+	else
+		xa_erase(&kvm->slot_ids, id);
+}
+
+/* Arrays that nobody uses any more. */
+static void free_old_slots(struct kvm *kvm)
+	__kvm_must_hold(slots_lock)
+{
+	struct kvm_memslots *old, *next;
+
+	for (old = kvm->old_slots; old; old = next) {
+		next = old->next;
+		kvfree(old);
+	}
+	kvm->old_slots = NULL;
+	kvm->nr_old_slots = 0;
+}
+
+static void retire_slots(struct kvm *kvm, struct kvm_memslots *old)
+	__kvm_must_hold(slots_lock)
+{
+	old->next = kvm->old_slots;
+	kvm->old_slots = old;
+	kvm->nr_old_slots += old->nr + 1;
+}
+
+/* Publish; on return nobody uses the old array, nor what is only in it. */
 static void publish_and_wait(struct kvm *kvm, struct kvm_memslots *new)
 	__kvm_must_hold(slots_lock)
 {
-	struct kvm_memslots *old = publish(kvm, new);
-
+	retire_slots(kvm, publish(kvm, new));
 	wait_for_readers(kvm);
-	kvfree(old);
+	free_old_slots(kvm);
 }
 
-static void free_slots_rcu(struct rcu_head *rcu)
-{
-	kvfree(container_of(rcu, struct kvm_memslots, rcu));
-}
-
-/* Nothing was taken away, so whoever uses the old array may go on with it. */
+/*
+ * Nothing was taken away, so whoever uses the old array may go on with it: it is freed by the
+ * next who waits.  A grace period begun by call_srcu() would make that one wait long.
+ */
 static void publish_addition(struct kvm *kvm, struct kvm_memslots *new)
 	__kvm_must_hold(slots_lock)
 {
-	call_srcu(&kvm->srcu, &publish(kvm, new)->rcu, free_slots_rcu);
+	retire_slots(kvm, publish(kvm, new));
+	if (kvm->nr_old_slots < OLD_SLOTS_MAX)
+		return;
+	wait_for_readers(kvm);
+	free_old_slots(kvm);
 }
 
 /*
@@ -359,15 +406,44 @@ static size_t dirty_bytes(const struct kvm_memory_slot *slot)
 	return ALIGN(slot->npages, 64) / 8;
 }
 
+/* The words of a dirty log whose bits have one bit in slot->dirty_units. */
+#define UNIT_WORDS	64UL
+#define UNIT_BYTES	(UNIT_WORDS * sizeof(long))
+#define UNIT_PAGES	(UNIT_WORDS * BITS_PER_LONG)
+
+static unsigned long nr_units(const struct kvm_memory_slot *slot)
+{
+	return DIV_ROUND_UP(slot->npages, UNIT_PAGES);
+}
+
 /* Initially set, userspace need not fetch a first log to know that it has nothing yet. */
 static int alloc_dirty_bitmap(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
-	slot->dirty_bitmap = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	size_t units = BITS_TO_LONGS(nr_units(slot)) * sizeof(long);
+
+	slot->dirty_bitmap = kvzalloc(dirty_bytes(slot) + units, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!slot->dirty_bitmap)
 		return -ENOMEM;
-	if (READ_ONCE(kvm->dirty_log_manual) & KVM_DIRTY_LOG_INITIALLY_SET)
+	slot->dirty_units = slot->dirty_bitmap + dirty_bytes(slot) / sizeof(long);
+	if (READ_ONCE(kvm->dirty_log_manual) & KVM_DIRTY_LOG_INITIALLY_SET) {
 		bitmap_set(slot->dirty_bitmap, 0, slot->npages);
+		bitmap_set(slot->dirty_units, 0, nr_units(slot));
+	}
 	return 0;
+}
+
+/*
+ * Page i is dirty.  The bit, then that of its unit: who reads the log clears the unit's before
+ * it looks at the bits.
+ */
+static void set_dirty(struct kvm_memory_slot *slot, unsigned long i)
+{
+	if (test_bit_le(i, slot->dirty_bitmap))
+		return;
+	set_bit_le(i, slot->dirty_bitmap);
+	smp_mb__after_atomic();
+	if (!test_bit(i / UNIT_PAGES, slot->dirty_units))
+		set_bit(i / UNIT_PAGES, slot->dirty_units);
 }
 
 /* Add to the log; vcpus may be setting bits at the same time. */
@@ -376,7 +452,7 @@ static void add_to_dirty_log(struct kvm_memory_slot *slot, const unsigned long *
 	unsigned long i;
 
 	for_each_set_bit(i, log, slot->npages)
-		set_bit(i, slot->dirty_bitmap);
+		set_dirty(slot, i);
 }
 
 /*
@@ -412,11 +488,13 @@ static bool overlaps(struct kvm *kvm, const struct kvm_memory_slot *new,
 	struct kvm_memslots *slots = kvm_memslots(kvm);
 	int i;
 
-	for (i = 0; i < slots->nr; i++) {
+	/* From the last that begins within it, or before, downwards. */
+	for (i = slot_after(slots, new->base_gfn + new->npages - 1) - 1; i >= 0; i--) {
 		const struct kvm_memory_slot *s = slots->slot[i];
 
-		if (s != except && new->base_gfn < s->base_gfn + s->npages &&
-		    s->base_gfn < new->base_gfn + new->npages)
+		if (s->base_gfn + s->npages <= new->base_gfn)
+			return false;
+		if (s != except)
 			return true;
 	}
 	return false;
@@ -464,6 +542,7 @@ static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
 	if (r)
 		return r;
 	publish_addition(kvm, slots);
+	set_slot_id(kvm, new->id, new);
 	zap_new_slot(kvm, new);
 	return 0;
 }
@@ -491,6 +570,7 @@ static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)
 	if (!slots)
 		return -ENOMEM;
 	replace_slot(kvm, old, slots);
+	set_slot_id(kvm, old->id, NULL);
 	forget_mapped(kvm, old->base_gfn, old->npages);
 	free_slot(kvm, old);
 	return 0;
@@ -505,6 +585,7 @@ static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_me
 	if (r)
 		return r;
 	replace_slot(kvm, old, slots);
+	set_slot_id(kvm, new->id, new);
 	zap_new_slot(kvm, new);
 	/* The log counts from the slot's beginning: what it had goes along. */
 	if (old->dirty_bitmap && new->dirty_bitmap)
@@ -538,6 +619,7 @@ static int change_flags(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm
 		return -ENOMEM;
 	}
 	publish_and_wait(kvm, slots);
+	set_slot_id(kvm, new->id, new);
 	/* Faults see the log since the grace period; write-protect what was mapped before. */
 	if (log)
 		kvm_mmu_slot_write_protect(kvm, new);
@@ -563,15 +645,9 @@ static int change_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_
 }
 
 static struct kvm_memory_slot *slot_by_id(struct kvm *kvm, u16 id)
+	__kvm_must_hold(slots_lock)
 {
-	struct kvm_memslots *slots = kvm_memslots(kvm);
-	int i;
-
-	for (i = 0; i < slots->nr; i++) {
-		if (slots->slot[i]->id == id)
-			return slots->slot[i];
-	}
-	return NULL;
+	return xa_load(&kvm->slot_ids, id);
 }
 
 /* The checks that need no look at other slots. */
@@ -658,9 +734,14 @@ static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region 
 	/* A slot of userspace's memory does not become one of the kernel's. */
 	if (own && old && !old->memory)
 		return -EINVAL;
+	r = xa_reserve(&kvm->slot_ids, mem->slot, GFP_KERNEL_ACCOUNT);
+	if (r)
+		return r;
 	new = make_slot(mem);
-	if (!new)
+	if (!new) {
+		xa_release(&kvm->slot_ids, mem->slot);
 		return -ENOMEM;
+	}
 	if (own && old) {
 		new->memory = old->memory;
 		new->userspace_addr = old->userspace_addr;
@@ -669,8 +750,10 @@ static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region 
 		r = change_slot(kvm, old, new);
 	else
 		r = own ? create_region(kvm, new) : create_slot(kvm, new);
-	if (r)
+	if (r) {
+		xa_release(&kvm->slot_ids, mem->slot);
 		kfree(new);
+	}
 	return r;
 }
 
@@ -828,12 +911,8 @@ int kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *mem)
  */
 void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn)
 {
-	if (unlikely(slot->dirty_bitmap)) {
-		unsigned long i = array_index_nospec(gfn - slot->base_gfn, slot->npages);
-
-		if (!test_bit_le(i, slot->dirty_bitmap))
-			set_bit_le(i, slot->dirty_bitmap);
-	}
+	if (unlikely(slot->dirty_bitmap))
+		set_dirty(slot, array_index_nospec(gfn - slot->base_gfn, slot->npages));
 }
 
 /** kvm_mark_gpa_dirty - likewise, by the vendor: the processor has noted a write. Just
@@ -870,24 +949,78 @@ static unsigned long take_dirty_word(struct kvm *kvm, struct kvm_memory_slot *sl
 	return mask;
 }
 
-static void take_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, unsigned long *log)
+/* The words [i, end) of one unit, into log. */
+static bool take_dirty_unit(struct kvm *kvm, struct kvm_memory_slot *slot, unsigned long *log,
+			    unsigned long i, unsigned long end)
+	__kvm_must_hold(mmu_lock)
 {
-	unsigned long i, n = dirty_bytes(slot) / sizeof(long);
-	bool any = false;
+	unsigned long any = 0;
 
-	write_lock(&kvm->mmu_lock);
-	for (i = 0; i < n; i++) {
+	for (; i < end; i++) {
+		log[i] = 0;
 		if (!slot->dirty_bitmap[i])
 			continue;
 		log[i] = take_dirty_word(kvm, slot, i * BITS_PER_LONG, ~0UL);
 		any |= log[i];
 		kvm_mmu_resched(kvm);
 	}
+	return any;
+}
+
+static void take_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, unsigned long *log)
+{
+	unsigned long unit, i, end, n = dirty_bytes(slot) / sizeof(long);
+	bool any = false;
+
+	write_lock(&kvm->mmu_lock);
+	for (unit = 0; unit < nr_units(slot); unit++) {
+		i = unit * UNIT_WORDS;
+		end = min(i + UNIT_WORDS, n);
+		if (test_and_clear_bit(unit, slot->dirty_units))
+			any |= take_dirty_unit(kvm, slot, log, i, end);
+		else
+			memset(&log[i], 0, (end - i) * sizeof(long));
+	}
 	kvm_mmu_flush(kvm, any);
 	kvm_mmu_unlock(kvm);
 }
 
+/* May a unit have a set bit?  If not its own goes. */
+static bool unit_dirty(struct kvm_memory_slot *slot, unsigned long unit, size_t bytes)
+{
+	const void *words = slot->dirty_bitmap + unit * UNIT_WORDS;
+
+	if (!test_bit(unit, slot->dirty_units))
+		return false;
+	if (memchr_inv(words, 0, bytes))
+		return true;
+	clear_bit(unit, slot->dirty_units);
+	smp_mb__after_atomic();
+	if (!memchr_inv(words, 0, bytes))
+		return false;
+	set_bit(unit, slot->dirty_units);
+	return true;
+}
+
+/* As it is, for KVM_CLEAR_DIRTY_LOG to clear and protect. */
+static int show_dirty_log(struct kvm_memory_slot *slot, void __user *user)
+{
+	unsigned long unit;
+	size_t at, bytes;
+
+	for (unit = 0; unit < nr_units(slot); unit++) {
+		at = unit * UNIT_BYTES;
+		bytes = min(UNIT_BYTES, dirty_bytes(slot) - at);
+		if (unit_dirty(slot, unit, bytes) ?
+		    copy_to_user(user + at, (void *)slot->dirty_bitmap + at, bytes) :
+		    clear_user(user + at, bytes))
+			return -EFAULT;
+	}
+	return 0;
+}
+
 static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
+	__kvm_must_hold(slots_lock)
 {
 	struct kvm_memory_slot *slot = slot_by_id(kvm, id);
 	unsigned long *log;
@@ -898,10 +1031,11 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 	/* Processors' page-modification logs are read when they leave the guest. */
 	if (kvm_ops.nested_dirty_log)
 		kvm_make_all_vcpus_request(kvm, KVM_REQ_OUTSIDE_GUEST);
-	/* KVM_CLEAR_DIRTY_LOG clears and protects. */
 	if (READ_ONCE(kvm->dirty_log_manual))
-		return copy_to_user(user, slot->dirty_bitmap, dirty_bytes(slot)) ? -EFAULT : 0;
-	log = kvzalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		return show_dirty_log(slot, user);
+	if (bitmap_empty(slot->dirty_units, nr_units(slot)))
+		return clear_user(user, dirty_bytes(slot)) ? -EFAULT : 0;
+	log = kvmalloc(dirty_bytes(slot), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!log)
 		return -ENOMEM;
 	take_dirty_log(kvm, slot, log);
@@ -994,6 +1128,7 @@ int kvm_slots_init(struct kvm *kvm)
 
 	if (!slots)
 		return -ENOMEM;
+	xa_init(&kvm->slot_ids);
 	slots->generation = 1;
 	rcu_assign_pointer(kvm->memslots, slots);
 	kvm->notifier.ops = &notifier_ops;
@@ -1019,9 +1154,9 @@ void kvm_slots_destroy(struct kvm *kvm)
 	struct kvm_memslots *slots = rcu_dereference_protected(kvm->memslots, true);
 	int i;
 
-	/* Those that publish_addition() left to free. */
-	srcu_barrier(&kvm->srcu);
+	free_old_slots(kvm);
 	for (i = 0; i < slots->nr; i++)
 		free_slot(kvm, slots->slot[i]);
 	kvfree(slots);
+	xa_destroy(&kvm->slot_ids);
 }

@@ -169,6 +169,7 @@ static struct kvm_mmu_page *new_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu
 	sp->gfn = gfn;
 	sp->role = role;
 	sp->spt = cache_take(&vcpu->mmu.page_cache);
+	mod_lruvec_page_state(virt_to_page(sp->spt), NR_SECONDARY_PAGETABLE, 1);
 	set_page_private(virt_to_page(sp->spt), (unsigned long)sp);
 	INIT_LIST_HEAD(&sp->orphan);
 	sp->zap_gen = kvm->mmu_zap_gen;
@@ -255,6 +256,7 @@ static void free_dead(struct kvm *kvm)
 	kvm_mmu_flush(kvm, true);
 	list_for_each_entry_safe(sp, n, &kvm->dead_pages, link) {
 		set_page_private(virt_to_page(sp->spt), 0);
+		mod_lruvec_page_state(virt_to_page(sp->spt), NR_SECONDARY_PAGETABLE, -1);
 		free_page((unsigned long)sp->spt);
 		free_page((unsigned long)sp->gfns);
 		kmem_cache_free(header_kmem, sp);

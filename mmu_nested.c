@@ -68,8 +68,15 @@ static void cut_off(struct kvm *kvm, u64 link, int level)
 		stat_add(&kvm->stat.nx_lpage_splits, -1);
 }
 
+/* As /proc/meminfo and the VMM's cgroup have it, "SecPageTables". */
+static void account(u64 *table, int n)
+{
+	mod_lruvec_page_state(virt_to_page(table), NR_SECONDARY_PAGETABLE, n);
+}
+
 static void free_table(struct kvm *kvm, u64 *table)
 {
+	account(table, -1);
 	free_page((unsigned long)table);
 	atomic_long_dec(&kvm->nested_tables);
 	stat_add(&kvm->stat.mmu_shadow_zapped, 1);
@@ -272,8 +279,9 @@ static void split_leaf(u64 *table, u64 leaf, int level, const struct kvm_memory_
 		table[i] = spte;
 }
 
-static void count_table(struct kvm *kvm)
+static void count_table(struct kvm *kvm, u64 *table)
 {
+	account(table, 1);
 	atomic_long_inc(&kvm->nested_tables);
 	stat_add(&kvm->stat.mmu_cache_miss, 1);
 }
@@ -295,7 +303,7 @@ static bool add_table(struct kvm *kvm, u64 *sptep, u64 old, int level, u64 *tabl
 		clear_page(table);
 		return false;
 	}
-	count_table(kvm);
+	count_table(kvm, table);
 	if (spte_present(old))
 		stat_add(&kvm->stat.largepages, -1);
 	if (nx)

@@ -129,6 +129,8 @@ void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages)
 {
 	unsigned long i, n = min(npages, 1UL << KVM_MMU_HASH_BITS);
 
+	if (kvm_ops.nested_paging)
+		return;
 	write_lock(&kvm->mmu_lock);
 	for (i = 0; kvm->n_indirect && i < n; i++)
 		zap_bucket(kvm, n == npages ? hash_bucket(kvm, base + i) : &kvm->page_hash[i],

@@ -12,6 +12,7 @@ struct kvm_host_page {
 	kvm_pfn_t pfn;
 	int level;		/* PG_LEVEL_* of the mapping */
 	bool writable;		/* it may be mapped for writing */
+	bool clean;		/* it could be, but the entry is not dirty */
 	bool cached;		/* write-back; else it is a device's, or as good as that */
 	bool present;		/* of a fault: it was there, and so may be its neighbours */
 };

@@ -205,6 +205,8 @@ struct kvm_memory_slot {
 	hva_t userspace_addr;
 	struct file *memory;		/* KVM_SET_MEMORY_REGION's; NULL: userspace's memory */
 	unsigned long *dirty_bitmap;	/* under KVM_MEM_LOG_DIRTY_PAGES, set_bit_le */
+	/* In which 64 words of it there may be a bit; behind it, in the same allocation. */
+	unsigned long *dirty_units;
 	/* Shared by successive versions of one slot; under mmu_lock. */
 	struct kvm_slot_arch {
 		/* [level - 1][gfn index at that level]: the leaf sptes of a frame. */
@@ -216,8 +218,9 @@ struct kvm_memory_slot {
 
 /* Published under kvm->srcu, replaced whole, sorted by base_gfn. */
 struct kvm_memslots {
-	struct rcu_head rcu;
+	struct kvm_memslots *next;	/* of kvm->old_slots */
 	u64 generation;			/* never 0 */
+	unsigned long npages;		/* of all slots */
 	int nr;
 	/* API 12's aliases: gpa windows onto others, published with the slots */
 	bool has_aliases;
@@ -492,6 +495,10 @@ struct kvm {
 	struct mutex lock;		/* vcpu creation, VM-wide settings */
 	struct srcu_struct srcu;	/* readers of memslots */
 	struct kvm_memslots __rcu *memslots __kvm_guarded_by(slots_lock);
+	/* Replaced arrays, for the next grace period to free, and their entries. */
+	struct kvm_memslots *old_slots __kvm_guarded_by(slots_lock);
+	unsigned int nr_old_slots __kvm_guarded_by(slots_lock);
+	struct xarray slot_ids __kvm_guarded_by(slots_lock);	/* slots by id */
 	struct address_space mapping;	/* what is mapped through the VM fd */
 	struct mm_struct *mm;
 	struct mmu_notifier notifier;

@@ -129,6 +129,74 @@ TEST_F(log, known_writes)
 	}
 }
 
+/* A slot whose log has several units of 64 words (memslot.c), the last one shorter. */
+#define LARGE		10007UL
+#define LARGE_AT	0x20000000ULL
+#define LARGE_WORDS	((LARGE + 63) / 64)
+
+static void write_page(struct __test_metadata *_metadata, log_self *self, u64 page)
+{
+	u64 *list = (u64 *)(self->vm.mem + GPA_FREE);
+	struct kvm_regs r = vcpu_regs(&self->vm.vcpu);
+
+	list[0] = LARGE_AT + page * PAGE;
+	list[1] = 0;
+	r.rip = GPA_CODE;
+	vcpu_set_regs(&self->vm.vcpu, &r);
+	ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+}
+
+TEST_F(log, units)
+{
+	static const u64 page[] = { 0, 4095, 4096, 8191, 8192, LARGE - 1 };
+	u64 bits[LARGE_WORDS], wanted[LARGE_WORDS];
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .args[0] = 1 };
+	struct kvm_dirty_log l = { .slot = 2, .dirty_bitmap = bits };
+	u8 *p = xmmap(LARGE * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	for (int manual = 0; manual < 2; manual++) {
+		if (manual)
+			ASSERT_EQ(0, ioctl(self->vm.fd, KVM_ENABLE_CAP, &cap));
+		ASSERT_EQ(0, vm_slot(&self->vm, 2, KVM_MEM_LOG_DIRTY_PAGES, LARGE_AT, LARGE * PAGE, p));
+		for (size_t i = 0; i < ARRAY_LEN(page); i++) {
+			memset(wanted, 0, sizeof(wanted));
+			wanted[page[i] / 64] = BIT(page[i] % 64);
+			/* twice: the second time it is mapped already */
+			for (int times = 0; times < 2; times++) {
+				struct kvm_clear_dirty_log clear = {
+					.slot = 2, .num_pages = LARGE, .dirty_bitmap = wanted,
+				};
+
+				write_page(_metadata, self, page[i]);
+				memset(bits, 0x5a, sizeof(bits));
+				ASSERT_EQ(0, ioctl(self->vm.fd, KVM_GET_DIRTY_LOG, &l));
+				ASSERT_EQ(0, memcmp(bits, wanted, sizeof(bits))) TH_LOG("%zu", i);
+				if (manual) {
+					/* still there, until it is cleared */
+					ASSERT_EQ(0, ioctl(self->vm.fd, KVM_GET_DIRTY_LOG, &l));
+					ASSERT_EQ(0, memcmp(bits, wanted, sizeof(bits)));
+					ASSERT_EQ(0, ioctl(self->vm.fd, KVM_CLEAR_DIRTY_LOG, &clear));
+				}
+				memset(bits, 0x5a, sizeof(bits));
+				ASSERT_EQ(0, ioctl(self->vm.fd, KVM_GET_DIRTY_LOG, &l));
+				for (size_t w = 0; w < LARGE_WORDS; w++)
+					ASSERT_EQ(0, bits[w]);
+			}
+		}
+		/* what userspace cannot take stays in the log, of all units */
+		for (size_t i = 0; i < ARRAY_LEN(page); i++)
+			write_page(_metadata, self, page[i]);
+		l.dirty_bitmap = BAD_PTR;
+		EXPECT_EQ(EFAULT, err(ioctl(self->vm.fd, KVM_GET_DIRTY_LOG, &l)));
+		l.dirty_bitmap = bits;
+		ASSERT_EQ(0, ioctl(self->vm.fd, KVM_GET_DIRTY_LOG, &l));
+		for (size_t i = 0; i < ARRAY_LEN(page); i++)
+			EXPECT_TRUE(bits[page[i] / 64] >> page[i] % 64 & 1);
+		ASSERT_EQ(0, vm_slot(&self->vm, 2, 0, LARGE_AT, 0, NULL));
+	}
+	munmap(p, LARGE * PAGE);
+}
+
 /* Logging on and off over pages that the guest has mapped writable. */
 TEST_F(log, toggled)
 {

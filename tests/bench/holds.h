@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Measures how long mmu_lock is held.  lab/bench-holds has it included before the
+ * Measures how long mmu_lock is held by those who do not share it.  lab/bench-holds has it included before the
  * sources that take the lock: whoever takes the lock notes the TSC, whoever lets it go looks
  * how far that has come, and a hold that is longer than all before by who took it is
  * logged once the lock is free.
  */
 #ifndef KVM_BENCH_HOLDS_H
 #define KVM_BENCH_HOLDS_H
+
+/* As the sources have it that come after. */
+#define pr_fmt(fmt)	"kvm: " fmt
 
 #include <linux/printk.h>
 #include <linux/spinlock.h>
@@ -57,16 +60,19 @@ static inline void kvm_hold_tell(const struct kvm_holder *h)
 
 #define KVM_IS_MMU_LOCK(text)	__builtin_strstr(text, "mmu_lock")
 
-#define spin_lock(lock) do {						\
-	(spin_lock)(lock);						\
+#undef write_lock
+#undef write_unlock
+
+#define write_lock(lock) do {						\
+	_raw_write_lock(lock);						\
 	if (KVM_IS_MMU_LOCK(#lock))					\
 		kvm_hold_begins(__func__);				\
 } while (0)
 
-#define spin_unlock(lock) do {						\
+#define write_unlock(lock) do {						\
 	struct kvm_holder *h_ = KVM_IS_MMU_LOCK(#lock) ? kvm_hold_ends() : NULL; \
 									\
-	(spin_unlock)(lock);						\
+	_raw_write_unlock(lock);					\
 	kvm_hold_tell(h_);						\
 } while (0)
 
