@@ -64,22 +64,25 @@ update_root() {	# DIRECTORY
 	fi
 }
 
-# Run a command in a root, with this tree and the cache at their own paths.
+# Run a command in a root, with this tree, the cache and, if it is set, the directory
+# `also` at their own paths.
 in_root() {	# DIRECTORY COMMAND...
 	local dir=$1
 
 	shift
-	mkdir -p "$dir$TOP" "$dir$KVM_CACHE"
+	mkdir -p "$dir$TOP" "$dir$KVM_CACHE" "$dir${also:-$TOP}"
 	# the mounts go with the command
 	# shellcheck disable=SC2016
 	unshare --mount --propagation private bash -c '
-		root=$1 top=$2 cache=$3
-		shift 3
-		mount --bind "$top" "$root$top" && mount --bind "$cache" "$root$cache" &&
-			mount -t proc proc "$root/proc" && mount --bind /dev "$root/dev" &&
+		root=$1
+		for dir in "$2" "$3" "$4"; do
+			mount --bind "$dir" "$root$dir" || exit
+		done
+		shift 4
+		mount -t proc proc "$root/proc" && mount --bind /dev "$root/dev" &&
 			exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 				DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 HOME=/root "$@"' \
-		in_root "$dir" "$TOP" "$KVM_CACHE" "$@"
+		in_root "$dir" "$TOP" "$KVM_CACHE" "${also:-$TOP}" "$@"
 }
 
 # Package managers of a root take turns.
