@@ -32,8 +32,8 @@ emulator_options() {
 	# a second by the clock of the devices.
 	append=" tsc_early_khz=100000 tsc=reliable cryptomgr.notests$append"
 	# its CPUID gives the compacted XSAVE area's size as if it were not, which
-	# the kernel warns of; and eight cores for one processor, which 6.12 warns of
-	[ "$kernel" != 6.12 ] || lacks+=,ht
+	# the kernel warns of; and eight cores for one processor, which later ones than 6.1 warn of
+	[[ $kernel =~ ^6\.1([-.].*)?$ ]] || lacks+=,ht
 	append=" clearcpuid=$lacks$append"
 	if [ "$icount" = 1 ]; then
 		smp=1 append="$append nokaslr"
