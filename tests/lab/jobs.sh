@@ -62,7 +62,7 @@ run_jobs() {	# JOB...
 	disown
 	for job; do
 		most=3
-		[ "${job%% *}" != run_config ] || most=2
+		[[ $job != run_[ck]* ]] || most=2	# with a lab host
 		while [ "$(jobs -rp | wc -l)" -ge $most ]; do
 			wait -n
 		done
