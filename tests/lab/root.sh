@@ -84,20 +84,22 @@ mirror_answers() {	# NAME
 
 # ---- a root
 
-# A compiler, and what kbuild needs beside a kernel's headers. What mmdebstrap mounts goes with
-# it, whatever ends it: the next one takes away what is left of its directory.
+# A compiler, and what kbuild needs beside a kernel's headers, perl for W=1. What mmdebstrap
+# mounts goes with it, whatever ends it: the next one takes away what is left of its directory.
 make_suite_root() {	# SUITE DIRECTORY
-	local suite=$1 dir=$2 packages=gcc,make,libc6-dev,kmod,binutils
+	local suite=$1 dir=$2 packages=gcc,make,libc6-dev,kmod,binutils,perl
 
-	[ ! -d "$dir" ] || return 0
+	[ "$(cat "$dir/.packages" 2>/dev/null)" != "$packages" ] || return 0
 	[ "$(id -u)" = 0 ] || die 125 "a root of $suite is made by root only"
 	need_packages mmdebstrap debian-archive-keyring
 	say "making a root of $suite"
-	rm -rf --one-file-system "$dir.tmp"
-	quietly nice -n 5 unshare --mount --propagation private \
+	rm -rf --one-file-system "$dir" "$dir.tmp"
+	quietly unshare --mount --propagation private \
 		mmdebstrap --variant=apt --mode=root --format=directory --include="$packages" \
+		--dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/locale/*' \
+		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
 		"$suite" "$dir.tmp" "$KVM_CACHE/suite-$suite/sources.list" &&
-		mv "$dir.tmp" "$dir"
+		echo "$packages" >"$dir.tmp/.packages" && mv "$dir.tmp" "$dir"
 }
 
 # Run a command in a root, with this tree, the cache and, if it is set, the directory
@@ -124,7 +126,6 @@ in_root() {	# DIRECTORY COMMAND...
 # Set ROOT to a root of the suite that has the headers of a kernel: what is lacking of it is made.
 root_with_headers() {	# SUITE KVER
 	ROOT=$KVM_CACHE/root-$1
-	[ ! -e "$ROOT/usr/src/linux-headers-$2/Makefile" ] || return 0
 	locked "root-$1" make_suite_root "$1" "$ROOT" || die 125 "cannot make a root of $1"
 	locked "root-$1" install_headers "$ROOT" "$2" || die 125 "cannot install linux-headers-$2 in $ROOT"
 }
