@@ -17,8 +17,9 @@
 #define KVM_SERIES(major, minor)						\
 	(LINUX_VERSION_CODE >= KERNEL_VERSION(major, minor, 0) &&		\
 	 LINUX_VERSION_CODE < KERNEL_VERSION(major, minor + 1, 0))
-#if !KVM_SERIES(6, 1) && !KVM_SERIES(6, 12) && !KVM_SERIES(7, 3) && !defined(KVM_UNTESTED)
-#error "kvm: tested with Linux 6.1, 6.12 and 7.3 only; make UNTESTED=1 builds for others"
+#if !KVM_SERIES(6, 1) && !KVM_SERIES(6, 12) && !KVM_SERIES(7, 2) && !KVM_SERIES(7, 3) && \
+	!defined(KVM_UNTESTED)
+#error "kvm: tested with Linux 6.1, 6.12, 7.2 and 7.3 only; make UNTESTED=1 builds for others"
 #endif
 #undef KVM_SERIES
 

@@ -237,7 +237,7 @@ void vmx_flush_l1d(struct vcpu_vmx *vmx)
 	if (!others_data(vmx) && READ_ONCE(l1tf_vmx_mitigation) == VMENTER_L1D_FLUSH_COND)
 		return;
 	vmx->vcpu.stat.l1d_flush++;
-	if (static_cpu_has(X86_FEATURE_FLUSH_L1D))
+	if (cpu_feature_enabled(X86_FEATURE_FLUSH_L1D))
 		native_wrmsrq(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 	else
 		fill_l1d();

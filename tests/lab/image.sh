@@ -83,7 +83,7 @@ make_base_initramfs() {	# FILE
 
 make_raw_kernel() {	# FILE
 	! up_to_date "$1" "$KIMAGE" "$TOP/tests/lab/raw-kernel.S" || return 0
-	need_packages gcc libc6-dev zstd
+	need_packages gcc libc6-dev zstd lz4
 	quietly "$TOP/tests/lab/raw-kernel" "$KIMAGE" "$1"
 }
 

@@ -21,7 +21,7 @@ progress_line() {
 		elif grep -q -x -F "$job" "$work/begun"; then
 			file=$(tap_of "$job") n=$(tests_ended "$job")
 			done=$((done + ${n:-0}))
-			[ "${tests_of[$job]}" = 1 ] || job+=" ${n:-0}/${tests_of[$job]} $(sed -n 's/^@@ begin //p' "$file" | tail -n 1)"
+			[ "${tests_of[$job]}" = 1 ] || job+=" ${n:-0}/${tests_of[$job]} $(sed -n 's/^@@ begin //p' "$file" 2>/dev/null | tail -n 1)"
 			now+=("$job")
 		fi
 	done
@@ -62,7 +62,7 @@ run_jobs() {	# JOB...
 	disown
 	for job; do
 		most=3
-		[ "${job%% *}" != run_config ] || most=2
+		[[ $job != run_[ck]* ]] || most=2	# with a lab host
 		while [ "$(jobs -rp | wc -l)" -ge $most ]; do
 			wait -n
 		done

@@ -47,6 +47,11 @@ locked() {	# NAME COMMAND...
 	return "$status"
 }
 
+# Let none of what is remembered for a day be younger than that: a new kernel shows at once.
+ask_archive_again() {
+	touch -c -d '2 days ago' "$KVM_CACHE"/{.apt-updated,package-6.*,suite-*/kernels}
+}
+
 # The image package that is current for a Debian kernel series. The ABI number
 # in its name moves, so it is taken from the archive and remembered for a day.
 image_package() {	# 6.1|6.12
@@ -126,12 +131,12 @@ debug_deb() {	# image|headers
 }
 
 # Set KVER, KROOT (unpacked image packages), KIMAGE and KDIR (headers) for a
-# kernel by its lab name, and fetch whatever of it is missing; ROOT is the root of
-# the suite that headers and compiler are in, or empty: then they are this machine's.
+# kernel by its lab name, and fetch whatever of it is missing; SUITE is the Debian suite whose
+# root has headers and compiler, or empty: then they are this machine's.
 select_kernel() {	# 6.1|6.12|debug|another that other_kernel() finds
 	local pkg deb
 
-	ROOT=
+	ROOT='' SUITE=''
 	case $1 in
 	debug)
 		deb=$(debug_deb image)
@@ -160,12 +165,12 @@ select_kernel() {	# 6.1|6.12|debug|another that other_kernel() finds
 	done
 }
 
+# The selected kernel's headers, here or in the root that ROOT is then.
 need_headers() {
-	if [ -z "$ROOT" ]; then
-		[ -e "$KDIR/Makefile" ] || need_packages "linux-headers-$KVER"
+	if [ -n "$SUITE" ]; then
+		root_with_headers "$SUITE" "$KVER"
 	else
-		[ -e "$ROOT$KDIR/Makefile" ] ||
-			root_install "$ROOT" "linux-headers-$KVER" || die 125 "cannot install linux-headers-$KVER in $ROOT"
+		[ -e "$KDIR/Makefile" ] || need_packages "linux-headers-$KVER"
 	fi
 }
 
