@@ -132,12 +132,15 @@ void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_exception *ex
 	raise_exception(vcpu, &q);
 }
 
+#define NMIS_PENDING	2
+
 /** kvm_inject_nmi - raise an NMI.  One may be pending while another is handled; with none handled,
  * a second one is latched behind the first (SDM 3A "Handling Multiple NMIs").  More are lost.
  */
 void kvm_inject_nmi(struct kvm_vcpu *vcpu)
 {
-	unsigned int limit = kvm_ops.get_nmi_mask(vcpu) || vcpu->events.nmi_injected ? 1 : 2;
+	unsigned int limit = kvm_ops.get_nmi_mask(vcpu) || vcpu->events.nmi_injected ?
+			     1 : NMIS_PENDING;
 
 	vcpu->events.nmi_pending = min(vcpu->events.nmi_pending + 1, limit);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -539,7 +542,7 @@ long kvm_vcpu_get_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
 	out->interrupt.soft = ev->irq.soft;
 	out->interrupt.shadow = kvm_ops.get_interrupt_shadow(vcpu);
 	out->nmi.injected = ev->nmi_injected;
-	out->nmi.pending = ev->nmi_pending != 0;
+	out->nmi.pending = ev->nmi_pending;
 	out->nmi.masked = kvm_ops.get_nmi_mask(vcpu);
 	if (vcpu->kvm->triple_fault_event) {
 		out->triple_fault.pending = test_bit(KVM_REQ_TRIPLE_FAULT, &vcpu->requests);
@@ -604,7 +607,7 @@ long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in
 		kvm_ops.set_interrupt_shadow(vcpu, in->interrupt.shadow);
 	ev->nmi_injected = in->nmi.injected;
 	if (in->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
-		ev->nmi_pending = !!in->nmi.pending;
+		ev->nmi_pending = min_t(unsigned int, in->nmi.pending, NMIS_PENDING);
 	kvm_ops.set_nmi_mask(vcpu, in->nmi.masked);
 	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (in->triple_fault.pending)
