@@ -23,10 +23,20 @@ enum kvm_irqchip_mode {
 	KVM_IRQCHIP_FULL,
 };
 
-/* A pin is asserted while any source asserts it: bits of its state. */
+/*
+ * A pin is asserted while any source asserts it: bits of its state.  KVM_SET_IRQCHIP does
+ * not say which source asserts a pin: it stays so until one speaks for itself.
+ */
 #define KVM_IRQ_SOURCE_USERSPACE	0
 #define KVM_IRQ_SOURCE_PIT		1
 #define KVM_IRQ_SOURCE_RESAMPLE		2
+#define KVM_IRQ_SOURCE_RESTORED		3
+
+static inline u8 kvm_irq_sources(u8 sources, int source, bool level)
+{
+	sources &= ~(BIT(KVM_IRQ_SOURCE_RESTORED) | BIT(source));
+	return level ? sources | BIT(source) : sources;
+}
 
 /* An interrupt message to local APICs (SDM 3A "Interrupt Command Register (ICR)"). */
 struct kvm_lapic_irq {

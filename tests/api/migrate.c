@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -368,6 +369,98 @@ TEST_F_TIMEOUT(move, eoi_ahead_of_signal, 120)
 		TH_LOG("%d of %d signals, %d of them between EOIs", lost, interrupted, between);
 	EXPECT_LT(0, between);
 	TH_LOG("%d signals, %d of them between EOIs", interrupted, between);
+}
+
+/*
+ * ---- pins of the I/O APIC ----
+ */
+
+static struct kvm_irqchip ioapic(struct vm *vm)
+{
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	if (ioctl(vm->fd, KVM_GET_IRQCHIP, &chip))
+		die("KVM_GET_IRQCHIP");
+	return chip;
+}
+
+static void set_pin(struct vm *vm, int pin, u64 bits)
+{
+	struct kvm_irqchip chip = ioapic(vm);
+
+	chip.chip.ioapic.redirtbl[pin].bits = bits;
+	if (ioctl(vm->fd, KVM_SET_IRQCHIP, &chip))
+		die("KVM_SET_IRQCHIP");
+}
+
+static void line(struct vm *vm, u32 gsi, u32 level)
+{
+	struct kvm_irq_level l = { .irq = gsi, .level = level };
+
+	if (ioctl(vm->fd, KVM_IRQ_LINE, &l))
+		die("KVM_IRQ_LINE");
+}
+
+FIXTURE(pins) {
+	struct vm vm;
+};
+
+FIXTURE_SETUP(pins)
+{
+	vm_create_full(&self->vm);
+	put_reg(&self->vm.vcpu, REG_SVR, 0x1ff);
+}
+
+FIXTURE_TEARDOWN(pins)
+{
+	vm_destroy(&self->vm);
+}
+
+/* An edge that was delivered is not delivered again, and the next one is. */
+TEST_F(pins, edge_once)
+{
+	struct vm *vm = &self->vm;
+	struct vcpu *vcpu = &vm->vcpu;
+	struct kvm_irqchip chip;
+
+	set_pin(vm, 4, VECTOR);
+	line(vm, 4, 1);
+	EXPECT_EQ(1 << (VECTOR & 31), reg(vcpu, REG_IRR + VECTOR / 32 * 16));
+	/* the guest takes it, while its source goes on asserting the pin */
+	put_reg(vcpu, REG_IRR + VECTOR / 32 * 16, 0);
+	chip = ioapic(vm);
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_SET_IRQCHIP, &chip));
+	EXPECT_EQ(0, reg(vcpu, REG_IRR + VECTOR / 32 * 16));
+	line(vm, 4, 0);
+	line(vm, 4, 1);
+	EXPECT_EQ(1 << (VECTOR & 31), reg(vcpu, REG_IRR + VECTOR / 32 * 16));
+}
+
+/* A pin that is restored as asserted is its source's to lower, be it a resampling irqfd. */
+TEST_F(pins, restored_is_lowered)
+{
+	struct vm *vm = &self->vm;
+	struct kvm_irqfd fd = { .gsi = 9, .flags = KVM_IRQFD_FLAG_RESAMPLE,
+				.fd = eventfd(0, 0), .resamplefd = eventfd(0, 0) };
+	struct kvm_irqchip chip, pic = { .chip_id = KVM_IRQCHIP_PIC_SLAVE };
+	u64 one = 1;
+
+	set_pin(vm, 9, 0x8000 | VECTOR);
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_IRQFD, &fd));
+	ASSERT_EQ(8, write(fd.fd, &one, 8));
+	chip = ioapic(vm);
+	EXPECT_EQ(BIT(9), chip.chip.ioapic.irr);
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_GET_IRQCHIP, &pic));
+	EXPECT_EQ(BIT(1), pic.chip.pic.last_irr);
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_SET_IRQCHIP, &chip));
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_SET_IRQCHIP, &pic));
+	fd.flags = KVM_IRQFD_FLAG_DEASSIGN;
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_IRQFD, &fd));
+	EXPECT_EQ(0, ioapic(vm).chip.ioapic.irr);
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_GET_IRQCHIP, &pic));
+	EXPECT_EQ(0, pic.chip.pic.last_irr);
+	close(fd.fd);
+	close(fd.resamplefd);
 }
 
 TEST_HARNESS_MAIN
