@@ -481,8 +481,9 @@ static void set_control_registers(struct kvm_vcpu *vcpu, const struct kvm_sregs 
 		kvm_mmu_reset_context(vcpu);
 	if (new_cr3)
 		kvm_mmu_new_cr3(vcpu);
-	if (new_mode || new_cr3)
-		kvm_mmu_guest_tlb_flush(vcpu);
+	/* Userspace may have written guest tables, too, which only this tells. */
+	kvm_mmu_zap_shadows(vcpu->kvm, 0, ULONG_MAX);
+	kvm_mmu_guest_tlb_flush(vcpu);
 }
 
 static bool load_new_pdptrs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)

@@ -266,6 +266,71 @@ TEST_F(move, init_before_restore)
 }
 
 /*
+ * ---- page tables that userspace writes ----
+ */
+
+#define VA	0x80000
+#define PA	0x90000
+#define GPA_NEW	0x100000		/* other tables: PT, PD, PDPT */
+
+GUEST(load, 64, "1: mov (%rbx), %rax\n out %al, $0x10\n jmp 1b");
+
+static u64 load(struct vcpu *vcpu)
+{
+	if (vcpu_run(vcpu) != KVM_EXIT_IO)
+		die("the load of a word");
+	return vcpu_regs(vcpu).rax;
+}
+
+/*
+ * As loadvm does: userspace rewrites a table that is in use, of any level, and sets the
+ * registers, to what they were.  Each vcpu then uses what the tables say.
+ */
+TEST_F(move, tables_rewritten)
+{
+	static const u64 table[] = { GPA_PT0, GPA_PD, GPA_PDPT, GPA_PML4 };
+	struct vm *vm = &self->vm;
+	struct vcpu v[2] = { vm->vcpu };
+	struct kvm_mp_state runs = { KVM_MP_STATE_RUNNABLE };
+	struct kvm_regs r = { .rip = GPA_CODE, .rflags = 2, .rbx = VA };
+
+	vcpu_create(vm, &v[1], 1);
+	ASSERT_EQ(0, ioctl(v[1].fd, KVM_SET_MP_STATE, &runs));
+	for (int level = 0; level < 4; level++) {
+		u64 *entry = (u64 *)(vm->mem + table[level]) + (level ? 0 : VA >> 12);
+
+		for (int i = 0; i < 2; i++) {
+			vm_mode(vm, &v[i], LONG);
+			vcpu_set_regs(&v[i], &r);
+		}
+		GUEST_LOAD(vm, load);
+		*(u64 *)(vm->mem + VA) = 0x11;
+		*(u64 *)(vm->mem + PA) = 0x22;
+		EXPECT_EQ(0x11, load(&v[0]));
+		EXPECT_EQ(0x11, load(&v[1]));
+		for (int l = 0; l < level; l++) {
+			u64 *new = (u64 *)(vm->mem + GPA_NEW + l * 0x1000);
+
+			memcpy(new, vm->mem + table[l], 0x1000);
+			if (l)
+				new[0] = (GPA_NEW + (l - 1) * 0x1000) | PTE_P | PTE_W;
+			else
+				new[VA >> 12] = PA | PTE_P | PTE_W;
+		}
+		*entry = (level ? GPA_NEW + (level - 1) * 0x1000 : PA) | PTE_P | PTE_W;
+		for (int i = 0; i < 2; i++) {
+			struct kvm_sregs s = vcpu_sregs(&v[i]);
+
+			vcpu_set_sregs(&v[i], &s);
+		}
+		EXPECT_EQ(0x22, load(&v[0])) TH_LOG("level %d", level + 1);
+		EXPECT_EQ(0x22, load(&v[1])) TH_LOG("level %d", level + 1);
+	}
+	munmap(v[1].run, vm->run_size);
+	close(v[1].fd);
+}
+
+/*
  * ---- EOIs that userspace's I/O APIC waits for ----
  */
 
