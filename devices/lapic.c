@@ -515,11 +515,21 @@ static void write_xapic(struct kvm_lapic *apic, u32 offset, u32 val)
  * ---- the APIC-access page ----
  */
 
+/*
+ * While the APIC is off or in x2APIC mode the page has no registers.  It is still not
+ * userspace's, which may take a write to it for an MSI, unless that wants it.
+ */
 static bool in_page(const struct kvm_lapic *apic, gpa_t gpa)
 {
-	return apic && apic->hw_enabled && !apic->x2apic &&
-	       (gpa & ~(gpa_t)(APIC_PAGE_SIZE - 1)) ==
-	       (apic->vcpu->apic_base & MSR_IA32_APICBASE_BASE);
+	return apic && (gpa & ~(gpa_t)(APIC_PAGE_SIZE - 1)) ==
+		       (apic->vcpu->apic_base & MSR_IA32_APICBASE_BASE) &&
+	       ((apic->hw_enabled && !apic->x2apic) ||
+		!(apic->vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_LAPIC_MMIO_HOLE));
+}
+
+static bool page_is_hole(const struct kvm_lapic *apic)
+{
+	return !apic->hw_enabled || apic->x2apic;
 }
 
 static void report_tpr(struct kvm_lapic *apic, u32 offset, bool write)
@@ -542,6 +552,10 @@ bool kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, voi
 
 	if (likely(!in_page(apic, gpa)))
 		return false;
+	if (page_is_hole(apic)) {
+		memset(data, 0xff, len);
+		return true;
+	}
 	if (!read_reg(apic, offset & ~0xfU, &val))
 		apic_error(apic, APIC_ESR_ILLREGA);
 	report_tpr(apic, offset & ~0xfU, false);
@@ -562,7 +576,7 @@ bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, co
 
 	if (likely(!in_page(apic, gpa)))
 		return false;
-	if (len < sizeof(val) || (offset & 0xf))
+	if (page_is_hole(apic) || len < sizeof(val) || (offset & 0xf))
 		return true;
 	memcpy(&val, data, sizeof(val));
 	report_tpr(apic, offset, true);

@@ -66,6 +66,7 @@ typedef u64 kvm_pfn_t;
 #define KVM_DIRTY_LOG_CAPS	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 /* What departs from the manuals for old VMMs' sake, and can be switched off. */
 #define KVM_QUIRKS		(KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | \
+				 KVM_X86_QUIRK_LAPIC_MMIO_HOLE | \
 				 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
 				 KVM_X86_QUIRK_FIX_HYPERCALL_INSN)
 
