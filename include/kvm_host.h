@@ -232,6 +232,7 @@ struct kvm_queued_exception {
 	u8 vector;
 	bool has_error_code;
 	bool has_payload;
+	u8 insn_len;		/* injected again: as soft.insn_len, of INT3, INTO or INT1; 0: none */
 	u32 error_code;
 	unsigned long payload;	/* #PF: CR2; #DB: DR6 bits */
 };
@@ -241,10 +242,14 @@ struct kvm_events {
 	struct {
 		bool pending;	/* KVM_INTERRUPT's vector, for when IF is set */
 		bool injected;	/* in the hardware, or its delivery was interrupted by an exit */
-		bool soft;	/* INT n */
 		bool reinjected;	/* was injected before, and interrupted then */
 		u8 nr;
 	} irq;
+	struct {		/* of INT n, whose delivery an exit interrupted; RIP is at it */
+		bool injected;
+		u8 nr;
+		u8 insn_len;	/* or KVM_INSN_LEN_UNKNOWN */
+	} soft;
 	unsigned int nmi_pending;	/* 0..2: one to inject, one more latched behind it */
 	bool nmi_injected;
 };
