@@ -207,7 +207,7 @@ void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu, u8 vector)
 	const struct kvm_lapic *apic = vcpu->lapic;
 	u8 flag = KVM_PV_EOI_ENABLED;
 
-	if (!(vcpu->pv.eoi & KVM_MSR_ENABLED) || test_bit(vector, apic->eoi_exits) ||
+	if (!(vcpu->pv.eoi & KVM_MSR_ENABLED) || test_bit(vector, kvm_lapic_eoi_exits(apic)) ||
 	    lapic_highest(apic->irr) >= 0 || bitmap_weight(apic->isr, LAPIC_VECTORS) != 1)
 		return;
 	vcpu->pv.eoi_offered = !write_atomic(vcpu, eoi_gpa(vcpu), &flag, sizeof(flag));

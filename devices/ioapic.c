@@ -154,8 +154,8 @@ static bool wants_eoi(struct kvm_vcpu *vcpu, int pin, u64 entry)
 	return kvm_lapic_matches(vcpu, &irq);
 }
 
-/** kvm_ioapic_scan_pins - set the bits of the vectors whose EOI a vcpu has to broadcast */
-void kvm_ioapic_scan_pins(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
+/** kvm_ioapic_scan - set the bits of the vectors whose EOI a vcpu has to broadcast */
+void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
 {
 	struct kvm_ioapic *ioapic = vcpu->kvm->ioapic;
 	unsigned long flags;

@@ -214,7 +214,7 @@ void kvm_lapic_eoi(struct kvm_lapic *apic)
 		return;
 	__clear_bit(vector, apic->isr);
 	apic->highest_isr = lapic_highest(apic->isr);
-	if (unlikely(test_bit(vector, apic->eoi_exits)))
+	if (unlikely(test_bit(vector, kvm_lapic_eoi_exits(apic))))
 		broadcast_eoi(apic, vector);
 	recheck_pending(apic);
 }
@@ -223,7 +223,7 @@ EXPORT_SYMBOL_GPL(kvm_lapic_eoi);
 /** kvm_lapic_eoi_done - the processor has virtualized an EOI: broadcast it */
 void kvm_lapic_eoi_done(struct kvm_lapic *apic, u8 vector)
 {
-	if (test_bit(vector, apic->eoi_exits))
+	if (test_bit(vector, kvm_lapic_eoi_exits(apic)))
 		broadcast_eoi(apic, vector);
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_eoi_done);
@@ -231,6 +231,8 @@ EXPORT_SYMBOL_GPL(kvm_lapic_eoi_done);
 /** kvm_lapic_scan - KVM_REQ_SCAN_IOAPIC: find out which vectors' EOIs are to be broadcast */
 void kvm_lapic_scan(struct kvm_lapic *apic)
 {
+	if (apic->vcpu->kvm->irqchip_mode != KVM_IRQCHIP_FULL)
+		return;
 	bitmap_zero(apic->eoi_exits, LAPIC_VECTORS);
 	kvm_ioapic_scan(apic->vcpu, apic->eoi_exits);
 	apic->regs_changed = true;

@@ -576,7 +576,6 @@ struct kvm {
 	struct mutex irq_lock;		/* updates of routes; coming and going of irqfds */
 	struct kvm_irq_routes __rcu *irq_routes __kvm_guarded_by(irq_lock);
 	/* Pins of userspace's I/O APIC: the first GSIs. */
-	u32 nr_split_pins __kvm_written_under(kvm_lock);
 	spinlock_t irqfd_lock;		/* irqfds; inside an eventfd's wait queue lock */
 	struct list_head irqfds __kvm_guarded_by(irqfd_lock);
 	unsigned int nr_irqfds __kvm_guarded_by(irqfd_lock);

@@ -91,7 +91,7 @@ void kvm_ioapic_destroy(struct kvm *kvm)
 	__kvm_unshared;
 int  kvm_ioapic_set_irq(struct kvm *kvm, int pin, int source, bool level);
 void kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level);
-void kvm_ioapic_scan_pins(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
+void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
 int  kvm_ioapic_get_state(struct kvm *kvm, struct kvm_ioapic_state *state);
 int  kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state);
 
@@ -121,7 +121,6 @@ long kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi);
 void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
 void kvm_notify_unmasked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
 bool kvm_irq_has_ack_listener(struct kvm *kvm, u32 irqchip, u32 pin);
-void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
 long kvm_vm_irq_line(struct kvm *kvm, struct kvm_irq_level *level);
 long kvm_vm_irqchip_state(struct kvm *kvm, struct kvm_irqchip __user *arg, bool set);
 

@@ -346,6 +346,8 @@ GUEST(eois, 64,
 	"	out %al, $0x10\n"
 	"	jmp 1b");
 
+GUEST(one_eoi, 64, "mov $0xfee000b0, %edx; movl $0, (%rdx); out %al, $0x10");
+
 static void route_levels(struct vm *vm)
 {
 	struct { struct kvm_irq_routing h; struct kvm_irq_routing_entry e[LEVELS]; } r = {
@@ -371,6 +373,46 @@ static void serve_levels(struct vcpu *vcpu)
 	memcpy(s.regs + REG_TMR + 0x20, &bits, 4);
 	if (ioctl(vcpu->fd, KVM_SET_LAPIC, &s))
 		die("KVM_SET_LAPIC");
+}
+
+/* A pin is given another processor, or another vector, with its interrupt requested or in service. */
+TEST_F(move, eoi_of_retargeted_pin)
+{
+	struct vm *vm = &self->vm;
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 };
+	struct { struct kvm_irq_routing h; struct kvm_irq_routing_entry e; } route = {
+		{ .nr = 1 }, { .gsi = 4, .type = KVM_IRQ_ROUTING_MSI } };
+	static const struct { u32 address, data; } to[] = {
+		{ 0xfee00000, 0xc000 | VECTOR }, { 0xfee01000, 0xc000 | VECTOR },
+		{ 0xfee00000, 0xc000 | (VECTOR + 16) }, { 0xfee00000, VECTOR },
+	};
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(to); i++) {
+		struct kvm_irq_level l = { .irq = 4, .level = 1 };
+		int told = 0;
+
+		route.e.u.msi.address_lo = to[0].address;
+		route.e.u.msi.data = to[0].data;
+		ASSERT_EQ(0, ioctl(vm->fd, KVM_SET_GSI_ROUTING, &route));
+		ASSERT_EQ(0, ioctl(vm->fd, KVM_IRQ_LINE, &l));
+		if (i & 1) {		/* in service */
+			put_reg(&vm->vcpu, REG_IRR + VECTOR / 32 * 16, 0);
+			put_reg(&vm->vcpu, REG_ISR + VECTOR / 32 * 16, 1 << VECTOR % 32);
+			GUEST_LOAD(vm, one_eoi);
+		} else {
+			GUEST_LOAD(vm, window);
+		}
+		route.e.u.msi.address_lo = to[i / 2].address;
+		route.e.u.msi.data = to[i / 2].data;
+		ASSERT_EQ(0, ioctl(vm->fd, KVM_SET_GSI_ROUTING, &route));
+		vcpu_set_regs(&vm->vcpu, &r);
+		while (vm_run(vm) == KVM_EXIT_IOAPIC_EOI) {
+			EXPECT_EQ(VECTOR, vm->vcpu.run->eoi.vector);
+			told++;
+		}
+		EXPECT_EQ(KVM_EXIT_IO, vm->vcpu.run->exit_reason);
+		EXPECT_EQ(1, told) TH_LOG("%s, route %zu", i & 1 ? "in service" : "requested", i / 2);
+	}
 }
 
 struct storm {
