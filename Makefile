@@ -96,7 +96,7 @@ deb:
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-kernels check-peer check-guests check-emulate demo bench bench-vm bench-irq bench-emulate bench-holds bench-mmu debug-kernel
+.PHONY: tests check check-kernels check-peer check-guests check-migrate check-emulate demo bench bench-vm bench-irq bench-emulate bench-holds bench-mmu debug-kernel
 .PHONY: fuzz-emulate fuzz-mmu fuzz-ioctl fuzz-guest
 tests:
 	$(MAKE) -C tests
@@ -133,6 +133,10 @@ check-peer:
 check-guests:
 	+@exec env MODULE_OPTS='$(MODULE_OPTS)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' ROWS='$(ROWS)' LIST='$(LIST)' \
 		SCREENSHOT='$(SCREENSHOT)' VENDOR='$(VENDOR)' CPU='$(CPU)' tests/guests/check
+
+check-migrate:
+	+@exec env STOCK='$(STOCK)' KERNEL='$(KERNEL)' ROWS='$(ROWS)' LIST='$(LIST)' PAGING='$(PAGING)' \
+		HOPS='$(HOPS)' tests/migrate/check
 
 demo:
 	+@exec env MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' \
@@ -197,6 +201,8 @@ help:
 	@echo '  make check-guests     systems, firmware and a memory test under QEMU, a line for'
 	@echo '                        each; ROWS=REGEX, LIST=1, STOCK=1, SCREENSHOT=FILE.png;'
 	@echo '                        VENDOR=intel: a few of them; CPU=MODEL'
+	@echo '  make check-migrate    guests under load that are saved, restored and moved, a line'
+	@echo '                        for each; ROWS=REGEX, LIST=1, HOPS=N, PAGING=npt=0, STOCK=1'
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
 	@echo '  make fuzz-guest       random guests for MINUTES=60; SEED=, VENDOR=intel, CPU=MODEL,'

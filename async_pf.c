@@ -186,7 +186,8 @@ static bool guest_can_take(struct kvm_vcpu *vcpu)
 
 	if (!enabled(vcpu) || !vcpu->lapic)
 		return false;
-	if (ev->exception.pending || ev->exception.injected || ev->nmi_injected || ev->irq.injected)
+	if (ev->exception.pending || ev->exception.injected || ev->nmi_injected || ev->irq.injected ||
+	    ev->soft.injected)
 		return false;
 	if (!(vcpu->pv.apf_en & KVM_ASYNC_PF_SEND_ALWAYS) && !kvm_ops.get_cpl(vcpu))
 		return false;

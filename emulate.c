@@ -934,6 +934,26 @@ int kvm_insn_length(struct kvm_vcpu *vcpu, bool code64)
 }
 EXPORT_SYMBOL_GPL(kvm_insn_length);
 
+/**
+ * kvm_software_int_length - how long is the INT n, INT3 or INTO at RIP that raises this vector?
+ * @vcpu: no instruction of it is being emulated
+ * @vector: the event's
+ *
+ * Return: as kvm_insn_length(); -EINVAL for another instruction.
+ */
+int kvm_software_int_length(struct kvm_vcpu *vcpu, u8 vector)
+{
+	int len = decode_length(vcpu);
+	const u8 *end = vcpu->emul->ctxt.fetch + len;
+
+	if (len <= 0)
+		return len;
+	if ((vector == X86_TRAP_BP && end[-1] == 0xcc) || (vector == X86_TRAP_OF && end[-1] == 0xce) ||
+	    (len > 1 && end[-2] == 0xcd && end[-1] == vector))
+		return len;
+	return -EINVAL;
+}
+
 #define INSN_PEEK	4
 
 /**
@@ -995,6 +1015,7 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 	struct kvm_emulate *e = vcpu->emul;
 
 	vcpu->stat.insn_emulation++;
+	kvm_forget_soft_event(vcpu);
 	load_ctxt(vcpu, e);
 	e->no_error = type & EMULTYPE_NO_ERROR;
 	switch (decode_insn(vcpu, e, insn, insn_len)) {
@@ -1040,6 +1061,7 @@ int kvm_emulate_real_interrupt(struct kvm_vcpu *vcpu, u8 vector, unsigned int in
 	case X86EMUL_PROPAGATE_FAULT:
 		/* An exception that is being delivered counts, for a double fault. */
 		vcpu->events.irq.injected = false;
+		vcpu->events.soft.injected = false;
 		vcpu->events.nmi_injected = false;
 		propagate_fault(vcpu, e);
 		return 1;

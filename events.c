@@ -10,6 +10,7 @@
  */
 #include "kvm_host.h"
 #include "kvm_debug.h"
+#include "kvm_emulate.h"
 #include "kvm_events.h"
 #include "kvm_lapic.h"
 #include "kvm_pv.h"
@@ -61,6 +62,8 @@ static void raise_exception(struct kvm_vcpu *vcpu, const struct kvm_queued_excep
 	};
 	enum exception_class first, second;
 
+	/* Of INT n: it is executed again after this. */
+	vcpu->events.soft.injected = false;
 	if (!cur->pending && !cur->injected) {
 		set_exception(vcpu, ex);
 		return;
@@ -132,12 +135,15 @@ void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_exception *ex
 	raise_exception(vcpu, &q);
 }
 
+#define NMIS_PENDING	2
+
 /** kvm_inject_nmi - raise an NMI.  One may be pending while another is handled; with none handled,
  * a second one is latched behind the first (SDM 3A "Handling Multiple NMIs").  More are lost.
  */
 void kvm_inject_nmi(struct kvm_vcpu *vcpu)
 {
-	unsigned int limit = kvm_ops.get_nmi_mask(vcpu) || vcpu->events.nmi_injected ? 1 : 2;
+	unsigned int limit = kvm_ops.get_nmi_mask(vcpu) || vcpu->events.nmi_injected ?
+			     1 : NMIS_PENDING;
 
 	vcpu->events.nmi_pending = min(vcpu->events.nmi_pending + 1, limit);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -155,6 +161,7 @@ void kvm_clear_injected(struct kvm_vcpu *vcpu)
 	vcpu->events.exception.injected = false;
 	vcpu->events.irq.injected = false;
 	vcpu->events.irq.reinjected = false;
+	vcpu->events.soft.injected = false;
 	vcpu->events.nmi_injected = false;
 }
 EXPORT_SYMBOL_GPL(kvm_clear_injected);
@@ -172,19 +179,50 @@ void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32
 }
 EXPORT_SYMBOL_GPL(kvm_requeue_exception);
 
+/** kvm_requeue_soft_exception - inject #BP of INT3, #OF of INTO, #DB of INT1 again
+ * @insn_len: of the instruction, which RIP is at; the handler returns behind it
+ */
+void kvm_requeue_soft_exception(struct kvm_vcpu *vcpu, u8 vector, u8 insn_len)
+{
+	kvm_requeue_exception(vcpu, vector, false, 0);
+	vcpu->events.exception.insn_len = insn_len;
+}
+EXPORT_SYMBOL_GPL(kvm_requeue_soft_exception);
+
 /** kvm_requeue_irq - an interrupt is to be injected again
  * @nr: its vector; it was acknowledged when it was injected first
- * @soft: INT n, which pushes the address behind the instruction
  */
-void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft)
+void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr)
 {
 	vcpu->events.irq.injected = true;
 	vcpu->events.irq.reinjected = true;
 	vcpu->events.irq.nr = nr;
-	vcpu->events.irq.soft = soft;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_requeue_irq);
+
+/** kvm_requeue_soft_irq - inject the interrupt of INT n again, which RIP is at.  To execute it
+ * again would not be the same: its shadow, if STI or MOV SS came before, may be over, and
+ * another event come first.
+ * @insn_len: of the instruction
+ */
+void kvm_requeue_soft_irq(struct kvm_vcpu *vcpu, u8 nr, u8 insn_len)
+{
+	vcpu->events.soft.injected = true;
+	vcpu->events.soft.nr = nr;
+	vcpu->events.soft.insn_len = insn_len;
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_requeue_soft_irq);
+
+/** kvm_forget_soft_event - the instruction at RIP is emulated: it makes its event itself */
+void kvm_forget_soft_event(struct kvm_vcpu *vcpu)
+{
+	vcpu->events.soft.injected = false;
+	if (vcpu->events.exception.insn_len)
+		vcpu->events.exception.injected = false;
+}
+EXPORT_SYMBOL_GPL(kvm_forget_soft_event);
 
 /** kvm_requeue_nmi - an NMI is to be injected again */
 void kvm_requeue_nmi(struct kvm_vcpu *vcpu)
@@ -342,12 +380,48 @@ static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
 	if (!ack_irq(vcpu))
 		return;
 	ev->irq.injected = true;
-	ev->irq.soft = false;
 	vcpu->stat.irq_injections++;
 	kvm_ops.inject_irq(vcpu);
 	/* A second one, of another source, is injected once this one is delivered. */
 	if (unlikely(ev->irq.pending || (vcpu->lapic && irq_to_inject(vcpu))))
 		kvm_ops.enable_irq_window(vcpu);
+}
+
+/* False: there is another instruction at RIP by now, or none: it is executed. */
+static bool know_insn_len(struct kvm_vcpu *vcpu, u8 vector, u8 *len)
+{
+	int r;
+
+	if (likely(*len != KVM_INSN_LEN_UNKNOWN))
+		return true;
+	r = kvm_software_int_length(vcpu, vector);
+	if (r <= 0)
+		return false;
+	*len = r;
+	return true;
+}
+
+/* An exit interrupted its delivery.  False: nothing was injected. */
+static bool inject_again(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	if (ev->exception.injected) {
+		ev->exception.injected = know_insn_len(vcpu, ev->exception.vector,
+						       &ev->exception.insn_len);
+		if (ev->exception.injected)
+			inject_exception(vcpu);
+		return ev->exception.injected;
+	}
+	if (ev->nmi_injected) {
+		kvm_ops.inject_nmi(vcpu);
+		return true;
+	}
+	if (ev->soft.injected)
+		ev->soft.injected = know_insn_len(vcpu, ev->soft.nr, &ev->soft.insn_len);
+	if (ev->soft.injected || ev->irq.injected)
+		kvm_ops.inject_irq(vcpu);
+	return ev->soft.injected || ev->irq.injected;
 }
 
 /** kvm_inject_events - what the next entry delivers; preemption and interrupts on, as locks are
@@ -359,21 +433,15 @@ static void inject_irq(struct kvm_vcpu *vcpu, bool busy)
 void kvm_inject_events(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
-	bool busy = true;
+	bool busy = false;
 
 	lockdep_assert_preemption_enabled();
-	if (ev->exception.injected)
+	if (ev->exception.injected || ev->nmi_injected || ev->soft.injected || ev->irq.injected)
+		busy = inject_again(vcpu);
+	if (!busy && ev->exception.pending) {
 		inject_exception(vcpu);
-	else if (ev->nmi_injected)
-		kvm_ops.inject_nmi(vcpu);
-	else if (unlikely(ev->irq.injected && ev->irq.soft))
-		ev->irq.injected = false;	/* INT n: RIP is still there, to execute it again */
-	else if (ev->irq.injected)
-		kvm_ops.inject_irq(vcpu);
-	else if (ev->exception.pending)
-		inject_exception(vcpu);
-	else
-		busy = false;
+		busy = true;
+	}
 
 	if (ev->nmi_pending) {
 		if (!busy && kvm_ops.nmi_allowed(vcpu)) {
@@ -392,8 +460,10 @@ void kvm_inject_events(struct kvm_vcpu *vcpu)
 		kvm_ops.enable_irq_window(vcpu);
 	if (vcpu->lapic)
 		update_cr8_intercept(vcpu);
-	if (trace_kvm_inj_virq_enabled() && ev->irq.injected)
-		trace_kvm_inj_virq(ev->irq.nr, ev->irq.soft, ev->irq.reinjected);
+	if (trace_kvm_inj_virq_enabled() && ev->soft.injected)
+		trace_kvm_inj_virq(ev->soft.nr, true, true);
+	else if (trace_kvm_inj_virq_enabled() && ev->irq.injected)
+		trace_kvm_inj_virq(ev->irq.nr, false, ev->irq.reinjected);
 }
 
 /** kvm_ready_for_interrupt - would userspace's KVM_INTERRUPT be taken at once? */
@@ -403,7 +473,7 @@ bool kvm_ready_for_interrupt(struct kvm_vcpu *vcpu)
 
 	if (vcpu->lapic && !kvm_lapic_accepts_pic(vcpu))
 		return false;
-	return !ev->irq.pending && !ev->irq.injected && !ev->exception.pending &&
+	return !ev->irq.pending && !ev->irq.injected && !ev->soft.injected && !ev->exception.pending &&
 	       !ev->exception.injected && !ev->nmi_injected && kvm_call(irq_allowed)(vcpu);
 }
 
@@ -534,12 +604,13 @@ long kvm_vcpu_get_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
 	memset(out, 0, sizeof(*out));
 	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
 	get_exception(vcpu, out);
-	out->interrupt.injected = ev->irq.injected || ev->irq.pending;
-	out->interrupt.nr = ev->irq.nr;
-	out->interrupt.soft = ev->irq.soft;
+	out->interrupt.injected = ev->irq.injected || ev->irq.pending || ev->soft.injected;
+	/* With both INT n is executed again: RIP is at it. */
+	out->interrupt.soft = ev->soft.injected && !ev->irq.pending;
+	out->interrupt.nr = out->interrupt.soft ? ev->soft.nr : ev->irq.nr;
 	out->interrupt.shadow = kvm_ops.get_interrupt_shadow(vcpu);
 	out->nmi.injected = ev->nmi_injected;
-	out->nmi.pending = ev->nmi_pending != 0;
+	out->nmi.pending = ev->nmi_pending;
 	out->nmi.masked = kvm_ops.get_nmi_mask(vcpu);
 	if (vcpu->kvm->triple_fault_event) {
 		out->triple_fault.pending = test_bit(KVM_REQ_TRIPLE_FAULT, &vcpu->requests);
@@ -595,16 +666,18 @@ long kvm_vcpu_set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in
 		return -EINVAL;
 	set_exception_state(vcpu, in);
 	ev->irq.pending = in->interrupt.injected && !in->interrupt.soft;
-	ev->irq.injected = in->interrupt.injected && in->interrupt.soft;
+	ev->irq.injected = false;
 	ev->irq.nr = in->interrupt.nr;
-	ev->irq.soft = in->interrupt.soft;
+	ev->soft.injected = in->interrupt.injected && in->interrupt.soft;
+	ev->soft.nr = in->interrupt.nr;
+	ev->soft.insn_len = KVM_INSN_LEN_UNKNOWN;
 	if (vcpu->lapic && (in->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR))
 		vcpu->lapic->sipi_vector = in->sipi_vector;
 	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		kvm_ops.set_interrupt_shadow(vcpu, in->interrupt.shadow);
 	ev->nmi_injected = in->nmi.injected;
 	if (in->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
-		ev->nmi_pending = !!in->nmi.pending;
+		ev->nmi_pending = min_t(unsigned int, in->nmi.pending, NMIS_PENDING);
 	kvm_ops.set_nmi_mask(vcpu, in->nmi.masked);
 	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (in->triple_fault.pending)
@@ -629,7 +702,6 @@ long kvm_vcpu_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq)
 		return -EEXIST;
 	vcpu->events.irq.pending = true;
 	vcpu->events.irq.nr = irq->irq;
-	vcpu->events.irq.soft = false;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	return 0;
 }

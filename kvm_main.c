@@ -178,6 +178,7 @@ static long vcpu_ioctl_locked(void *obj, unsigned int cmd, void *buf, unsigned l
 		return -EINTR;
 	kvm_vcpu_load(vcpu);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	kvm_vcpu_settle(vcpu);
 	r = vcpu_ioctl_call(vcpu, cmd, buf, arg);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 	kvm_vcpu_put(vcpu);

@@ -122,8 +122,8 @@ again:
 	kvm_mmu_resched(kvm);
 }
 
-/** kvm_mmu_zap_shadows - zap the shadows of guest page tables in some frames. srcu or
- * slots_lock held. Takes mmu_lock, and lets go of it now and then.
+/** kvm_mmu_zap_shadows - zap the shadows of guest page tables in some frames; from 0, ULONG_MAX:
+ * all. srcu or slots_lock held. Takes mmu_lock, and lets go of it now and then.
  */
 void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages)
 {
@@ -757,6 +757,25 @@ static bool gpte_changed(struct kvm_vcpu *vcpu, const struct guest_walk *w, int 
 }
 
 /*
+ * A link to sp is about to be made.  Without any until now the guest did not use this
+ * table, and others may have written to the frame unseen: a device, if it was a buffer.
+ */
+static void refresh_unlinked(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock)
+{
+	int i;
+
+	if (sp->parents.val || sp->root_count)
+		return;
+	if (sp->role.level == PG_LEVEL_4K) {
+		sync_page(vcpu, sp);
+		return;
+	}
+	for (i = 0; i < SPTES_PER_PAGE; i++)
+		mmu_drop_spte(vcpu->kvm, sp, &sp->spt[i]);
+}
+
+/*
  * The shadow of the guest's next lower table.  NULL: some of what is below is current
  * again, as the guest's flushes did not reach it while nothing linked to it; try again.
  */
@@ -773,6 +792,7 @@ static struct kvm_mmu_page *get_child(struct kvm_vcpu *vcpu, const struct guest_
 	if (role.gpte32)
 		role.quadrant = (gva >> (PAGE_SHIFT + 9 * level)) & 1;
 	sp = mmu_get_page(vcpu, kvm_unalias_gfn(vcpu->kvm, w->table_gfn[level - 1]), role);
+	refresh_unlinked(vcpu, sp);
 	/* One page stays unsync: the guest writes to it now. */
 	if (sp->unsync)
 		sync_page(vcpu, sp);

@@ -102,10 +102,11 @@ struct msr_row {
 };
 
 #define ROW_LISTED	BIT(0)	/* in KVM_GET_MSR_INDEX_LIST */
-#define ROW_AMD		BIT(1)	/* on AMD's and Hygon's processors only */
-#define ROW_INTEL	BIT(2)	/* not on those */
+#define ROW_AMD		BIT(1)	/* guests of which CPUID says AMD or Hygon have them */
+#define ROW_INTEL	BIT(2)	/* the other guests have them */
 #define ROW_GUEST_RO	BIT(3)	/* WRMSR is #GP */
 #define ROW_HOST_ONLY	BIT(4)	/* RDMSR and WRMSR are #GP */
+#define ROW_VIRTUAL	BIT(5)	/* need nothing of the host: features are the guest's alone */
 
 /* Reads as 0; writes are ignored. */
 static int get_zero(struct kvm_vcpu *vcpu, struct msr_data *msr)
@@ -589,9 +590,9 @@ static const struct msr_row rows[] = {
 	  { X86_FEATURE_VIRT_SSBD }, MEM(msr.virt_spec_ctrl), .valid = valid_virt_spec_ctrl },
 	/* OS-visible workarounds: none is needed, of all that have a number. */
 	{ ONE(MSR_AMD64_OSVW_ID_LENGTH),
-	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO, { X86_FEATURE_OSVW }, MEM(msr.osvw_length) },
+	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO | ROW_VIRTUAL, { X86_FEATURE_OSVW }, MEM(msr.osvw_length) },
 	{ ONE(MSR_AMD64_OSVW_STATUS),
-	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO, { X86_FEATURE_OSVW }, MEM(msr.osvw_status) },
+	  ROW_LISTED | ROW_AMD | ROW_GUEST_RO | ROW_VIRTUAL, { X86_FEATURE_OSVW }, MEM(msr.osvw_status) },
 	{ MSR_F15H_IC_CFG, MSR_AMD64_DC_CFG, ROW_AMD, IGNORED },
 	{ ONE(MSR_AMD64_DE_CFG), ROW_AMD,
 	  .valid = valid_de_cfg, .get = get_de_cfg, .set = set_ignored },
@@ -616,14 +617,10 @@ static bool has_feature(struct kvm_vcpu *vcpu, const struct msr_row *row)
 	return !row->features[0];
 }
 
-/* Does this host have the row's registers? */
+/* Can this host have the row's registers?  Which vendor's a guest has, its CPUID says. */
 static bool row_exists(const struct msr_row *row)
 {
-	if ((row->flags & ROW_AMD) && kvm_ops.isa != KVM_ISA_SVM)
-		return false;
-	if ((row->flags & ROW_INTEL) && kvm_ops.isa != KVM_ISA_VMX)
-		return false;
-	return has_feature(NULL, row);
+	return (row->flags & ROW_VIRTUAL) || has_feature(NULL, row);
 }
 
 static const struct msr_row *find_row(u32 index)
@@ -643,13 +640,15 @@ static const struct msr_row *find_row(u32 index)
 	return NULL;
 }
 
-/* Userspace may also access registers that the guest's CPUID hides. */
+/* Userspace may also access registers that the guest's CPUID hides, or the other vendor's. */
 static bool accessible(struct kvm_vcpu *vcpu, const struct msr_row *row,
 		       const struct msr_data *msr, bool write)
 {
 	if (msr->host_initiated)
 		return true;
 	if ((row->flags & ROW_HOST_ONLY) || (write && (row->flags & ROW_GUEST_RO)))
+		return false;
+	if (row->flags & (vcpu->guest_caps & KVM_GUEST_IS_AMD ? ROW_INTEL : ROW_AMD))
 		return false;
 	return has_feature(vcpu, row);
 }

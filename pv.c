@@ -207,20 +207,24 @@ void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu, u8 vector)
 	const struct kvm_lapic *apic = vcpu->lapic;
 	u8 flag = KVM_PV_EOI_ENABLED;
 
-	if (!(vcpu->pv.eoi & KVM_MSR_ENABLED) || test_bit(vector, apic->eoi_exits) ||
+	if (!(vcpu->pv.eoi & KVM_MSR_ENABLED) || test_bit(vector, kvm_lapic_eoi_exits(apic)) ||
 	    lapic_highest(apic->irr) >= 0 || bitmap_weight(apic->isr, LAPIC_VECTORS) != 1)
 		return;
 	vcpu->pv.eoi_offered = !write_atomic(vcpu, eoi_gpa(vcpu), &flag, sizeof(flag));
 }
 
-/** kvm_pv_eoi_collect - after an exit: do the EOI if the guest cleared the flag, or clear it */
+/** kvm_pv_eoi_collect - after an exit, or an entry that was called off: do the EOI if the guest
+ * cleared the flag, or clear it.  Userspace never finds it set: it would move with the guest's
+ * memory, and be taken for an EOI that nobody collects.  While there is no memory, as a slot is
+ * being replaced, the flag stays to be collected.
+ */
 void kvm_pv_eoi_collect(struct kvm_vcpu *vcpu)
 {
 	u8 flag = 0, zero = 0;
 
-	vcpu->pv.eoi_offered = false;
 	if (kvm_read_guest(vcpu, eoi_gpa(vcpu), &flag, sizeof(flag)))
 		return;
+	vcpu->pv.eoi_offered = false;
 	if (flag & KVM_PV_EOI_MASK)
 		kvm_write_guest(vcpu, eoi_gpa(vcpu), &zero, sizeof(zero));
 	else

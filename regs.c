@@ -8,6 +8,7 @@
  */
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
+#include "kvm_events.h"
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_regs.h"
@@ -364,9 +365,11 @@ long kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs)
 /** kvm_vcpu_set_regs - KVM_SET_REGS; bits of RFLAGS that do not exist are dropped; returns 0 */
 long kvm_vcpu_set_regs(struct kvm_vcpu *vcpu, const struct kvm_regs *regs)
 {
-	/* An exception that is pending belongs to the instruction at the old RIP. */
-	if (regs->rip != kvm_rip_read(vcpu))
+	/* An exception that is pending belongs to the instruction at the old RIP; so does INT n. */
+	if (regs->rip != kvm_rip_read(vcpu)) {
 		vcpu->events.exception.pending = false;
+		kvm_forget_soft_event(vcpu);
+	}
 
 #define SET_GPR(field, REG) kvm_reg_write(vcpu, VCPU_REGS_##REG, regs->field);
 	FOR_EACH_GPR(SET_GPR)
@@ -402,7 +405,7 @@ long kvm_vcpu_get_sregs(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
 	sregs->cr8 = vcpu->cr8;
 	sregs->efer = vcpu->efer;
 	sregs->apic_base = vcpu->apic_base;
-	if ((ev->irq.pending || ev->irq.injected) && !ev->irq.soft)
+	if (ev->irq.pending || ev->irq.injected)
 		sregs->interrupt_bitmap[ev->irq.nr / 64] |= BIT_ULL(ev->irq.nr % 64);
 	return 0;
 }
@@ -456,7 +459,6 @@ static void set_bitmap_vector(struct kvm_vcpu *vcpu, int vector)
 	} else if (!(ev->irq.pending || ev->irq.injected) || ev->irq.nr != vector) {
 		ev->irq.pending = true;
 		ev->irq.injected = false;
-		ev->irq.soft = false;
 		ev->irq.nr = vector;
 	}
 }
@@ -481,8 +483,9 @@ static void set_control_registers(struct kvm_vcpu *vcpu, const struct kvm_sregs 
 		kvm_mmu_reset_context(vcpu);
 	if (new_cr3)
 		kvm_mmu_new_cr3(vcpu);
-	if (new_mode || new_cr3)
-		kvm_mmu_guest_tlb_flush(vcpu);
+	/* Userspace may have written guest tables, too, which only this tells. */
+	kvm_mmu_zap_shadows(vcpu->kvm, 0, ULONG_MAX);
+	kvm_mmu_guest_tlb_flush(vcpu);
 }
 
 static bool load_new_pdptrs(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)

@@ -280,7 +280,7 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 		memset(&svm->vmcb->save, 0, sizeof(svm->vmcb->save));
 	init_control(svm);
 	init_save(svm);
-	svm->soft_injected = false;
+	svm->soft_len = 0;
 	svm->stepping = false;
 }
 
@@ -343,9 +343,9 @@ static void alloc_asid(struct vcpu_svm *svm, struct svm_cpu *sc)
 }
 
 /*
- * What an exit interrupted (APM 2 "Event Injection", EXITINTINFO).  INT n,
- * INT3 and INTO have not moved RIP yet and are simply executed again, unless
- * we injected them as events.
+ * What an exit interrupted (APM 2 "Event Injection", EXITINTINFO).  INT n, INT3 and INTO
+ * have not moved RIP yet, unless we did when we injected them as events; nothing tells
+ * their length.  INT1 is an exception as others.
  */
 static void requeue_interrupted(struct vcpu_svm *svm)
 {
@@ -353,9 +353,9 @@ static void requeue_interrupted(struct vcpu_svm *svm)
 	struct kvm_vcpu *vcpu = &svm->vcpu;
 	u32 info = control->exit_int_info;
 	u8 vector = info & SVM_EXITINTINFO_VEC_MASK;
-	bool ours = svm->soft_injected;
+	u8 len = svm->soft_len;
 
-	svm->soft_injected = false;
+	svm->soft_len = 0;
 	kvm_clear_injected(vcpu);
 	if (svm_virq_injected(svm) && svm_requeue_virq(svm))
 		return;
@@ -366,13 +366,19 @@ static void requeue_interrupted(struct vcpu_svm *svm)
 		kvm_requeue_nmi(vcpu);
 		break;
 	case SVM_EXITINTINFO_TYPE_INTR:
-		kvm_requeue_irq(vcpu, vector, false);
+		kvm_requeue_irq(vcpu, vector);
+		break;
+	case SVM_EXITINTINFO_TYPE_SOFT:
+		if (len)
+			kvm_rip_write(vcpu, svm->soft_rip);
+		kvm_requeue_soft_irq(vcpu, vector, len ?: KVM_INSN_LEN_UNKNOWN);
 		break;
 	case SVM_EXITINTINFO_TYPE_EXEPT:
 		if (vector == X86_TRAP_BP || vector == X86_TRAP_OF) {
-			if (!ours)
-				break;
-			kvm_rip_write(vcpu, svm->soft_rip);
+			if (len)
+				kvm_rip_write(vcpu, svm->soft_rip);
+			kvm_requeue_soft_exception(vcpu, vector, len ?: KVM_INSN_LEN_UNKNOWN);
+			break;
 		}
 		kvm_requeue_exception(vcpu, vector, info & SVM_EXITINTINFO_VALID_ERR,
 				      control->exit_int_info_err);
@@ -388,9 +394,9 @@ static void svm_cancel_injection(struct kvm_vcpu *vcpu)
 	svm->vmcb->control.event_inj = 0;
 	if (svm_virq_injected(svm))
 		svm_withdraw_virq(svm);
-	if (svm->soft_injected)
+	if (svm->soft_len)
 		kvm_rip_write(vcpu, svm->soft_rip);
-	svm->soft_injected = false;
+	svm->soft_len = 0;
 }
 
 static void end_step(struct vcpu_svm *svm)
@@ -635,15 +641,20 @@ static bool svm_get_nmi_mask(struct kvm_vcpu *vcpu)
 }
 
 /*
- * #BP and #OF push the address after their instruction, which has one byte; but
- * injection pushes RIP as it is (APM 2 "Event Injection").
+ * INT n, #BP and #OF push the address after their instruction; but injection pushes RIP
+ * as it is, or, on processors that save it, the next RIP (APM 2 "Event Injection").
  */
-static void step_over_trap(struct vcpu_svm *svm)
+static void step_over(struct vcpu_svm *svm, u8 len)
 {
+	unsigned long next;
+
 	svm->soft_rip = kvm_rip_read(&svm->vcpu);
-	svm->soft_injected = true;
-	kvm_rip_write(&svm->vcpu, svm->soft_rip + 1);
-	svm->vmcb->control.next_rip = svm->soft_rip + 1;
+	svm->soft_len = len;
+	next = svm->soft_rip + len;
+	if (!in_64bit_code(svm))
+		next = (u32)next;
+	kvm_rip_write(&svm->vcpu, next);
+	svm->vmcb->control.next_rip = next;
 }
 
 /*
@@ -666,7 +677,7 @@ static void svm_inject_exception(struct kvm_vcpu *vcpu)
 
 	put_off_nmi_window(svm);
 	if (ex->vector == X86_TRAP_BP || ex->vector == X86_TRAP_OF)
-		step_over_trap(svm);
+		step_over(svm, ex->insn_len ?: 1);
 	if (ex->has_error_code)
 		event |= SVM_EVTINJ_VALID_ERR;
 	svm->vmcb->control.event_inj = event;
@@ -702,6 +713,12 @@ static void svm_inject_irq(struct kvm_vcpu *vcpu)
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	put_off_nmi_window(svm);
+	if (unlikely(vcpu->events.soft.injected)) {
+		step_over(svm, vcpu->events.soft.insn_len);
+		svm->vmcb->control.event_inj = vcpu->events.soft.nr | SVM_EVTINJ_TYPE_SOFT |
+					       SVM_EVTINJ_VALID;
+		return;
+	}
 	if (svm_quirk_on(SVM_QUIRK_VIRQ_INJECTION) && svm_irq_allowed(vcpu)) {
 		/* A window that still stands was for this one. */
 		if (intercepted(svm, INTERCEPT_VINTR))

@@ -267,15 +267,33 @@ static void accept_init_sipi(struct kvm_vcpu *vcpu)
 	}
 }
 
+static void take_nmis(struct kvm_vcpu *vcpu)
+{
+	int n = atomic_xchg(&vcpu->nmi_queued, 0);
+
+	while (n-- > 0)
+		kvm_inject_nmi(vcpu);
+}
+
+/** kvm_vcpu_settle - INIT, SIPI and NMIs that have arrived become part of the vcpu's state, before
+ * userspace reads any of it, as nothing else tells of them, and before it sets any, as they are
+ * of the state before that; vcpu loaded
+ */
+void kvm_vcpu_settle(struct kvm_vcpu *vcpu)
+{
+	if (kvm_check_request(KVM_REQ_NMI, vcpu))
+		take_nmis(vcpu);
+	if (vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events))
+		accept_init_sipi(vcpu);
+}
+
 /*
  * ---- KVM_GET_MP_STATE, KVM_SET_MP_STATE ----
  */
 
-/** kvm_vcpu_get_mp_state - KVM_GET_MP_STATE; INIT and SIPI that have arrived count; returns 0 */
+/** kvm_vcpu_get_mp_state - KVM_GET_MP_STATE; returns 0 */
 long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp)
 {
-	if (vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events))
-		accept_init_sipi(vcpu);
 	mp->mp_state = vcpu->mp_state;
 	if (mp->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->pv_unhalted))
 		mp->mp_state = KVM_MP_STATE_RUNNABLE;
@@ -368,14 +386,6 @@ static void handle_slots_request(struct kvm_vcpu *vcpu)
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 }
 
-static void handle_nmi_request(struct kvm_vcpu *vcpu)
-{
-	int n = atomic_xchg(&vcpu->nmi_queued, 0);
-
-	while (n-- > 0)
-		kvm_inject_nmi(vcpu);
-}
-
 static int ioapic_eoi_exit(struct kvm_vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
@@ -412,7 +422,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (test_bit(KVM_REQ_VM_DEAD, &vcpu->requests))
 		return -EIO;
 	if (kvm_check_request(KVM_REQ_NMI, vcpu))
-		handle_nmi_request(vcpu);
+		take_nmis(vcpu);
 	if (kvm_check_request(KVM_REQ_SLOTS, vcpu))
 		handle_slots_request(vcpu);
 	if (kvm_check_request(KVM_REQ_MMU_RELOAD, vcpu))
@@ -576,17 +586,24 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	if (kvm_check_request(KVM_REQ_EVENT, vcpu))
 		kvm_inject_events(vcpu);
 	r = enter_guest(vcpu);
+	if (unlikely(vcpu->pv.eoi_offered))
+		kvm_pv_eoi_collect(vcpu);
 	if (unlikely(r <= 0)) {
 		kvm_ops.cancel_injection(vcpu);
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
 		return r ?: 1;
 	}
-	if (unlikely(vcpu->pv.eoi_offered))
-		kvm_pv_eoi_collect(vcpu);
 	if (unlikely(vcpu->pv.vapic_addr))
 		kvm_vapic_from_guest(vcpu);
 	return kvm_call(handle_exit)(vcpu);
 }
+
+/*
+ * What only an exit can tell userspace.  It comes ahead of a signal, upon which userspace
+ * may save the vcpu.
+ */
+#define EXIT_REQUESTS	(BIT(KVM_REQ_IOAPIC_EOI_EXIT) | BIT(KVM_REQ_TPR_ACCESS) |	\
+			 BIT(KVM_REQ_TRIPLE_FAULT))
 
 /*
  * Signals, rescheduling, and work on the way to user mode.  The kernel's own
@@ -598,6 +615,12 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
  */
 static int handle_thread_work(struct kvm_vcpu *vcpu)
 {
+	if (unlikely(READ_ONCE(vcpu->requests) & EXIT_REQUESTS)) {
+		int r = handle_requests(vcpu);
+
+		if (r <= 0)
+			return r;
+	}
 	if (signal_pending(current)) {
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		vcpu->stat.signal_exits++;

@@ -439,15 +439,13 @@ static void vmx_prepare_guest_switch(struct kvm_vcpu *vcpu)
 
 /*
  * What an exit interrupted (SDM 3C "Information for VM Exits That Occur During
- * Event Delivery").  INT n, INT3 and INTO have not moved RIP yet and are simply
- * executed again, unless we injected them as events.
+ * Event Delivery").  INT n, INT3, INTO and INT1 have not moved RIP yet; the exit tells their
+ * length, also if we injected them as events.
  */
 static void requeue_interrupted(struct vcpu_vmx *vmx, u32 info)
 {
 	struct kvm_vcpu *vcpu = &vmx->vcpu;
-	const struct kvm_queued_exception *ex = &vcpu->events.exception;
 	u8 vector = info & VECTORING_INFO_VECTOR_MASK;
-	bool ours = ex->injected && ex->vector == vector;
 	bool has_code = info & VECTORING_INFO_DELIVER_CODE_MASK;
 
 	kvm_clear_injected(vcpu);
@@ -460,12 +458,15 @@ static void requeue_interrupted(struct vcpu_vmx *vmx, u32 info)
 		kvm_requeue_nmi(vcpu);
 		break;
 	case INTR_TYPE_EXT_INTR:
-		kvm_requeue_irq(vcpu, vector, false);
+		kvm_requeue_irq(vcpu, vector);
+		break;
+	case INTR_TYPE_SOFT_INTR:
+		kvm_requeue_soft_irq(vcpu, vector, vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
 		break;
 	case INTR_TYPE_SOFT_EXCEPTION:
-		if (!ours)
-			break;
-		fallthrough;
+	case INTR_TYPE_PRIV_SW_EXCEPTION:
+		kvm_requeue_soft_exception(vcpu, vector, vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
+		break;
 	case INTR_TYPE_HARD_EXCEPTION:
 		kvm_requeue_exception(vcpu, vector, has_code,
 				      has_code ? vmcs_read32(IDT_VECTORING_ERROR_CODE) : 0);
@@ -842,17 +843,19 @@ static void vmx_inject_exception(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_queued_exception *ex = &vcpu->events.exception;
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	u32 info = ex->vector;
+	u32 info = ex->vector, len = ex->insn_len;
 
+	/* #BP and #OF push the address after their instruction, which has one byte or more. */
+	if (!len && (ex->vector == X86_TRAP_BP || ex->vector == X86_TRAP_OF))
+		len = 1;
 	if (unlikely(vmx->real.vm86)) {
-		vmx_real_inject(vmx, ex->vector,
-				ex->vector == X86_TRAP_BP || ex->vector == X86_TRAP_OF);
+		vmx_real_inject(vmx, ex->vector, len);
 		return;
 	}
-	/* #BP and #OF push the address after their instruction, which has one byte. */
-	if (ex->vector == X86_TRAP_BP || ex->vector == X86_TRAP_OF) {
-		info |= INTR_TYPE_SOFT_EXCEPTION;
-		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, 1);
+	if (len) {
+		info |= ex->vector == X86_TRAP_DB ? INTR_TYPE_PRIV_SW_EXCEPTION :
+						    INTR_TYPE_SOFT_EXCEPTION;
+		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, len);
 	} else {
 		info |= INTR_TYPE_HARD_EXCEPTION;
 	}
@@ -871,9 +874,17 @@ static void vmx_inject_exception(struct kvm_vcpu *vcpu)
 static void vmx_inject_irq(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	const struct kvm_events *ev = &vcpu->events;
 
 	if (unlikely(vmx->real.vm86)) {
-		vmx_real_inject(vmx, vcpu->events.irq.nr, 0);
+		vmx_real_inject(vmx, ev->soft.injected ? ev->soft.nr : ev->irq.nr,
+				ev->soft.injected ? ev->soft.insn_len : 0);
+		return;
+	}
+	if (unlikely(ev->soft.injected)) {
+		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, ev->soft.insn_len);
+		clear_shadow();
+		inject(vmx, ev->soft.nr | INTR_TYPE_SOFT_INTR);
 		return;
 	}
 	/* VM entry needs IF set, even if userspace says that the interrupt was acknowledged. */

@@ -232,10 +232,7 @@ int kvm_pic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 		return -1;
 	flags = pic_lock(pic);
 	chip = &pic->chip[pin / LINES];
-	if (level)
-		chip->sources[line] |= BIT(source);
-	else
-		chip->sources[line] &= ~BIT(source);
+	chip->sources[line] = kvm_irq_sources(chip->sources[line], source, level);
 	r = set_line(chip, line, chip->sources[line]);
 	update_output(pic);
 	pic_unlock(pic, flags);
@@ -479,7 +476,7 @@ static bool state_valid(const struct kvm_pic_state *s, u8 elcr_mask)
 
 /** kvm_pic_set_state - KVM_SET_IRQCHIP: 0, or -EINVAL with nothing changed
  * @which: 0: master, 1: slave
- * @state: lines that are asserted in it are so by userspace
+ * @state: lines that are asserted in it are so until their source lowers them
  */
 int kvm_pic_set_state(struct kvm *kvm, int which, const struct kvm_pic_state *state)
 {
@@ -500,7 +497,7 @@ int kvm_pic_set_state(struct kvm *kvm, int which, const struct kvm_pic_state *st
 	chip->s.elcr_mask = elcr_mask;
 	chip->single = false;
 	for (i = 0; i < LINES; i++)
-		chip->sources[i] = state->last_irr & BIT(i) ? BIT(KVM_IRQ_SOURCE_USERSPACE) : 0;
+		chip->sources[i] = state->last_irr & BIT(i) ? BIT(KVM_IRQ_SOURCE_RESTORED) : 0;
 	update_output(pic);
 	pic->unmasked = 0xffff;
 	pic_unlock(pic, flags);

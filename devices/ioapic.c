@@ -35,6 +35,7 @@ struct kvm_ioapic {
 	u8 ioregsel __kvm_guarded_by(ioapic_lock);
 	u8 id __kvm_guarded_by(ioapic_lock);
 	u32 lines __kvm_guarded_by(ioapic_lock);	/* pins that are asserted */
+	u32 edges __kvm_guarded_by(ioapic_lock);	/* of them: the edge was delivered */
 	/* KVM_IRQ_SOURCE_* bits that assert a pin. */
 	u8 sources[PINS] __kvm_guarded_by(ioapic_lock);
 	u64 entry[PINS] __kvm_guarded_by(ioapic_lock);
@@ -58,6 +59,8 @@ static int deliver(struct kvm_ioapic *ioapic, int pin)
 	if ((*entry & ENTRY_LEVEL) && (*entry & ENTRY_REMOTE_IRR))
 		return 0;
 	r = kvm_irq_deliver(ioapic->kvm, NULL, &irq);
+	if (!(*entry & ENTRY_LEVEL) && r >= 0)
+		ioapic->edges |= BIT(pin);
 	/* Until the EOI.  If no APIC accepted it, it is tried again when the pin is asserted again. */
 	if ((*entry & ENTRY_LEVEL) && r >= 0)
 		*entry |= ENTRY_REMOTE_IRR;
@@ -78,13 +81,12 @@ int kvm_ioapic_set_irq(struct kvm *kvm, int pin, int source, bool level)
 	int r = 0;
 
 	spin_lock_irqsave(&ioapic->lock, flags);
-	if (level)
-		ioapic->sources[pin] |= BIT(source);
-	else
-		ioapic->sources[pin] &= ~BIT(source);
+	ioapic->sources[pin] = kvm_irq_sources(ioapic->sources[pin], source, level);
 	was_up = ioapic->lines & BIT(pin);
 	up = ioapic->sources[pin];
 	ioapic->lines = (ioapic->lines & ~BIT(pin)) | (up ? BIT(pin) : 0);
+	if (!up)
+		ioapic->edges &= ~BIT(pin);
 	/* Edge-triggered: only when it changes.  Level-triggered: each time that it is asserted. */
 	if (up && ((ioapic->entry[pin] & ENTRY_LEVEL) || !was_up))
 		r = deliver(ioapic, pin);
@@ -152,8 +154,8 @@ static bool wants_eoi(struct kvm_vcpu *vcpu, int pin, u64 entry)
 	return kvm_lapic_matches(vcpu, &irq);
 }
 
-/** kvm_ioapic_scan_pins - set the bits of the vectors whose EOI a vcpu has to broadcast */
-void kvm_ioapic_scan_pins(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
+/** kvm_ioapic_scan - set the bits of the vectors whose EOI a vcpu has to broadcast */
+void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
 {
 	struct kvm_ioapic *ioapic = vcpu->kvm->ioapic;
 	unsigned long flags;
@@ -291,7 +293,9 @@ static const struct kvm_io_ops ioapic_ops = {
  * ---- userspace's view ----
  */
 
-/** kvm_ioapic_get_state - KVM_GET_IRQCHIP; returns 0 */
+/** kvm_ioapic_get_state - KVM_GET_IRQCHIP; returns 0.  A pin whose edge was delivered counts as
+ * deasserted: setting would deliver it once more.
+ */
 int kvm_ioapic_get_state(struct kvm *kvm, struct kvm_ioapic_state *state)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
@@ -302,7 +306,7 @@ int kvm_ioapic_get_state(struct kvm *kvm, struct kvm_ioapic_state *state)
 	state->base_address = IO_APIC_DEFAULT_PHYS_BASE;
 	state->ioregsel = ioapic->ioregsel;
 	state->id = ioapic->id;
-	state->irr = ioapic->lines;
+	state->irr = ioapic->lines & ~ioapic->edges;
 	for (pin = 0; pin < PINS; pin++)
 		state->redirtbl[pin].bits = ioapic->entry[pin];
 	spin_unlock_irqrestore(&ioapic->lock, flags);
@@ -316,7 +320,7 @@ static bool state_valid(const struct kvm_ioapic_state *state)
 }
 
 /** kvm_ioapic_set_state - KVM_SET_IRQCHIP: 0, or -EINVAL with nothing changed
- * @state: pins that are asserted in it are so by userspace, and interrupt
+ * @state: pins that are asserted in it are so until their source lowers them, and interrupt
  */
 int kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state)
 {
@@ -330,9 +334,10 @@ int kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state)
 	ioapic->ioregsel = state->ioregsel;
 	ioapic->id = state->id;
 	ioapic->lines = state->irr;
+	ioapic->edges = 0;
 	for (pin = 0; pin < PINS; pin++) {
 		ioapic->entry[pin] = state->redirtbl[pin].bits & ENTRY_BITS & ~ENTRY_DELIVERY_STATUS;
-		ioapic->sources[pin] = state->irr & BIT(pin) ? BIT(KVM_IRQ_SOURCE_USERSPACE) : 0;
+		ioapic->sources[pin] = state->irr & BIT(pin) ? BIT(KVM_IRQ_SOURCE_RESTORED) : 0;
 	}
 	request_scan(kvm);
 	for (pin = 0; pin < PINS; pin++)

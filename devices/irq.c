@@ -328,36 +328,6 @@ bool kvm_irq_has_ack_listener(struct kvm *kvm, u32 irqchip, u32 pin)
 	return r;
 }
 
-/* The I/O APIC is in userspace, and its pins are MSIs here: EOIs of level-triggered ones. */
-static void scan_split(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
-{
-	const struct kvm_irq_routes *routes;
-	struct kvm *kvm = vcpu->kvm;
-	struct kvm_lapic_irq irq;
-	u32 gsi;
-	int i;
-
-	rcu_read_lock();
-	routes = rcu_dereference(kvm->irq_routes);
-	for (gsi = 0; routes && gsi < kvm->nr_split_pins; gsi++) {
-		for (i = routes->first[gsi]; i >= 0; i = routes->route[i].next) {
-			kvm_msi_to_irq(kvm, routes->route[i].address, routes->route[i].data, &irq);
-			if (irq.trigger_level && kvm_lapic_matches(vcpu, &irq))
-				__set_bit(irq.vector, eoi_exits);
-		}
-	}
-	rcu_read_unlock();
-}
-
-/** kvm_ioapic_scan - the vectors whose EOI a vcpu has to broadcast; @eoi_exits: 256 bits, clear */
-void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits)
-{
-	if (vcpu->kvm->irqchip_mode == KVM_IRQCHIP_SPLIT)
-		scan_split(vcpu, eoi_exits);
-	else
-		kvm_ioapic_scan_pins(vcpu, eoi_exits);
-}
-
 /*
  * ---- a VM's interrupt controllers ----
  */
@@ -409,7 +379,7 @@ out:
 }
 
 /** kvm_enable_split_irqchip - KVM_CAP_SPLIT_IRQCHIP, the VM's lock held
- * @nr_pins: of the I/O APIC in userspace: the first GSIs
+ * @nr_pins: of the I/O APIC in userspace, which is told of the EOI of each level-triggered vector
  * Returns 0, -EEXIST, -EINVAL, also once there is a vcpu.
  */
 int kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins)
@@ -421,7 +391,6 @@ int kvm_enable_split_irqchip(struct kvm *kvm, u64 nr_pins)
 		return -EINVAL;
 	if (!chips_valid(kvm, &r))
 		return r;
-	kvm->nr_split_pins = nr_pins;
 	smp_store_release(&kvm->irqchip_mode, KVM_IRQCHIP_SPLIT);
 	return 0;
 }

@@ -214,7 +214,7 @@ void kvm_lapic_eoi(struct kvm_lapic *apic)
 		return;
 	__clear_bit(vector, apic->isr);
 	apic->highest_isr = lapic_highest(apic->isr);
-	if (unlikely(test_bit(vector, apic->eoi_exits)))
+	if (unlikely(test_bit(vector, kvm_lapic_eoi_exits(apic))))
 		broadcast_eoi(apic, vector);
 	recheck_pending(apic);
 }
@@ -223,7 +223,7 @@ EXPORT_SYMBOL_GPL(kvm_lapic_eoi);
 /** kvm_lapic_eoi_done - the processor has virtualized an EOI: broadcast it */
 void kvm_lapic_eoi_done(struct kvm_lapic *apic, u8 vector)
 {
-	if (test_bit(vector, apic->eoi_exits))
+	if (test_bit(vector, kvm_lapic_eoi_exits(apic)))
 		broadcast_eoi(apic, vector);
 }
 EXPORT_SYMBOL_GPL(kvm_lapic_eoi_done);
@@ -231,6 +231,8 @@ EXPORT_SYMBOL_GPL(kvm_lapic_eoi_done);
 /** kvm_lapic_scan - KVM_REQ_SCAN_IOAPIC: find out which vectors' EOIs are to be broadcast */
 void kvm_lapic_scan(struct kvm_lapic *apic)
 {
+	if (apic->vcpu->kvm->irqchip_mode != KVM_IRQCHIP_FULL)
+		return;
 	bitmap_zero(apic->eoi_exits, LAPIC_VECTORS);
 	kvm_ioapic_scan(apic->vcpu, apic->eoi_exits);
 	apic->regs_changed = true;
@@ -515,11 +517,21 @@ static void write_xapic(struct kvm_lapic *apic, u32 offset, u32 val)
  * ---- the APIC-access page ----
  */
 
+/*
+ * While the APIC is off or in x2APIC mode the page has no registers.  It is still not
+ * userspace's, which may take a write to it for an MSI, unless that wants it.
+ */
 static bool in_page(const struct kvm_lapic *apic, gpa_t gpa)
 {
-	return apic && apic->hw_enabled && !apic->x2apic &&
-	       (gpa & ~(gpa_t)(APIC_PAGE_SIZE - 1)) ==
-	       (apic->vcpu->apic_base & MSR_IA32_APICBASE_BASE);
+	return apic && (gpa & ~(gpa_t)(APIC_PAGE_SIZE - 1)) ==
+		       (apic->vcpu->apic_base & MSR_IA32_APICBASE_BASE) &&
+	       ((apic->hw_enabled && !apic->x2apic) ||
+		!(apic->vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_LAPIC_MMIO_HOLE));
+}
+
+static bool page_is_hole(const struct kvm_lapic *apic)
+{
+	return !apic->hw_enabled || apic->x2apic;
 }
 
 static void report_tpr(struct kvm_lapic *apic, u32 offset, bool write)
@@ -542,6 +554,10 @@ bool kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, voi
 
 	if (likely(!in_page(apic, gpa)))
 		return false;
+	if (page_is_hole(apic)) {
+		memset(data, 0xff, len);
+		return true;
+	}
 	if (!read_reg(apic, offset & ~0xfU, &val))
 		apic_error(apic, APIC_ESR_ILLREGA);
 	report_tpr(apic, offset & ~0xfU, false);
@@ -562,7 +578,7 @@ bool kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, co
 
 	if (likely(!in_page(apic, gpa)))
 		return false;
-	if (len < sizeof(val) || (offset & 0xf))
+	if (page_is_hole(apic) || len < sizeof(val) || (offset & 0xf))
 		return true;
 	memcpy(&val, data, sizeof(val));
 	report_tpr(apic, offset, true);

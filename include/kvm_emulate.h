@@ -18,6 +18,7 @@ int  kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn,
 int  kvm_task_switch(struct kvm_vcpu *vcpu, u16 selector, const u32 *error_code);
 int  kvm_emulate_real_interrupt(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len);
 int  kvm_insn_length(struct kvm_vcpu *vcpu, bool code64);
+int  kvm_software_int_length(struct kvm_vcpu *vcpu, u8 vector);
 bool kvm_insn_repeats(struct kvm_vcpu *vcpu, const u8 *insn, int insn_len);
 
 /* emulate_fpu.c: callbacks as struct x86_emulate_ops has them */

@@ -8,6 +8,9 @@
 
 #include "kvm_host.h"
 
+/* Of an INT n, INT3 or INTO: to be decoded when it is injected. */
+#define KVM_INSN_LEN_UNKNOWN	0xff
+
 /* Raise. */
 void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 vector);
 void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 vector, u32 error_code);
@@ -19,7 +22,10 @@ void kvm_inject_nmi(struct kvm_vcpu *vcpu);
 /* Requeue. */
 void kvm_clear_injected(struct kvm_vcpu *vcpu);
 void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error_code);
-void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft);
+void kvm_requeue_soft_exception(struct kvm_vcpu *vcpu, u8 vector, u8 insn_len);
+void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr);
+void kvm_requeue_soft_irq(struct kvm_vcpu *vcpu, u8 nr, u8 insn_len);
+void kvm_forget_soft_event(struct kvm_vcpu *vcpu);
 void kvm_requeue_nmi(struct kvm_vcpu *vcpu);
 
 /* Inject. */
@@ -29,6 +35,9 @@ bool kvm_ready_for_interrupt(struct kvm_vcpu *vcpu);
 bool kvm_irq_window_exit(struct kvm_vcpu *vcpu);
 
 /* End an instruction.  As exit handlers. */
+/* Of INT n and its like: to be decoded when it is injected. */
+#define KVM_INSN_LEN_UNKNOWN	0xff
+
 int  kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u64 *data);
 int  kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu);
 int  kvm_halt_exit(struct kvm_vcpu *vcpu);

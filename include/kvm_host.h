@@ -66,6 +66,7 @@ typedef u64 kvm_pfn_t;
 #define KVM_DIRTY_LOG_CAPS	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 /* What departs from the manuals for old VMMs' sake, and can be switched off. */
 #define KVM_QUIRKS		(KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | \
+				 KVM_X86_QUIRK_LAPIC_MMIO_HOLE | \
 				 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
 				 KVM_X86_QUIRK_FIX_HYPERCALL_INSN)
 
@@ -235,6 +236,7 @@ struct kvm_queued_exception {
 	u8 vector;
 	bool has_error_code;
 	bool has_payload;
+	u8 insn_len;		/* injected again: as soft.insn_len, of INT3, INTO or INT1; 0: none */
 	u32 error_code;
 	unsigned long payload;	/* #PF: CR2; #DB: DR6 bits */
 };
@@ -244,10 +246,14 @@ struct kvm_events {
 	struct {
 		bool pending;	/* KVM_INTERRUPT's vector, for when IF is set */
 		bool injected;	/* in the hardware, or its delivery was interrupted by an exit */
-		bool soft;	/* INT n */
 		bool reinjected;	/* was injected before, and interrupted then */
 		u8 nr;
 	} irq;
+	struct {		/* of INT n, whose delivery an exit interrupted; RIP is at it */
+		bool injected;
+		u8 nr;
+		u8 insn_len;	/* or KVM_INSN_LEN_UNKNOWN */
+	} soft;
 	unsigned int nmi_pending;	/* 0..2: one to inject, one more latched behind it */
 	bool nmi_injected;
 };
@@ -591,7 +597,6 @@ struct kvm {
 	struct mutex irq_lock;		/* updates of routes; coming and going of irqfds */
 	struct kvm_irq_routes __rcu *irq_routes __kvm_guarded_by(irq_lock);
 	/* Pins of userspace's I/O APIC: the first GSIs. */
-	u32 nr_split_pins __kvm_written_under(kvm_lock);
 	spinlock_t irqfd_lock;		/* irqfds; inside an eventfd's wait queue lock */
 	struct list_head irqfds __kvm_guarded_by(irqfd_lock);
 	unsigned int nr_irqfds __kvm_guarded_by(irqfd_lock);

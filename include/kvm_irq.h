@@ -23,10 +23,20 @@ enum kvm_irqchip_mode {
 	KVM_IRQCHIP_FULL,
 };
 
-/* A pin is asserted while any source asserts it: bits of its state. */
+/*
+ * A pin is asserted while any source asserts it: bits of its state.  KVM_SET_IRQCHIP does
+ * not say which source asserts a pin: it stays so until one speaks for itself.
+ */
 #define KVM_IRQ_SOURCE_USERSPACE	0
 #define KVM_IRQ_SOURCE_PIT		1
 #define KVM_IRQ_SOURCE_RESAMPLE		2
+#define KVM_IRQ_SOURCE_RESTORED		3
+
+static inline u8 kvm_irq_sources(u8 sources, int source, bool level)
+{
+	sources &= ~(BIT(KVM_IRQ_SOURCE_RESTORED) | BIT(source));
+	return level ? sources | BIT(source) : sources;
+}
 
 /* An interrupt message to local APICs (SDM 3A "Interrupt Command Register (ICR)"). */
 struct kvm_lapic_irq {
@@ -81,7 +91,7 @@ void kvm_ioapic_destroy(struct kvm *kvm)
 	__kvm_unshared;
 int  kvm_ioapic_set_irq(struct kvm *kvm, int pin, int source, bool level);
 void kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level);
-void kvm_ioapic_scan_pins(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
+void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
 int  kvm_ioapic_get_state(struct kvm *kvm, struct kvm_ioapic_state *state);
 int  kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state);
 
@@ -111,7 +121,6 @@ long kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi);
 void kvm_notify_acked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
 void kvm_notify_unmasked_irq(struct kvm *kvm, u32 irqchip, u32 pin);
 bool kvm_irq_has_ack_listener(struct kvm *kvm, u32 irqchip, u32 pin);
-void kvm_ioapic_scan(struct kvm_vcpu *vcpu, unsigned long *eoi_exits);
 long kvm_vm_irq_line(struct kvm *kvm, struct kvm_irq_level *level);
 long kvm_vm_irqchip_state(struct kvm *kvm, struct kvm_irqchip __user *arg, bool set);
 

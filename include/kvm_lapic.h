@@ -32,7 +32,7 @@ struct kvm_lapic {
 	unsigned long irr[LAPIC_LONGS];
 	unsigned long isr[LAPIC_LONGS];
 	unsigned long tmr[LAPIC_LONGS];
-	unsigned long eoi_exits[LAPIC_LONGS];	/* vectors whose EOI is broadcast */
+	unsigned long eoi_exits[LAPIC_LONGS];	/* see kvm_lapic_eoi_exits() */
 	int highest_isr;			/* -1: none */
 	u8 tpr;					/* its upper half is also vcpu->cr8 */
 	bool hw_enabled, sw_enabled, x2apic;
@@ -93,6 +93,15 @@ static inline int kvm_lapic_pending(const struct kvm_lapic *apic)
 static inline bool kvm_lapic_tpr_watched(const struct kvm_lapic *apic)
 {
 	return apic->report_tpr_access || apic->vcpu->pv.vapic_addr;
+}
+
+/*
+ * The vectors whose EOI is broadcast.  An I/O APIC in userspace waits for that of each
+ * level-triggered interrupt that was accepted, whatever its pin does meanwhile.
+ */
+static inline const unsigned long *kvm_lapic_eoi_exits(const struct kvm_lapic *apic)
+{
+	return apic->vcpu->kvm->irqchip_mode == KVM_IRQCHIP_SPLIT ? apic->tmr : apic->eoi_exits;
 }
 
 static inline bool kvm_lapic_enabled(const struct kvm_lapic *apic)

@@ -14,6 +14,7 @@ void kvm_vcpu_put(struct kvm_vcpu *vcpu);
 int  kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	__kvm_must_hold(vcpu_mutex);
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event);
+void kvm_vcpu_settle(struct kvm_vcpu *vcpu);
 long kvm_vcpu_set_signal_mask(struct kvm_vcpu *vcpu, const void __user *arg);
 long kvm_vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *mp);
 long kvm_vcpu_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *mp);

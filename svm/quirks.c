@@ -106,6 +106,6 @@ bool svm_requeue_virq(struct vcpu_svm *svm)
 	if (virq_delivered(control))
 		return false;
 	svm_withdraw_virq(svm);
-	kvm_requeue_irq(&svm->vcpu, control->int_vector, false);
+	kvm_requeue_irq(&svm->vcpu, control->int_vector);
 	return true;
 }

@@ -51,8 +51,8 @@ struct vcpu_svm {
 	int last_cpu;
 	bool host_saved;		/* this CPU's host state is in host_pa's VMCB */
 
-	/* #BP or #OF injected as an event: RIP before it, if an exit interrupts delivery. */
-	bool soft_injected;
+	/* INT n, #BP or #OF injected as an event: its length, 0: none; RIP before it. */
+	u8 soft_len;
 	unsigned long soft_rip;
 
 	/* NMI window: RIP of the intercepted IRET, and a step by TF (see below). */

@@ -146,7 +146,7 @@ static void show_registers(struct vcpu_vmx *vmx)
 	for (offset = 0; offset <= APIC_TDCR; offset += 0x10)
 		if (!is_bitmap(offset))
 			*reg(vmx, offset) = kvm_lapic_read_reg(apic, offset);
-	bitmap_to_arr64(exits, apic->eoi_exits, LAPIC_VECTORS);
+	bitmap_to_arr64(exits, kvm_lapic_eoi_exits(apic), LAPIC_VECTORS);
 	vmcs_write64(EOI_EXIT_BITMAP0, exits[0]);
 	vmcs_write64(EOI_EXIT_BITMAP1, exits[1]);
 	vmcs_write64(EOI_EXIT_BITMAP2, exits[2]);
@@ -257,9 +257,10 @@ void vmx_apic_before_entry(struct vcpu_vmx *vmx)
 	load_tpr(vmx);
 	if (!apic->virtual_delivery)
 		return;
+	vapic_load(vmx);
+	/* After it: what it took from IRR has set this before. */
 	if (unlikely(READ_ONCE(apic->regs_changed)))
 		show_registers(vmx);
-	vapic_load(vmx);
 }
 
 /** vmx_apic_after_exit - undo vmx_apic_before_entry(), also after a failed entry */

@@ -664,7 +664,7 @@ static int look(struct vcpu *vcpu, u64 at)
 		die("no end");
 	}
 	r = vcpu_regs(vcpu);
-	if ((u32)r.rcx != (n ? 0x77777777 : 0x53))
+	if ((u32)r.rcx != (n ? 0x77777777 : r.rax == ~0U ? ~0U : 0x53))
 		die("the task priority reads as %llx", r.rcx);
 	return n;
 }
@@ -673,6 +673,52 @@ static int look(struct vcpu *vcpu, u64 at)
 	EXPECT_EQ(0, look(vcpu, at));					\
 	EXPECT_EQ((u64)(id) << 24, vcpu_regs(vcpu).rax);		\
 } while (0)
+
+/* Nothing is there: it reads as ones. */
+#define EXPECT_HOLE(vcpu, at) do {					\
+	EXPECT_EQ(0, look(vcpu, at));					\
+	EXPECT_EQ(~0U, vcpu_regs(vcpu).rax);				\
+} while (0)
+
+/* An access to the APIC's page while the APIC is off, or in x2APIC mode. */
+static void look_at_hole(struct __test_metadata *_metadata, bool userspace)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_DISABLE_QUIRKS2,
+				      .args = { KVM_X86_QUIRK_LAPIC_MMIO_HOLE } };
+	static const u64 modes[] = { 0, BASE_EN | BASE_X2 };
+	struct vm vm;
+
+	vm_create_full(&vm);
+	if (userspace)
+		ASSERT_EQ(0, ioctl(vm.fd, KVM_ENABLE_CAP, &cap));
+	vm_mode(&vm, &vm.vcpu, LONG);
+	GUEST_LOAD(&vm, look);
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		u64 base = vcpu_msr(&vm.vcpu, MSR_BASE) & ~(BASE_EN | BASE_X2);
+
+		EXPECT_APIC(&vm.vcpu, APIC_BASE, 0);
+		ASSERT_EQ(1, vcpu_set_msr(&vm.vcpu, MSR_BASE, base | modes[i]));
+		if (userspace) {
+			EXPECT_EQ(3, look(&vm.vcpu, APIC_BASE));
+		} else {
+			EXPECT_HOLE(&vm.vcpu, APIC_BASE);
+		}
+		EXPECT_EQ(i ? 0x50 : 0, reg(&vm.vcpu, REG_TPR) & 0xf0);
+		ASSERT_EQ(1, vcpu_set_msr(&vm.vcpu, MSR_BASE, base));
+		ASSERT_EQ(1, vcpu_set_msr(&vm.vcpu, MSR_BASE, base | BASE_EN));
+	}
+	vm_destroy(&vm);
+}
+
+TEST(mmio_hole)
+{
+	look_at_hole(_metadata, false);
+}
+
+TEST(mmio_hole_for_userspace)
+{
+	look_at_hole(_metadata, true);
+}
 
 TEST(page_moves)
 {
@@ -692,10 +738,10 @@ TEST(page_moves)
 
 	/* each has them where it has them */
 	ASSERT_EQ(1, vcpu_set_msr(&second, MSR_BASE, APIC_BASE | BASE_EN | BASE_X2));
-	EXPECT_EQ(3, look(&second, APIC_BASE));
+	EXPECT_HOLE(&second, APIC_BASE);
 	EXPECT_APIC(&vm.vcpu, APIC_BASE, 0);
 	ASSERT_EQ(1, vcpu_set_msr(&second, MSR_BASE, APIC_BASE));
-	EXPECT_EQ(3, look(&second, APIC_BASE));
+	EXPECT_HOLE(&second, APIC_BASE);
 	EXPECT_APIC(&vm.vcpu, APIC_BASE, 0);
 	ASSERT_EQ(1, vcpu_set_msr(&second, MSR_BASE, (APIC_BASE + 0x1000) | BASE_EN));
 	EXPECT_EQ(3, look(&second, APIC_BASE));

@@ -185,6 +185,80 @@ TEST_F(cpu, msrs)
 	}
 }
 
+/*
+ * Which vendor's MSRs there are is said by the guest's CPUID, not the host's processor: as
+ * with QEMU's vendor=.  RDX:RAX is written if EBX is 1, else read.
+ */
+GUEST(access_msr, 64,
+	"cmp $1, %ebx; je 1f\n"
+	"rdmsr; hlt\n"
+	"1: wrmsr; hlt\n"
+	"2: mov $0xdead, %esi; hlt");
+#define ACCESS_FAULTED	(GPA_CODE + (guest_access_msr_end - guest_access_msr) - 6)
+
+static void set_vendor(struct vcpu *vcpu, int sys, const char *vendor)
+{
+	struct kvm_cpuid2 *c = supported_cpuid(sys);
+
+	for (u32 i = 0; i < c->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &c->entries[i];
+
+		if (e->function == 0 || e->function == 0x80000000) {
+			memcpy(&e->ebx, vendor, 4);
+			memcpy(&e->edx, vendor + 4, 4);
+			memcpy(&e->ecx, vendor + 8, 4);
+		}
+		if (e->function == 0x80000001)
+			e->ecx |= BIT(9);		/* OSVW */
+	}
+	if (ioctl(vcpu->fd, KVM_SET_CPUID2, c))
+		die("KVM_SET_CPUID2");
+	free(c);
+}
+
+TEST(vendors_msrs)
+{
+	static const char *const vendors[] = { "AuthenticAMD", "HygonGenuine", "GenuineIntel" };
+	static const struct { u32 index; bool amd, read_only; u64 value; } m[] = {
+		{ 0xc0010000, true }, { 0xc0010003, true }, { 0xc0010004, true }, { 0xc0010007, true },
+		{ 0xc0010010, true }, { 0xc0010015, true }, { 0xc001001f, true },
+		{ 0xc0010055, true }, { 0xc0010114, true }, { 0xc0011022, true },
+		{ 0xc0010140, true, true, 4 }, { 0xc0010141, true, true },
+		{ 0xc0011029, true, false, 2 },		/* LFENCE serializes */
+		{ 0x17, false, true }, { 0x2a, false }, { 0x3a, false }, { 0x140, false },
+	};
+
+	for (size_t v = 0; v < ARRAY_LEN(vendors); v++) {
+		struct vm vm;
+
+		vm_create(&vm);
+		set_vendor(&vm.vcpu, vm.sys, vendors[v]);
+		vm_mode(&vm, &vm.vcpu, LONG);
+		for (size_t i = 0; i < ARRAY_LEN(m); i++) {
+			bool has = m[i].amd == (v < 2);
+			u64 value = 0;
+
+			for (int write = 0; write < 2; write++) {
+				struct kvm_regs r = { .rcx = m[i].index, .rbx = write, .rax = value };
+
+				trap(&vm)->resume = ACCESS_FAULTED;
+				GUEST_LOAD(&vm, access_msr);
+				ASSERT_EQ(0, run(&vm, &r, NULL));
+				EXPECT_EQ(has && !(write && m[i].read_only) ? 0 : 0xdead, r.rsi)
+					TH_LOG("%s: MSR %x, write %d", vendors[v], m[i].index, write);
+				if (!has || write)
+					continue;
+				value = (u32)r.rax;
+				EXPECT_EQ(m[i].value, value) TH_LOG("MSR %x", m[i].index);
+			}
+			/* userspace saves and restores without asking */
+			value = vcpu_msr(&vm.vcpu, m[i].index);
+			EXPECT_EQ(1, vcpu_set_msr(&vm.vcpu, m[i].index, value));
+		}
+		vm_destroy(&vm);
+	}
+}
+
 /* FS and GS bases are the segments', SWAPGS swaps. */
 GUEST(bases, 64,
 	"mov %gs:8, %rax\n"

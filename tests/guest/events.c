@@ -204,6 +204,66 @@ TEST_F(event, delivery_to_absent_stack)
 	}
 }
 
+/* No page of the stack is there, so that pushing to it interrupts the delivery. */
+static void absent_stack(struct vm *vm, u64 rflags)
+{
+	struct kvm_regs r = { .rip = GPA_CODE, .rflags = 2 | rflags, .rsp = 0x101000 };
+
+	madvise(vm->mem + 0x100000, 0x1000, MADV_DONTNEED);
+	vcpu_set_regs(&vm->vcpu, &r);
+}
+
+/* INT n, INT3, INTO and INT1 whose delivery is interrupted: once, and their handlers return behind them. */
+TEST_F(event, software_interrupts)
+{
+	static const struct { u8 code[8]; int len, vector; bool only32, only_intel; } insn[] = {
+		{ { 0xcd, 0x80, 0xf4 }, 2, 0x80 },
+		{ { 0x66, 0xcd, 0x81, 0xf4 }, 3, 0x81 },
+		{ { 0x2e, 0x66, 0xcd, 0xff, 0xf4 }, 4, 0xff },
+		{ { 0xcd, 0x03, 0xf4 }, 2, 3 },
+		{ { 0xcd, 0x04, 0xf4 }, 2, 4 },
+		{ { 0xcc, 0xf4 }, 1, 3 },
+		{ { 0x66, 0xcc, 0xf4 }, 2, 3 },
+		{ { 0xce, 0xf4 }, 1, 4, .only32 = true },
+		{ { 0xf1, 0xf4 }, 1, 1, .only_intel = true },
+	};
+	volatile struct trap *t = trap(&self->vm);
+
+	for (size_t i = 0; i < ARRAY_LEN(insn); i++) {
+		if ((insn[i].only32 && variant->mode == LONG) ||
+		    (insn[i].only_intel && (on_tcg() || on_bochs_svm())))
+			continue;
+		memcpy(self->vm.mem + GPA_CODE, insn[i].code, 8);
+		for (int round = 0; round < 4; round++) {
+			t->resume = GPA_CODE + insn[i].len;
+			absent_stack(&self->vm, IF | BIT(11));
+			ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+			EXPECT_EQ(1, delivered(&self->vm)) TH_LOG("instruction %zu", i);
+			EXPECT_EQ(insn[i].vector, t->vector) TH_LOG("instruction %zu", i);
+			EXPECT_EQ(GPA_CODE + insn[i].len, t->rip) TH_LOG("instruction %zu", i);
+		}
+	}
+}
+
+/*
+ * STI holds interrupts back until INT n has called its handler, which is entered with
+ * interrupts off: an exit in the midst of it does not let them in.
+ */
+TEST_F(event, software_interrupt_in_shadow)
+{
+	volatile struct trap *t = trap(&self->vm);
+
+	CODE(&self->vm, "\xfb\xcd\x80\xf4");		/* sti; int $0x80; hlt */
+	for (int i = 0; i < 20; i++) {
+		absent_stack(&self->vm, 0);
+		ASSERT_EQ(0, interrupt(self->fd, 0x55));
+		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+		EXPECT_EQ(2, delivered(&self->vm));
+		EXPECT_EQ(0x55, t->vector);
+		EXPECT_EQ(GPA_CODE + 3, t->rip);
+	}
+}
+
 /* ---- NMIs ---- */
 
 TEST_F(event, nmi)

@@ -63,8 +63,8 @@ static void init_entry(paging_self *self, u64 gpa, u64 v)
 
 /*
  * Tables in use are changed and flushed by the guest: under shadow paging a
- * store by userspace goes unnoticed.  ESI: the entry; EDX, EDI: the value; ECX:
- * 4 or 8 bytes of it; EBX: 1 flushes by CR4.PGE, back and forth, after CR3.
+ * store by userspace goes unnoticed until KVM_SET_SREGS.  ESI: the entry; EDX, EDI:
+ * the value; ECX: 4 or 8 bytes of it; EBX: 1 flushes by CR4.PGE, back and forth, after CR3.
  * The same bytes in 32 and 64 bits.
  */
 GUEST(setter, 32,
@@ -611,6 +611,44 @@ TEST_F(paging, table_becomes_data)
 		ASSERT_EQ(-1, probe(self, pt + 8, WRITE));
 		ASSERT_EQ(0xc3c3c3c3, data[2]);
 		ASSERT_EQ(-1, probe(self, pt, RMW));
+	}
+}
+
+/*
+ * A table that nothing leads to is a frame as any other: what a device writes there counts
+ * when the guest makes it a table again.  Entries have their accessed bits set, as KVM's own
+ * setting of them is noticed; and another entry is used first, as that is walked anew.
+ */
+TEST_F(paging, table_written_while_unused)
+{
+	u64 pt = 0x60000, pd = 0x61000, pde = pde_at(self, LARGE), pdpte = GPA_PDPT + 8;
+	u64 va = 0x40000000 + LARGE, next = variant->mode == LONG ? va + 0x200000 : 0;
+	const u64 bits = PTE_P | PTE_W | AD;
+
+	memset(self->vm.mem + pt, 0, 0x2000);
+	init_entry(self, pt + 0x80 * self->esize, PA | bits);
+	*(u32 *)(self->vm.mem + 0x91000) = 0x1111;
+	*(u32 *)(self->vm.mem + 0x92000) = 0x2222;
+	for (int i = 0; i < 6; i++) {
+		int frame = 0x91000 + i % 2 * 0x1000;
+
+		init_entry(self, pt, frame | bits);
+		change(self, pde, pt | PTE_P | PTE_W);
+		ASSERT_EQ(-1, probe(self, LARGE + 0x80000, READ));
+		ASSERT_EQ(-1, probe(self, LARGE, READ));
+		ASSERT_EQ(*(u32 *)(self->vm.mem + frame), vcpu_regs(&self->vm.vcpu).rax);
+		change(self, pde, 0);
+		ASSERT_EQ(0, probe(self, LARGE, READ));
+	}
+	/* and a directory, by whose entry there is a table or none */
+	init_entry(self, pd + (next >> 21) % 512 * 8, pt | bits);
+	for (int i = 0; i < 6 && next; i++) {
+		init_entry(self, pd + (va >> 21) % 512 * 8, i % 2 ? 0 : pt | bits);
+		change(self, pdpte, pd | PTE_P | PTE_W);
+		ASSERT_EQ(-1, probe(self, next, READ));
+		ASSERT_EQ(i % 2 ? 0 : -1, probe(self, va, READ));
+		change(self, pdpte, 0);
+		ASSERT_EQ(0, probe(self, va, READ));
 	}
 }
 

@@ -83,6 +83,28 @@ void test_transactions(void)
 	tap_ok(!RUN(P64, "\x0f\x01\xd6") && ctxt.rflags == (2 | X86_FLAG_ZF), "xtest: there is none");
 }
 
+/*
+ * A far transfer through memory with REX.W: m16:64 for Intel's processors, m16:32 for AMD's,
+ * which ignore the prefix.  Read either way there is a selector behind the offset.
+ */
+static void test_far_rex_w(unsigned int amd, const char *code, const char *name, u64 pushed)
+{
+	static const u8 pointer[10] = { 0x45, 0x23, 0x01, 0, 0x08, 0, 0, 0, 0x08, 0 };
+	u64 rsp;
+	int rc;
+
+	reset_gates(P64, 0);
+	ctxt.amd = amd;
+	memcpy(mem + CODE, code, 3);
+	ctxt.regs[X86_RBX] = DATA;
+	memcpy(mem + DATA, pointer, sizeof(pointer));
+	rsp = ctxt.regs[X86_RSP];
+	rc = run();
+	tap_ok(!rc && ctxt.rip == (amd ? 0x12345 : 0x800012345) &&
+	       segs[X86_SEG_CS].selector == 8 && ctxt.regs[X86_RSP] == rsp - pushed,
+	       "%s: %s far with REX.W reads m16:%u", amd ? "amd" : "intel", name, amd ? 32 : 64);
+}
+
 /* What Intel's and AMD's processors do each in its own way. */
 void test_vendors(void)
 {
@@ -109,6 +131,10 @@ void test_vendors(void)
 		rc = run();
 		tap_ok(amd ? fault(rc, EXC_PF, 0) : !rc && ctxt.regs[X86_RAX] == 0xffffffffffff0055,
 		       "%s: movsxd of 16 bits reads %u bytes", amd ? "amd" : "intel", amd ? 4 : 2);
+	}
+	for (amd = 0; amd < 2; amd++) {
+		test_far_rex_w(amd, "\x48\xff\x2b", "jmp", 0);
+		test_far_rex_w(amd, "\x48\xff\x1b", "call", amd ? 8 : 16);
 	}
 	reset(P64);
 	CODE_BYTES("\x66\x48\x63\xc3");
