@@ -129,7 +129,7 @@ check:
 
 # The package in the systems of Debian 12, 13 and sid.
 check-packages:
-	+@exec env SUITES='$(or $(SUITES),bookworm trixie sid)' FLAVOURS=1 tests/package/package_test
+	@exec env SUITES='$(or $(SUITES),bookworm trixie sid)' FLAVOURS=1 tests/package/package_test
 
 check-kernels:
 	+@exec env KERNELS='$(KERNELS)' LIST='$(LIST)' tests/lab/check-kernels
@@ -184,7 +184,7 @@ debug-kernel:
 	+@exec tests/lab/debug-kernel
 
 rt-kernel:
-	+@exec tests/lab/debug-kernel rt
+	@exec tests/lab/debug-kernel rt
 
 # All of Documentation/ and the sources' kernel-doc comments as one site.
 .PHONY: htmldocs
