@@ -118,7 +118,7 @@ dist_time = $(shell date -d "$$(sed -n 's/^ -- .*>  //p' debian/changelog | head
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-kernels check-peer check-guests check-emulate demo bench bench-vm bench-irq bench-emulate bench-holds debug-kernel
+.PHONY: tests check check-kernels check-peer check-guests check-emulate demo bench bench-vm bench-irq bench-emulate bench-holds bench-mmu debug-kernel
 .PHONY: check-packages rt-kernel
 .PHONY: fuzz-emulate fuzz-mmu fuzz-ioctl fuzz-guest
 tests:
@@ -180,6 +180,9 @@ bench-emulate:
 bench-holds:
 	+@exec env KERNEL='$(KERNEL)' tests/lab/bench-holds
 
+bench-mmu:
+	+@exec env KERNEL='$(KERNEL)' VENDOR='$(VENDOR)' SHORT='$(SHORT)' ROWS='$(ROWS)' RECORD='$(RECORD)' tests/lab/bench-mmu
+
 debug-kernel:
 	+@exec tests/lab/debug-kernel
 
@@ -240,6 +243,8 @@ help:
 	@echo '  make bench-irq        instructions for interrupts, timers and eventfds, ours against stock'
 	@echo '  make bench-emulate    instructions for an emulated access, ours against stock'
 	@echo '  make bench-holds      instructions that mmu_lock is held for, by the size of the guest'
+	@echo '  make bench-mmu        instructions for guest memory, ours against stock; SHORT=1: in a'
+	@echo '                        minute; ROWS=REGEX, VENDOR=, RECORD=1: to Documentation/'
 	@echo '  make tests            only build the test programs, in build/tests/'
 	@echo '  make debug-kernel     build the lab'"'"'s KASAN and lockdep kernel; make rt-kernel: its'
 	@echo '                        realtime kernel with lockdep'

@@ -174,7 +174,8 @@ kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slo
 
 	if (write && (slot->flags & KVM_MEM_READONLY))
 		return KVM_PFN_ERR_RO;
-	if (kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, page))
+	page->present = kvm_slot_gfn_to_pfn_atomic(kvm, slot, gfn, write, page);
+	if (page->present)
 		return page->pfn;
 	faulted = fault_in(kvm, hva, write, nowait);
 	if (is_error_pfn(faulted))

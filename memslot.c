@@ -93,7 +93,7 @@ gfn_t kvm_find_alias(const struct kvm_memslots *slots, gfn_t gfn)
 static void begin_invalidation(struct kvm *kvm, hva_t start, hva_t end)
 	__kvm_must_hold(mmu_lock)
 {
-	lockdep_assert_held(&kvm->mmu_lock);
+	lockdep_assert_held_write(&kvm->mmu_lock);
 	if (!kvm->notifier_count++) {
 		kvm->notifier_start = start;
 		kvm->notifier_end = end;
@@ -107,7 +107,7 @@ static void begin_invalidation(struct kvm *kvm, hva_t start, hva_t end)
 /* Until thaw() all faults on these host addresses retry. */
 static void freeze(struct kvm *kvm, hva_t start, hva_t end)
 {
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	begin_invalidation(kvm, start, end);
 	kvm_mmu_unlock(kvm);
 }
@@ -115,7 +115,7 @@ static void freeze(struct kvm *kvm, hva_t start, hva_t end)
 /* Ends what freeze(), or the notifier, began. */
 static void thaw(struct kvm *kvm)
 {
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	kvm->notifier_seq++;
 	kvm->notifier_count--;
 	kvm_mmu_unlock(kvm);
@@ -156,7 +156,7 @@ static int notify_invalidate_start(struct mmu_notifier *mn, const struct mmu_not
 	struct kvm *kvm = notifier_to_kvm(mn);
 	int idx = srcu_read_lock(&kvm->srcu);
 
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	begin_invalidation(kvm, range->start, range->end);
 	/* Faults keep out of the range meanwhile; srcu keeps the slots. */
 	kvm_mmu_flush(kvm, for_hva_range(kvm, range->start, range->end, kvm_mmu_unmap_range,
@@ -176,7 +176,7 @@ static bool age(struct kvm *kvm, hva_t start, hva_t end, bool clear, bool flush)
 	int idx = srcu_read_lock(&kvm->srcu);
 	bool young;
 
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	young = for_hva_range(kvm, start, end, kvm_mmu_age_range, clear);
 	if (flush && young)
 		kvm_mmu_flush(kvm, true);
@@ -875,7 +875,7 @@ static void take_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, unsign
 	unsigned long i, n = dirty_bytes(slot) / sizeof(long);
 	bool any = false;
 
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	for (i = 0; i < n; i++) {
 		if (!slot->dirty_bitmap[i])
 			continue;
@@ -943,7 +943,7 @@ static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
 		kvfree(bits);
 		return -EFAULT;
 	}
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	for (i = 0; i < n; i++) {
 		any |= take_dirty_word(kvm, slot, log->first_page + i * BITS_PER_LONG, bits[i]);
 		kvm_mmu_resched(kvm);

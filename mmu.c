@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What nested page tables and shadows of the guest's have in common: shadow pages,
- * zapping, limits, roots, mappings; and faults under nested paging.
+ * What the MMU offers, and where that leads: to nested tables (mmu_nested.c) or to shadows of
+ * the guest's.  Of these: shadow pages, zapping, limits, roots, mappings, and faults of a guest
+ * that does not page.
  * Documentation/mmu.rst tells how it works.
  */
 #define pr_fmt(fmt) "kvm: " fmt
@@ -50,13 +51,19 @@ static int cache_topup(struct kvm_mmu_memory_cache *c, int min, int want)
 	return 0;
 }
 
+/* At least n zeroed pages.  Returns 0 or -ENOMEM. */
+int mmu_topup_pages(struct kvm_vcpu *vcpu, int n)
+{
+	return cache_topup(&vcpu->mmu.page_cache, n, 16);
+}
+
 /* Enough for one fault: a page for each level, with its gfns, and a node for each spte. */
 int mmu_topup(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	int r = cache_topup(&mmu->desc_cache, 8 + PREFETCH, ARRAY_SIZE(mmu->desc_cache.objects));
 
-	r = r ?: cache_topup(&mmu->page_cache, 2 * 5, 16);
+	r = r ?: mmu_topup_pages(vcpu, 2 * 5);
 	return r ?: cache_topup(&mmu->header_cache, 5, 16);
 }
 
@@ -84,7 +91,7 @@ static void cache_drain(struct kvm_mmu_memory_cache *c)
  */
 void kvm_mmu_flush(struct kvm *kvm, bool needed)
 {
-	lockdep_assert_held(&kvm->mmu_lock);
+	lockdep_assert_held_write(&kvm->mmu_lock);
 	if (needed || kvm->tlbs_dirty) {
 		kvm->tlbs_dirty = false;
 		kvm_flush_remote_tlbs(kvm);
@@ -138,7 +145,6 @@ static void drop_parents(struct kvm *kvm, struct kvm_mmu_page *sp)
 void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
-	u64 user = kvm_ops.nested_paging ? kvm_ops.nested_access_mask : SPTE_U;
 
 	kvm_vm_bug_on(vcpu->kvm, child->role.level + 1 != sp->role.level);
 	if (unlikely(!rmap_add(vcpu, &child->parents, sptep))) {
@@ -147,8 +153,7 @@ void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 	}
 	sp->nr_links++;
 	list_del_init(&child->orphan);
-	spte_write(sptep, __sme_set(__pa(child->spt)) | SPTE_P | SPTE_W | user |
-		   spte_accessed_mask());
+	spte_write(sptep, __sme_set(__pa(child->spt)) | SPTE_P | SPTE_W | SPTE_U | SPTE_A);
 	if ((child->unsync || child->unsync_nr) &&
 	    !__test_and_set_bit(spte_index(sptep), sp->unsync_children) && !sp->unsync_nr++)
 		shadow_mark_unsync(sp);
@@ -181,7 +186,7 @@ struct kvm_mmu_page *mmu_get_page(struct kvm_vcpu *vcpu, gfn_t gfn, union mmu_ro
 {
 	struct kvm_mmu_page *sp;
 
-	lockdep_assert_held(&vcpu->kvm->mmu_lock);
+	lockdep_assert_held_write(&vcpu->kvm->mmu_lock);
 	for_each_sp(vcpu->kvm, sp, gfn) {
 		if (sp->role.word == role.word)
 			return sp;
@@ -213,7 +218,7 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
 	int i;
 
-	lockdep_assert_held(&kvm->mmu_lock);
+	lockdep_assert_held_write(&kvm->mmu_lock);
 	sp->invalid = true;
 	for (i = 0; i < SPTES_PER_PAGE; i++)
 		mmu_drop_spte(kvm, sp, &sp->spt[i]);
@@ -276,13 +281,13 @@ void mmu_finish(struct kvm *kvm)
  */
 bool kvm_mmu_resched(struct kvm *kvm)
 {
-	if (++kvm->hold_work < WORK_PER_HOLD && !need_resched() && !spin_needbreak(&kvm->mmu_lock))
+	if (++kvm->hold_work < WORK_PER_HOLD && !need_resched() && !rwlock_needbreak(&kvm->mmu_lock))
 		return false;
 	mmu_finish(kvm);
 	kvm->hold_work = 0;
 	kvm_mmu_unlock(kvm);
 	cond_resched();
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	return true;
 }
 
@@ -305,32 +310,33 @@ void mmu_zap_all(struct kvm *kvm)
 	kvm_mmu_flush(kvm, false);
 }
 
-/** kvm_mmu_zap_all - zap every shadow page that is there when it is called. srcu held,
- * or no vcpu is left. Takes mmu_lock, and lets go of it between pages.
+/** kvm_mmu_zap_all - zap every table that is there when it is called. srcu held, or no
+ * vcpu is left. Sleeps, takes mmu_lock, and lets go of it between pages.
  */
 void kvm_mmu_zap_all(struct kvm *kvm)
 {
-	spin_lock(&kvm->mmu_lock);
+	if (kvm_ops.nested_paging) {
+		nested_zap_all(kvm);
+		return;
+	}
+	write_lock(&kvm->mmu_lock);
 	mmu_zap_all(kvm);
 	kvm_mmu_unlock(kvm);
 }
 
-/* Has a link to sp been used since last asked?  Unknown where hardware does not tell. */
+/* Has a link to sp been used since last asked? */
 static bool page_used(struct kvm_mmu_page *sp)
 	__kvm_must_hold(mmu_lock)
 {
-	u64 accessed = spte_accessed_mask();
 	struct rmap_iter it;
 	bool used = false;
 	u64 *sptep;
 
-	if (!accessed)
-		return false;
 	for_each_rmap(&sp->parents, &it, sptep) {
-		if (!(*sptep & accessed))
+		if (!(*sptep & SPTE_A))
 			continue;
 		used = true;
-		clear_bit(ilog2(accessed), (unsigned long *)sptep);
+		clear_bit(ilog2(SPTE_A), (unsigned long *)sptep);
 	}
 	return used;
 }
@@ -383,9 +389,25 @@ void mmu_make_room(struct kvm *kvm)
  */
 void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
 {
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	/* A fiftieth: nested paging with 4k pages needs a five-hundredth. */
 	kvm->n_max_pages = kvm->n_asked_pages ?: max(npages / 50, MIN_SHADOW_PAGES);
+	kvm_mmu_unlock(kvm);
+}
+
+static void shrink(struct kvm *kvm)
+{
+	unsigned long i, before;
+
+	write_lock(&kvm->mmu_lock);
+	/* Until the clock has been all round without finding any. */
+	for (i = 0; i <= kvm->n_used_pages && !fatal_signal_pending(current); i += CLOCK_STEPS) {
+		before = kvm->n_used_pages;
+		mmu_make_room(kvm);
+		if (kvm->n_used_pages < before)
+			i = 0;
+		kvm_mmu_resched(kvm);
+	}
 	kvm_mmu_unlock(kvm);
 }
 
@@ -396,22 +418,16 @@ void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
  */
 int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 {
-	unsigned long i, before;
-
 	if (npages < KVM_MIN_MMU_PAGES || npages > INT_MAX)
 		return -EINVAL;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	kvm->n_asked_pages = npages;
 	kvm->n_max_pages = npages;
-	/* Until the clock has been all round without finding any. */
-	for (i = 0; i <= kvm->n_used_pages && !fatal_signal_pending(current); i += CLOCK_STEPS) {
-		before = kvm->n_used_pages;
-		mmu_make_room(kvm);
-		if (kvm->n_used_pages < before)
-			i = 0;
-		kvm_mmu_resched(kvm);
-	}
 	kvm_mmu_unlock(kvm);
+	if (kvm_ops.nested_paging)
+		nested_shrink(kvm);
+	else
+		shrink(kvm);
 	return 0;
 }
 
@@ -452,7 +468,11 @@ void kvm_mmu_unload(struct kvm_vcpu *vcpu)
 
 	if (mmu->root_hpa == INVALID_PAGE)
 		return;
-	spin_lock(&kvm->mmu_lock);
+	if (kvm_ops.nested_paging) {
+		mmu->root_hpa = INVALID_PAGE;
+		return;
+	}
+	write_lock(&kvm->mmu_lock);
 	for (i = 0; i < KVM_MMU_ROOTS; i++)
 		put_root(kvm, &mmu->roots[i]);
 	mmu->root_hpa = INVALID_PAGE;
@@ -501,10 +521,7 @@ static void alloc_roots(struct kvm_vcpu *vcpu)
 	mmu->root_hpa = three_level(mmu) ? __pa(mmu->pae_root) : mmu->roots[0];
 }
 
-/** kvm_mmu_load - a root for the guest's present mode and CR3. srcu held; sleeps, takes
- * mmu_lock. Returns 0 or -ENOMEM.
- */
-int kvm_mmu_load(struct kvm_vcpu *vcpu)
+static int load_shadow_roots(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 	struct kvm *kvm = vcpu->kvm;
@@ -512,13 +529,30 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 
 	if (r)
 		return r;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	mmu_make_room(kvm);
 	mmu->root_pgd = mmu->direct ? 0 : kvm_read_cr3(vcpu);
 	alloc_roots(vcpu);
 	if (!mmu->direct)
 		shadow_sync_roots(vcpu);
 	kvm_mmu_unlock(kvm);
+	return 0;
+}
+
+/** kvm_mmu_load - a root for the guest's present mode and CR3, or the nested one. srcu held;
+ * sleeps, takes mmu_lock. Returns 0 or -ENOMEM.
+ */
+int kvm_mmu_load(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = &vcpu->mmu;
+	int r = 0;
+
+	if (kvm_ops.nested_paging)
+		mmu->root_hpa = __pa(vcpu->kvm->nested_root);
+	else
+		r = load_shadow_roots(vcpu);
+	if (r)
+		return r;
 	kvm_ops.load_root(vcpu, mmu->root_hpa, mmu->shadow_root_level);
 	return 0;
 }
@@ -584,11 +618,9 @@ int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping 
 	return is_error_pfn(m->host.pfn) ? pfn_error(fault, m) : 0;
 }
 
-/* Has an invalidation, or a zapped root, overtaken what was found without the lock? */
-bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
+/* Has an invalidation overtaken what was found without the lock? */
+bool mmu_overtaken(struct kvm *kvm, const struct mapping *m)
 {
-	struct kvm *kvm = vcpu->kvm;
-
 	if (unlikely(kvm->notifier_count)) {
 		/* All of the host's page, as all of it may become one leaf. */
 		hva_t size = KVM_PAGES_PER_LEVEL(m->host.level) << PAGE_SHIFT;
@@ -597,7 +629,13 @@ bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
 		if (hva + size > kvm->notifier_start && hva < kvm->notifier_end)
 			return true;
 	}
-	return kvm->notifier_seq != m->seq || root_lost(vcpu, m->addr);
+	return kvm->notifier_seq != m->seq;
+}
+
+/* The same, or has the root been zapped? */
+bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
+{
+	return mmu_overtaken(vcpu->kvm, m) || root_lost(vcpu, m->addr);
 }
 
 /*
@@ -625,13 +663,12 @@ int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max)
 static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, bool *table)
 	__kvm_must_hold(mmu_lock)
 {
-	u64 spte = (m->host.pfn << PAGE_SHIFT) | SPTE_P | spte_accessed_mask() |
-		   access_bits(m->access);
+	u64 spte = (m->host.pfn << PAGE_SHIFT) | SPTE_P | SPTE_A | access_bits(m->access);
 
 	*table = false;
 	/* Device memory is never encrypted, nor cached; nor is what the host has uncached. */
 	if (m->host.cached)
-		spte = __sme_set(spte) | leaf_bits();
+		spte = __sme_set(spte);
 	if (level > PG_LEVEL_4K) {
 		spte |= SPTE_PS;
 		if (mmu_nx_huge_pages(vcpu->kvm))
@@ -647,11 +684,11 @@ static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, 
 		return spte;
 	}
 	spte |= SPTE_MMU_WRITABLE;
-	/* A logged page becomes writable, or dirty, by the write that dirties it. */
+	/* A logged page becomes writable by the write that dirties it. */
 	if (m->slot->dirty_bitmap && !m->write)
-		return kvm_ops.nested_dirty_log ? spte | SPTE_W : spte;
+		return spte;
 	kvm_mark_page_dirty(vcpu->kvm, m->slot, m->gfn);
-	return spte | SPTE_W | spte_dirty_mask();
+	return spte | SPTE_W | SPTE_D;
 }
 
 int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
@@ -663,7 +700,7 @@ int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 	bool table;
 	u64 spte = make_leaf(vcpu, m, level, &table), old = *sptep;
 
-	lockdep_assert_held(&vcpu->kvm->mmu_lock);
+	lockdep_assert_held_write(&vcpu->kvm->mmu_lock);
 	/* It maps another frame, or links to a table where a large page fits now. */
 	if (spte_present(old) &&
 	    (!spte_leaf(old, level) || spte_pfn(old) != m->host.pfn ||
@@ -688,7 +725,7 @@ int mmu_set_leaf(struct kvm_vcpu *vcpu, u64 *sptep, const struct mapping *m)
 }
 
 /*
- * ---- direct: nested paging, and shadows of an unpaged guest ----
+ * ---- direct: shadows of an unpaged guest, and of its large pages ----
  */
 
 /* The leaf that maps addr, or the entry that is not present on the way there. */
@@ -735,21 +772,10 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 	}
 }
 
-/* The same from a direct root on. */
-static u64 *direct_sptep(struct kvm_vcpu *vcpu, gpa_t gpa, int to)
-	__kvm_must_hold(mmu_lock)
-{
-	int level;
-	u64 *table = root_table(vcpu, gpa, &level);
-
-	return mmu_descend_direct(vcpu, table, level, to, gpa, gpa_to_gfn(gpa), ACC_ALL);
-}
-
 static int map_direct(struct kvm_vcpu *vcpu, struct mapping *m)
 	__kvm_must_hold(mmu_lock)
 {
-	int max = kvm_ops.nested_paging ? kvm_ops.max_nested_page_level : PG_LEVEL_2M;
-	int level = mmu_use_level(vcpu, m, max), top, r;
+	int level = mmu_use_level(vcpu, m, PG_LEVEL_2M), top, r;
 	u64 *table = root_table(vcpu, m->addr, &top), *sptep;
 
 	if (mmu_nx_huge_pages(vcpu->kvm))
@@ -758,9 +784,6 @@ static int map_direct(struct kvm_vcpu *vcpu, struct mapping *m)
 		sptep = mmu_descend_direct(vcpu, table, top, level, m->addr,
 					   gpa_to_gfn(m->addr), ACC_ALL);
 	r = mmu_set_leaf(vcpu, sptep, m);
-	/* The guest does not know of it, and so would not flush an old translation. */
-	if (kvm_ops.nested_paging)
-		kvm_mmu_flush(vcpu->kvm, false);
 	vcpu->stat.pf_fixed++;
 	return r;
 }
@@ -781,7 +804,7 @@ static bool spte_allows(struct kvm_vcpu *vcpu, u64 *sptep, int level, gfn_t gfn,
 	slot = kvm_vcpu_gfn_to_slot(vcpu, gfn);
 	if (!slot || (slot->dirty_bitmap && level > PG_LEVEL_4K))
 		return false;
-	spte_write(sptep, spte | SPTE_W | spte_dirty_mask());
+	spte_write(sptep, spte | SPTE_W | SPTE_D);
 	kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
 	return true;
 }
@@ -792,29 +815,13 @@ static bool quick_fix_direct(struct kvm_vcpu *vcpu, u64 addr, gfn_t gfn, bool wr
 	u64 *sptep;
 	int level;
 
-	spin_lock(&vcpu->kvm->mmu_lock);
+	write_lock(&vcpu->kvm->mmu_lock);
 	if (!root_lost(vcpu, addr)) {
 		sptep = mmu_find_leaf(vcpu, addr, &level);
 		fixed = spte_allows(vcpu, sptep, level, gfn, write);
 	}
 	kvm_mmu_unlock(vcpu->kvm);
 	return fixed;
-}
-
-/* No slot is there: from now on an access is a misconfiguration exit, which needs no lookup. */
-static void mark_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
-{
-	struct kvm *kvm = vcpu->kvm;
-	u64 *sptep;
-
-	spin_lock(&kvm->mmu_lock);
-	if (!root_lost(vcpu, gpa)) {
-		mmu_make_room(kvm);
-		sptep = direct_sptep(vcpu, gpa, PG_LEVEL_4K);
-		if (!spte_present(*sptep))
-			spte_write(sptep, kvm_ops.nested_mmio_entry);
-	}
-	kvm_mmu_unlock(kvm);
 }
 
 static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
@@ -842,92 +849,16 @@ static int direct_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	if (r)
 		return r;
 	r = mmu_find_pfn(vcpu, fault, &m);
-	if (!m.slot && kvm_ops.nested_paging && kvm_ops.nested_mmio_entry)
-		mark_mmio(vcpu, m.addr);
 	if (r)
 		return r;
 	r = PF_RETRY;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	if (!mmu_stale(vcpu, &m)) {
 		mmu_make_room(kvm);
 		r = map_direct(vcpu, &m);
 	}
 	kvm_mmu_unlock(kvm);
 	return r;
-}
-
-/* Map a page of the vendor's, in no reverse map even if a slot is there.  mmu_lock held. */
-static void map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
-	__kvm_must_hold(mmu_lock)
-{
-	struct kvm *kvm = vcpu->kvm;
-	u64 *sptep;
-
-	mmu_make_room(kvm);
-	sptep = direct_sptep(vcpu, gpa, PG_LEVEL_4K);
-	mmu_drop_spte(kvm, sptep_to_sp(sptep), sptep);
-	spte_write(sptep, ((u64)page_to_pfn(page) << PAGE_SHIFT) | SPTE_P | SPTE_W | SPTE_NO_RMAP |
-		   access_bits(ACC_ALL) | leaf_bits() | spte_accessed_mask() | spte_dirty_mask());
-	kvm_mmu_flush(kvm, false);
-}
-
-/** kvm_mmu_map_page - map a page of the vendor's, which stays until the VM's tables are
- * gone. Memory of a slot there is hidden, until it is used itself. Nested paging only.
- * Sleeps, takes mmu_lock. Returns 0 or -ENOMEM.
- */
-int kvm_mmu_map_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
-{
-	struct kvm *kvm = vcpu->kvm;
-	int r = mmu_topup(vcpu);
-
-	if (r)
-		return r;
-	spin_lock(&kvm->mmu_lock);
-	if (!root_lost(vcpu, gpa))
-		map_page(vcpu, gpa, page);
-	kvm_mmu_unlock(kvm);
-	return 0;
-}
-EXPORT_SYMBOL_GPL(kvm_mmu_map_page);
-
-/** kvm_mmu_map_apic_page - the processor is to see accesses to the APICs' registers in
- * the page of @gpa, which kvm->apic_page says. As kvm_mmu_map_page(). Returns false if
- * a slot is there, or the registers are there no more.
- */
-bool kvm_mmu_map_apic_page(struct kvm_vcpu *vcpu, gpa_t gpa, struct page *page)
-{
-	gfn_t gfn = gpa_to_gfn(gpa);
-	struct kvm *kvm = vcpu->kvm;
-	bool mapped = false;
-
-	if (mmu_topup(vcpu))
-		return false;
-	spin_lock(&kvm->mmu_lock);
-	/* Whoever changes one of these calls kvm_mmu_unmap_page() afterwards. */
-	if (kvm->apic_page && gfn == gpa_to_gfn(kvm->apic_page) &&
-	    !kvm_gfn_to_slot(kvm, kvm_unalias_gfn(kvm, gfn)) && !root_lost(vcpu, gpa)) {
-		map_page(vcpu, gpa, page);
-		mapped = true;
-	}
-	kvm_mmu_unlock(kvm);
-	return mapped;
-}
-EXPORT_SYMBOL_GPL(kvm_mmu_map_apic_page);
-
-/** kvm_mmu_unmap_page - undo kvm_mmu_map_apic_page(), or nothing. Takes mmu_lock. */
-void kvm_mmu_unmap_page(struct kvm *kvm, gpa_t gpa)
-{
-	gfn_t gfn = gpa_to_gfn(gpa), first = gfn & ~(gfn_t)(SPTES_PER_PAGE - 1);
-	struct kvm_mmu_page *sp;
-
-	if (!kvm_ops.nested_paging)
-		return;
-	spin_lock(&kvm->mmu_lock);
-	for_each_sp(kvm, sp, first)
-		if (sp->role.direct && sp->role.level == PG_LEVEL_4K)
-			mmu_drop_spte(kvm, sp, &sp->spt[gfn - first]);
-	kvm_mmu_flush(kvm, false);
-	kvm_mmu_unlock(kvm);
 }
 
 /** kvm_mmu_page_fault - map what the guest lacks, or say what is in the way. srcu held;
@@ -938,24 +869,9 @@ int kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 {
 	if (unlikely(vcpu->mmu.root_hpa == INVALID_PAGE))
 		return PF_RETRY;
+	if (kvm_ops.nested_paging)
+		return nested_page_fault(vcpu, fault);
 	return vcpu->mmu.direct ? direct_fault(vcpu, fault) : shadow_page_fault(vcpu, fault);
-}
-
-/** kvm_mmu_clear_mmio - a slot has come where nested_mmio_entry is: the next access
- * faults as for memory. Takes mmu_lock.
- */
-void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
-{
-	u64 *sptep;
-	int level;
-
-	spin_lock(&vcpu->kvm->mmu_lock);
-	if (!root_lost(vcpu, gpa)) {
-		sptep = mmu_find_leaf(vcpu, gpa, &level);
-		if (!spte_present(*sptep))
-			spte_write(sptep, 0);
-	}
-	kvm_mmu_unlock(vcpu->kvm);
 }
 
 /*
@@ -970,6 +886,8 @@ int kvm_mmu_init_vm(struct kvm *kvm)
 	INIT_LIST_HEAD(&kvm->dead_pages);
 	INIT_LIST_HEAD(&kvm->nx_splits);
 	kvm->n_max_pages = MIN_SHADOW_PAGES;
+	if (kvm_ops.nested_paging)
+		return nested_init_vm(kvm);
 	kvm->page_hash = kvcalloc(1UL << KVM_MMU_HASH_BITS, sizeof(*kvm->page_hash),
 				  GFP_KERNEL_ACCOUNT);
 	return kvm->page_hash ? 0 : -ENOMEM;
@@ -978,6 +896,10 @@ int kvm_mmu_init_vm(struct kvm *kvm)
 /** kvm_mmu_destroy_vm - all tables go. No vcpu is left, the slots still are. */
 void kvm_mmu_destroy_vm(struct kvm *kvm)
 {
+	if (kvm_ops.nested_paging) {
+		nested_destroy_vm(kvm);
+		return;
+	}
 	kvm_mmu_zap_all(kvm);
 	kvfree(kvm->page_hash);
 }

@@ -21,7 +21,7 @@ struct audit {
 	struct kvm *kvm;
 	const char *wrong;
 	unsigned long pages, hashed, indirect, old, roots;
-	unsigned long leaves, mapped, links, parents, splits;
+	unsigned long leaves, mapped, links, parents, splits, large;
 };
 
 #define check(a, cond)						\
@@ -72,8 +72,6 @@ static void audit_leaf(struct audit *a, struct kvm_mmu_page *sp, u64 *sptep)
 	struct kvm_mmu_page *table;
 	gfn_t gfn;
 
-	if (*sptep & SPTE_NO_RMAP)
-		return;
 	a->leaves++;
 	gfn = rmap_leaf_gfn(a->kvm, sp, spte_index(sptep));
 	slot = kvm_gfn_to_slot(a->kvm, gfn);
@@ -209,6 +207,82 @@ static void audit_roots(struct audit *a)
 	check(a, a->roots == held);
 }
 
+/*
+ * ---- nested tables ----
+ */
+
+static void audit_nested_leaf(struct audit *a, u64 spte, int level, gfn_t gpa_gfn)
+	__kvm_must_hold(mmu_lock)
+{
+	bool writable = spte & (SPTE_W | SPTE_MMU_WRITABLE);
+	gfn_t gfn = kvm_unalias_gfn(a->kvm, gpa_gfn);
+	struct kvm_memory_slot *slot;
+
+	if (spte & SPTE_VENDOR_PAGE) {
+		check(a, level == PG_LEVEL_4K);
+		return;
+	}
+	slot = kvm_gfn_to_slot(a->kvm, gfn);
+	if (!check(a, slot))
+		return;
+	check(a, !(spte & SPTE_W) || (spte & SPTE_MMU_WRITABLE));
+	check(a, !writable || (spte & SPTE_HOST_WRITABLE));
+	check(a, !writable || !(slot->flags & KVM_MEM_READONLY));
+	if (level == PG_LEVEL_4K)
+		return;
+	a->large++;
+	check(a, nested_slot_fits(slot, gfn, level) && !kvm_has_aliases(a->kvm));
+}
+
+static void audit_nested_table(struct audit *a, u64 *table, int level, gfn_t gfn)
+	__kvm_must_hold(mmu_lock)
+{
+	int i;
+
+	for (i = 0; i < SPTES_PER_PAGE && !a->wrong; i++, gfn += KVM_PAGES_PER_LEVEL(level)) {
+		/* The processor sets bits, and a vcpu gives a logged page back its W. */
+		u64 spte = READ_ONCE(table[i]);
+
+		if (!spte_present(spte)) {
+			check(a, !spte || (level == PG_LEVEL_4K &&
+					   spte == kvm_ops.nested_mmio_entry));
+		} else if (spte_leaf(spte, level)) {
+			audit_nested_leaf(a, spte, level, gfn);
+		} else {
+			a->pages++;
+			a->splits += !!(spte & SPTE_NX_SPLIT);
+			audit_nested_table(a, pfn_to_table(spte_pfn(spte)), level - 1, gfn);
+		}
+	}
+}
+
+static void audit_nested(struct audit *a)
+	__kvm_must_hold(mmu_lock)
+{
+	struct kvm *kvm = a->kvm;
+
+	audit_nested_table(a, kvm->nested_root, kvm_ops.nested_levels, 0);
+	/* Others may be freeing what was cut off. */
+	check(a, a->pages <= atomic_long_read(&kvm->nested_tables));
+	check(a, a->large <= kvm->stat.largepages);
+	check(a, a->splits <= kvm->stat.nx_lpage_splits);
+}
+
+static void audit_shadows(struct audit *a)
+	__kvm_must_hold(mmu_lock)
+{
+	struct kvm *kvm = a->kvm;
+
+	audit_lists(a);
+	check(a, a->pages == kvm->n_used_pages);
+	check(a, a->hashed == kvm->n_used_pages);
+	check(a, a->indirect == kvm->n_indirect);
+	check(a, a->old == kvm->n_old_pages);
+	check(a, a->links == a->parents);
+	audit_slots(a);
+	audit_roots(a);
+}
+
 /* Kills the VM on any difference.  mmu_lock held, nothing under way. */
 void kvm_mmu_audit(struct kvm *kvm)
 {
@@ -217,14 +291,10 @@ void kvm_mmu_audit(struct kvm *kvm)
 
 	if (kvm->dead || (unsigned int)atomic_inc_return(&ops) % audit_every)
 		return;
-	audit_lists(&a);
-	check(&a, a.pages == kvm->n_used_pages);
-	check(&a, a.hashed == kvm->n_used_pages);
-	check(&a, a.indirect == kvm->n_indirect);
-	check(&a, a.old == kvm->n_old_pages);
-	check(&a, a.links == a.parents);
-	audit_slots(&a);
-	audit_roots(&a);
+	if (kvm_ops.nested_paging)
+		audit_nested(&a);
+	else
+		audit_shadows(&a);
 	if (a.wrong)
 		kvm_vm_dead(kvm, a.wrong);
 }

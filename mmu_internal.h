@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the MMU's files share: mmu.c, mmu_nx.c, mmu_rmap.c, mmu_shadow.c, paging_tmpl.h,
+ * What the MMU's files share: mmu.c, mmu_nested.c, mmu_nx.c, mmu_rmap.c, mmu_shadow.c, paging_tmpl.h,
  * mmu_audit.c.
  * Everything here that touches an spte, a shadow page or a reverse map holds
  * kvm->mmu_lock.
@@ -191,6 +191,7 @@ static inline u64 *root_table(struct kvm_vcpu *vcpu, u64 addr, int *level)
  * ---- mmu.c ----
  */
 
+int mmu_topup_pages(struct kvm_vcpu *vcpu, int n);
 int mmu_topup(struct kvm_vcpu *vcpu);
 void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 	__kvm_must_hold(mmu_lock);
@@ -210,6 +211,8 @@ void mmu_finish(struct kvm *kvm)
 void mmu_make_room(struct kvm *kvm)
 	__kvm_must_hold(mmu_lock);
 int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping *m);
+bool mmu_overtaken(struct kvm *kvm, const struct mapping *m)
+	__kvm_must_hold_shared(mmu_lock);
 bool mmu_stale(struct kvm_vcpu *vcpu, const struct mapping *m)
 	__kvm_must_hold(mmu_lock);
 int mmu_use_level(struct kvm_vcpu *vcpu, struct mapping *m, int max)
@@ -232,7 +235,7 @@ u64 *mmu_descend_direct(struct kvm_vcpu *vcpu, u64 *table, int level, int to, u6
 DECLARE_STATIC_KEY_FALSE(mmu_nx_key);
 
 static inline bool mmu_nx_huge_pages(const struct kvm *kvm)
-	__kvm_must_hold(mmu_lock)
+	__kvm_must_hold_shared(mmu_lock)
 {
 	return static_branch_unlikely(&mmu_nx_key) && kvm->nx_huge_pages;
 }
@@ -244,6 +247,30 @@ void nx_forget_split(struct kvm *kvm, struct kvm_mmu_page *sp)
 	__kvm_must_hold(mmu_lock);
 void nx_module_init(void);
 void nx_module_exit(void);
+
+/*
+ * ---- mmu_nested.c ----
+ */
+
+bool nested_slot_fits(const struct kvm_memory_slot *slot, gfn_t gfn, int level);
+int nested_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
+bool nested_zap(struct kvm *kvm, gfn_t start, gfn_t end, bool vendor)
+	__kvm_must_hold(mmu_lock);
+bool nested_unmap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_yield)
+	__kvm_must_hold(mmu_lock);
+bool nested_age(struct kvm *kvm, gfn_t start, gfn_t end, bool clear)
+	__kvm_must_hold(mmu_lock);
+void nested_write_protect_masked(struct kvm *kvm, gfn_t first, unsigned long mask)
+	__kvm_must_hold(mmu_lock);
+void nested_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot);
+void nested_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot);
+bool nested_too_many(struct kvm *kvm);
+void nested_evict(struct kvm *kvm);
+void nested_shrink(struct kvm *kvm);
+void nested_recover_nx(struct kvm *kvm, unsigned long n);
+void nested_zap_all(struct kvm *kvm);
+int nested_init_vm(struct kvm *kvm);
+void nested_destroy_vm(struct kvm *kvm);
 
 /*
  * ---- mmu_rmap.c ----

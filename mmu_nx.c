@@ -235,15 +235,18 @@ MODULE_PARM_DESC(nx_huge_pages_recovery_period_ms, "that period; 0: such that a 
 void kvm_mmu_update_nx(struct kvm *kvm)
 {
 	int idx = srcu_read_lock(&kvm->srcu);
-	bool on;
+	bool on, changed;
 
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	on = READ_ONCE(nx_on) && !kvm->nx_disabled;
-	if (kvm->nx_huge_pages != on) {
-		kvm->nx_huge_pages = on;
+	changed = kvm->nx_huge_pages != on;
+	kvm->nx_huge_pages = on;
+	/* No shadow page of now is of before. */
+	if (changed && !kvm_ops.nested_paging)
 		mmu_zap_all(kvm);
-	}
 	kvm_mmu_unlock(kvm);
+	if (changed && kvm_ops.nested_paging)
+		nested_zap_all(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 }
 
@@ -252,7 +255,7 @@ void kvm_mmu_update_nx(struct kvm *kvm)
  */
 void kvm_mmu_disable_nx(struct kvm *kvm)
 {
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	kvm->nx_disabled = true;
 	kvm_mmu_unlock(kvm);
 	kvm_mmu_update_nx(kvm);
@@ -277,8 +280,13 @@ static void recover(struct kvm *kvm)
 	int idx = srcu_read_lock(&kvm->srcu);
 	unsigned long n;
 
-	spin_lock(&kvm->mmu_lock);
-	n = ratio ? DIV_ROUND_UP(kvm->stat.nx_lpage_splits, ratio) : 0;
+	n = ratio ? DIV_ROUND_UP(READ_ONCE(kvm->stat.nx_lpage_splits), ratio) : 0;
+	if (kvm_ops.nested_paging) {
+		nested_recover_nx(kvm, n);
+		srcu_read_unlock(&kvm->srcu, idx);
+		return;
+	}
+	write_lock(&kvm->mmu_lock);
 	for (; n && !list_empty(&kvm->nx_splits); n--) {
 		mmu_zap_page(kvm, list_first_entry(&kvm->nx_splits, struct kvm_mmu_page, nx_link));
 		kvm_mmu_resched(kvm);

@@ -110,13 +110,11 @@ void rmap_drop_leaf(struct kvm *kvm, u64 *sptep)
 	struct kvm_memory_slot *slot;
 	gfn_t gfn;
 
-	if (!(*sptep & SPTE_NO_RMAP)) {
-		gfn = rmap_leaf_gfn(kvm, sp, spte_index(sptep));
-		slot = kvm_gfn_to_slot(kvm, gfn);
-		/* A slot's leaves are dropped before it goes. */
-		if (!kvm_vm_bug_on(kvm, !slot))
-			head = slot_rmap(slot, gfn, sp->role.level);
-	}
+	gfn = rmap_leaf_gfn(kvm, sp, spte_index(sptep));
+	slot = kvm_gfn_to_slot(kvm, gfn);
+	/* A slot's leaves are dropped before it goes. */
+	if (!kvm_vm_bug_on(kvm, !slot))
+		head = slot_rmap(slot, gfn, sp->role.level);
 	drop_leaf(kvm, sptep, head);
 }
 
@@ -128,9 +126,6 @@ static void write_protect(struct kvm *kvm, u64 *sptep, bool keep_mmu)
 
 	if (!keep_mmu)
 		new &= ~SPTE_MMU_WRITABLE;
-	/* With PML the dirty bit's setting is logged, so no fault is needed; for 4k pages. */
-	else if (kvm_ops.nested_dirty_log && sptep_to_sp(sptep)->role.level == PG_LEVEL_4K)
-		new = old & ~spte_dirty_mask();
 	if (new == old)
 		return;
 	spte_write(sptep, new);
@@ -152,7 +147,7 @@ static bool for_each_head(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t s
 	bool any = false;
 	int level;
 
-	lockdep_assert_held(&kvm->mmu_lock);
+	lockdep_assert_held_write(&kvm->mmu_lock);
 	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
 		struct kvm_rmap_head *head = slot_rmap(slot, start, level);
 		struct kvm_rmap_head *last = slot_rmap(slot, end - 1, level);
@@ -194,20 +189,16 @@ static bool write_protect_head(struct kvm *kvm, struct kvm_rmap_head *head, bool
 static bool age_head(struct kvm *kvm, struct kvm_rmap_head *head, bool clear)
 	__kvm_must_hold(mmu_lock)
 {
-	u64 accessed = spte_accessed_mask();
 	struct rmap_iter it;
 	bool young = false;
 	u64 *sptep;
 
-	/* Without accessed bits what is mapped counts as used, and is unmapped to see the next use. */
-	if (!accessed)
-		return clear ? unmap_head(kvm, head, false) : true;
 	for_each_rmap(head, &it, sptep) {
-		if (!(*sptep & accessed))
+		if (!(*sptep & SPTE_A))
 			continue;
 		young = true;
 		if (clear)
-			clear_bit(ilog2(accessed), (unsigned long *)sptep);
+			clear_bit(ilog2(SPTE_A), (unsigned long *)sptep);
 	}
 	return young;
 }
@@ -228,6 +219,8 @@ bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t st
 	bool any = false;
 	gfn_t next;
 
+	if (kvm_ops.nested_paging)
+		return nested_unmap_range(kvm, start, end, may_yield);
 	for (; start < end; start = next) {
 		next = min(end, ALIGN(start + 1, KVM_PAGES_PER_LEVEL(PG_LEVEL_2M)));
 		any |= for_each_head(kvm, slot, start, next, unmap_head, false);
@@ -244,6 +237,8 @@ bool kvm_mmu_unmap_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t st
 bool kvm_mmu_age_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
 		       bool clear)
 {
+	if (kvm_ops.nested_paging)
+		return nested_age(kvm, start, end, clear);
 	return for_each_head(kvm, slot, start, end, age_head, clear);
 }
 
@@ -255,6 +250,10 @@ void kvm_mmu_write_protect_masked(struct kvm *kvm, struct kvm_memory_slot *slot,
 {
 	unsigned int i;
 
+	if (kvm_ops.nested_paging) {
+		nested_write_protect_masked(kvm, slot->base_gfn + gfn_offset, mask);
+		return;
+	}
 	for_each_set_bit(i, &mask, BITS_PER_LONG)
 		rmap_write_protect(kvm, slot, slot->base_gfn + gfn_offset + i, true);
 }
@@ -309,6 +308,9 @@ int kvm_mmu_slot_alloc(struct kvm_memory_slot *slot)
 {
 	int level;
 
+	/* Nested tables are found by walking down. */
+	if (kvm_ops.nested_paging)
+		return 0;
 	for (level = PG_LEVEL_4K; level <= KVM_MAX_LEAF_LEVEL; level++) {
 		unsigned long n = level_index(slot, slot->base_gfn + slot->npages - 1, level) + 1;
 
@@ -336,7 +338,7 @@ static void for_slot_chunks(struct kvm *kvm, struct kvm_memory_slot *slot,
 {
 	gfn_t end = slot->base_gfn + slot->npages, gfn, next;
 
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	for (gfn = slot->base_gfn; gfn < end; gfn = next) {
 		next = min(end, ALIGN(gfn + 1, KVM_PAGES_PER_LEVEL(PG_LEVEL_2M)));
 		fn(kvm, slot, gfn, next);
@@ -358,6 +360,13 @@ static void unmap_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t sta
  */
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
+	if (kvm_ops.nested_paging) {
+		write_lock(&kvm->mmu_lock);
+		kvm_mmu_flush(kvm, nested_unmap_range(kvm, slot->base_gfn,
+						      slot->base_gfn + slot->npages, true));
+		kvm_mmu_unlock(kvm);
+		return;
+	}
 	for_slot_chunks(kvm, slot, unmap_chunk);
 	kvm_mmu_zap_shadows(kvm, slot->base_gfn, slot->npages);
 }
@@ -374,7 +383,10 @@ static void protect_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t s
  */
 void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
-	for_slot_chunks(kvm, slot, protect_chunk);
+	if (kvm_ops.nested_paging)
+		nested_slot_write_protect(kvm, slot);
+	else
+		for_slot_chunks(kvm, slot, protect_chunk);
 }
 
 static void merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
@@ -395,5 +407,8 @@ static void merge_chunk(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t sta
  */
 void kvm_mmu_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
-	for_slot_chunks(kvm, slot, merge_chunk);
+	if (kvm_ops.nested_paging)
+		nested_slot_merge(kvm, slot);
+	else
+		for_slot_chunks(kvm, slot, merge_chunk);
 }

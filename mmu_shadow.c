@@ -129,7 +129,7 @@ void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages)
 {
 	unsigned long i, n = min(npages, 1UL << KVM_MMU_HASH_BITS);
 
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	for (i = 0; kvm->n_indirect && i < n; i++)
 		zap_bucket(kvm, n == npages ? hash_bucket(kvm, base + i) : &kvm->page_hash[i],
 			   base, npages);
@@ -145,7 +145,7 @@ void kvm_mmu_unprotect_gfn(struct kvm *kvm, gfn_t gfn)
 	struct kvm_mmu_page *sp;
 	struct hlist_node *n;
 
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	for_each_indirect_safe(kvm, sp, n, gfn)
 		mmu_zap_page(kvm, sp);
 	mmu_finish(kvm);
@@ -228,7 +228,7 @@ void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes)
 	smp_mb();
 	if (likely(!READ_ONCE(kvm->n_indirect)))
 		return;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	for_each_indirect_safe(kvm, sp, n, gpa_to_gfn(gpa))
 		track_page(kvm, sp, gpa, bytes);
 	mmu_finish(kvm);
@@ -521,7 +521,7 @@ void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->mmu.direct || vcpu->mmu.root_hpa == INVALID_PAGE)
 		return;
-	spin_lock(&vcpu->kvm->mmu_lock);
+	write_lock(&vcpu->kvm->mmu_lock);
 	shadow_sync_roots(vcpu);
 	kvm_mmu_unlock(vcpu->kvm);
 }
@@ -577,7 +577,7 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 			kvm_mmu_guest_tlb_flush(vcpu);
 			return;
 		}
-		spin_lock(&kvm->mmu_lock);
+		write_lock(&kvm->mmu_lock);
 		exact = !root_lost(vcpu, gva) && sync_gva(vcpu, gva);
 		kvm_mmu_unlock(kvm);
 	}
@@ -876,7 +876,7 @@ static int map_gva(struct kvm_vcpu *vcpu, struct kvm_fault *fault, u64 gva, u64 
 	if (mmu->smap && !(w.access & ACC_W) && m.write && (w.access & ACC_U))
 		return PF_EMULATE;
 	r = PF_RETRY;
-	spin_lock(&kvm->mmu_lock);
+	write_lock(&kvm->mmu_lock);
 	if (!mmu_stale(vcpu, &m)) {
 		mmu_make_room(kvm);
 		r = map_walked(vcpu, &w, &m);

@@ -27,8 +27,9 @@
  */
 #define SPTE_HOST_WRITABLE	BIT_ULL(10)	/* the host's mapping allows writes */
 #define SPTE_MMU_WRITABLE	BIT_ULL(11)	/* read-only for the dirty log at most */
-/* Only under nested paging, whose formats of 64-bit hosts ignore it. */
-#define SPTE_NO_RMAP		BIT_ULL(52)	/* maps a page of the vendor's: in no reverse map */
+/* Only in nested tables, whose formats ignore them. */
+#define SPTE_VENDOR_PAGE	BIT_ULL(52)	/* of a leaf: kvm_mmu_map_page() */
+#define SPTE_NX_SPLIT		BIT_ULL(53)	/* of a link: for a large page that was executed */
 
 #define SPTES_PER_PAGE		512
 
@@ -103,23 +104,10 @@ static inline kvm_pfn_t spte_pfn(u64 spte)
 	return __sme_clr(spte & SPTE_ADDR_MASK) >> PAGE_SHIFT;
 }
 
-/* The processor sets A and D by itself, where its tables have them. */
-static inline u64 spte_accessed_mask(void)
-{
-	return kvm_ops.nested_paging ? kvm_ops.nested_accessed_mask : SPTE_A;
-}
-
-static inline u64 spte_dirty_mask(void)
-{
-	return kvm_ops.nested_paging ? kvm_ops.nested_dirty_mask : SPTE_D;
-}
-
 static inline u64 access_bits(unsigned int access)
 {
 	u64 bits = 0;
 
-	if (kvm_ops.nested_paging)
-		return kvm_ops.nested_access_mask;
 	if (access & ACC_U)
 		bits |= SPTE_U;
 	if (!(access & ACC_X) && boot_cpu_has(X86_FEATURE_NX))
@@ -139,11 +127,6 @@ static inline u64 spte_no_exec(u64 spte)
 	if (kvm_ops.nested_paging && kvm_ops.nested_exec_mask)
 		return spte & ~kvm_ops.nested_exec_mask;
 	return spte | SPTE_NX;
-}
-
-static inline u64 leaf_bits(void)
-{
-	return kvm_ops.nested_paging ? kvm_ops.nested_leaf_mask : 0;
 }
 
 /* Can a TLB filled from old allow what new does not? */

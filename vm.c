@@ -73,7 +73,7 @@ struct kvm *kvm_create_vm(void)
 
 	if (!kvm)
 		return ERR_PTR(-ENOMEM);
-	spin_lock_init(&kvm->mmu_lock);
+	rwlock_init(&kvm->mmu_lock);
 	mutex_init(&kvm->slots_lock);
 	mutex_init(&kvm->lock);
 	mutex_init(&kvm->lapic_map_lock);

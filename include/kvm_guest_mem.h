@@ -13,6 +13,7 @@ struct kvm_host_page {
 	int level;		/* PG_LEVEL_* of the mapping */
 	bool writable;		/* it may be mapped for writing */
 	bool cached;		/* write-back; else it is a device's, or as good as that */
+	bool present;		/* of a fault: it was there, and so may be its neighbours */
 };
 
 kvm_pfn_t kvm_slot_gfn_to_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,

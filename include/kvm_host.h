@@ -162,6 +162,7 @@ static_assert(KVM_REQ_NR <= 32);
 enum {
 	OUTSIDE_GUEST_MODE,
 	IN_GUEST_MODE,
+	READING_PAGE_TABLES,	/* without mmu_lock, interrupts off (mmu_nested.c) */
 	EXITING_GUEST_MODE,
 };
 
@@ -485,7 +486,8 @@ struct kvm_ioapic;
 struct kvm_pit;
 
 struct kvm {
-	spinlock_t mmu_lock;		/* shadow pages, rmaps, slot->arch, notifier counts */
+	/* Shadow pages, rmaps, slot->arch, notifier counts; nested faults share it. */
+	rwlock_t mmu_lock;
 	struct mutex slots_lock;	/* memslot updates, dirty logs */
 	struct mutex lock;		/* vcpu creation, VM-wide settings */
 	struct srcu_struct srcu;	/* readers of memslots */
@@ -504,6 +506,18 @@ struct kvm {
 	int last_boosted;		/* index of the vcpu that a spinning one let go on, a hint */
 	bool dead;			/* an internal error: every call but close fails with EIO */
 	refcount_t users;		/* the VM fd and each vcpu fd */
+
+	/*
+	 * Nested tables (mmu_nested.c): the root stays; its entries, and those below, change
+	 * under mmu_lock, shared by who only adds some.
+	 */
+	u64 *nested_root;
+	atomic_long_t nested_tables;	/* without the root */
+	/* Cut off, to be freed when the lock is let go: a chain. */
+	unsigned long dead_tables __kvm_guarded_by(mmu_lock);
+	/* Clocks: the frame to be looked at next. */
+	gfn_t evict_hand __kvm_guarded_by(mmu_lock);
+	gfn_t nx_hand __kvm_guarded_by(mmu_lock);
 
 	/* shadow pages (mmu.c), all under mmu_lock */
 	struct hlist_head *page_hash __kvm_guarded_by(mmu_lock);

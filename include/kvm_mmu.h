@@ -103,13 +103,21 @@ void kvm_mmu_audit(struct kvm *kvm)
 static inline void kvm_mmu_audit(struct kvm *kvm) { }
 #endif
 
+/* For kvm_mmu_unlock(): tables were cut off. */
+void nested_unlock(struct kvm *kvm)
+	__kvm_releases(mmu_lock);
+
 /* mmu_lock is released by this. */
 static inline void kvm_mmu_unlock(struct kvm *kvm)
 	__kvm_releases(mmu_lock)
 {
+	if (unlikely(kvm->dead_tables)) {
+		nested_unlock(kvm);
+		return;
+	}
 	if (kvm_mmu_audit_enabled())
 		kvm_mmu_audit(kvm);
-	spin_unlock(&kvm->mmu_lock);
+	write_unlock(&kvm->mmu_lock);
 }
 
 #endif

@@ -103,12 +103,19 @@ int check_sleeping_trylock(struct lock_class *c) CAP(try_acquire_capability(0, *
 #undef spin_unlock_irqrestore
 #undef raw_spin_lock_irqsave
 #undef raw_spin_unlock_irqrestore
+#undef read_lock
+#undef read_unlock
+#undef write_lock
+#undef write_unlock
+#undef rwlock_needbreak
+#undef rwlock_init
 #undef spin_needbreak
 #undef mutex_init
 #undef spin_lock_init
 #undef raw_spin_lock_init
 #undef DEFINE_MUTEX
 #undef lockdep_assert_held
+#undef lockdep_assert_held_write
 #undef lockdep_is_held
 #define mutex_lock(c)			check_sleeping_lock(&class_##c)
 #define mutex_unlock(c)			check_unlock(&class_##c)
@@ -124,12 +131,19 @@ int check_sleeping_trylock(struct lock_class *c) CAP(try_acquire_capability(0, *
 #define raw_spin_unlock_irqrestore(c, flags) \
 	do { (void)(flags); check_unlock(&class_##c); check_preempt_on(); } while (0)
 #define spin_needbreak(c)		check_needbreak()
+#define read_lock(c)			check_sleeping_lock_shared(&class_##c)
+#define read_unlock(c)			check_unlock_shared(&class_##c)
+#define write_lock(c)			check_sleeping_lock(&class_##c)
+#define write_unlock(c)			check_unlock(&class_##c)
+#define rwlock_needbreak(c)		check_needbreak()
+#define rwlock_init(c)			((void)0)
 #define mutex_init(c)			((void)0)
 #define spin_lock_init(c)		((void)0)
 #define raw_spin_lock_init(c)		((void)0)
 #define DEFINE_MUTEX(name)		void check_no_mutex(void)
 /* What is asserted at run time is annotated, too. */
 #define lockdep_assert_held(c)		check_held(&class_##c)
+#define lockdep_assert_held_write(c)	check_held(&class_##c)
 #define lockdep_is_held(c)		1
 int check_needbreak(void);
 
