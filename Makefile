@@ -5,8 +5,10 @@
 # Which kernel: KVER= names one whose headers are installed, KDIR= a headers
 # directory anywhere. By default the running one, or, where its headers are not
 # to be had, the newest of Debian's 6.1 headers.
+# Debian's 6.1 headers have the flavour in .kernelvariables only.
 ifdef KDIR
-  KVER ?= $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+  release := $(shell sed -n 's/^override KERNELRELEASE *= *//p' $(KDIR)/.kernelvariables 2>/dev/null)
+  KVER ?= $(or $(release),$(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null))
 else
   running := $(shell uname -r)
   debian := $(shell ls -d /lib/modules/6.1.*-amd64/build 2>/dev/null | sort -V | tail -n 1 | cut -d/ -f4)
@@ -84,25 +86,50 @@ dkms-uninstall:
 # dpkg-buildpackage writes beside its directory and into it: give it a copy.
 .PHONY: deb
 deb:
-	@dpkg-checkbuilddeps || { echo "apt-get install dpkg-dev debhelper dh-dkms" >&2; exit 1; }
+	@lacks=$$(LC_ALL=C dpkg-checkbuilddeps 2>&1 | sed -e 's/.*[Uu]nmet build dependencies: //; s/ ([^)]*)//g' \
+		-e 's/:native//g; s/debhelper-compat/debhelper/' \
+		-e 's/.*dpkg-checkbuilddeps.*not found/build-essential debhelper dh-dkms/'); \
+		test -z "$$lacks" || { echo "make deb lacks: apt-get install $$lacks" >&2; exit 1; }
 	rm -rf build/deb
 	mkdir -p build/deb/kvm-$(VERSION)
-	cp -r Makefile README.md dkms.conf $(SOURCES) $(FOLDERS) debian Documentation build/deb/kvm-$(VERSION)/
+	cp -r Makefile NEWS README.md dkms.conf $(SOURCES) $(FOLDERS) debian Documentation build/deb/kvm-$(VERSION)/
 	cd build/deb/kvm-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -b -us -uc
 	rm -rf build/deb/kvm-$(VERSION)
 	@echo "build/deb/kvm-dkms_$(VERSION)_amd64.deb"
+
+# The tree as it lies here, without what git does not know; of an unpacked tarball all.
+# The same files make the same tarball.
+tarball := build/kvm-$(VERSION).tar.xz
+dist_files = $(if $(wildcard .git),git ls-files -z --deduplicate | xargs -0 -r ls -d 2>/dev/null, \
+	find . \( -path ./build -o -path ./.cache \) -prune -o ! -type d -printf '%P\n')
+
+.PHONY: dist
+dist:
+	@mkdir -p build
+	@$(dist_files) | LC_ALL=C sort | \
+		tar -c -J -f $(tarball) --no-recursion --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=@$(dist_time) \
+			--transform='s|^|kvm-$(VERSION)/|S' -T -
+	@echo "$(tarball)"
+
+# the changelog's last entry tells the day
+dist_time = $(shell date -d "$$(sed -n 's/^ -- .*>  //p' debian/changelog | head -n 1)" +%s)
 
 .PHONY: headers_install
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
 .PHONY: tests check check-kernels check-peer check-guests check-migrate check-emulate demo bench bench-vm bench-irq bench-emulate bench-holds bench-mmu debug-kernel
+.PHONY: check-packages rt-kernel
 .PHONY: fuzz-emulate fuzz-mmu fuzz-ioctl fuzz-guest
 tests:
 	$(MAKE) -C tests
 
 check:
 	+@exec env VENDOR='$(VENDOR)' tests/lab/check
+
+# The package in the systems of Debian 12, 13 and sid.
+check-packages:
+	@exec env SUITES='$(or $(SUITES),bookworm trixie sid)' FLAVOURS=1 tests/package/package_test
 
 check-kernels:
 	+@exec env KERNELS='$(KERNELS)' LIST='$(LIST)' tests/lab/check-kernels
@@ -163,6 +190,9 @@ bench-mmu:
 debug-kernel:
 	+@exec tests/lab/debug-kernel
 
+rt-kernel:
+	@exec tests/lab/debug-kernel rt
+
 # All of Documentation/ and the sources' kernel-doc comments as one site.
 .PHONY: htmldocs
 htmldocs:
@@ -185,6 +215,7 @@ help:
 	@echo '  make uninstall        take them out of there again'
 	@echo '  make dkms-install     install them by DKMS; make dkms-uninstall'
 	@echo '  make deb              the Debian package kvm-dkms, in build/deb/'
+	@echo '  make dist             the sources as a tarball, build/kvm-$(VERSION).tar.xz'
 	@echo '  make htmldocs         the documentation as a site with a search, in build/htmldocs/'
 	@echo '  make headers_install  the userspace ABI headers, to INSTALL_HDR_PATH='
 	@echo '     KVER=VERSION or KDIR=DIRECTORY choose another kernel'
@@ -197,6 +228,7 @@ help:
 	@echo '                        on both vendors, or with VENDOR=amd or intel on one'
 	@echo '  make check-kernels    each of Debian'"'"'s kernels in each flavour: builds, boots, a guest;'
 	@echo '                        KERNELS=REGEX, LIST=1'
+	@echo '  make check-packages   the package in roots of Debian 12, 13 and sid; SUITES='
 	@echo '  make check-peer       the kernel'"'"'s own KVM selftests on our modules; STOCK=1'
 	@echo '  make check-guests     systems, firmware and a memory test under QEMU, a line for'
 	@echo '                        each; ROWS=REGEX, LIST=1, STOCK=1, SCREENSHOT=FILE.png;'
@@ -220,7 +252,8 @@ help:
 	@echo '  make bench-mmu        instructions for guest memory, ours against stock; SHORT=1: in a'
 	@echo '                        minute; ROWS=REGEX, VENDOR=, RECORD=1: to Documentation/'
 	@echo '  make tests            only build the test programs, in build/tests/'
-	@echo '  make debug-kernel     build the lab'"'"'s KASAN and lockdep kernel'
+	@echo '  make debug-kernel     build the lab'"'"'s KASAN and lockdep kernel; make rt-kernel: its'
+	@echo '                        realtime kernel with lockdep'
 	@echo
 	@echo '  make clean            remove build/'
 	@echo '  make distclean        remove the cache of fetched packages, too'

@@ -703,6 +703,7 @@ static int __init kvm_init(void)
 		goto out_irq;
 	kvm_clock_module_init();
 	kvm_stats_init();
+	pr_info("version " KVM_MODULE_VERSION "\n");
 	return 0;
 
 out_irq:

@@ -19,7 +19,7 @@
 #include <linux/types.h>
 
 /* All three modules' version, and the packages'. */
-#define KVM_MODULE_VERSION "0.1"
+#define KVM_MODULE_VERSION "0.2"
 
 struct module;
 struct kvm;

@@ -92,6 +92,22 @@ FIXTURE(nx) {
 	u8 *map, *mem;
 };
 
+/* PREEMPT_RT has no transparent huge pages, but those of hugetlbfs, of which NR are set aside. */
+static void hugetlb_memory(u8 *mem)
+{
+	FILE *f = fopen("/proc/sys/vm/nr_hugepages", "r+");
+	unsigned int had;
+
+	if (!f || fscanf(f, "%u", &had) != 1)
+		die("nr_hugepages");
+	rewind(f);
+	if ((had < NR && fprintf(f, "%d", NR) < 0) || fclose(f))
+		die("nr_hugepages");
+	if (mmap(mem, NR * BIG, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED, -1, 0) != mem)
+		die("no huge pages");
+}
+
 /* Small pages but for the region, whose functions only return. */
 static void add_memory(FIXTURE_DATA(nx) *self)
 {
@@ -101,7 +117,8 @@ static void add_memory(FIXTURE_DATA(nx) *self)
 	GUEST_LOAD(&self->vm, probe);
 	self->map = xmmap((NR + 1) * BIG, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	self->mem = (u8 *)(((uintptr_t)self->map + BIG - 1) & ~(BIG - 1));
-	madvise(self->mem, NR * BIG, MADV_HUGEPAGE);
+	if (madvise(self->mem, NR * BIG, MADV_HUGEPAGE))
+		hugetlb_memory(self->mem);
 	memset(self->mem, 0xc3, NR * BIG);
 	if (vm_slot(&self->vm, 1, 0, AT, NR * BIG, self->mem))
 		die("the region");

@@ -110,25 +110,29 @@ unpack_image() {	# DIRECTORY KVER DEB...
 	touch "$dir/.done"
 }
 
-unpack_debug() {	# DIRECTORY KVER
-	local dir=$1 kver=$2 image headers
+unpack_own() {	# debug|rt DIRECTORY KVER
+	local dir=$2 kver=$3 image headers
 
-	image=$(debug_deb image)
-	headers=$(debug_deb headers)
+	image=$(own_deb "$1" image)
+	headers=$(own_deb "$1" headers)
 	if [ -f "$dir/.done" ] && [ ! "$image" -nt "$dir/.done" ]; then
 		return 0
 	fi
-	say "unpacking the debugging kernel"
+	say "unpacking $kver"
 	unpack_image "$dir" "$kver" "$image" "$headers" || die 125 "cannot unpack $image"
 }
 
-# The debugging kernel's packages: from the folder DEBUG_KERNEL, or built by
-# `make debug-kernel` into the cache.
-debug_deb() {	# image|headers
-	local dir=${DEBUG_KERNEL:-$KVM_CACHE/debug-kernel}
+# The packages of the lab's own kernels, the debugging and the realtime one: from the
+# folder DEBUG_KERNEL or RT_KERNEL, or built by `make debug-kernel` or `make rt-kernel`
+# into the cache.
+own_deb() {	# debug|rt image|headers
+	local dir=${1^^}_KERNEL
 
-	find "$dir" -maxdepth 1 -name "linux-$1-*kvmdebug*.deb" ! -name '*-dbg_*' 2>/dev/null | sort -V | tail -n 1
+	dir=${!dir:-$KVM_CACHE/$1-kernel}
+	find "$dir" -maxdepth 1 -name "linux-$2-*-kvm$1*.deb" ! -name '*-dbg_*' 2>/dev/null | sort -V | tail -n 1
 }
+
+debug_deb() { own_deb debug "$@"; }	# image|headers
 
 # Set KVER, KROOT (unpacked image packages), KIMAGE and KDIR (headers) for a
 # kernel by its lab name, and fetch whatever of it is missing; SUITE is the Debian suite whose
@@ -138,13 +142,13 @@ select_kernel() {	# 6.1|6.12|debug|another that other_kernel() finds
 
 	ROOT='' SUITE=''
 	case $1 in
-	debug)
-		deb=$(debug_deb image)
-		[ -n "$deb" ] || die 125 "no debugging kernel: run 'make debug-kernel', or let DEBUG_KERNEL name the folder of its packages"
+	debug | rt)
+		deb=$(own_deb "$1" image)
+		[ -n "$deb" ] || die 125 "no such kernel: run 'make $1-kernel', or let ${1^^}_KERNEL name the folder of its packages"
 		KVER=$(dpkg-deb -f "$deb" Package)
 		KVER=${KVER#linux-image-}
 		KROOT=$KVM_CACHE/kernel-$KVER
-		locked "kernel-$KVER" unpack_debug "$KROOT" "$KVER"
+		locked "kernel-$KVER" unpack_own "$1" "$KROOT" "$KVER"
 		KDIR=$KROOT/usr/src/linux-headers-$KVER
 		;;
 	6.1 | 6.12)
