@@ -10,6 +10,7 @@
 
 #include <asm/fpu/xcr.h>
 #include <asm/msr.h>
+#include <asm/pkru.h>
 
 /*
  * ---- XCR0 ----
@@ -40,21 +41,55 @@ int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
 /* The host's IA32_XSS: the same on all CPUs since boot. */
 static u64 host_xss __read_mostly;
 
-/** kvm_switch_to_guest_xcr0 - XCR0 and IA32_XSS become the guest's; interrupts are off */
-void kvm_switch_to_guest_xcr0(struct kvm_vcpu *vcpu)
+/* VMX makes XSAVES #UD in a guest without it, SVM does not. */
+static bool has_xsaves(struct kvm_vcpu *vcpu)
 {
+	return kvm_ops.isa == KVM_ISA_SVM || (vcpu->guest_caps & KVM_GUEST_HAS_XSAVES);
+}
+
+/* Instructions that the guest may execute now use PKRU. */
+static bool uses_pkru(struct kvm_vcpu *vcpu)
+{
+	return (vcpu->cr4 & X86_CR4_PKE) || (vcpu->xcr0 & XFEATURE_MASK_PKRU);
+}
+
+/* The kernel keeps PKRU in the register only: it is no part of what its FPU code switches. */
+static void load_guest_pkru(struct kvm_vcpu *vcpu)
+{
+	if (uses_pkru(vcpu) && vcpu->pkru != vcpu->host_pkru)
+		wrpkru(vcpu->pkru);
+}
+
+static void load_host_pkru(struct kvm_vcpu *vcpu)
+{
+	if (!uses_pkru(vcpu))
+		return;
+	vcpu->pkru = rdpkru();
+	if (vcpu->pkru != vcpu->host_pkru)
+		wrpkru(vcpu->host_pkru);
+}
+
+/** kvm_switch_to_guest_xstate - XCR0, IA32_XSS and PKRU become the guest's; interrupts are off */
+void kvm_switch_to_guest_xstate(struct kvm_vcpu *vcpu)
+{
+	load_guest_pkru(vcpu);
+	if (unlikely(!(vcpu->cr4 & X86_CR4_OSXSAVE)))
+		return;
 	if (vcpu->xcr0 != vcpu->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
-	if (unlikely(vcpu->xss != host_xss))
+	if (unlikely(vcpu->xss != host_xss) && has_xsaves(vcpu))
 		wrmsrq(MSR_IA32_XSS, vcpu->xss);
 }
 
-/** kvm_switch_to_host_xcr0 - XCR0 and IA32_XSS become the host's again; interrupts are off */
-void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu)
+/** kvm_switch_to_host_xstate - they become the host's again; interrupts are off */
+void kvm_switch_to_host_xstate(struct kvm_vcpu *vcpu)
 {
+	load_host_pkru(vcpu);
+	if (unlikely(!(vcpu->cr4 & X86_CR4_OSXSAVE)))
+		return;
 	if (vcpu->xcr0 != vcpu->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
-	if (unlikely(vcpu->xss != host_xss))
+	if (unlikely(vcpu->xss != host_xss) && has_xsaves(vcpu))
 		wrmsrq(MSR_IA32_XSS, host_xss);
 }
 
@@ -73,16 +108,25 @@ static u64 uabi_xfeatures(void)
 
 static void export_fpu(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave)
 {
+	struct xregs_state *xregs = (void *)xsave;
+
 	fpu_copy_guest_fpstate_to_uabi(&vcpu->guest_fpu, xsave, sizeof(*xsave),
-				       uabi_xfeatures(), 0);
+				       uabi_xfeatures(), vcpu->pkru);
+	/* The kernel's PKRU may have been in its initial configuration when it saved the rest. */
+	if (vcpu->pkru)
+		xregs->header.xfeatures |= kvm_supported_xcr0 & XFEATURE_MASK_PKRU;
 }
 
 /* -EINVAL: components that are not offered, a malformed header, a reserved MXCSR bit. */
 static int import_fpu(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave)
 {
-	u32 pkru;
+	/* Where it is not written, it is in its initial configuration. */
+	u32 pkru = 0;
+	int r = fpu_copy_uabi_to_guest_fpstate(&vcpu->guest_fpu, xsave, uabi_xfeatures(), &pkru);
 
-	return fpu_copy_uabi_to_guest_fpstate(&vcpu->guest_fpu, xsave, uabi_xfeatures(), &pkru);
+	if (!r)
+		vcpu->pkru = pkru;
+	return r;
 }
 
 /** kvm_vcpu_get_xsave - KVM_GET_XSAVE: all components that are offered; returns 0 */

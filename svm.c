@@ -150,6 +150,7 @@ static void __init fill_ops(void)
 	svm_ops.nested_dirty_mask = _PAGE_DIRTY;
 	svm_ops.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
 	svm_ops.has_xsaves = true;
+	svm_ops.has_invpcid = true;
 }
 
 static void free_cpus(void)

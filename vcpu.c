@@ -32,6 +32,7 @@
 #include <linux/static_call.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
+#include <asm/pkru.h>
 
 static struct kmem_cache *kvm_vcpu_cache;
 
@@ -211,6 +212,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	vcpu->cr8 = 0;
 	if (!init_event) {
 		vcpu->xcr0 = XFEATURE_MASK_FP;
+		vcpu->pkru = 0;
 		vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
 			(vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ? MSR_IA32_APICBASE_BSP : 0);
 	}
@@ -446,7 +448,7 @@ static void load_guest_fpu(struct kvm_vcpu *vcpu)
 		vcpu->stat.fpu_reload++;
 		switch_fpu_return();
 	}
-	kvm_load_guest_xcr0(vcpu);
+	kvm_load_guest_xstate(vcpu);
 }
 
 /* Breakpoints of the guest or its debugger in the hardware, only while it runs. */
@@ -531,7 +533,7 @@ static int enter_guest(struct kvm_vcpu *vcpu)
 	trace_kvm_exit(vcpu);
 
 	put_guest_debug_regs(vcpu);
-	kvm_load_host_xcr0(vcpu);
+	kvm_load_host_xstate(vcpu);
 	kvm_call(handle_exit_irqoff)(vcpu);
 	/*
 	 * Let the tick that ended this guest time be accounted to the guest, with
@@ -709,6 +711,7 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	vcpu->host_pkru = read_pkru();
 	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, true);
 	vcpu->launched = true;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);

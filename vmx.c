@@ -121,6 +121,8 @@ static void __init fill_ops(void)
 	vmx_ops.has_tsc_aux = (vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
 			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
 	vmx_ops.has_xsaves = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES;
+	vmx_ops.has_invpcid = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID;
+	vmx_ops.has_waitpkg = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE;
 	vmx_ops.cr4_guest_reserved = (u32)~vmx_caps.cr4_fixed1;
 }
 
@@ -371,6 +373,47 @@ static void load_msrs(struct vcpu_vmx *vmx, struct vmx_cpu *vc, bool guest)
 			wrmsrq(MSR_STAR + i, guest ? vmx->syscall_msrs[i] : vc->syscall_msrs[i]);
 }
 
+/*
+ * TSX_CTRL as the processor shall have it: what CPUID says is ours to answer, and a guest
+ * that is not to have TSX has none, whatever the processor could do.
+ */
+static u64 hw_tsx_ctrl(struct vcpu_vmx *vmx)
+{
+	u64 host = this_cpu_ptr(&vmx_cpus)->tsx_ctrl;
+
+	return (host & TSX_CTRL_CPUID_CLEAR) | (vmx->vcpu.msr.tsx_ctrl & TSX_CTRL_RTM_DISABLE) |
+	       (vmx->vcpu.guest_caps & KVM_GUEST_HAS_RTM ? 0 : TSX_CTRL_RTM_DISABLE);
+}
+
+/* MSRs that the kernel itself does without, user mode does not. */
+static void load_user_msrs(struct vcpu_vmx *vmx)
+{
+	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
+
+	if (vmx_caps.tsx_ctrl && hw_tsx_ctrl(vmx) != vc->tsx_ctrl)
+		wrmsrq(MSR_IA32_TSX_CTRL, hw_tsx_ctrl(vmx));
+	if (!(vmx->cpu2_ctl & SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE))
+		return;
+	/* The administrator may have changed it. */
+	rdmsrq(MSR_IA32_UMWAIT_CONTROL, vmx->host.umwait_control);
+	if (vmx->vcpu.msr.umwait_control != vmx->host.umwait_control)
+		wrmsrq(MSR_IA32_UMWAIT_CONTROL, vmx->vcpu.msr.umwait_control);
+	vmx->host.umwait_saved = true;
+}
+
+static void put_user_msrs(struct vcpu_vmx *vmx)
+{
+	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
+
+	if (vmx_caps.tsx_ctrl && hw_tsx_ctrl(vmx) != vc->tsx_ctrl)
+		wrmsrq(MSR_IA32_TSX_CTRL, vc->tsx_ctrl);
+	if (!vmx->host.umwait_saved)
+		return;
+	vmx->host.umwait_saved = false;
+	if (vmx->vcpu.msr.umwait_control != vmx->host.umwait_control)
+		wrmsrq(MSR_IA32_UMWAIT_CONTROL, vmx->host.umwait_control);
+}
+
 static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -379,6 +422,7 @@ static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 		return;
 	vmx->host.saved = false;
 	load_msrs(vmx, this_cpu_ptr(&vmx_cpus), false);
+	put_user_msrs(vmx);
 	kvm_put_guest_tsc_aux(vcpu);
 	rdmsrq(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	if (unlikely(vmx->host.ldt))
@@ -428,6 +472,7 @@ static void vmx_prepare_guest_switch(struct kvm_vcpu *vcpu)
 	update_host_cr3(vmx);
 	wrmsrq(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	load_msrs(vmx, this_cpu_ptr(&vmx_cpus), true);
+	load_user_msrs(vmx);
 	kvm_load_guest_tsc_aux(vcpu);
 	vmx->host.saved = true;
 	vcpu->stat.host_state_reload++;
@@ -762,6 +807,17 @@ static void set_switched(struct vcpu_vmx *vmx, u32 index, u64 *field, u64 data)
 	preempt_enable();
 }
 
+/* Of load_user_msrs()'s; the vcpu has the new value already. */
+static void set_user_msr(struct vcpu_vmx *vmx, u32 index)
+{
+	preempt_disable();
+	if (vmx->host.saved && index == MSR_IA32_TSX_CTRL && vmx_caps.tsx_ctrl)
+		wrmsrq(MSR_IA32_TSX_CTRL, hw_tsx_ctrl(vmx));
+	if (vmx->host.umwait_saved && index == MSR_IA32_UMWAIT_CONTROL)
+		wrmsrq(MSR_IA32_UMWAIT_CONTROL, vmx->vcpu.msr.umwait_control);
+	preempt_enable();
+}
+
 static void vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -778,6 +834,10 @@ static void vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data)
 		break;
 	case MSR_STAR ... MSR_SYSCALL_MASK:
 		set_switched(vmx, index, &vmx->syscall_msrs[syscall_index(index)], data);
+		break;
+	case MSR_IA32_TSX_CTRL:
+	case MSR_IA32_UMWAIT_CONTROL:
+		set_user_msr(vmx, index);
 		break;
 	case MSR_IA32_SYSENTER_CS:
 		vmx_real_set_sysenter_cs(vmx, data);

@@ -44,6 +44,8 @@ struct kvm_arch_ops {
 	u64 cr4_guest_reserved;		/* CR4 bits that this processor's guests cannot have */
 	bool has_tsc_aux;		/* TSC_AUX and its instructions are usable in guests */
 	bool has_xsaves;		/* likewise XSAVES */
+	bool has_invpcid;		/* likewise INVPCID, under nested paging */
+	bool has_waitpkg;		/* likewise UMONITOR, UMWAIT, TPAUSE and IA32_UMWAIT_CONTROL */
 
 	/* The format of nested tables (EPT, NPT); nothing of it counts without nested_paging. */
 	bool nested_paging;		/* EPT or NPT in use */

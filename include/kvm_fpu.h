@@ -12,24 +12,24 @@ long kvm_vcpu_get_xsave(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave);
 long kvm_vcpu_set_xsave(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave);
 long kvm_vcpu_get_xcrs(struct kvm_vcpu *vcpu, struct kvm_xcrs *xcrs);
 long kvm_vcpu_set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs);
-void kvm_switch_to_guest_xcr0(struct kvm_vcpu *vcpu);
-void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu);
+void kvm_switch_to_guest_xstate(struct kvm_vcpu *vcpu);
+void kvm_switch_to_host_xstate(struct kvm_vcpu *vcpu);
 
 /*
  * Before an entry and after an exit, interrupts off.  Without CR4.OSXSAVE no guest
- * instruction uses XCR0 or IA32_XSS.  A guest cannot change that bit without an exit,
- * so vcpu->cr4 always has it.
+ * instruction uses XCR0 or IA32_XSS, and without CR4.PKE none but XSAVE and its kin uses
+ * PKRU.  A guest cannot change these bits without an exit, so vcpu->cr4 always has them.
  */
-static inline void kvm_load_guest_xcr0(struct kvm_vcpu *vcpu)
+static inline void kvm_load_guest_xstate(struct kvm_vcpu *vcpu)
 {
-	if (vcpu->cr4 & X86_CR4_OSXSAVE)
-		kvm_switch_to_guest_xcr0(vcpu);
+	if (vcpu->cr4 & (X86_CR4_OSXSAVE | X86_CR4_PKE))
+		kvm_switch_to_guest_xstate(vcpu);
 }
 
-static inline void kvm_load_host_xcr0(struct kvm_vcpu *vcpu)
+static inline void kvm_load_host_xstate(struct kvm_vcpu *vcpu)
 {
-	if (vcpu->cr4 & X86_CR4_OSXSAVE)
-		kvm_switch_to_host_xcr0(vcpu);
+	if (vcpu->cr4 & (X86_CR4_OSXSAVE | X86_CR4_PKE))
+		kvm_switch_to_host_xstate(vcpu);
 }
 
 int  kvm_fpu_create(struct kvm_vcpu *vcpu);

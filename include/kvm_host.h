@@ -351,6 +351,7 @@ struct kvm_vcpu {
 	u64 guest_supported_xcr0;
 	u64 host_xcr0;			/* to put back after an exit */
 	u64 xss;
+	u32 pkru, host_pkru;		/* the guest's while the host has its own, and that */
 
 	/* Debug registers. */
 	unsigned long db[4], dr6, dr7;
@@ -426,7 +427,7 @@ struct kvm_vcpu {
 		u64 mce_banks[KVM_NR_MCE_BANKS][KVM_NR_MCI_REGS];	/* CTL, STATUS, ADDR, MISC */
 		u64 wall_clock, system_time, steal_time, poll_control;
 		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux, virt_spec_ctrl;
-		u64 misc_features, power_ctl, debugctl;
+		u64 misc_features, power_ctl, debugctl, tsx_ctrl, umwait_control;
 	} msr;
 	u64 unique_id;			/* never used again by another vcpu */
 	bool tsc_aux_loaded;		/* the CPU has msr.tsc_aux, not the host's */
@@ -469,6 +470,7 @@ struct kvm_vcpu {
 #define KVM_GUEST_HAS_XSAVE	BIT_ULL(4)
 #define KVM_GUEST_HAS_RDTSCP	BIT_ULL(5)
 #define KVM_GUEST_HAS_RTM	BIT_ULL(6)
+#define KVM_GUEST_HAS_XSAVES	BIT_ULL(8)
 #define KVM_GUEST_IS_AMD	BIT_ULL(7)	/* AMD's or Hygon's vendor string */
 
 /* vcpu->hflags */

@@ -92,6 +92,8 @@ struct vcpu_vmx {
 		u16 fs, gs, ds, es, ldt;
 		unsigned long fs_base, kernel_gs_base;
 		u64 debugctl;
+		bool umwait_saved;
+		u64 umwait_control;
 	} host;
 
 	/* EFER by the MSR areas, where the VMCS has no field for it. */
@@ -126,6 +128,7 @@ struct vmx_caps {
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	u64 host_efer;
 	u32 revision;			/* of the VMCS */
+	bool tsx_ctrl;			/* IA32_TSX_CTRL is there, and TSX */
 };
 
 /* A CPU's share; touched on that CPU only, preemption off. */
@@ -133,6 +136,7 @@ struct vmx_cpu {
 	struct page *current_vmcs;	/* VMPTRLD's last */
 	struct list_head loaded;	/* VMCSs that may be in the processor's caches */
 	u64 syscall_msrs[VMX_NR_SYSCALL_MSRS];	/* the host's; they never change */
+	u64 tsx_ctrl;			/* likewise */
 };
 
 /* entry.S */
