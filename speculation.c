@@ -12,7 +12,7 @@
  */
 #include "kvm_speculation.h"
 
-#include "kvm_cpuid.h"
+#include "kvm_features.h"
 
 #include <linux/bits.h>
 #include <linux/kernel.h>

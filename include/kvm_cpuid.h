@@ -4,23 +4,7 @@
 #define KVM_CPUID_H
 
 #include "kvm_host.h"
-
-#include <asm/cpufeature.h>
-
-/* Registers of CPUID that are no word of the kernel's, behind its own (X86_FEATURE_*). */
-enum {
-	KVM_CPUID_7_1_EDX = NCAPINTS,
-	KVM_CPUID_7_2_EDX,
-	KVM_CPUID_8000_0021_ECX,
-	KVM_NR_CPUID_WORDS
-};
-
-#define KVM_FEATURE_AVX10	(KVM_CPUID_7_1_EDX * 32 + 19)
-#define KVM_FEATURE_PSFD	(KVM_CPUID_7_2_EDX * 32 + 0)
-#define KVM_FEATURE_IPRED_CTRL	(KVM_CPUID_7_2_EDX * 32 + 1)
-#define KVM_FEATURE_RRSBA_CTRL	(KVM_CPUID_7_2_EDX * 32 + 2)
-#define KVM_FEATURE_DDPD_U	(KVM_CPUID_7_2_EDX * 32 + 3)
-#define KVM_FEATURE_BHI_CTRL	(KVM_CPUID_7_2_EDX * 32 + 4)
+#include "kvm_features.h"
 
 void kvm_cpuid_module_init(void);
 extern u64 kvm_supported_xcr0;		/* that guests may set */
@@ -36,6 +20,5 @@ void kvm_cpuid_free(struct kvm_vcpu *vcpu);
 bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature);
 bool kvm_guest_has_mwait(struct kvm_vcpu *vcpu);
 bool kvm_guest_has_ibpb(struct kvm_vcpu *vcpu);
-bool kvm_cpu_cap_has(unsigned int feature);
 
 #endif
