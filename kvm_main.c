@@ -18,6 +18,7 @@
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
+#include "kvm_perf.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
 #include "kvm_stats.h"
@@ -656,6 +657,7 @@ int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 	if (r)
 		goto out_cache;
 	set_fops_owner(owner);
+	kvm_perf_init();
 	/* Patches the scheduler's code: with each first VM that would be costly. */
 	preempt_notifier_inc();
 	r = misc_register(&kvm_dev);
@@ -665,6 +667,7 @@ int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 
 out_notifiers:
 	preempt_notifier_dec();
+	kvm_perf_exit();
 	kvm_hardware_exit();
 out_cache:
 	kvm_vcpu_module_exit();
@@ -681,6 +684,7 @@ void kvm_exit_arch(void)
 {
 	misc_deregister(&kvm_dev);
 	preempt_notifier_dec();
+	kvm_perf_exit();
 	kvm_hardware_exit();
 	kvm_vcpu_module_exit();
 	kvm_ops.hardware_unsetup();

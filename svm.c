@@ -18,6 +18,7 @@
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
+#include "kvm_perf.h"
 #include "kvm_regs.h"
 #include "kvm_vcpu.h"
 #include "svm/quirks.h"
@@ -25,9 +26,11 @@
 
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
+#include <linux/perf_event.h>
 #include <asm/cpu_device_id.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
+#include <asm/perf_event.h>
 #include <asm/reboot.h>
 #include <asm/spec-ctrl.h>
 #include <asm/tlbflush.h>
@@ -96,6 +99,7 @@ static int svm_hardware_enable(void)
 	sc->asid_generation++;
 	sc->next_asid = max_asid + 1;
 	svm_compat_predictor_guard(true);
+	amd_pmu_enable_virt();
 	return 0;
 }
 
@@ -104,6 +108,7 @@ static void svm_hardware_disable(void)
 	svm_compat_predictor_guard(false);
 	wrmsrq(MSR_VM_HSAVE_PA, 0);
 	kvm_virt_put(X86_FEATURE_SVM);
+	amd_pmu_disable_virt();
 }
 
 static int __init check_processor(void)
@@ -505,9 +510,11 @@ static void svm_run(struct kvm_vcpu *vcpu)
 	bool injected = control->event_inj || svm_virq_injected(svm);
 
 	before_entry(svm);
+	kvm_perf_interrupted(vcpu);
 	kvm_guest_context_enter();
 	svm_enter_guest(vcpu, svm->vmcb_pa, svm->host_pa);
 	kvm_guest_context_exit();
+	kvm_perf_interrupted(NULL);
 	restore_host(svm);
 	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR)) {
 		entry_failed(svm);
@@ -564,6 +571,14 @@ static void svm_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *i
 	*reason = control->exit_code;
 	*info1 = control->exit_info_1;
 	*info2 = control->exit_info_2;
+}
+
+static void svm_sample(struct kvm_vcpu *vcpu, unsigned long *ip, bool *user)
+{
+	const struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+
+	*ip = save->rip;
+	*user = save->cpl == 3;
 }
 
 /*

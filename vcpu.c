@@ -17,6 +17,7 @@
 #include "kvm_hardware.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
+#include "kvm_perf.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
 #include "kvm_request.h"
@@ -75,6 +76,8 @@ static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 	struct kvm_vcpu *vcpu = container_of(pn, struct kvm_vcpu, preempt_notifier);
 
 	kvm_call(vcpu_put)(vcpu);
+	/* Scheduled out by the very interrupt that ended the guest. */
+	kvm_perf_interrupted(NULL);
 	WRITE_ONCE(vcpu->cpu, -1);
 	kvm_pv_sched_out(vcpu);
 	if (unlikely(!READ_ONCE(vcpu->kvm->clock.master)))
@@ -539,9 +542,11 @@ static int enter_guest(struct kvm_vcpu *vcpu)
 	 * Let the tick that ended this guest time be accounted to the guest, with
 	 * preemption on, as else it is no quiescent state of RCU's.
 	 */
+	kvm_perf_interrupted(vcpu);
 	preempt_enable();
 	local_irq_enable();
 	local_irq_disable();
+	kvm_perf_interrupted(NULL);
 	vtime_account_guest_exit();
 	if (!IS_ENABLED(CONFIG_PREEMPT_RCU))
 		note_quiescent_state(vcpu);

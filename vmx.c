@@ -20,6 +20,7 @@
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
+#include "kvm_perf.h"
 #include "kvm_regs.h"
 #include "kvm_vcpu.h"
 #include "vmx/quirks.h"
@@ -142,6 +143,7 @@ static int __init vmx_hardware_setup(void)
 	r = vmx_l1tf_init();
 	if (r)
 		goto out_cpus;
+	vmx_perf_init();
 	find_lazy_regs();
 	fill_ops();
 	vmx_quirks_init();
@@ -159,6 +161,7 @@ out_maps:
 static void vmx_hardware_unsetup(void)
 {
 	kvm_quirks_exit();
+	vmx_perf_exit();
 	vmx_l1tf_exit();
 	vmx_free_cpus();
 	vmx_free_maps();
@@ -208,9 +211,10 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	vmx->vmcs = vmx_alloc_vmcs(NUMA_NO_NODE, GFP_KERNEL_ACCOUNT);
 	if (!vmx->vmcs)
 		return -ENOMEM;
-	vmx->msr_areas = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->msr_areas)
+	vmx->area.guest = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vmx->area.guest)
 		goto out_vmcs;
+	vmx->area.host = vmx->area.guest + VMX_AREA_MSRS;
 	if (vcpu->lapic && (vmx_ctl.cpu & CPU_BASED_TPR_SHADOW)) {
 		vmx->vapic = (u8 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 		if (!vmx->vapic)
@@ -230,7 +234,7 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 out_vapic:
 	free_page((unsigned long)vmx->vapic);
 out_areas:
-	free_page((unsigned long)vmx->msr_areas);
+	free_page((unsigned long)vmx->area.guest);
 out_vmcs:
 	__free_page(vmx->vmcs);
 	return -ENOMEM;
@@ -244,7 +248,7 @@ static void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 	free_vpid(vmx->vpid);
 	free_page((unsigned long)vmx->pml);
 	free_page((unsigned long)vmx->vapic);
-	free_page((unsigned long)vmx->msr_areas);
+	free_page((unsigned long)vmx->area.guest);
 	__free_page(vmx->vmcs);
 }
 
@@ -285,17 +289,21 @@ static void init_control(struct vcpu_vmx *vmx)
 		vmcs_write64(ENCLV_EXITING_BITMAP, ~0ULL);
 	vmcs_write64(TSC_OFFSET, vmx->vcpu.hw_tsc_offset);
 	vmcs_write64(VMCS_LINK_POINTER, ~0ULL);
-	vmcs_write64(VM_ENTRY_MSR_LOAD_ADDR, __pa(&vmx->msr_areas[0]));
-	vmcs_write64(VM_EXIT_MSR_LOAD_ADDR, __pa(&vmx->msr_areas[1]));
-	vmcs_write32(VM_ENTRY_MSR_LOAD_COUNT, 0);
-	vmcs_write32(VM_EXIT_MSR_LOAD_COUNT, 0);
+	vmcs_write64(VM_ENTRY_MSR_LOAD_ADDR, __pa(vmx->area.guest));
+	vmcs_write64(VM_EXIT_MSR_LOAD_ADDR, __pa(vmx->area.host));
+	vmx->area.nr = 0;
+	vmx_write_area_counts(vmx);
 	vmcs_write32(VM_EXIT_MSR_STORE_COUNT, 0);
+	if (vmx_caps.perf_fields) {
+		vmx->perf_ctrl_guest = vmx->perf_ctrl_host = 0;
+		vmcs_write64(GUEST_IA32_PERF_GLOBAL_CTRL, 0);
+		vmcs_write64(HOST_IA32_PERF_GLOBAL_CTRL, 0);
+	}
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmcs_write32(CR3_TARGET_COUNT, 0);
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
 	vmcs_write(CR0_GUEST_HOST_MASK, ~CR0_OWNED);
-	vmx->efer_by_area = false;
 }
 
 /* What RESET and INIT set; the core sets what it knows itself. */
@@ -613,8 +621,11 @@ static void copy_exit(struct vcpu_vmx *vmx)
 	vmx->exit_reason = vmcs_read32(VM_EXIT_REASON);
 	if (vmx->exit_reason == EXIT_REASON_EXCEPTION_NMI) {
 		vmx->intr_info = vmcs_read32(VM_EXIT_INTR_INFO);
-		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
+		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
+			kvm_perf_interrupted(vcpu);
 			vmx_call_nmi();
+			kvm_perf_interrupted(NULL);
+		}
 	}
 	vcpu->regs_avail &= ~lazy_regs;
 	vmx->seg_read = 0;
@@ -647,6 +658,11 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	if (unlikely(!vmx_unrestricted) && vmx_real_no_entry(vmx))
 		return;
 	before_entry(vmx);
+	if (static_branch_unlikely(&vmx_host_perf)) {
+		/* By an interrupt perf may have begun to record branches. */
+		vmx->host.debugctl = get_debugctlmsr();
+		vmx_switch_perf(vmx);
+	}
 	if (static_branch_unlikely(&vmx_flushes_l1d))
 		vmx_flush_l1d(vmx);
 	vmx_compat_clear_stale_mmio();
@@ -745,6 +761,12 @@ static void vmx_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *i
 	*reason = to_vmx(vcpu)->exit_reason;
 	*info1 = vmcs_read(EXIT_QUALIFICATION);
 	*info2 = vmcs_read32(VM_EXIT_INTR_INFO);
+}
+
+static void vmx_sample(struct kvm_vcpu *vcpu, unsigned long *ip, bool *user)
+{
+	*ip = vmcs_read(GUEST_RIP);
+	*user = VMX_AR_DPL(vmcs_read32(GUEST_SS_AR_BYTES)) == 3;
 }
 
 /*

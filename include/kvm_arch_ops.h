@@ -111,6 +111,12 @@ struct kvm_arch_ops {
 	void (*exit_info)(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2);
 
 	/*
+	 * For perf, in an interrupt or NMI after an exit of a vcpu loaded on this CPU: where
+	 * the guest was.  Changes nothing, not even what is remembered of the VMCS.
+	 */
+	void (*sample)(struct kvm_vcpu *vcpu, unsigned long *ip, bool *user);
+
+	/*
 	 * Registers, vcpu loaded; seg is VCPU_SREG_*, of dtables _GDTR or _IDTR.
 	 * cache_reg: brings an enum kvm_reg that is not in vcpu->regs_avail into the
 	 * vcpu.  set_cr0, set_cr3, set_cr4, set_efer: the
@@ -198,7 +204,7 @@ struct kvm_arch_ops {
 	X(hardware_setup) X(hardware_unsetup) X(hardware_enable) X(hardware_disable) \
 	X(vcpu_create) X(vcpu_free) X(vcpu_reset) X(vcpu_load) X(vcpu_put)	\
 	X(prepare_guest_switch) X(run) X(handle_exit_irqoff) X(handle_exit)	\
-	X(skip_insn) X(exit_info)						\
+	X(skip_insn) X(exit_info) X(sample)					\
 	X(cache_reg) X(get_segment) X(set_segment) X(get_cpl) X(get_dtable) X(set_dtable) \
 	X(set_cr0) X(set_cr3) X(set_cr4) X(set_efer) X(get_rflags) X(set_rflags) \
 	X(set_dr7) X(sync_debug_regs) X(update_intercepts) X(get_msr) X(set_msr) \

@@ -339,6 +339,14 @@ static void __init find_apic(void)
 		vmx_ctl.cpu2 &= ~VMX_VID_CTLS;
 }
 
+static u32 __init may_be_on(u32 msr)
+{
+	u64 ctl;
+
+	rdmsrq(msr, ctl);
+	return ctl >> 32;
+}
+
 /** vmx_find_features - fill vmx_caps, and take from vmx_ctl what the user does not want */
 void __init vmx_find_features(void)
 {
@@ -349,6 +357,8 @@ void __init vmx_find_features(void)
 	vmx_caps.cr4_fixed0 = first.cr4_fixed0;
 	vmx_caps.cr4_fixed1 = first.cr4_fixed1;
 	rdmsrq(MSR_EFER, vmx_caps.host_efer);
+	vmx_caps.entry_may = may_be_on(MSR_IA32_VMX_ENTRY_CTLS);
+	vmx_caps.exit_may = may_be_on(MSR_IA32_VMX_EXIT_CTLS);
 	vmx_caps.tsx_ctrl = boot_cpu_has(X86_FEATURE_RTM) && boot_cpu_has(X86_FEATURE_MSR_TSX_CTRL);
 	if (!vmx_vnmi || !(vmx_ctl.pin & PIN_BASED_VIRTUAL_NMIS))
 		vmx_vnmi = false;

@@ -8,6 +8,7 @@
 
 #include "kvm_host.h"
 #include "kvm_entry.h"
+#include "msr_area.h"
 #include "vmx_ops.h"
 
 #include <linux/io.h>
@@ -96,9 +97,8 @@ struct vcpu_vmx {
 		u64 umwait_control;
 	} host;
 
-	/* EFER by the MSR areas, where the VMCS has no field for it. */
-	struct vmx_msr_entry *msr_areas;	/* [0] guest's, [1] host's */
-	bool efer_by_area;
+	struct vmx_msr_area area;	/* EFER and others, where the VMCS has no field for them */
+	u64 perf_ctrl_guest, perf_ctrl_host;	/* in the VMCS's fields */
 
 	/* Without unrestricted guests (real.c). */
 	struct {
@@ -128,6 +128,8 @@ struct vmx_caps {
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	u64 host_efer;
 	u32 revision;			/* of the VMCS */
+	u32 entry_may, exit_may;	/* controls that can be on */
+	bool perf_fields;		/* IA32_PERF_GLOBAL_CTRL's fields may be used */
 	bool tsx_ctrl;			/* IA32_TSX_CTRL is there, and TSX */
 };
 
@@ -215,6 +217,12 @@ void vmx_l1tf_exit(void);
 void vmx_l1tf_init_vm(void);
 void vmx_flush_l1d(struct vcpu_vmx *vmx);
 
+/* perf.c */
+DECLARE_STATIC_KEY_FALSE(vmx_host_perf);
+void vmx_perf_init(void);
+void vmx_perf_exit(void);
+void vmx_switch_perf(struct vcpu_vmx *vmx);
+
 /* dump.c */
 void vmx_dump(struct vcpu_vmx *vmx);
 
@@ -261,6 +269,12 @@ static inline void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
 static inline void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
 {
 	vmx_set_ctl(&vmx->cpu2_ctl, SECONDARY_VM_EXEC_CONTROL, bits, on);
+}
+
+static inline void vmx_write_area_counts(struct vcpu_vmx *vmx)
+{
+	vmcs_write32(VM_ENTRY_MSR_LOAD_COUNT, vmx->area.nr);
+	vmcs_write32(VM_EXIT_MSR_LOAD_COUNT, vmx->area.nr);
 }
 
 static inline unsigned long hw_rflags(struct vcpu_vmx *vmx)

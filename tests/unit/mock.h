@@ -39,6 +39,17 @@ static int rdmsrq_safe(u32 index, u64 *value)
 	return -1;
 }
 
+/* <asm/perf_event.h>, <asm/vmx.h> */
+struct perf_guest_switch_msr {
+	unsigned int msr;
+	u64 host, guest;
+};
+
+struct vmx_msr_entry {
+	u32 index, reserved;
+	u64 value;
+};
+
 static int number, failed;
 
 static void ok(bool good, const char *name)
