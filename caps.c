@@ -242,8 +242,6 @@ static const struct kvm_cap caps[] = {
 	{ KVM_CAP_X86_DISABLE_EXITS, .enable = disable_exits },
 	{ KVM_CAP_SET_GUEST_DEBUG2, KVM_GUESTDBG_FLAGS },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_CAPS, .enable = enable_manual_protect },
-	/* No component that must be asked for is offered. */
-	{ KVM_CAP_XSAVE2, sizeof(struct kvm_xsave) },
 	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC },
 	{ KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
 	  .enable = enable_x2apic_api },
@@ -277,6 +275,8 @@ long kvm_check_extension(unsigned long cap)
 	/* What depends on the host. */
 	case KVM_CAP_X86_DISABLE_EXITS:
 		return supported_disable_exits();
+	case KVM_CAP_XSAVE2:
+		return kvm_xsave_size();
 	case KVM_CAP_STEAL_TIME:
 		return sched_info_on();
 	case KVM_CAP_XCRS:

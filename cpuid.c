@@ -272,6 +272,14 @@ static struct {
 	bool aligned;
 } components[XFEATURE_MAX] __read_mostly;
 
+/* Tiles need both components, and XFD, by which the kernel gives them out on demand. */
+static bool amx_usable(void)
+{
+	return kvm_ops.isa == KVM_ISA_VMX && boot_cpu_has(X86_FEATURE_AMX_TILE) &&
+	       boot_cpu_has(X86_FEATURE_XFD) &&
+	       (xgetbv(XCR_XFEATURE_ENABLED_MASK) & XFEATURE_MASK_XTILE) == XFEATURE_MASK_XTILE;
+}
+
 static void find_components(void)
 {
 	u32 eax, ebx, ecx, edx;
@@ -283,7 +291,8 @@ static void find_components(void)
 	kvm_supported_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK) &
 		(XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512 |
 		 (boot_cpu_has(X86_FEATURE_PKU) && paging_usable(X86_FEATURE_PKU) ?
-		  XFEATURE_MASK_PKRU : 0));
+		  XFEATURE_MASK_PKRU : 0) |
+		 (amx_usable() ? XFEATURE_MASK_XTILE : 0));
 	for (i = FIRST_EXTENDED_XFEATURE; i < XFEATURE_MAX; i++) {
 		if (!(kvm_supported_xcr0 & BIT_ULL(i)))
 			continue;
@@ -309,6 +318,18 @@ static u32 xsave_area_size(u64 features, bool compacted)
 			size = (components[i].aligned ? ALIGN(size, 64) : size) + components[i].size;
 	}
 	return size;
+}
+
+/* What this process's guests may have: components of KVM_CAP_XSAVE2 must be asked for. */
+static u64 permitted_xcr0(void)
+{
+	return kvm_supported_xcr0 & (xstate_get_guest_group_perm() | ~(u64)XFEATURE_MASK_XTILE_DATA);
+}
+
+/** kvm_xsave_size - KVM_CAP_XSAVE2: how long KVM_GET_XSAVE2's area may be in this process */
+u32 kvm_xsave_size(void)
+{
+	return max_t(u32, sizeof(struct kvm_xsave), xsave_area_size(permitted_xcr0(), false));
 }
 
 /*
@@ -599,6 +620,30 @@ void kvm_cpuid_module_init(void)
 	read_caps_back();
 }
 
+/* Leaf 0xD without the components that this process has not asked for: 0 or -EFAULT. */
+static long hide_components(struct kvm_cpuid2 __user *cpuid)
+{
+	u64 xcr0 = permitted_xcr0();
+	int i;
+
+	for (i = 0; i < nr_supported; i++) {
+		struct kvm_cpuid_entry2 e = supported[i];
+
+		if (e.function != 0xd)
+			continue;
+		if (e.index == 0) {
+			e.eax = xcr0;
+			e.edx = xcr0 >> 32;
+			e.ebx = e.ecx = xsave_area_size(xcr0, false);
+		} else if (e.index >= FIRST_EXTENDED_XFEATURE && !(xcr0 & BIT_ULL(e.index))) {
+			e.eax = e.ebx = e.ecx = e.edx = 0;
+		}
+		if (copy_to_user(&cpuid->entries[i], &e, sizeof(e)))
+			return -EFAULT;
+	}
+	return 0;
+}
+
 /** kvm_get_supported_cpuid - KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID: 0, -E2BIG with the
  * number needed in nent, or -EFAULT
  * @cpuid: userspace's header and room for header.nent entries
@@ -617,7 +662,7 @@ long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated)
 		return -E2BIG;
 	if (copy_to_user(cpuid->entries, supported, nent * sizeof(supported[0])))
 		return -EFAULT;
-	return 0;
+	return emulated || permitted_xcr0() == kvm_supported_xcr0 ? 0 : hide_components(cpuid);
 }
 
 /*
@@ -926,13 +971,16 @@ static u8 find_maxphyaddr(struct kvm_vcpu *vcpu)
 static u64 find_guest_xcr0(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_cpuid_entry2 *e;
-	u64 xcr0 = kvm_supported_xcr0;
+	u64 xcr0 = permitted_xcr0();
 
 	if (vcpu->cpuid) {
 		e = kvm_find_cpuid(vcpu, 0xd, 0);
 		xcr0 &= e ? (u64)e->edx << 32 | e->eax : 0;
+	} else {
+		xcr0 &= ~(u64)XFEATURE_MASK_XTILE_DATA;
 	}
-	return (xcr0 & xstate_get_guest_group_perm()) | XFEATURE_MASK_FP;
+	/* There is room for them in the vcpu's FPU state: begin_tiles(). */
+	return (xcr0 & vcpu->guest_fpu.perm) | XFEATURE_MASK_FP;
 }
 
 /** kvm_derive_from_cpuid - CPUID was set, or the vcpu is new: derive what depends on it */
@@ -1060,6 +1108,18 @@ static int begin_set(struct cpuid_set *set, const void __user *user_head)
 	return 0;
 }
 
+/* Room for the components that the guest has by its leaf 0xD, if it may: 0 or -errno. */
+static long begin_tiles(struct kvm_vcpu *vcpu, const struct cpuid_set *set)
+{
+	u64 xcr0 = 0;
+	u32 i;
+
+	for (i = 0; i < set->nent; i++)
+		if (set->entries[i].function == 0xd && set->entries[i].index == 0)
+			xcr0 = set->entries[i].eax & permitted_xcr0() & XFEATURE_MASK_XTILE_DATA;
+	return xcr0 ? fpu_enable_guest_xfd_features(&vcpu->guest_fpu, xcr0) : 0;
+}
+
 /* Consumes the set in any case. */
 static long install_set(struct kvm_vcpu *vcpu, struct cpuid_set *set)
 {
@@ -1071,6 +1131,9 @@ static long install_set(struct kvm_vcpu *vcpu, struct cpuid_set *set)
 		goto out_free;
 	}
 	if (!widths_valid(set))
+		goto out_free;
+	r = begin_tiles(vcpu, set);
+	if (r)
 		goto out_free;
 	make_keys(set);
 	swap(vcpu->cpuid, set->entries);

@@ -124,9 +124,9 @@ out:
 	X(KVM_NMI, RAW, kvm_vcpu_nmi(vcpu))					\
 	X(KVM_GET_FPU, FIXED, kvm_vcpu_get_fpu(vcpu, buf))			\
 	X(KVM_SET_FPU, FIXED, kvm_vcpu_set_fpu(vcpu, buf))			\
-	X(KVM_GET_XSAVE, FIXED, kvm_vcpu_get_xsave(vcpu, buf))			\
-	X(KVM_GET_XSAVE2, FIXED, kvm_vcpu_get_xsave(vcpu, buf))			\
-	X(KVM_SET_XSAVE, FIXED, kvm_vcpu_set_xsave(vcpu, buf))			\
+	X(KVM_GET_XSAVE, RAW, kvm_vcpu_get_xsave(vcpu, argp))			\
+	X(KVM_GET_XSAVE2, RAW, kvm_vcpu_get_xsave2(vcpu, argp))			\
+	X(KVM_SET_XSAVE, RAW, kvm_vcpu_set_xsave(vcpu, argp))			\
 	X(KVM_GET_XCRS, FIXED, kvm_vcpu_get_xcrs(vcpu, buf))			\
 	X(KVM_SET_XCRS, FIXED, kvm_vcpu_set_xcrs(vcpu, buf))			\
 	X(KVM_GET_DEBUGREGS, FIXED, kvm_vcpu_get_debugregs(vcpu, buf))		\

@@ -9,6 +9,7 @@
 #include "kvm_host.h"
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
+#include "kvm_fpu.h"
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
@@ -579,6 +580,8 @@ static const struct msr_row rows[] = {
 	{ ONE(MSR_IA32_DEBUGCTLMSR), MEM(msr.debugctl), .valid = valid_debugctl },
 	{ MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP, ROW_AMD, ZERO_ONLY },
 	/* Power management is the host's: the guest's value has no effect. */
+	{ MSR_IA32_XFD, MSR_IA32_XFD_ERR, ROW_LISTED, { X86_FEATURE_XFD },
+	  .get = kvm_get_xfd_msr, .set = kvm_set_xfd_msr },
 	{ ONE(MSR_IA32_POWER_CTL), ROW_LISTED, MEM(msr.power_ctl) },
 	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(KVM_NR_VAR_MTRR - 1), ROW_LISTED,
 	  MEM(msr.mtrr_var), .valid = valid_mtrr_var },
@@ -632,6 +635,7 @@ static const struct msr_row rows[] = {
 static_assert(MSR_F15H_IC_CFG + 1 == MSR_AMD64_DC_CFG);
 static_assert(sizeof_field(struct kvm_vcpu, msr.mtrr_var) == 2 * KVM_NR_VAR_MTRR * sizeof(u64));
 
+static_assert(MSR_IA32_XFD + 1 == MSR_IA32_XFD_ERR);
 static_assert(MSR_LSTAR + 1 == MSR_CSTAR);
 static_assert(MSR_FS_BASE + 2 == MSR_KERNEL_GS_BASE);
 
@@ -674,6 +678,19 @@ static const struct msr_row *find_row(u32 index)
 	return NULL;
 }
 
+/* The row that the vcpu used last is tried first: guests use few of those that exit. */
+static const struct msr_row *find_row_of(struct kvm_vcpu *vcpu, u32 index)
+{
+	const struct msr_row *row = vcpu->msr_row;
+
+	if (likely(row && index >= row->first && index <= row->last))
+		return row;
+	row = find_row(index);
+	if (row)
+		vcpu->msr_row = row;
+	return row;
+}
+
 /* Userspace may also access registers that the guest's CPUID hides. */
 static bool accessible(struct kvm_vcpu *vcpu, const struct msr_row *row,
 		       const struct msr_data *msr, bool write)
@@ -697,7 +714,7 @@ static u64 *row_memory(struct kvm_vcpu *vcpu, const struct msr_row *row, u32 ind
 /** kvm_get_msr - RDMSR, KVM_GET_MSRS: 0, -ENOENT: no such register, -EINVAL: not for this guest */
 int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
-	const struct msr_row *row = find_row(msr->index);
+	const struct msr_row *row = find_row_of(vcpu, msr->index);
 
 	if (!row) {
 		msr->data = 0;
@@ -721,7 +738,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 		return kvm_x2apic_write(vcpu, msr);
 	if (msr->index == MSR_IA32_TSC_DEADLINE)
 		return set_tscdeadline(vcpu, msr);
-	row = find_row(msr->index);
+	row = find_row_of(vcpu, msr->index);
 	if (!row)
 		return READ_ONCE(ignore_msrs) ? 0 : -ENOENT;
 	if (!accessible(vcpu, row, msr, true))

@@ -215,7 +215,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	vcpu->cr8 = 0;
 	if (!init_event) {
 		vcpu->xcr0 = XFEATURE_MASK_FP;
-		vcpu->pkru = 0;
+		kvm_fpu_reset(vcpu);
 		vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
 			(vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ? MSR_IA32_APICBASE_BSP : 0);
 	}

@@ -14,6 +14,7 @@
 #include "kvm_debug.h"
 #include "kvm_emulate.h"
 #include "kvm_events.h"
+#include "kvm_fpu.h"
 #include "kvm_handlers.h"
 #include "kvm_io.h"
 #include "kvm_lapic.h"
@@ -749,6 +750,9 @@ static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
+	if (unlikely(vmx->exit_reason == EXIT_REASON_EXCEPTION_NMI) &&
+	    (vmx->intr_info & INTR_INFO_VECTOR_MASK) == X86_TRAP_NM)
+		kvm_save_xfd_err(vcpu);
 	if (likely(vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI ||
 		   (vmx->intr_info & INTR_INFO_VECTOR_MASK) != X86_TRAP_MC) &&
 	    likely((u16)vmx->exit_reason != EXIT_REASON_MCE_DURING_VMENTRY))
@@ -1177,6 +1181,11 @@ static int handle_exception_nmi(struct kvm_vcpu *vcpu)
 		if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
 			return kvm_debug_exit(vcpu, X86_TRAP_BP, 0);
 		break;
+	case X86_TRAP_NM:
+		if (vmx->real.vm86)
+			break;
+		kvm_queue_exception(vcpu, X86_TRAP_NM);
+		return 1;
 	case X86_TRAP_AC:
 		if (vmx->real.vm86)
 			break;

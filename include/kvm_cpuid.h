@@ -9,6 +9,7 @@
 void kvm_cpuid_module_init(void);
 extern u64 kvm_supported_xcr0;		/* that guests may set */
 extern u32 kvm_host_maxphyaddr;
+u32  kvm_xsave_size(void);
 long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated);
 long kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid __user *cpuid);
 long kvm_vcpu_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *cpuid);

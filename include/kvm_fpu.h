@@ -8,8 +8,9 @@
 int  kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr);
 long kvm_vcpu_get_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu);
 long kvm_vcpu_set_fpu(struct kvm_vcpu *vcpu, const struct kvm_fpu *fpu);
-long kvm_vcpu_get_xsave(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave);
-long kvm_vcpu_set_xsave(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave);
+long kvm_vcpu_get_xsave(struct kvm_vcpu *vcpu, struct kvm_xsave __user *user);
+long kvm_vcpu_get_xsave2(struct kvm_vcpu *vcpu, void __user *user);
+long kvm_vcpu_set_xsave(struct kvm_vcpu *vcpu, const void __user *user);
 long kvm_vcpu_get_xcrs(struct kvm_vcpu *vcpu, struct kvm_xcrs *xcrs);
 long kvm_vcpu_set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs);
 void kvm_switch_to_guest_xstate(struct kvm_vcpu *vcpu);
@@ -32,6 +33,10 @@ static inline void kvm_load_host_xstate(struct kvm_vcpu *vcpu)
 		kvm_switch_to_host_xstate(vcpu);
 }
 
+int  kvm_get_xfd_msr(struct kvm_vcpu *vcpu, struct msr_data *msr);
+int  kvm_set_xfd_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr);
+void kvm_save_xfd_err(struct kvm_vcpu *vcpu);
+void kvm_fpu_reset(struct kvm_vcpu *vcpu);
 int  kvm_fpu_create(struct kvm_vcpu *vcpu);
 void kvm_fpu_destroy(struct kvm_vcpu *vcpu);
 

@@ -322,6 +322,7 @@ struct kvm_lapic;
 struct kvm_lapic_map;
 struct kvm_apf;
 struct kvm_cpuid_key;
+struct msr_row;
 
 struct kvm_vcpu {
 	/* Hot: entry and exit. */
@@ -429,6 +430,7 @@ struct kvm_vcpu {
 		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux, virt_spec_ctrl;
 		u64 misc_features, power_ctl, debugctl, tsx_ctrl, umwait_control;
 	} msr;
+	const struct msr_row *msr_row;	/* used last, a hint */
 	u64 unique_id;			/* never used again by another vcpu */
 	bool tsc_aux_loaded;		/* the CPU has msr.tsc_aux, not the host's */
 

@@ -117,6 +117,8 @@ static u32 exception_intercepts(struct vcpu_vmx *vmx)
 		return ~0U;
 	if (!vmx_ept)
 		bits |= BIT(X86_TRAP_PF);
+	if (vmx->vcpu.guest_fpu.fpstate->xfd)
+		bits |= BIT(X86_TRAP_NM);
 	if (vmx->vcpu.guest_debug & KVM_GUESTDBG_USE_SW_BP)
 		bits |= BIT(X86_TRAP_BP);
 	if (kvm_fixes_hypercalls(vmx->vcpu.kvm))
