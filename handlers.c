@@ -26,6 +26,8 @@
 #include <linux/kvm_para.h>
 #include <linux/sched/signal.h>
 #include <asm/apicdef.h>
+#include <asm/cpu.h>
+#include <asm/cpufeature.h>
 #include <asm/mce.h>
 #include <asm/ptrace.h>
 #include <asm/segment.h>
@@ -107,13 +109,60 @@ int kvm_handle_pause(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pause);
 
-/** kvm_handle_ac - #AC, which is intercepted only against endless delivery */
+/* Would the guest's own state make an unaligned access #AC?  SDM 3A "Alignment Check Exception". */
+static bool checks_alignment(struct kvm_vcpu *vcpu)
+{
+	return (kvm_read_cr0(vcpu) & X86_CR0_AM) && (kvm_get_rflags(vcpu) & X86_EFLAGS_AC) &&
+	       kvm_ops.get_cpl(vcpu) == 3;
+}
+
+/** kvm_handle_ac - #AC, which is intercepted against endless delivery; and where the host forbids
+ * split locks one of the guest's is dealt with as the host's user mode is (split_lock_detect=):
+ * the thread is warned of, and goes on without the check, or gets SIGBUS.
+ */
 int kvm_handle_ac(struct kvm_vcpu *vcpu)
 {
-	kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
-	return 1;
+	if (!boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) || checks_alignment(vcpu)) {
+		kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
+		return 1;
+	}
+	if (handle_guest_split_lock(kvm_rip_read(vcpu)))
+		return 1;
+	vcpu->run->exit_reason = KVM_EXIT_EXCEPTION;
+	vcpu->run->ex.exception = X86_TRAP_AC;
+	vcpu->run->ex.error_code = 0;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ac);
+
+/** kvm_bus_lock_exit - the guest locked the bus, which the VMM wants to know of: it gets
+ * KVM_EXIT_X86_BUS_LOCK, or a flag with what it gets anyway
+ * @r: what the handler of the exit that told of it returned
+ */
+int kvm_bus_lock_exit(struct kvm_vcpu *vcpu, int r)
+{
+	vcpu->bus_lock = true;
+	vcpu->stat.bus_lock_exits++;
+	if (r <= 0)
+		return r;
+	vcpu->run->exit_reason = KVM_EXIT_X86_BUS_LOCK;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_bus_lock_exit);
+
+/** kvm_notify_exit - the guest took no event for longer than KVM_CAP_X86_NOTIFY_VMEXIT allows
+ * @invalid: its state is not to be trusted any more, so that it cannot go on
+ */
+int kvm_notify_exit(struct kvm_vcpu *vcpu, bool invalid)
+{
+	vcpu->stat.notify_window_exits++;
+	if (!invalid && !(vcpu->kvm->notify_flags & KVM_X86_NOTIFY_VMEXIT_USER))
+		return 1;
+	vcpu->run->exit_reason = KVM_EXIT_NOTIFY;
+	vcpu->run->notify.flags = invalid ? KVM_NOTIFY_CONTEXT_INVALID : 0;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_notify_exit);
 
 /*
  * ---- exit handlers that need nothing of the vendor's ----

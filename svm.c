@@ -20,7 +20,9 @@
 #include "kvm_msr.h"
 #include "kvm_perf.h"
 #include "kvm_regs.h"
+#include "kvm_request.h"
 #include "kvm_vcpu.h"
+#include "svm/errata.h"
 #include "svm/quirks.h"
 #include "svm/svm.h"
 
@@ -99,6 +101,7 @@ static int svm_hardware_enable(void)
 	sc->asid_generation++;
 	sc->next_asid = max_asid + 1;
 	svm_compat_predictor_guard(true);
+	svm_errata_enable(boot_cpu_data.x86);
 	amd_pmu_enable_virt();
 	return 0;
 }
@@ -560,8 +563,14 @@ static int svm_skip_insn(struct kvm_vcpu *vcpu)
 /* The host's that cannot wait. */
 static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
-	if (unlikely(to_svm(vcpu)->vmcb->control.exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
-		kvm_machine_check();
+	if (likely(to_svm(vcpu)->vmcb->control.exit_code != SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
+		return;
+	if (svm_guest_machine_check()) {
+		pr_err_ratelimited("a guest met erratum 383 and is shut down\n");
+		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
+		return;
+	}
+	kvm_machine_check();
 }
 
 static void svm_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2)

@@ -679,7 +679,8 @@ static void write_run_outputs(struct kvm_vcpu *vcpu)
 	run->apic_base = vcpu->run_apic_base = vcpu->apic_base;
 	run->ready_for_interrupt_injection = vcpu->kvm->irqchip_mode == KVM_IRQCHIP_FULL ||
 					     kvm_ready_for_interrupt(vcpu);
-	run->flags = 0;
+	run->flags = vcpu->bus_lock ? KVM_RUN_X86_BUS_LOCK : 0;
+	vcpu->bus_lock = false;
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
 		store_sync_regs(vcpu);
 }

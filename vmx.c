@@ -124,6 +124,8 @@ static void __init fill_ops(void)
 			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
 	vmx_ops.has_xsaves = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES;
 	vmx_ops.has_invpcid = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID;
+	vmx_ops.has_bus_lock_exits = vmx_ctl.cpu2 & SECONDARY_EXEC_BUS_LOCK_DETECTION;
+	vmx_ops.has_notify_exits = vmx_ctl.cpu2 & SECONDARY_EXEC_NOTIFY_VM_EXITING;
 	vmx_ops.has_waitpkg = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE;
 	vmx_ops.cr4_guest_reserved = (u32)~vmx_caps.cr4_fixed1;
 }
@@ -262,6 +264,10 @@ static void init_control(struct vcpu_vmx *vmx)
 	vmx->entry_ctl = vmx_ctl.entry & ~VM_ENTRY_IA32E_MODE;
 	if (!vmx->vpid)
 		vmx->cpu2_ctl &= ~SECONDARY_EXEC_ENABLE_VPID;
+	if (!vmx->vcpu.kvm->bus_lock_exits)
+		vmx->cpu2_ctl &= ~SECONDARY_EXEC_BUS_LOCK_DETECTION;
+	if (!(vmx->vcpu.kvm->notify_flags & KVM_X86_NOTIFY_VMEXIT_ENABLED))
+		vmx->cpu2_ctl &= ~SECONDARY_EXEC_NOTIFY_VM_EXITING;
 	vmx_apic_init(vmx);
 	vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, vmx->pin_ctl);
 	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, vmx->cpu_ctl);
@@ -283,6 +289,8 @@ static void init_control(struct vcpu_vmx *vmx)
 	}
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENABLE_XSAVES)
 		vmcs_write64(XSS_EXIT_BITMAP, 0);
+	if (vmx->cpu2_ctl & SECONDARY_EXEC_NOTIFY_VM_EXITING)
+		vmcs_write32(NOTIFY_WINDOW, vmx->vcpu.kvm->notify_window);
 	/* Every leaf: the host's enclaves are not the guest's. */
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENCLS_EXITING)
 		vmcs_write64(ENCLS_EXITING_BITMAP, ~0ULL);
@@ -620,6 +628,10 @@ static void copy_exit(struct vcpu_vmx *vmx)
 
 	vcpu->cr2 = native_read_cr2();
 	vmx->exit_reason = vmcs_read32(VM_EXIT_REASON);
+	if (unlikely(vmx->exit_reason & EXIT_REASON_BUS_LOCKED)) {
+		vmx->exit_reason &= ~EXIT_REASON_BUS_LOCKED;
+		vmx->bus_locked = true;
+	}
 	if (vmx->exit_reason == EXIT_REASON_EXCEPTION_NMI) {
 		vmx->intr_info = vmcs_read32(VM_EXIT_INTR_INFO);
 		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
@@ -1115,6 +1127,16 @@ static int handle_ept_violation(struct kvm_vcpu *vcpu)
 	return kvm_handle_page_fault(vcpu, &fault);
 }
 
+/* The guest took no event for too long; SDM 3C "Exit Qualification for Notify". */
+static int handle_notify(struct kvm_vcpu *vcpu)
+{
+	unsigned long qual = vmcs_read(EXIT_QUALIFICATION);
+
+	if (qual & QUAL_NMI_UNBLOCKED)
+		block_nmis_again(to_vmx(vcpu));
+	return kvm_notify_exit(vcpu, qual & NOTIFY_VM_CONTEXT_INVALID);
+}
+
 /* The log has been read already, as after each exit. */
 static int handle_pml_full(struct kvm_vcpu *vcpu)
 {
@@ -1303,6 +1325,13 @@ static int handle_task_switch(struct kvm_vcpu *vcpu)
 			       info & VECTORING_INFO_DELIVER_CODE_MASK ? &error_code : NULL);
 }
 
+/* A trap: the instruction is done.  vmx_handle_exit() tells the VMM. */
+static int handle_bus_lock(struct kvm_vcpu *vcpu)
+{
+	to_vmx(vcpu)->bus_locked = true;
+	return 1;
+}
+
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_NMI]	= handle_exception_nmi,
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = kvm_handle_host_irq,
@@ -1341,6 +1370,8 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_PML_FULL]		= handle_pml_full,
 	[EXIT_REASON_WBINVD]		= kvm_handle_nop,
 	[EXIT_REASON_XSETBV]		= kvm_handle_xsetbv,
+	[EXIT_REASON_BUS_LOCK]		= handle_bus_lock,
+	[EXIT_REASON_NOTIFY]		= handle_notify,
 	/* No guest has SGX or TDX (SDM 3D "ENCLS", "SEAMCALL" ...), whatever the host has. */
 	[EXIT_REASON_ENCLS]		= kvm_handle_ud,
 	[EXIT_REASON_ENCLV]		= kvm_handle_ud,
@@ -1382,13 +1413,23 @@ static noinline int handle_other_exit(struct vcpu_vmx *vmx, u32 reason)
 	return kvm_handle_unexpected_exit(&vmx->vcpu, reason);
 }
 
-static int vmx_handle_exit(struct kvm_vcpu *vcpu)
+static int handle_reason(struct kvm_vcpu *vcpu)
 {
 	u32 reason = to_vmx(vcpu)->exit_reason;
 
 	if (likely(reason < ARRAY_SIZE(exit_handlers) && exit_handlers[reason]))
 		return exit_handlers[reason](vcpu);
 	return handle_other_exit(to_vmx(vcpu), reason);
+}
+
+static int vmx_handle_exit(struct kvm_vcpu *vcpu)
+{
+	int r = handle_reason(vcpu);
+
+	if (likely(!to_vmx(vcpu)->bus_locked))
+		return r;
+	to_vmx(vcpu)->bus_locked = false;
+	return kvm_bus_lock_exit(vcpu, r);
 }
 
 #define VMX_OP(op) .op = vmx_##op,

@@ -45,6 +45,8 @@ struct kvm_arch_ops {
 	bool has_tsc_aux;		/* TSC_AUX and its instructions are usable in guests */
 	bool has_xsaves;		/* likewise XSAVES */
 	bool has_invpcid;		/* likewise INVPCID, under nested paging */
+	bool has_bus_lock_exits;	/* the guest's bus locks can exit */
+	bool has_notify_exits;		/* exits if the guest takes no event for some time */
 	bool has_waitpkg;		/* likewise UMONITOR, UMWAIT, TPAUSE and IA32_UMWAIT_CONTROL */
 
 	/* The format of nested tables (EPT, NPT); nothing of it counts without nested_paging. */

@@ -12,6 +12,8 @@ int  kvm_fail_entry(struct kvm_vcpu *vcpu, u64 reason);
 int  kvm_handle_host_exit(struct kvm_vcpu *vcpu);
 int  kvm_handle_host_irq(struct kvm_vcpu *vcpu);
 int  kvm_handle_host_nmi(struct kvm_vcpu *vcpu);
+int  kvm_bus_lock_exit(struct kvm_vcpu *vcpu, int r);
+int  kvm_notify_exit(struct kvm_vcpu *vcpu, bool invalid);
 void kvm_machine_check(void);
 int  kvm_handle_pause(struct kvm_vcpu *vcpu);
 int  kvm_handle_ac(struct kvm_vcpu *vcpu);

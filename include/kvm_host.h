@@ -176,7 +176,7 @@ enum {
 	X(fpu_reload) X(host_state_reload) X(irq_injections) X(nmi_injections) \
 	X(halt_successful_poll) X(halt_attempted_poll) X(halt_wakeup)	\
 	X(pause_exits) X(directed_yield_attempted) X(directed_yield_successful) \
-	X(l1d_flush)
+	X(l1d_flush) X(bus_lock_exits) X(notify_window_exits)
 #define KVM_VM_COUNTERS(X)		\
 	X(mmu_shadow_zapped) X(mmu_pte_write) X(mmu_cache_miss)	\
 	X(mmu_recycled) X(mmu_unsync) X(mmu_flooded)		\
@@ -374,6 +374,7 @@ struct kvm_vcpu {
 	bool spinning;			/* yields, as the guest spins on what another vcpu holds */
 	int last_cpu;			/* loaded on before */
 	bool launched;			/* has run once */
+	bool bus_lock;			/* to tell in kvm_run->flags: KVM_RUN_X86_BUS_LOCK */
 	u64 hflags;
 
 	struct kvm_mmu mmu;
@@ -550,6 +551,11 @@ struct kvm {
 	u32 halt_poll_limit __kvm_written_under(kvm_lock);	/* ns */
 	/* KVM_CAP_HALT_POLL; else the parameter's. */
 	bool own_halt_poll_limit __kvm_written_under(kvm_lock);
+	/* KVM_CAP_X86_NOTIFY_VMEXIT, before the first vcpu: KVM_X86_NOTIFY_VMEXIT_*, and a time. */
+	u32 notify_flags __kvm_written_under(kvm_lock);
+	u32 notify_window __kvm_written_under(kvm_lock);
+	/* KVM_CAP_X86_BUS_LOCK_EXIT, before the first vcpu. */
+	bool bus_lock_exits __kvm_written_under(kvm_lock);
 	bool exception_payload __kvm_written_under(kvm_lock);
 	bool triple_fault_event __kvm_written_under(kvm_lock);
 	/* MSR_PLATFORM_INFO is #GP to the guest. */

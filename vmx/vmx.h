@@ -24,6 +24,9 @@
 #define EXIT_REASON_INVALID_GUEST	0xfffe		/* invalid guest state: emulate */
 #define EXIT_REASON_REAL_EVENT	0xfffd		/* deliver an event of real mode by software */
 
+/* Of an exit reason: the guest locked the bus meanwhile (SDM 3C "Basic VM-Exit Information"). */
+#define EXIT_REASON_BUS_LOCKED	BIT(26)
+
 /* CR0's TS is the guest's own: kernels with lazy FPU switching change it often. */
 #define CR0_OWNED	X86_CR0_TS
 #define INTR_STATE_SHADOW	(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
@@ -68,6 +71,7 @@ struct vcpu_vmx {
 
 	/* The last exit. */
 	u32 exit_reason;
+	bool bus_locked;		/* the exit says so */
 	u32 entry_error;		/* VM-instruction error, if it was none */
 	u32 intr_info;			/* of EXCEPTION_NMI */
 	bool injected;			/* this entry injects an event */

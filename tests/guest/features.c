@@ -412,7 +412,7 @@ TEST_F(features, arch_capabilities)
 	GUEST_LOAD(&self->vm, arch_cap);
 	ASSERT_EQ(KVM_EXIT_HLT, run(&self->vm, &r, &ticks));
 	EXPECT_EQ(vcpu_msr(&self->vm.vcpu, 0x10a), (r.rdx << 32 | (u32)r.rax));
-	printf("# ARCH_CAPABILITIES %lx\n", r.rdx << 32 | (u32)r.rax);
+	printf("# ARCH_CAPABILITIES %llx\n", r.rdx << 32 | (u32)r.rax);
 }
 
 /* ---- waiting in user mode, SERIALIZE ---- */
@@ -448,6 +448,76 @@ TEST_F(features, serialize)
 	GUEST(serialize, 64, ".byte 0x0f, 0x01, 0xe8; hlt\n");
 	GUEST_LOAD(&self->vm, serialize);
 	EXPECT_EQ(KVM_EXIT_HLT, run(&self->vm, &r, &ticks));
+}
+
+/* ---- split locks ---- */
+
+/* Locks a line and the next. */
+GUEST(split, 64,
+	"mov $0x4003e, %ebx\n"
+	"lock; addl $1, (%rbx)\n"
+	"hlt\n");
+
+#define KVM_RUN_BUS_LOCK BIT(1)
+
+TEST_F(features, bus_lock_exits)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_BUS_LOCK_EXIT };
+	struct kvm_regs r = { 0 };
+	struct vm vm;
+	int ticks, offered = check_cap(self->vm.sys, KVM_CAP_X86_BUS_LOCK_EXIT);
+
+	vm_open(&vm);
+	cap.args[0] = 3;
+	EXPECT_EQ(EINVAL, err(ioctl(vm.fd, KVM_ENABLE_CAP, &cap)));
+	cap.args[0] = 2;
+	EXPECT_EQ(offered ? 0 : EINVAL, err(ioctl(vm.fd, KVM_ENABLE_CAP, &cap)));
+	if (offered) {
+		vcpu_create(&vm, &vm.vcpu, 0);
+		vm_mode(&vm, &vm.vcpu, LONG);
+		GUEST_LOAD(&vm, split);
+		EXPECT_EQ(KVM_EXIT_X86_BUS_LOCK, run(&vm, &r, &ticks));
+		EXPECT_EQ(KVM_RUN_BUS_LOCK, vm.vcpu.run->flags & KVM_RUN_BUS_LOCK);
+		EXPECT_EQ(KVM_EXIT_HLT, vm_run(&vm));
+	}
+	vm_destroy(&vm);
+	if (!offered)
+		SKIP(return, "no exits by bus locks here");
+}
+
+/* Where the host forbids them a guest's is dealt with, too: it goes on, or its VMM is told. */
+TEST_F(features, split_lock)
+{
+	struct kvm_regs r = { 0 };
+	int ticks, exit;
+
+	GUEST_LOAD(&self->vm, split);
+	*(u32 *)(self->vm.mem + 0x4003e) = 0x10;
+	exit = run(&self->vm, &r, &ticks);
+	EXPECT_EQ(0, trap(&self->vm)->count);
+	if (exit == KVM_EXIT_EXCEPTION)
+		SKIP(return, "split_lock_detect=fatal");
+	EXPECT_EQ(KVM_EXIT_HLT, exit);
+	EXPECT_EQ(0x11, *(u32 *)(self->vm.mem + 0x4003e));
+}
+
+TEST_F(features, notify_exits)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_NOTIFY_VMEXIT };
+	int offered = check_cap(self->vm.sys, KVM_CAP_X86_NOTIFY_VMEXIT);
+	struct vm vm;
+
+	vm_open(&vm);
+	cap.args[0] = 1ULL << 32 | 4;
+	EXPECT_EQ(EINVAL, err(ioctl(vm.fd, KVM_ENABLE_CAP, &cap)));
+	cap.args[0] = 100000ULL << 32 | KVM_X86_NOTIFY_VMEXIT_ENABLED;
+	EXPECT_EQ(offered ? 0 : EINVAL, err(ioctl(vm.fd, KVM_ENABLE_CAP, &cap)));
+	vcpu_create(&vm, &vm.vcpu, 0);
+	/* too late */
+	EXPECT_EQ(EINVAL, err(ioctl(vm.fd, KVM_ENABLE_CAP, &cap)));
+	vm_destroy(&vm);
+	if (!offered)
+		SKIP(return, "no notify exits here");
 }
 
 TEST_HARNESS_MAIN

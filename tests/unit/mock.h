@@ -50,6 +50,21 @@ struct vmx_msr_entry {
 	u64 value;
 };
 
+static int wrmsrq_safe(u32 index, u64 value)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(cpu.msr); i++)
+		if (cpu.msr[i].index == index) {
+			cpu.msr[i].value = value;
+			return 0;
+		}
+	return -1;
+}
+
+/* <asm/mce.h>, <asm/tlbflush.h> */
+#define MCI_STATUS_OVER		BIT_ULL(62)
+#define MCG_STATUS_MCIP		BIT_ULL(2)
+void __flush_tlb_all(void);
+
 static int number, failed;
 
 static void ok(bool good, const char *name)
