@@ -237,6 +237,20 @@ static void add_twins(void)
 		set_cap(X86_FEATURE_AMD_SSB_NO);
 }
 
+/* What AMD's older processors do not say of themselves, but the kernel knows; and no SMM to control. */
+static void add_absent(void)
+{
+	if (boot_cpu_has(X86_FEATURE_LFENCE_RDTSC))
+		set_cap(KVM_FEATURE_BIT_LFENCE_SERIALIZES);
+	if (!boot_cpu_has_bug(X86_BUG_NULL_SEG))
+		set_cap(KVM_FEATURE_BIT_NULL_SEL_CLR_BASE);
+	if (!boot_cpu_has_bug(X86_BUG_TSA)) {
+		set_cap(KVM_FEATURE_TSA_SQ_NO);
+		set_cap(KVM_FEATURE_TSA_L1_NO);
+	}
+	set_cap(KVM_FEATURE_BIT_NO_SMM_CTL_MSR);
+}
+
 static void find_caps(void)
 {
 	int i;
@@ -250,8 +264,10 @@ static void find_caps(void)
 		clear_cap(X86_FEATURE_XSAVE);
 		caps[CPUID_D_1_EAX] = 0;
 	}
-	if (host_is_amd())
-		caps[CPUID_8000_0001_EDX] |= caps[CPUID_1_EDX] & AMD_REPEATED;
+	if (!host_is_amd())
+		return;
+	caps[CPUID_8000_0001_EDX] |= caps[CPUID_1_EDX] & AMD_REPEATED;
+	add_absent();
 }
 
 /** kvm_cpu_cap_has - is a feature, an X86_FEATURE_* of a CPUID word, supported? */
@@ -344,7 +360,8 @@ static u32 max_basic_leaf(void)
 
 static u32 max_extended_leaf(void)
 {
-	return min_t(u32, cpuid_eax(0x80000000), host_is_amd() ? 0x80000021 : 0x80000008);
+	/* The last one has much that the kernel knows of processors without it. */
+	return host_is_amd() ? 0x80000021 : min_t(u32, cpuid_eax(0x80000000), 0x80000008);
 }
 
 static void limit_basic(struct kvm_cpuid_entry2 *e)
@@ -486,7 +503,8 @@ static struct kvm_cpuid_entry2 *add_leaf(u32 function, u32 index, u32 flags)
 		return NULL;
 	e = &supported[nr_supported++];
 	*e = (struct kvm_cpuid_entry2){ .function = function, .index = index, .flags = flags };
-	cpuid_count(function, index, &e->eax, &e->ebx, &e->ecx, &e->edx);
+	if (function <= cpuid_eax(function & 0xc0000000))
+		cpuid_count(function, index, &e->eax, &e->ebx, &e->ecx, &e->edx);
 	if (function == 0xd)
 		limit_xsave(e);
 	else if (function < KVM_CPUID_SIGNATURE)

@@ -19,6 +19,8 @@ enum {
 #define KVM_FEATURE_IPRED_CTRL	(KVM_CPUID_7_2_EDX * 32 + 1)
 #define KVM_FEATURE_RRSBA_CTRL	(KVM_CPUID_7_2_EDX * 32 + 2)
 #define KVM_FEATURE_DDPD_U	(KVM_CPUID_7_2_EDX * 32 + 3)
+#define KVM_FEATURE_TSA_SQ_NO	(KVM_CPUID_8000_0021_ECX * 32 + 1)
+#define KVM_FEATURE_TSA_L1_NO	(KVM_CPUID_8000_0021_ECX * 32 + 2)
 #define KVM_FEATURE_BHI_CTRL	(KVM_CPUID_7_2_EDX * 32 + 4)
 
 bool kvm_cpu_cap_has(unsigned int feature);
