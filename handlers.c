@@ -31,6 +31,7 @@
 #include <asm/mce.h>
 #include <asm/ptrace.h>
 #include <asm/segment.h>
+#include <asm/smp.h>
 
 /* A write that comes back within so many exits of its vcpu has gained nothing. */
 #define RETRY_EXITS	9
@@ -100,6 +101,37 @@ void kvm_machine_check(void)
 		do_machine_check(&regs);
 }
 EXPORT_SYMBOL_GPL(kvm_machine_check);
+
+/** kvm_grow_window - how long a loop of PAUSEs may last from now on, after an exit
+ * @base: at first
+ * @grow: a factor, or, above @base, what is added; 0: it stays
+ */
+u32 kvm_grow_window(u32 window, u32 base, u32 grow, u32 max)
+{
+	u64 next = window;
+
+	if (!grow)
+		return base;
+	if (grow < base)
+		next *= grow;
+	else
+		next += grow;
+	return min_t(u64, next, max);
+}
+EXPORT_SYMBOL_GPL(kvm_grow_window);
+
+/** kvm_shrink_window - the same after a preemption; @shrink 0: back to @base, below which it never is */
+u32 kvm_shrink_window(u32 window, u32 base, u32 shrink)
+{
+	if (!shrink)
+		return base;
+	if (shrink < base)
+		window /= shrink;
+	else
+		window -= min(shrink, window);
+	return max(window, base);
+}
+EXPORT_SYMBOL_GPL(kvm_shrink_window);
 
 /** kvm_handle_pause - PAUSE in a loop: the guest waits for another vcpu */
 int kvm_handle_pause(struct kvm_vcpu *vcpu)
@@ -208,8 +240,23 @@ int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
 
-/** kvm_handle_nop - an instruction that does nothing here: PAUSE, INVD and WBINVD, since guest
- * memory is cache-coherent and no device is assigned
+/** kvm_handle_wbinvd - WBINVD and WBNOINVD: caches are coherent, but for what a device does that is
+ * assigned to the VM and does not snoop.  By what the VMM maps there is one, or may be, if the guest
+ * has uncached memory: then all processors' caches are written back, as the guest's data may be in
+ * any of them.
+ */
+int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
+{
+	if (unlikely(READ_ONCE(vcpu->kvm->device_memory))) {
+		vcpu->stat.cache_flushes++;
+		wbinvd_on_all_cpus();
+	}
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
+
+/** kvm_handle_nop - an instruction that does nothing here: PAUSE, and INVD, which would lose what
+ * others have in the cache
  */
 int kvm_handle_nop(struct kvm_vcpu *vcpu)
 {
@@ -697,6 +744,20 @@ int kvm_handle_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	}
 }
 EXPORT_SYMBOL_GPL(kvm_handle_page_fault);
+
+/** kvm_handle_fast_mmio - an access to what was no memory when it was last looked at: is it one
+ * that an ioeventfd of any length is signalled by, whatever the instruction?  Then nothing has to
+ * be emulated, and the handler's answer is in @r.  What of a page is a doorbell is not read.
+ */
+bool kvm_handle_fast_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, int *r)
+{
+	if (!kvm_io_write(vcpu, KVM_FAST_MMIO_BUS, gpa, 0, NULL))
+		return false;
+	vcpu->stat.mmio_signals++;
+	*r = kvm_skip_emulated_instruction(vcpu);
+	return true;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_fast_mmio);
 
 /** kvm_handle_mmio_fault - an access to what was no memory when it was last looked at; the vendor
  * knows by ops->nested_mmio_entry, or by its APIC-access page

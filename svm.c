@@ -55,6 +55,27 @@ bool svm_npt = true;
 module_param_named(npt, svm_npt, bool, 0444);
 MODULE_PARM_DESC(npt, "use nested paging where the processor has it");
 
+/* APM 2 "PAUSE Instruction Filtering"; a count that adapts. */
+static u16 pause_filter_thresh = 128;
+module_param(pause_filter_thresh, ushort, 0444);
+MODULE_PARM_DESC(pause_filter_thresh, "the most cycles between two PAUSEs of a loop");
+
+static u16 pause_filter_count = 3000;
+module_param(pause_filter_count, ushort, 0444);
+MODULE_PARM_DESC(pause_filter_count, "how many PAUSEs a loop may have, at first");
+
+static u16 pause_filter_count_grow = 2;
+module_param(pause_filter_count_grow, ushort, 0444);
+MODULE_PARM_DESC(pause_filter_count_grow, "each exit multiplies it by this, or adds it if above pause_filter_count");
+
+static u16 pause_filter_count_shrink;
+module_param(pause_filter_count_shrink, ushort, 0444);
+MODULE_PARM_DESC(pause_filter_count_shrink, "when a preempted vcpu goes on it is divided by this, or less so much; 0: as at first");
+
+static u16 pause_filter_count_max = U16_MAX;
+module_param(pause_filter_count_max, ushort, 0444);
+MODULE_PARM_DESC(pause_filter_count_max, "the most that it grows to");
+
 /* What this processor has, and the module uses. */
 static bool has_nrips __ro_after_init;		/* next RIP saved at exits */
 static bool has_decode_assists __ro_after_init;
@@ -260,9 +281,9 @@ static void init_control(struct vcpu_svm *svm)
 	control->int_ctl = V_INTR_MASKING_MASK;
 	control->tsc_offset = svm->vcpu.hw_tsc_offset;
 	if (boot_cpu_has(X86_FEATURE_PAUSEFILTER)) {
-		control->pause_filter_count = 3000;
+		control->pause_filter_count = pause_filter_count;
 		if (boot_cpu_has(X86_FEATURE_PFTHRESHOLD))
-			control->pause_filter_thresh = 128;
+			control->pause_filter_thresh = pause_filter_thresh;
 	}
 	if (svm_npt)
 		control->misc_ctl = SVM_MISC_ENABLE_NP;
@@ -293,6 +314,14 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	svm->stepping = false;
 }
 
+static void set_pause_filter(struct vcpu_svm *svm, u16 count)
+{
+	if (svm->vmcb->control.pause_filter_count == count)
+		return;
+	svm->vmcb->control.pause_filter_count = count;
+	mark_dirty(svm, CLEAN_INTERCEPTS);
+}
+
 static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 {
 	struct svm_cpu *sc = per_cpu_ptr(&svm_cpus, cpu);
@@ -305,6 +334,10 @@ static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		svm->host_pa = page_pa(sc->host);
 		svm->last_cpu = cpu;
 	}
+	/* It may have spun because of who is running now. */
+	if (unlikely(vcpu->preempted) && boot_cpu_has(X86_FEATURE_PAUSEFILTER))
+		set_pause_filter(svm, kvm_shrink_window(svm->vmcb->control.pause_filter_count,
+							pause_filter_count, pause_filter_count_shrink));
 	kvm_isolate_predictors(vcpu);
 }
 
@@ -1041,6 +1074,16 @@ static int handle_shutdown(struct kvm_vcpu *vcpu)
 	return kvm_handle_triple_fault(vcpu);
 }
 
+/* Who goes on spinning gains nothing by more exits. */
+static int handle_pause(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	set_pause_filter(svm, kvm_grow_window(svm->vmcb->control.pause_filter_count, pause_filter_count,
+					      pause_filter_count_grow, pause_filter_count_max));
+	return kvm_handle_pause(vcpu);
+}
+
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_READ_CR0 ... SVM_EXIT_WRITE_CR8] = handle_cr,
 	[SVM_EXIT_CR0_SEL_WRITE] = emulate,	/* names no register */
@@ -1062,7 +1105,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_RSM]		= kvm_handle_ud,
 	[SVM_EXIT_IRET]		= handle_iret,
 	[SVM_EXIT_INVD]		= kvm_handle_nop,
-	[SVM_EXIT_PAUSE]	= kvm_handle_pause,
+	[SVM_EXIT_PAUSE]	= handle_pause,
 	[SVM_EXIT_HLT]		= kvm_handle_halt,
 	[SVM_EXIT_INVLPG]	= handle_invlpg,
 	[SVM_EXIT_INVLPGA]	= kvm_handle_ud,
@@ -1073,7 +1116,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_VMRUN]	= kvm_handle_ud,
 	[SVM_EXIT_VMMCALL]	= kvm_handle_hypercall,
 	[SVM_EXIT_VMLOAD ... SVM_EXIT_RDTSCP] = kvm_handle_ud,
-	[SVM_EXIT_WBINVD]	= kvm_handle_nop,
+	[SVM_EXIT_WBINVD]	= kvm_handle_wbinvd,
 	[SVM_EXIT_MONITOR]	= kvm_handle_mwait,
 	[SVM_EXIT_MWAIT]	= kvm_handle_mwait,
 	[SVM_EXIT_XSETBV]	= kvm_handle_xsetbv,

@@ -176,7 +176,8 @@ enum {
 	X(fpu_reload) X(host_state_reload) X(irq_injections) X(nmi_injections) \
 	X(halt_successful_poll) X(halt_attempted_poll) X(halt_wakeup)	\
 	X(pause_exits) X(directed_yield_attempted) X(directed_yield_successful) \
-	X(l1d_flush) X(bus_lock_exits) X(notify_window_exits)
+	X(l1d_flush) X(bus_lock_exits) X(notify_window_exits) \
+	X(mmio_signals) X(cache_flushes)
 #define KVM_VM_COUNTERS(X)		\
 	X(mmu_shadow_zapped) X(mmu_pte_write) X(mmu_cache_miss)	\
 	X(mmu_recycled) X(mmu_unsync) X(mmu_flooded)		\
@@ -610,6 +611,7 @@ struct kvm {
 	u64 tsc_write_ns __kvm_guarded_by(tsc_lock);
 	u64 tsc_write_offset __kvm_guarded_by(tsc_lock);
 	raw_spinlock_t tsc_lock;
+	bool device_memory;		/* a guest has had a device's, or other uncached memory */
 	struct kvm_vm_stat stat;
 	struct list_head vm_list __kvm_guarded_by(stats_lock);	/* stats.c's */
 	pid_t creator;

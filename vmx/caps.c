@@ -365,6 +365,8 @@ void __init vmx_find_features(void)
 		vmx_vnmi = false;
 	if (!vmx_vnmi)
 		vmx_ctl.pin &= ~PIN_BASED_VIRTUAL_NMIS;
+	if (!vmx_ple_gap())
+		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
 	find_paging();
 	find_apic();
 }

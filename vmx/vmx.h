@@ -80,6 +80,7 @@ struct vcpu_vmx {
 	u32 pin_ctl, cpu_ctl, cpu2_ctl, exit_ctl, entry_ctl;
 	u32 exception_bitmap;
 	u32 tpr_threshold;
+	u32 ple_window;
 	unsigned long host_cr3, host_cr4;
 	unsigned long cr4_owned;	/* bits that the guest changes by itself */
 	unsigned long rflags;		/* if EXREG_RFLAGS is available */
@@ -162,6 +163,9 @@ int  vmx_init_cpus(void);
 void vmx_free_cpus(void);
 int  vmx_hardware_enable(void);
 void vmx_hardware_disable(void);
+
+/* vmx.c */
+unsigned int vmx_ple_gap(void);
 
 /* vmcs.c */
 struct page *vmx_alloc_vmcs(int node, gfp_t gfp);

@@ -3,7 +3,11 @@
  * What KVM_GET_SUPPORTED_CPUID offers works in a guest: protection keys, PCIDs, INVPCID, the
  * bits of SPEC_CTRL, PRED_CMD, TPAUSE, SERIALIZE.
  */
+#include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include "vm.h"
 #include "kselftest_harness.h"
 
@@ -448,6 +452,49 @@ TEST_F(features, serialize)
 	GUEST(serialize, 64, ".byte 0x0f, 0x01, 0xe8; hlt\n");
 	GUEST_LOAD(&self->vm, serialize);
 	EXPECT_EQ(KVM_EXIT_HLT, run(&self->vm, &r, &ticks));
+}
+
+/* ---- caches ---- */
+
+/* A page of some device's, or NULL: a BAR that the kernel lets map. */
+static void *map_device(void)
+{
+	glob_t found;
+	void *p = MAP_FAILED;
+
+	if (glob("/sys/bus/pci/devices/*/resource[0-5]", 0, NULL, &found))
+		return NULL;
+	for (size_t i = 0; i < found.gl_pathc && p == MAP_FAILED; i++) {
+		int fd = open(found.gl_pathv[i], O_RDWR);
+
+		if (fd < 0)
+			continue;
+		p = mmap(NULL, 0x1000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		close(fd);
+	}
+	globfree(&found);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* WBINVD; reads RBX, if it is not 0; WBINVD. */
+GUEST(wbinvd, 64, "wbinvd; test %rbx, %rbx; jz 1f; mov (%rbx), %eax; 1: wbinvd; hlt\n");
+
+/* Where the guest has a device's memory WBINVD writes back caches, and does nothing elsewhere. */
+TEST_F(features, wbinvd)
+{
+	struct kvm_regs r = { 0 };
+	void *device = map_device();
+	int ticks;
+
+	GUEST_LOAD(&self->vm, wbinvd);
+	EXPECT_EQ(KVM_EXIT_HLT, run(&self->vm, &r, &ticks));
+	EXPECT_EQ(0, stat_of(self->vm.vcpu.fd, "cache_flushes"));
+	if (!device)
+		SKIP(return, "no device's memory to map");
+	ASSERT_EQ(0, vm_slot(&self->vm, 1, 0, GPA_MMIO, 0x1000, device));
+	r = (struct kvm_regs){ .rbx = GPA_MMIO };
+	EXPECT_EQ(KVM_EXIT_HLT, run(&self->vm, &r, &ticks));
+	EXPECT_EQ(1, stat_of(self->vm.vcpu.fd, "cache_flushes"));
 }
 
 /* ---- split locks ---- */
