@@ -28,7 +28,6 @@ amd qemu qemu64
 amd qemu phenom
 amd qemu Opteron_G2
 amd qemu Opteron_G3
-amd qemu Opteron_G5
 amd qemu EPYC
 amd qemu EPYC-IBPB
 amd qemu EPYC-Rome
