@@ -997,8 +997,8 @@ static u64 find_guest_xcr0(struct kvm_vcpu *vcpu)
 	} else {
 		xcr0 &= ~(u64)XFEATURE_MASK_XTILE_DATA;
 	}
-	/* There is room for them in the vcpu's FPU state: begin_tiles(). */
-	return (xcr0 & vcpu->guest_fpu.perm) | XFEATURE_MASK_FP;
+	/* There is room for those of KVM_CAP_XSAVE2 in the vcpu's FPU state: begin_tiles(). */
+	return (xcr0 & vcpu->guest_fpu.xfeatures) | XFEATURE_MASK_FP;
 }
 
 /** kvm_derive_from_cpuid - CPUID was set, or the vcpu is new: derive what depends on it */
