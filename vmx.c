@@ -800,14 +800,17 @@ static int vmx_skip_insn(struct kvm_vcpu *vcpu)
 static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	u8 vector = vmx->intr_info & INTR_INFO_VECTOR_MASK;
 
-	if (unlikely(vmx->exit_reason == EXIT_REASON_EXCEPTION_NMI) &&
-	    (vmx->intr_info & INTR_INFO_VECTOR_MASK) == X86_TRAP_NM)
+	if (likely(vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI)) {
+		if (likely((u16)vmx->exit_reason != EXIT_REASON_MCE_DURING_VMENTRY))
+			return;
+	} else if (vector == X86_TRAP_NM) {
 		kvm_save_xfd_err(vcpu);
-	if (likely(vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI ||
-		   (vmx->intr_info & INTR_INFO_VECTOR_MASK) != X86_TRAP_MC) &&
-	    likely((u16)vmx->exit_reason != EXIT_REASON_MCE_DURING_VMENTRY))
 		return;
+	} else if (vector != X86_TRAP_MC) {
+		return;
+	}
 	kvm_machine_check();
 }
 
@@ -1366,11 +1369,10 @@ static int handle_task_switch(struct kvm_vcpu *vcpu)
 			       info & VECTORING_INFO_DELIVER_CODE_MASK ? &error_code : NULL);
 }
 
-/* A trap: the instruction is done.  vmx_handle_exit() tells the VMM. */
+/* A trap: the instruction is done. */
 static int handle_bus_lock(struct kvm_vcpu *vcpu)
 {
-	to_vmx(vcpu)->bus_locked = true;
-	return 1;
+	return kvm_bus_lock_exit(vcpu, 1);
 }
 
 /* Who goes on spinning gains nothing by more exits. */
@@ -1465,7 +1467,7 @@ static noinline int handle_other_exit(struct vcpu_vmx *vmx, u32 reason)
 	return kvm_handle_unexpected_exit(&vmx->vcpu, reason);
 }
 
-static int handle_reason(struct kvm_vcpu *vcpu)
+static __always_inline int handle_reason(struct kvm_vcpu *vcpu)
 {
 	u32 reason = to_vmx(vcpu)->exit_reason;
 
@@ -1474,14 +1476,18 @@ static int handle_reason(struct kvm_vcpu *vcpu)
 	return handle_other_exit(to_vmx(vcpu), reason);
 }
 
+/* Another exit, and the guest had locked the bus before. */
+static noinline int handle_with_bus_lock(struct kvm_vcpu *vcpu)
+{
+	to_vmx(vcpu)->bus_locked = false;
+	return kvm_bus_lock_exit(vcpu, handle_reason(vcpu));
+}
+
 static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 {
-	int r = handle_reason(vcpu);
-
-	if (likely(!to_vmx(vcpu)->bus_locked))
-		return r;
-	to_vmx(vcpu)->bus_locked = false;
-	return kvm_bus_lock_exit(vcpu, r);
+	if (unlikely(to_vmx(vcpu)->bus_locked))
+		return handle_with_bus_lock(vcpu);
+	return handle_reason(vcpu);
 }
 
 #define VMX_OP(op) .op = vmx_##op,
