@@ -119,7 +119,7 @@ headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
 .PHONY: tests check check-kernels check-peer check-guests check-migrate check-emulate demo bench bench-vm bench-irq bench-emulate bench-holds bench-mmu debug-kernel
-.PHONY: check-packages rt-kernel
+.PHONY: check-packages check-host bench-host rt-kernel
 .PHONY: fuzz-emulate fuzz-mmu fuzz-ioctl fuzz-guest
 tests:
 	$(MAKE) -C tests
@@ -130,6 +130,13 @@ check:
 # The package in the systems of Debian 12, 13 and sid.
 check-packages:
 	@exec env SUITES='$(or $(SUITES),bookworm trixie sid)' FLAVOURS=1 tests/package/package_test
+
+# On a real machine, with the modules that are loaded.
+check-host: tests
+	@exec tests/host/check
+
+bench-host: tests
+	@exec env RUNS='$(or $(RUNS),9)' tests/host/bench
 
 check-kernels:
 	+@exec env KERNELS='$(KERNELS)' LIST='$(LIST)' tests/lab/check-kernels
@@ -226,6 +233,9 @@ help:
 	@echo '                        CPU=core2_penryn_t9600'
 	@echo '  make check            all tests; ends with "N passed, N failed, N skipped";'
 	@echo '                        on both vendors, or with VENDOR=amd or intel on one'
+	@echo '  make check-host       not in the lab: the tests on this machine with the modules that are'
+	@echo '                        loaded, and one file that reports it (Documentation/hardware.rst)'
+	@echo '  make bench-host       likewise what exits cost, in cycles and nanoseconds'
 	@echo '  make check-kernels    each of Debian'"'"'s kernels in each flavour: builds, boots, a guest;'
 	@echo '                        KERNELS=REGEX, LIST=1'
 	@echo '  make check-packages   the package in roots of Debian 12, 13 and sid; SUITES='

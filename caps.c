@@ -151,6 +151,39 @@ static int disable_nx_huge_pages(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
+static u32 supported_bus_lock(void)
+{
+	return kvm_ops.has_bus_lock_exits ? KVM_BUS_LOCK_DETECTION_OFF | KVM_BUS_LOCK_DETECTION_EXIT : 0;
+}
+
+/* One of the two. */
+static int enable_bus_lock_exit(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
+{
+	if (!arg || (arg & ~(u64)supported_bus_lock()) || (arg & (arg - 1)) ||
+	    atomic_read(&kvm->online_vcpus))
+		return -EINVAL;
+	kvm->bus_lock_exits = arg == KVM_BUS_LOCK_DETECTION_EXIT;
+	return 0;
+}
+
+static u32 supported_notify(void)
+{
+	return kvm_ops.has_notify_exits ? KVM_X86_NOTIFY_VMEXIT_ENABLED | KVM_X86_NOTIFY_VMEXIT_USER : 0;
+}
+
+/* The time, in the TSC's ticks, is the upper half. */
+static int enable_notify(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
+{
+	if (((u32)arg & ~supported_notify()) || !(arg & KVM_X86_NOTIFY_VMEXIT_ENABLED) ||
+	    atomic_read(&kvm->online_vcpus))
+		return -EINVAL;
+	kvm->notify_flags = (u32)arg;
+	kvm->notify_window = arg >> 32;
+	return 0;
+}
+
 static int enable_halt_poll(struct kvm *kvm, u64 arg)
 	__kvm_must_hold(kvm_lock)
 {
@@ -240,10 +273,10 @@ static const struct kvm_cap caps[] = {
 	{ KVM_CAP_VM_DISABLE_NX_HUGE_PAGES, 1, .enable = disable_nx_huge_pages },
 	{ KVM_CAP_EXIT_HYPERCALL, KVM_EXIT_HYPERCALLS, .enable = enable_exit_hypercall },
 	{ KVM_CAP_X86_DISABLE_EXITS, .enable = disable_exits },
+	{ KVM_CAP_X86_BUS_LOCK_EXIT, .enable = enable_bus_lock_exit },
+	{ KVM_CAP_X86_NOTIFY_VMEXIT, .enable = enable_notify },
 	{ KVM_CAP_SET_GUEST_DEBUG2, KVM_GUESTDBG_FLAGS },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_CAPS, .enable = enable_manual_protect },
-	/* No component that must be asked for is offered. */
-	{ KVM_CAP_XSAVE2, sizeof(struct kvm_xsave) },
 	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC },
 	{ KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
 	  .enable = enable_x2apic_api },
@@ -277,6 +310,12 @@ long kvm_check_extension(unsigned long cap)
 	/* What depends on the host. */
 	case KVM_CAP_X86_DISABLE_EXITS:
 		return supported_disable_exits();
+	case KVM_CAP_X86_BUS_LOCK_EXIT:
+		return supported_bus_lock();
+	case KVM_CAP_X86_NOTIFY_VMEXIT:
+		return supported_notify();
+	case KVM_CAP_XSAVE2:
+		return kvm_xsave_size();
 	case KVM_CAP_STEAL_TIME:
 		return sched_info_on();
 	case KVM_CAP_XCRS:

@@ -10,7 +10,9 @@
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
 #include "kvm_mmu.h"
+#include "kvm_msr.h"
 #include "kvm_pv.h"
+#include "kvm_speculation.h"
 
 #include <linux/export.h>
 #include <linux/kvm_para.h>
@@ -36,7 +38,7 @@ u32 kvm_host_maxphyaddr __read_mostly;
 /* The supported entries, made when the vendor's module is loaded. */
 static struct kvm_cpuid_entry2 supported[MAX_SUPPORTED] __read_mostly;
 static int nr_supported __read_mostly;
-static u32 caps[NCAPINTS] __read_mostly;	/* the same, by X86_FEATURE_* */
+static u32 caps[KVM_NR_CPUID_WORDS] __read_mostly;	/* the same, by X86_FEATURE_* */
 
 /*
  * ---- feature words ----
@@ -48,7 +50,7 @@ enum { EAX, EBX, ECX, EDX };
 static const struct feature_word {
 	u32 function;
 	u8 index, reg;
-} feature_words[NCAPINTS] = {
+} feature_words[KVM_NR_CPUID_WORDS] = {
 	[CPUID_1_EDX]		= { 1, 0, EDX },
 	[CPUID_8000_0001_EDX]	= { 0x80000001, 0, EDX },
 	[CPUID_1_ECX]		= { 1, 0, ECX },
@@ -61,6 +63,9 @@ static const struct feature_word {
 	[CPUID_7_ECX]		= { 7, 0, ECX },
 	[CPUID_7_EDX]		= { 7, 0, EDX },
 	[CPUID_8000_0021_EAX]	= { 0x80000021, 0, EAX },
+	[KVM_CPUID_7_1_EDX]	= { 7, 1, EDX },
+	[KVM_CPUID_7_2_EDX]	= { 7, 2, EDX },
+	[KVM_CPUID_8000_0021_ECX] = { 0x80000021, 0, ECX },
 };
 
 #define FEATURE_WORD(feature)	((feature) / 32)
@@ -71,71 +76,19 @@ static u32 *entry_reg(struct kvm_cpuid_entry2 *e, int reg)
 	return (u32 *)((char *)e + offsetof(struct kvm_cpuid_entry2, eax)) + reg;
 }
 
-/* Supported where the host has them. */
-static const u16 host_features[] = {
-	/* user instructions and their FPU state */
-	X86_FEATURE_FPU, X86_FEATURE_TSC, X86_FEATURE_CX8, X86_FEATURE_CMOV,
-	X86_FEATURE_CLFLUSH, X86_FEATURE_MMX, X86_FEATURE_FXSR, X86_FEATURE_XMM,
-	X86_FEATURE_XMM2, X86_FEATURE_XMM3, X86_FEATURE_PCLMULQDQ, X86_FEATURE_SSSE3,
-	X86_FEATURE_FMA, X86_FEATURE_CX16, X86_FEATURE_XMM4_1, X86_FEATURE_XMM4_2,
-	X86_FEATURE_MOVBE, X86_FEATURE_POPCNT, X86_FEATURE_AES, X86_FEATURE_AVX,
-	X86_FEATURE_F16C, X86_FEATURE_RDRAND, X86_FEATURE_MMXEXT, X86_FEATURE_3DNOWEXT,
-	X86_FEATURE_3DNOW, X86_FEATURE_LAHF_LM, X86_FEATURE_ABM, X86_FEATURE_SSE4A,
-	X86_FEATURE_MISALIGNSSE, X86_FEATURE_3DNOWPREFETCH, X86_FEATURE_XOP,
-	X86_FEATURE_FMA4, X86_FEATURE_TBM, X86_FEATURE_BMI1, X86_FEATURE_HLE,
-	X86_FEATURE_AVX2, X86_FEATURE_FDP_EXCPTN_ONLY, X86_FEATURE_BMI2, X86_FEATURE_ERMS,
-	X86_FEATURE_RTM, X86_FEATURE_ZERO_FCS_FDS, X86_FEATURE_AVX512F,
-	X86_FEATURE_AVX512DQ, X86_FEATURE_RDSEED, X86_FEATURE_ADX, X86_FEATURE_AVX512IFMA,
-	X86_FEATURE_CLFLUSHOPT, X86_FEATURE_CLWB, X86_FEATURE_AVX512PF,
-	X86_FEATURE_AVX512ER, X86_FEATURE_AVX512CD, X86_FEATURE_SHA_NI,
-	X86_FEATURE_AVX512BW, X86_FEATURE_AVX512VL, X86_FEATURE_AVX512VBMI,
-	X86_FEATURE_AVX512_VBMI2, X86_FEATURE_GFNI, X86_FEATURE_VAES,
-	X86_FEATURE_VPCLMULQDQ, X86_FEATURE_AVX512_VNNI, X86_FEATURE_AVX512_BITALG,
-	X86_FEATURE_AVX512_VPOPCNTDQ, X86_FEATURE_CLDEMOTE, X86_FEATURE_MOVDIRI,
-	X86_FEATURE_MOVDIR64B, X86_FEATURE_AVX512_4VNNIW, X86_FEATURE_AVX512_4FMAPS,
-	X86_FEATURE_FSRM, X86_FEATURE_AVX512_VP2INTERSECT, X86_FEATURE_SERIALIZE,
-	X86_FEATURE_TSXLDTRK, X86_FEATURE_AVX512_FP16, X86_FEATURE_AVX_VNNI,
-	X86_FEATURE_AVX512_BF16, X86_FEATURE_CMPCCXADD, X86_FEATURE_FZRM,
-	X86_FEATURE_FSRS, X86_FEATURE_FSRC, X86_FEATURE_AVX_IFMA, X86_FEATURE_CLZERO,
-	X86_FEATURE_XSAVEERPTR,
-
-	/* XCR0 and XSS are switched (fpu.c) */
-	X86_FEATURE_XSAVE, X86_FEATURE_XSAVEOPT, X86_FEATURE_XSAVEC, X86_FEATURE_XGETBV1,
-	X86_FEATURE_XSAVES,
-
-	/* system instructions and modes */
-	X86_FEATURE_VME, X86_FEATURE_DE, X86_FEATURE_MSR, X86_FEATURE_SEP,
-	X86_FEATURE_SYSCALL, X86_FEATURE_LM, X86_FEATURE_FXSR_OPT, X86_FEATURE_RDTSCP,
-	X86_FEATURE_RDPID, X86_FEATURE_FSGSBASE, X86_FEATURE_UMIP,
-	X86_FEATURE_CR8_LEGACY, X86_FEATURE_OSVW, X86_FEATURE_WBNOINVD,
-	KVM_FEATURE_BIT_NO_NESTED_DATA_BP, KVM_FEATURE_BIT_LFENCE_SERIALIZES,
-	KVM_FEATURE_BIT_NULL_SEL_CLR_BASE,
-
-	/* paging, as mmu.c does it; no PCID, no protection keys */
-	X86_FEATURE_PSE, X86_FEATURE_PAE, X86_FEATURE_PGE, X86_FEATURE_PSE36,
-	X86_FEATURE_NX, X86_FEATURE_GBPAGES, X86_FEATURE_SMEP, X86_FEATURE_SMAP,
-	X86_FEATURE_LA57,
-
-	/* properties of the processor; which vcpus are threads of a core userspace decides */
-	X86_FEATURE_SELFSNOOP, X86_FEATURE_HT, X86_FEATURE_CMP_LEGACY, X86_FEATURE_TOPOEXT,
-
-	/* speculation */
-	X86_FEATURE_SPEC_CTRL, X86_FEATURE_INTEL_STIBP, X86_FEATURE_SPEC_CTRL_SSBD,
-	X86_FEATURE_ARCH_CAPABILITIES, X86_FEATURE_MD_CLEAR, X86_FEATURE_AMD_IBPB,
-	X86_FEATURE_AMD_IBRS, X86_FEATURE_AMD_STIBP, X86_FEATURE_AMD_STIBP_ALWAYS_ON,
-	X86_FEATURE_AMD_SSBD, X86_FEATURE_AMD_SSB_NO, X86_FEATURE_AMD_PSFD,
-	X86_FEATURE_BTC_NO, X86_FEATURE_AMD_IBPB_RET, KVM_FEATURE_BIT_VERW_CLEAR,
-	KVM_FEATURE_BIT_SRSO_NO,
+/* See cpuid_table.h for what they mean. */
+enum how {
+	HOST, SOFTWARE, PAGING, MSR, MODE, AMX, AVX10, VIRT_SSBD,
+	NO_VIRT, NO_PMU, NO_POWER, NO_MACHINE, NO_SECURE, NO_STATE, NO_EMULATOR, NO_VMM, NO_SENSE,
 };
 
-/* Supported on every host, as they are implemented in software. */
-static const u16 software_features[] = {
-	X86_FEATURE_HYPERVISOR,
-	X86_FEATURE_APIC,
-	X86_FEATURE_X2APIC,		/* a VMM with a local APIC of its own takes it away */
-	X86_FEATURE_ARAT,
-	X86_FEATURE_MTRR, X86_FEATURE_PAT, X86_FEATURE_MCE, X86_FEATURE_MCA,
-	X86_FEATURE_TSC_ADJUST,
+static const struct {
+	u16 feature;
+	u8 how;
+} cpuid_bits[] = {
+#define CPUID_BIT(word, bit, name, how) { (word) * 32 + (bit), how },
+#include "cpuid_table.h"
+#undef CPUID_BIT
 };
 
 /* Bits that AMD's processors have both in leaf 1 EDX and in leaf 0x80000001 EDX. */
@@ -166,36 +119,136 @@ static void set_cap(unsigned int feature)
 	caps[FEATURE_WORD(feature)] |= FEATURE_MASK(feature);
 }
 
-/* Without its MSR a feature's first use would be #GP. */
-static void check_msrs(void)
+/* A subleaf of leaf 7, or a leaf, that the processor does not have says nothing. */
+static bool leaf_exists(const struct feature_word *w)
 {
-	static const u16 spec_ctrl[] = {
-		X86_FEATURE_SPEC_CTRL, X86_FEATURE_INTEL_STIBP, X86_FEATURE_SPEC_CTRL_SSBD,
-		X86_FEATURE_AMD_IBRS, X86_FEATURE_AMD_STIBP, X86_FEATURE_AMD_STIBP_ALWAYS_ON,
-		X86_FEATURE_AMD_SSBD, X86_FEATURE_AMD_PSFD,
-	};
-	int i;
+	if (cpuid_eax(w->function & 0x80000000) < w->function)
+		return false;
+	return w->function != 7 || cpuid_eax(7) >= w->index;
+}
 
-	for (i = 0; !boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL) && i < ARRAY_SIZE(spec_ctrl); i++)
-		clear_cap(spec_ctrl[i]);
-	if (!boot_cpu_has(X86_FEATURE_IBPB)) {
-		clear_cap(X86_FEATURE_SPEC_CTRL);
-		clear_cap(X86_FEATURE_AMD_IBPB);
-		clear_cap(X86_FEATURE_AMD_IBPB_RET);
-	}
-	if (!kvm_ops.has_tsc_aux) {
-		clear_cap(X86_FEATURE_RDTSCP);
-		clear_cap(X86_FEATURE_RDPID);
+/* What the kernel left of its processor's features, or where it knows no such word CPUID itself. */
+static bool host_has(unsigned int feature)
+{
+	const struct feature_word *w = &feature_words[FEATURE_WORD(feature)];
+	struct kvm_cpuid_entry2 e = {};
+
+	if (FEATURE_WORD(feature) < NCAPINTS)
+		return boot_cpu_has(feature);
+	if (leaf_exists(w))
+		cpuid_count(w->function, w->index, &e.eax, &e.ebx, &e.ecx, &e.edx);
+	return *entry_reg(&e, w->reg) & FEATURE_MASK(feature);
+}
+
+/* Without its MSR a feature's first use would be #GP. */
+static bool msr_usable(unsigned int feature)
+{
+	switch (feature) {
+	case X86_FEATURE_FLUSH_L1D:
+		return true;
+	case X86_FEATURE_SPEC_CTRL:
+		return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL) && boot_cpu_has(X86_FEATURE_IBPB);
+	case X86_FEATURE_AMD_IBPB:
+	case X86_FEATURE_AMD_IBPB_RET:
+	case X86_FEATURE_SBPB:
+	case X86_FEATURE_IBPB_BRTYPE:
+		return boot_cpu_has(X86_FEATURE_IBPB);
+	default:
+		return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL);
 	}
 }
 
-/* CR4 bits that no guest has; shadow tables know neither five levels nor keys or PCIDs. */
-static unsigned long cr4_reserved(void)
+/* Whether the vendor's controls allow its use. */
+static bool mode_usable(unsigned int feature)
 {
-	unsigned long shadow = kvm_ops.nested_paging ? 0 :
-			       X86_CR4_PKE | X86_CR4_LA57 | X86_CR4_PCIDE;
+	switch (feature) {
+	case X86_FEATURE_RDTSCP:
+	case X86_FEATURE_RDPID:
+		return kvm_ops.has_tsc_aux;
+	case X86_FEATURE_INVPCID:
+		return kvm_ops.nested_paging && kvm_ops.has_invpcid;
+	case X86_FEATURE_WAITPKG:
+		return kvm_ops.has_waitpkg;
+	default:
+		return kvm_ops.has_xsaves;
+	}
+}
 
-	return X86_CR4_VMXE | X86_CR4_SMXE | X86_CR4_CET | shadow | kvm_ops.cr4_guest_reserved;
+/* Shadow tables know neither five levels nor keys or PCIDs. */
+static bool paging_usable(unsigned int feature)
+{
+	if (!kvm_ops.nested_paging)
+		return false;
+	switch (feature) {
+	case X86_FEATURE_LA57:
+		return !(kvm_ops.cr4_guest_reserved & X86_CR4_LA57);
+	case X86_FEATURE_PCID:
+		return !(kvm_ops.cr4_guest_reserved & X86_CR4_PCIDE);
+	default:
+		/* PKRU is read and written by the host, too */
+		return boot_cpu_has(X86_FEATURE_OSPKE) && !(kvm_ops.cr4_guest_reserved & X86_CR4_PKE);
+	}
+}
+
+static bool given(unsigned int feature, enum how how)
+{
+	switch (how) {
+	case HOST:
+		return host_has(feature);
+	case SOFTWARE:
+		return true;
+	case PAGING:
+		return host_has(feature) && paging_usable(feature);
+	case MSR:
+		return host_has(feature) && msr_usable(feature);
+	case MODE:
+		return host_has(feature) && mode_usable(feature);
+	case AMX:
+		return host_has(feature) && (kvm_supported_xcr0 & XFEATURE_MASK_XTILE_DATA);
+	case AVX10:
+		return host_has(feature) && (kvm_supported_xcr0 & XFEATURE_MASK_AVX512);
+	case VIRT_SSBD:
+		/* By LS_CFG, too: what the guest writes goes to x86_virt_spec_ctrl(). */
+		return kvm_ops.isa == KVM_ISA_SVM && (boot_cpu_has(X86_FEATURE_LS_CFG_SSBD) ||
+						      boot_cpu_has(X86_FEATURE_VIRT_SSBD));
+	default:
+		return false;
+	}
+}
+
+/* One control has a bit by Intel and another by AMD: guests of either vendor find theirs. */
+static void add_twins(void)
+{
+	static const struct { u16 feature; u16 bits[2]; } twins[] = {
+		{ X86_FEATURE_IBPB, { X86_FEATURE_AMD_IBPB } },
+		{ X86_FEATURE_IBRS, { X86_FEATURE_AMD_IBRS, X86_FEATURE_SPEC_CTRL } },
+		{ X86_FEATURE_STIBP, { X86_FEATURE_AMD_STIBP, X86_FEATURE_INTEL_STIBP } },
+		{ X86_FEATURE_SPEC_CTRL_SSBD, { X86_FEATURE_AMD_SSBD } },
+		{ X86_FEATURE_AMD_SSBD, { X86_FEATURE_SPEC_CTRL_SSBD } },
+	};
+	int i, k;
+
+	for (i = 0; i < ARRAY_SIZE(twins); i++)
+		for (k = 0; k < ARRAY_SIZE(twins[i].bits); k++)
+			if (boot_cpu_has(twins[i].feature) && twins[i].bits[k] &&
+			    msr_usable(twins[i].bits[k]))
+				set_cap(twins[i].bits[k]);
+	if (!boot_cpu_has_bug(X86_BUG_SPEC_STORE_BYPASS))
+		set_cap(X86_FEATURE_AMD_SSB_NO);
+}
+
+/* What AMD's older processors do not say of themselves, but the kernel knows; and no SMM to control. */
+static void add_absent(void)
+{
+	if (boot_cpu_has(X86_FEATURE_LFENCE_RDTSC))
+		set_cap(KVM_FEATURE_BIT_LFENCE_SERIALIZES);
+	if (!boot_cpu_has_bug(X86_BUG_NULL_SEG))
+		set_cap(KVM_FEATURE_BIT_NULL_SEL_CLR_BASE);
+	if (!boot_cpu_has_bug(X86_BUG_TSA)) {
+		set_cap(KVM_FEATURE_TSA_SQ_NO);
+		set_cap(KVM_FEATURE_TSA_L1_NO);
+	}
+	set_cap(KVM_FEATURE_BIT_NO_SMM_CTL_MSR);
 }
 
 static void find_caps(void)
@@ -203,34 +256,24 @@ static void find_caps(void)
 	int i;
 
 	memset(caps, 0, sizeof(caps));
-	for (i = 0; i < ARRAY_SIZE(host_features); i++)
-		if (boot_cpu_has(host_features[i]))
-			set_cap(host_features[i]);
-	for (i = 0; i < ARRAY_SIZE(software_features); i++)
-		set_cap(software_features[i]);
-	check_msrs();
-	if (!boot_cpu_has(X86_FEATURE_NX))
-		clear_cap(X86_FEATURE_NX);
-	if (!kvm_ops.has_xsaves)
-		clear_cap(X86_FEATURE_XSAVES);
-	if (cr4_reserved() & X86_CR4_LA57)
-		clear_cap(X86_FEATURE_LA57);
-	/* By LS_CFG, too: what the guest writes goes to x86_virt_spec_ctrl(). */
-	if (kvm_ops.isa == KVM_ISA_SVM &&
-	    (boot_cpu_has(X86_FEATURE_LS_CFG_SSBD) || boot_cpu_has(X86_FEATURE_VIRT_SSBD)))
-		set_cap(X86_FEATURE_VIRT_SSBD);
+	for (i = 0; i < ARRAY_SIZE(cpuid_bits); i++)
+		if (given(cpuid_bits[i].feature, cpuid_bits[i].how))
+			set_cap(cpuid_bits[i].feature);
+	add_twins();
 	if (!kvm_supported_xcr0) {
 		clear_cap(X86_FEATURE_XSAVE);
 		caps[CPUID_D_1_EAX] = 0;
 	}
-	if (host_is_amd())
-		caps[CPUID_8000_0001_EDX] |= caps[CPUID_1_EDX] & AMD_REPEATED;
+	if (!host_is_amd())
+		return;
+	caps[CPUID_8000_0001_EDX] |= caps[CPUID_1_EDX] & AMD_REPEATED;
+	add_absent();
 }
 
 /** kvm_cpu_cap_has - is a feature, an X86_FEATURE_* of a CPUID word, supported? */
 bool kvm_cpu_cap_has(unsigned int feature)
 {
-	if (FEATURE_WORD(feature) >= NCAPINTS)
+	if (FEATURE_WORD(feature) >= KVM_NR_CPUID_WORDS)
 		return false;
 	return caps[FEATURE_WORD(feature)] & FEATURE_MASK(feature);
 }
@@ -245,6 +288,14 @@ static struct {
 	bool aligned;
 } components[XFEATURE_MAX] __read_mostly;
 
+/* Tiles need both components, and XFD, by which the kernel gives them out on demand. */
+static bool amx_usable(void)
+{
+	return kvm_ops.isa == KVM_ISA_VMX && boot_cpu_has(X86_FEATURE_AMX_TILE) &&
+	       boot_cpu_has(X86_FEATURE_XFD) &&
+	       (xgetbv(XCR_XFEATURE_ENABLED_MASK) & XFEATURE_MASK_XTILE) == XFEATURE_MASK_XTILE;
+}
+
 static void find_components(void)
 {
 	u32 eax, ebx, ecx, edx;
@@ -254,7 +305,10 @@ static void find_components(void)
 	if (!boot_cpu_has(X86_FEATURE_XSAVE))
 		return;
 	kvm_supported_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK) &
-		(XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512);
+		(XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512 |
+		 (boot_cpu_has(X86_FEATURE_PKU) && paging_usable(X86_FEATURE_PKU) ?
+		  XFEATURE_MASK_PKRU : 0) |
+		 (amx_usable() ? XFEATURE_MASK_XTILE : 0));
 	for (i = FIRST_EXTENDED_XFEATURE; i < XFEATURE_MAX; i++) {
 		if (!(kvm_supported_xcr0 & BIT_ULL(i)))
 			continue;
@@ -282,18 +336,32 @@ static u32 xsave_area_size(u64 features, bool compacted)
 	return size;
 }
 
+/* What this process's guests may have: components of KVM_CAP_XSAVE2 must be asked for. */
+static u64 permitted_xcr0(void)
+{
+	return kvm_supported_xcr0 & (xstate_get_guest_group_perm() | ~(u64)XFEATURE_MASK_XTILE_DATA);
+}
+
+/** kvm_xsave_size - KVM_CAP_XSAVE2: how long KVM_GET_XSAVE2's area may be in this process */
+u32 kvm_xsave_size(void)
+{
+	return max_t(u32, sizeof(struct kvm_xsave), xsave_area_size(permitted_xcr0(), false));
+}
+
 /*
  * ---- KVM_GET_SUPPORTED_CPUID ----
  */
 
 static u32 max_basic_leaf(void)
 {
-	return min_t(u32, cpuid_eax(0), kvm_supported_xcr0 ? 0xd : 0xb);
+	/* 0x14 and above: traces, clocks, caches by another way, of which guests are told nothing */
+	return min_t(u32, cpuid_eax(0), kvm_cpu_cap_has(KVM_FEATURE_AVX10) ? 0x24 : 0x1f);
 }
 
 static u32 max_extended_leaf(void)
 {
-	return min_t(u32, cpuid_eax(0x80000000), host_is_amd() ? 0x80000021 : 0x80000008);
+	/* The last one has much that the kernel knows of processors without it. */
+	return host_is_amd() ? 0x80000021 : min_t(u32, cpuid_eax(0x80000000), 0x80000008);
 }
 
 static void limit_basic(struct kvm_cpuid_entry2 *e)
@@ -318,12 +386,27 @@ static void limit_basic(struct kvm_cpuid_entry2 *e)
 		break;
 	case 7:
 		if (e->index == 0)
-			e->eax = min_t(u32, e->eax, 1);
+			e->eax = min_t(u32, e->eax, 2);
 		else
-			e->ebx = e->ecx = e->edx = 0;
+			e->eax = e->ebx = e->ecx = e->edx = 0;
+		break;
+	case 0x1d:
+	case 0x1e:
+		/* palettes and multipliers of tiles */
+		if (!(kvm_supported_xcr0 & XFEATURE_MASK_XTILE_DATA))
+			e->eax = e->ebx = e->ecx = e->edx = 0;
+		break;
+	case 0x24:
+		/* AVX10's version and vector lengths; no subleaf */
+		e->ebx &= 0x000700ff;
+		e->eax = e->ecx = e->edx = 0;
 		break;
 	default:
-		/* 0xa: no performance counters; 0xb: topology, which userspace decides on */
+		/*
+		 * 0xa: no performance counters; 0xb, 0x1f: topology, which userspace decides
+		 * on; 0x12: no SGX; 0x14: no trace; 0x15, 0x16: the guest's TSC may have another
+		 * frequency, of which kvmclock tells.
+		 */
 		e->eax = e->ebx = e->ecx = e->edx = 0;
 	}
 }
@@ -344,8 +427,8 @@ static void limit_xsave(struct kvm_cpuid_entry2 *e)
 		e->ecx = e->edx = 0;
 		break;
 	default:
-		/* size, offset, alignment */
-		e->ecx &= BIT(1);
+		/* size, offset, alignment, whether XFD can disable it */
+		e->ecx &= BIT(1) | (kvm_cpu_cap_has(X86_FEATURE_XFD) ? BIT(2) : 0);
 		e->edx = 0;
 	}
 }
@@ -404,8 +487,6 @@ static void limit_extended(struct kvm_cpuid_entry2 *e)
 		e->eax &= 0x3fff;
 		break;
 	case 0x80000021:
-		/* ECX: TSA_SQ_NO, TSA_L1_NO */
-		e->ecx &= BIT(1) | BIT(2);
 		e->ebx = e->edx = 0;
 		break;
 	default:
@@ -422,7 +503,8 @@ static struct kvm_cpuid_entry2 *add_leaf(u32 function, u32 index, u32 flags)
 		return NULL;
 	e = &supported[nr_supported++];
 	*e = (struct kvm_cpuid_entry2){ .function = function, .index = index, .flags = flags };
-	cpuid_count(function, index, &e->eax, &e->ebx, &e->ecx, &e->edx);
+	if (function <= cpuid_eax(function & 0xc0000000))
+		cpuid_count(function, index, &e->eax, &e->ebx, &e->ecx, &e->edx);
 	if (function == 0xd)
 		limit_xsave(e);
 	else if (function < KVM_CPUID_SIGNATURE)
@@ -464,7 +546,7 @@ static void add_caches(u32 function)
 static void add_basic_leaves(void)
 {
 	u32 max = max_basic_leaf();
-	int i;
+	int i, first7;
 
 	add_plain(0);
 	add_plain(1);
@@ -475,9 +557,10 @@ static void add_basic_leaves(void)
 	if (max >= 6)
 		add_plain(6);
 	if (max >= 7) {
+		first7 = nr_supported;
 		add_indexed(7, 0);
-		if (supported[nr_supported - 1].eax)
-			add_indexed(7, 1);
+		for (i = 1; i <= supported[first7].eax; i++)
+			add_indexed(7, i);
 	}
 	if (max >= 0xa)
 		add_plain(0xa);
@@ -485,11 +568,22 @@ static void add_basic_leaves(void)
 		add_indexed(0xb, 0);
 	if (max < 0xd)
 		return;
-	add_indexed(0xd, 0);
-	add_indexed(0xd, 1);
+	if (kvm_supported_xcr0) {
+		add_indexed(0xd, 0);
+		add_indexed(0xd, 1);
+	}
 	for (i = FIRST_EXTENDED_XFEATURE; i < XFEATURE_MAX; i++)
 		if (kvm_supported_xcr0 & BIT_ULL(i))
 			add_indexed(0xd, i);
+	if (kvm_supported_xcr0 & XFEATURE_MASK_XTILE_DATA) {
+		add_indexed(0x1d, 0);
+		add_indexed(0x1d, 1);
+		add_indexed(0x1e, 0);
+	}
+	if (max >= 0x1f)
+		add_indexed(0x1f, 0);
+	if (max >= 0x24)
+		add_indexed(0x24, 0);
 }
 
 static void add_extended_leaves(void)
@@ -544,6 +638,30 @@ void kvm_cpuid_module_init(void)
 	read_caps_back();
 }
 
+/* Leaf 0xD without the components that this process has not asked for: 0 or -EFAULT. */
+static long hide_components(struct kvm_cpuid2 __user *cpuid)
+{
+	u64 xcr0 = permitted_xcr0();
+	int i;
+
+	for (i = 0; i < nr_supported; i++) {
+		struct kvm_cpuid_entry2 e = supported[i];
+
+		if (e.function != 0xd)
+			continue;
+		if (e.index == 0) {
+			e.eax = xcr0;
+			e.edx = xcr0 >> 32;
+			e.ebx = e.ecx = xsave_area_size(xcr0, false);
+		} else if (e.index >= FIRST_EXTENDED_XFEATURE && !(xcr0 & BIT_ULL(e.index))) {
+			e.eax = e.ebx = e.ecx = e.edx = 0;
+		}
+		if (copy_to_user(&cpuid->entries[i], &e, sizeof(e)))
+			return -EFAULT;
+	}
+	return 0;
+}
+
 /** kvm_get_supported_cpuid - KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID: 0, -E2BIG with the
  * number needed in nent, or -EFAULT
  * @cpuid: userspace's header and room for header.nent entries
@@ -562,7 +680,7 @@ long kvm_get_supported_cpuid(struct kvm_cpuid2 __user *cpuid, bool emulated)
 		return -E2BIG;
 	if (copy_to_user(cpuid->entries, supported, nent * sizeof(supported[0])))
 		return -EFAULT;
-	return 0;
+	return emulated || permitted_xcr0() == kvm_supported_xcr0 ? 0 : hide_components(cpuid);
 }
 
 /*
@@ -625,7 +743,7 @@ bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature)
 
 	if (!vcpu->cpuid)
 		return kvm_cpu_cap_has(feature);
-	if (FEATURE_WORD(feature) >= NCAPINTS)
+	if (FEATURE_WORD(feature) >= KVM_NR_CPUID_WORDS)
 		return false;
 	w = &feature_words[FEATURE_WORD(feature)];
 	if (!w->function)
@@ -687,6 +805,17 @@ static void answer_without_entry(struct kvm_vcpu *vcpu, u32 function, u32 index,
 	}
 }
 
+/** kvm_guest_has_ibpb - may the guest write PRED_CMD?  Not if its filter has a word in it. */
+bool kvm_guest_has_ibpb(struct kvm_vcpu *vcpu)
+{
+	static const u32 pred_cmd = MSR_IA32_PRED_CMD;
+
+	return (kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
+		kvm_guest_has(vcpu, X86_FEATURE_AMD_IBPB)) && kvm_pred_cmd_bits() &&
+	       kvm_msr_passthrough(vcpu, &pred_cmd, 1);
+}
+EXPORT_SYMBOL_GPL(kvm_guest_has_ibpb);
+
 /* IA32_MISC_ENABLE enables MONITOR and MWAIT, unless KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT is on. */
 static bool mwait_follows_msr(struct kvm_vcpu *vcpu)
 {
@@ -717,6 +846,16 @@ static void answer_dynamic(struct kvm_vcpu *vcpu, u32 function, u32 index,
 			if (vcpu->msr.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT)
 				out->ecx |= FEATURE_MASK(X86_FEATURE_MWAIT);
 		}
+		break;
+	case 7:
+		if (index)
+			break;
+		out->ecx &= ~FEATURE_MASK(X86_FEATURE_OSPKE);
+		if (kvm_read_cr4(vcpu) & X86_CR4_PKE)
+			out->ecx |= FEATURE_MASK(X86_FEATURE_OSPKE);
+		/* SDM 1 "Enumeration of TSX" with IA32_TSX_CTRL */
+		if (unlikely(vcpu->msr.tsx_ctrl & TSX_CTRL_CPUID_CLEAR))
+			out->ebx &= ~(FEATURE_MASK(X86_FEATURE_RTM) | FEATURE_MASK(X86_FEATURE_HLE));
 		break;
 	case KVM_CPUID_FEATURES:
 		/* KVM_HC_KICK_CPU cannot end a HLT that did not exit. */
@@ -786,6 +925,7 @@ static u64 find_guest_caps(struct kvm_vcpu *vcpu)
 		{ KVM_GUEST_HAS_XSAVE, X86_FEATURE_XSAVE },
 		{ KVM_GUEST_HAS_RDTSCP, X86_FEATURE_RDTSCP },
 		{ KVM_GUEST_HAS_RTM, X86_FEATURE_RTM },
+		{ KVM_GUEST_HAS_XSAVES, X86_FEATURE_XSAVES },
 	};
 	u64 found = guest_is_amd(vcpu) ? KVM_GUEST_IS_AMD : 0;
 	int i;
@@ -818,6 +958,8 @@ static unsigned long find_cr4_reserved(struct kvm_vcpu *vcpu)
 		{ X86_CR4_OSXSAVE, X86_FEATURE_XSAVE },
 		{ X86_CR4_SMEP, X86_FEATURE_SMEP },
 		{ X86_CR4_SMAP, X86_FEATURE_SMAP },
+		{ X86_CR4_PCIDE, X86_FEATURE_PCID },
+		{ X86_CR4_PKE, X86_FEATURE_PKU },
 	};
 	/* RDPMC is #GP whatever PCE says. */
 	unsigned long allowed = X86_CR4_PCE;
@@ -830,7 +972,7 @@ static unsigned long find_cr4_reserved(struct kvm_vcpu *vcpu)
 	/* All processors with virtualization have these, even if an emulator does not report them. */
 	if (!vcpu->cpuid)
 		allowed |= X86_CR4_VME | X86_CR4_PVI;
-	return ~allowed | cr4_reserved();
+	return ~allowed | kvm_ops.cr4_guest_reserved;
 }
 
 static u8 find_maxphyaddr(struct kvm_vcpu *vcpu)
@@ -847,13 +989,16 @@ static u8 find_maxphyaddr(struct kvm_vcpu *vcpu)
 static u64 find_guest_xcr0(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_cpuid_entry2 *e;
-	u64 xcr0 = kvm_supported_xcr0;
+	u64 xcr0 = permitted_xcr0();
 
 	if (vcpu->cpuid) {
 		e = kvm_find_cpuid(vcpu, 0xd, 0);
 		xcr0 &= e ? (u64)e->edx << 32 | e->eax : 0;
+	} else {
+		xcr0 &= ~(u64)XFEATURE_MASK_XTILE_DATA;
 	}
-	return (xcr0 & xstate_get_guest_group_perm()) | XFEATURE_MASK_FP;
+	/* There is room for those of KVM_CAP_XSAVE2 in the vcpu's FPU state: begin_tiles(). */
+	return (xcr0 & vcpu->guest_fpu.xfeatures) | XFEATURE_MASK_FP;
 }
 
 /** kvm_derive_from_cpuid - CPUID was set, or the vcpu is new: derive what depends on it */
@@ -981,6 +1126,18 @@ static int begin_set(struct cpuid_set *set, const void __user *user_head)
 	return 0;
 }
 
+/* Room for the components that the guest has by its leaf 0xD, if it may: 0 or -errno. */
+static long begin_tiles(struct kvm_vcpu *vcpu, const struct cpuid_set *set)
+{
+	u64 xcr0 = 0;
+	u32 i;
+
+	for (i = 0; i < set->nent; i++)
+		if (set->entries[i].function == 0xd && set->entries[i].index == 0)
+			xcr0 = set->entries[i].eax & permitted_xcr0() & XFEATURE_MASK_XTILE_DATA;
+	return xcr0 ? fpu_enable_guest_xfd_features(&vcpu->guest_fpu, xcr0) : 0;
+}
+
 /* Consumes the set in any case. */
 static long install_set(struct kvm_vcpu *vcpu, struct cpuid_set *set)
 {
@@ -992,6 +1149,9 @@ static long install_set(struct kvm_vcpu *vcpu, struct cpuid_set *set)
 		goto out_free;
 	}
 	if (!widths_valid(set))
+		goto out_free;
+	r = begin_tiles(vcpu, set);
+	if (r)
 		goto out_free;
 	make_keys(set);
 	swap(vcpu->cpuid, set->entries);

@@ -7,9 +7,13 @@
 #include "kvm_host.h"
 #include "kvm_cpuid.h"
 #include "kvm_fpu.h"
+#include "kvm_request.h"
 
+#include <linux/export.h>
+#include <linux/uaccess.h>
 #include <asm/fpu/xcr.h>
 #include <asm/msr.h>
+#include <asm/pkru.h>
 
 /*
  * ---- XCR0 ----
@@ -21,6 +25,8 @@ static bool xcr0_valid(struct kvm_vcpu *vcpu, u64 xcr0)
 	if (!(xcr0 & XFEATURE_MASK_FP) || (xcr0 & ~vcpu->guest_supported_xcr0))
 		return false;
 	if ((xcr0 & XFEATURE_MASK_YMM) && !(xcr0 & XFEATURE_MASK_SSE))
+		return false;
+	if ((xcr0 & XFEATURE_MASK_XTILE) && (xcr0 & XFEATURE_MASK_XTILE) != XFEATURE_MASK_XTILE)
 		return false;
 	if (!(xcr0 & XFEATURE_MASK_AVX512))
 		return true;
@@ -40,21 +46,55 @@ int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
 /* The host's IA32_XSS: the same on all CPUs since boot. */
 static u64 host_xss __read_mostly;
 
-/** kvm_switch_to_guest_xcr0 - XCR0 and IA32_XSS become the guest's; interrupts are off */
-void kvm_switch_to_guest_xcr0(struct kvm_vcpu *vcpu)
+/* VMX makes XSAVES #UD in a guest without it, SVM does not. */
+static bool has_xsaves(struct kvm_vcpu *vcpu)
 {
+	return kvm_ops.isa == KVM_ISA_SVM || (vcpu->guest_caps & KVM_GUEST_HAS_XSAVES);
+}
+
+/* Instructions that the guest may execute now use PKRU. */
+static bool uses_pkru(struct kvm_vcpu *vcpu)
+{
+	return (vcpu->cr4 & X86_CR4_PKE) || (vcpu->xcr0 & XFEATURE_MASK_PKRU);
+}
+
+/* The kernel keeps PKRU in the register only: it is no part of what its FPU code switches. */
+static void load_guest_pkru(struct kvm_vcpu *vcpu)
+{
+	if (uses_pkru(vcpu) && vcpu->pkru != vcpu->host_pkru)
+		wrpkru(vcpu->pkru);
+}
+
+static void load_host_pkru(struct kvm_vcpu *vcpu)
+{
+	if (!uses_pkru(vcpu))
+		return;
+	vcpu->pkru = rdpkru();
+	if (vcpu->pkru != vcpu->host_pkru)
+		wrpkru(vcpu->host_pkru);
+}
+
+/** kvm_switch_to_guest_xstate - XCR0, IA32_XSS and PKRU become the guest's; interrupts are off */
+void kvm_switch_to_guest_xstate(struct kvm_vcpu *vcpu)
+{
+	load_guest_pkru(vcpu);
+	if (unlikely(!(vcpu->cr4 & X86_CR4_OSXSAVE)))
+		return;
 	if (vcpu->xcr0 != vcpu->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
-	if (unlikely(vcpu->xss != host_xss))
+	if (unlikely(vcpu->xss != host_xss) && has_xsaves(vcpu))
 		wrmsrq(MSR_IA32_XSS, vcpu->xss);
 }
 
-/** kvm_switch_to_host_xcr0 - XCR0 and IA32_XSS become the host's again; interrupts are off */
-void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu)
+/** kvm_switch_to_host_xstate - they become the host's again; interrupts are off */
+void kvm_switch_to_host_xstate(struct kvm_vcpu *vcpu)
 {
+	load_host_pkru(vcpu);
+	if (unlikely(!(vcpu->cr4 & X86_CR4_OSXSAVE)))
+		return;
 	if (vcpu->xcr0 != vcpu->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
-	if (unlikely(vcpu->xss != host_xss))
+	if (unlikely(vcpu->xss != host_xss) && has_xsaves(vcpu))
 		wrmsrq(MSR_IA32_XSS, host_xss);
 }
 
@@ -66,37 +106,85 @@ void kvm_switch_to_host_xcr0(struct kvm_vcpu *vcpu)
  * kernel's functions convert it to the format of KVM_GET_XSAVE and back.
  */
 
-static u64 uabi_xfeatures(void)
+/* Components that the vcpu's state has room for; those of KVM_CAP_XSAVE2 must be asked for. */
+static u64 uabi_xfeatures(struct kvm_vcpu *vcpu)
 {
-	return kvm_supported_xcr0 | XFEATURE_MASK_FPSSE;
+	return (kvm_supported_xcr0 & vcpu->guest_fpu.xfeatures) | XFEATURE_MASK_FPSSE;
 }
 
-static void export_fpu(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave)
+/* Of the area that userspace sees; at least that of struct kvm_xsave. */
+static size_t uabi_size(struct kvm_vcpu *vcpu)
 {
-	fpu_copy_guest_fpstate_to_uabi(&vcpu->guest_fpu, xsave, sizeof(*xsave),
-				       uabi_xfeatures(), 0);
+	return max_t(size_t, sizeof(struct kvm_xsave), vcpu->guest_fpu.uabi_size);
+}
+
+static void *alloc_area(struct kvm_vcpu *vcpu)
+{
+	return kvzalloc(uabi_size(vcpu), GFP_KERNEL_ACCOUNT);
+}
+
+static void export_fpu(struct kvm_vcpu *vcpu, void *xsave)
+{
+	struct xregs_state *xregs = xsave;
+
+	fpu_copy_guest_fpstate_to_uabi(&vcpu->guest_fpu, xsave, uabi_size(vcpu),
+				       uabi_xfeatures(vcpu), vcpu->pkru);
+	/* The kernel's PKRU may have been in its initial configuration when it saved the rest. */
+	if (vcpu->pkru)
+		xregs->header.xfeatures |= kvm_supported_xcr0 & XFEATURE_MASK_PKRU;
 }
 
 /* -EINVAL: components that are not offered, a malformed header, a reserved MXCSR bit. */
-static int import_fpu(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave)
+static int import_fpu(struct kvm_vcpu *vcpu, const void *xsave)
 {
-	u32 pkru;
+	/* Where it is not written, it is in its initial configuration. */
+	u32 pkru = 0;
+	int r = fpu_copy_uabi_to_guest_fpstate(&vcpu->guest_fpu, xsave, uabi_xfeatures(vcpu), &pkru);
 
-	return fpu_copy_uabi_to_guest_fpstate(&vcpu->guest_fpu, xsave, uabi_xfeatures(), &pkru);
+	if (!r)
+		vcpu->pkru = pkru;
+	return r;
 }
 
-/** kvm_vcpu_get_xsave - KVM_GET_XSAVE: all components that are offered; returns 0 */
-long kvm_vcpu_get_xsave(struct kvm_vcpu *vcpu, struct kvm_xsave *xsave)
+/** kvm_vcpu_get_xsave2 - KVM_GET_XSAVE2: all components that are offered, and asked for: 0, -EFAULT,
+ * -ENOMEM
+ * @user: as many bytes as KVM_CAP_XSAVE2 says
+ */
+long kvm_vcpu_get_xsave2(struct kvm_vcpu *vcpu, void __user *user)
 {
-	memset(xsave, 0, sizeof(*xsave));
-	export_fpu(vcpu, xsave);
-	return 0;
+	void *area = alloc_area(vcpu);
+	long r = 0;
+
+	if (!area)
+		return -ENOMEM;
+	export_fpu(vcpu, area);
+	if (copy_to_user(user, area, uabi_size(vcpu)))
+		r = -EFAULT;
+	kvfree(area);
+	return r;
 }
 
-/** kvm_vcpu_set_xsave - KVM_SET_XSAVE: 0, or -EINVAL for a state that XRSTOR would refuse */
-long kvm_vcpu_set_xsave(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave)
+/** kvm_vcpu_get_xsave - KVM_GET_XSAVE: likewise, or -EINVAL if struct kvm_xsave is too short for
+ * what was asked for
+ */
+long kvm_vcpu_get_xsave(struct kvm_vcpu *vcpu, struct kvm_xsave __user *user)
 {
-	return import_fpu(vcpu, xsave);
+	return uabi_size(vcpu) > sizeof(*user) ? -EINVAL : kvm_vcpu_get_xsave2(vcpu, user);
+}
+
+/** kvm_vcpu_set_xsave - KVM_SET_XSAVE: 0, -EFAULT, -ENOMEM, or -EINVAL for a state that XRSTOR would
+ * refuse
+ */
+long kvm_vcpu_set_xsave(struct kvm_vcpu *vcpu, const void __user *user)
+{
+	void *area = vmemdup_user(user, uabi_size(vcpu));
+	long r;
+
+	if (IS_ERR(area))
+		return PTR_ERR(area);
+	r = import_fpu(vcpu, area);
+	kvfree(area);
+	return r;
 }
 
 /*
@@ -110,8 +198,8 @@ long kvm_vcpu_set_xsave(struct kvm_vcpu *vcpu, const struct kvm_xsave *xsave)
 /** kvm_vcpu_get_fpu - KVM_GET_FPU: x87 and SSE state; 0 or -ENOMEM */
 long kvm_vcpu_get_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu)
 {
-	struct kvm_xsave *xsave = kzalloc(sizeof(*xsave), GFP_KERNEL_ACCOUNT);
-	const struct fxregs_state *fx = (void *)xsave;
+	void *xsave = alloc_area(vcpu);
+	const struct fxregs_state *fx = xsave;
 
 	if (!xsave)
 		return -ENOMEM;
@@ -122,7 +210,7 @@ long kvm_vcpu_get_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu)
 #define GET_FIELD(field, fxfield) fpu->field = fx->fxfield;
 	FOR_EACH_FX_FIELD(GET_FIELD)
 #undef GET_FIELD
-	kfree(xsave);
+	kvfree(xsave);
 	return 0;
 }
 
@@ -131,8 +219,8 @@ long kvm_vcpu_get_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu)
  */
 long kvm_vcpu_set_fpu(struct kvm_vcpu *vcpu, const struct kvm_fpu *fpu)
 {
-	struct kvm_xsave *xsave = kzalloc(sizeof(*xsave), GFP_KERNEL_ACCOUNT);
-	struct xregs_state *xregs = (void *)xsave;
+	void *xsave = alloc_area(vcpu);
+	struct xregs_state *xregs = xsave;
 	struct fxregs_state *fx = &xregs->i387;
 	int r;
 
@@ -146,7 +234,7 @@ long kvm_vcpu_set_fpu(struct kvm_vcpu *vcpu, const struct kvm_fpu *fpu)
 #undef SET_FIELD
 	xregs->header.xfeatures |= XFEATURE_MASK_FPSSE;
 	r = import_fpu(vcpu, xsave);
-	kfree(xsave);
+	kvfree(xsave);
 	return r;
 }
 
@@ -178,6 +266,58 @@ long kvm_vcpu_set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs)
 	}
 	vcpu->xcr0 = xcr0;
 	return 0;
+}
+
+/*
+ * ---- IA32_XFD ----
+ *
+ * A component that is disabled by it is #NM when it is used, and its state is not kept.  The
+ * kernel switches the register with the rest of the state; IA32_XFD_ERR, which says what the
+ * #NM was for, is the guest's only in xfd_err, as the host must find 0 (SDM 1 "Extended
+ * Feature Disable").
+ */
+
+/** kvm_get_xfd_msr - RDMSR of IA32_XFD or IA32_XFD_ERR: 0 */
+int kvm_get_xfd_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
+{
+	msr->data = msr->index == MSR_IA32_XFD ? vcpu->guest_fpu.fpstate->xfd :
+						 vcpu->guest_fpu.xfd_err;
+	return 0;
+}
+
+/** kvm_set_xfd_msr - WRMSR: 0, or -EINVAL for a component that cannot be disabled */
+int kvm_set_xfd_msr(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	if (msr->data & ~(vcpu->guest_supported_xcr0 & XFEATURE_MASK_XTILE_DATA))
+		return -EINVAL;
+	if (msr->index == MSR_IA32_XFD_ERR) {
+		vcpu->guest_fpu.xfd_err = msr->data;
+		return 0;
+	}
+	fpu_update_guest_xfd(&vcpu->guest_fpu, msr->data);
+	/* #NM is intercepted while it can be for this. */
+	kvm_make_request(KVM_REQ_INTERCEPTS, vcpu);
+	return 0;
+}
+
+/** kvm_save_xfd_err - an exit by #NM: keep what it is for; interrupts off */
+void kvm_save_xfd_err(struct kvm_vcpu *vcpu)
+{
+	if (!vcpu->guest_fpu.fpstate->xfd)
+		return;
+	rdmsrq(MSR_IA32_XFD_ERR, vcpu->guest_fpu.xfd_err);
+	if (vcpu->guest_fpu.xfd_err)
+		wrmsrq(MSR_IA32_XFD_ERR, 0);
+}
+EXPORT_SYMBOL_GPL(kvm_save_xfd_err);
+
+/** kvm_fpu_reset - RESET: no component is disabled, and PKRU is 0 */
+void kvm_fpu_reset(struct kvm_vcpu *vcpu)
+{
+	vcpu->pkru = 0;
+	vcpu->guest_fpu.xfd_err = 0;
+	if (vcpu->guest_fpu.fpstate->xfd)
+		fpu_update_guest_xfd(&vcpu->guest_fpu, 0);
 }
 
 /** kvm_fpu_create - the first part of a vcpu to be made, 0 or -ENOMEM: what CPUID may offer

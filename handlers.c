@@ -26,9 +26,12 @@
 #include <linux/kvm_para.h>
 #include <linux/sched/signal.h>
 #include <asm/apicdef.h>
+#include <asm/cpu.h>
+#include <asm/cpufeature.h>
 #include <asm/mce.h>
 #include <asm/ptrace.h>
 #include <asm/segment.h>
+#include <asm/smp.h>
 
 /* A write that comes back within so many exits of its vcpu has gained nothing. */
 #define RETRY_EXITS	9
@@ -99,6 +102,37 @@ void kvm_machine_check(void)
 }
 EXPORT_SYMBOL_GPL(kvm_machine_check);
 
+/** kvm_grow_window - how long a loop of PAUSEs may last from now on, after an exit
+ * @base: at first
+ * @grow: a factor, or, above @base, what is added; 0: it stays
+ */
+u32 kvm_grow_window(u32 window, u32 base, u32 grow, u32 max)
+{
+	u64 next = window;
+
+	if (!grow)
+		return base;
+	if (grow < base)
+		next *= grow;
+	else
+		next += grow;
+	return min_t(u64, next, max);
+}
+EXPORT_SYMBOL_GPL(kvm_grow_window);
+
+/** kvm_shrink_window - the same after a preemption; @shrink 0: back to @base, below which it never is */
+u32 kvm_shrink_window(u32 window, u32 base, u32 shrink)
+{
+	if (!shrink)
+		return base;
+	if (shrink < base)
+		window /= shrink;
+	else
+		window -= min(shrink, window);
+	return max(window, base);
+}
+EXPORT_SYMBOL_GPL(kvm_shrink_window);
+
 /** kvm_handle_pause - PAUSE in a loop: the guest waits for another vcpu */
 int kvm_handle_pause(struct kvm_vcpu *vcpu)
 {
@@ -107,13 +141,60 @@ int kvm_handle_pause(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pause);
 
-/** kvm_handle_ac - #AC, which is intercepted only against endless delivery */
+/* Would the guest's own state make an unaligned access #AC?  SDM 3A "Alignment Check Exception". */
+static bool checks_alignment(struct kvm_vcpu *vcpu)
+{
+	return (kvm_read_cr0(vcpu) & X86_CR0_AM) && (kvm_get_rflags(vcpu) & X86_EFLAGS_AC) &&
+	       kvm_ops.get_cpl(vcpu) == 3;
+}
+
+/** kvm_handle_ac - #AC, which is intercepted against endless delivery; and where the host forbids
+ * split locks one of the guest's is dealt with as the host's user mode is (split_lock_detect=):
+ * the thread is warned of, and goes on without the check, or gets SIGBUS.
+ */
 int kvm_handle_ac(struct kvm_vcpu *vcpu)
 {
-	kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
-	return 1;
+	if (!boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) || checks_alignment(vcpu)) {
+		kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
+		return 1;
+	}
+	if (handle_guest_split_lock(kvm_rip_read(vcpu)))
+		return 1;
+	vcpu->run->exit_reason = KVM_EXIT_EXCEPTION;
+	vcpu->run->ex.exception = X86_TRAP_AC;
+	vcpu->run->ex.error_code = 0;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ac);
+
+/** kvm_bus_lock_exit - the guest locked the bus, which the VMM wants to know of: it gets
+ * KVM_EXIT_X86_BUS_LOCK, or a flag with what it gets anyway
+ * @r: what the handler of the exit that told of it returned
+ */
+int kvm_bus_lock_exit(struct kvm_vcpu *vcpu, int r)
+{
+	vcpu->bus_lock = true;
+	vcpu->stat.bus_lock_exits++;
+	if (r <= 0)
+		return r;
+	vcpu->run->exit_reason = KVM_EXIT_X86_BUS_LOCK;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_bus_lock_exit);
+
+/** kvm_notify_exit - the guest took no event for longer than KVM_CAP_X86_NOTIFY_VMEXIT allows
+ * @invalid: its state is not to be trusted any more, so that it cannot go on
+ */
+int kvm_notify_exit(struct kvm_vcpu *vcpu, bool invalid)
+{
+	vcpu->stat.notify_window_exits++;
+	if (!invalid && !(vcpu->kvm->notify_flags & KVM_X86_NOTIFY_VMEXIT_USER))
+		return 1;
+	vcpu->run->exit_reason = KVM_EXIT_NOTIFY;
+	vcpu->run->notify.flags = invalid ? KVM_NOTIFY_CONTEXT_INVALID : 0;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_notify_exit);
 
 /*
  * ---- exit handlers that need nothing of the vendor's ----
@@ -159,8 +240,23 @@ int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
 
-/** kvm_handle_nop - an instruction that does nothing here: PAUSE, INVD and WBINVD, since guest
- * memory is cache-coherent and no device is assigned
+/** kvm_handle_wbinvd - WBINVD and WBNOINVD: caches are coherent, but for what a device does that is
+ * assigned to the VM and does not snoop.  By what the VMM maps there is one, or may be, if the guest
+ * has uncached memory: then all processors' caches are written back, as the guest's data may be in
+ * any of them.
+ */
+int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
+{
+	if (unlikely(READ_ONCE(vcpu->kvm->device_memory))) {
+		vcpu->stat.cache_flushes++;
+		wbinvd_on_all_cpus();
+	}
+	return kvm_skip_emulated_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
+
+/** kvm_handle_nop - an instruction that does nothing here: PAUSE, and INVD, which would lose what
+ * others have in the cache
  */
 int kvm_handle_nop(struct kvm_vcpu *vcpu)
 {
@@ -648,6 +744,20 @@ int kvm_handle_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	}
 }
 EXPORT_SYMBOL_GPL(kvm_handle_page_fault);
+
+/** kvm_handle_fast_mmio - an access to what was no memory when it was last looked at: is it one
+ * that an ioeventfd of any length is signalled by, whatever the instruction?  Then nothing has to
+ * be emulated, and the handler's answer is in @r.  What of a page is a doorbell is not read.
+ */
+bool kvm_handle_fast_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, int *r)
+{
+	if (!kvm_io_write(vcpu, KVM_FAST_MMIO_BUS, gpa, 0, NULL))
+		return false;
+	vcpu->stat.mmio_signals++;
+	*r = kvm_skip_emulated_instruction(vcpu);
+	return true;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_fast_mmio);
 
 /** kvm_handle_mmio_fault - an access to what was no memory when it was last looked at; the vendor
  * knows by ops->nested_mmio_entry, or by its APIC-access page

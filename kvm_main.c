@@ -18,6 +18,7 @@
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
+#include "kvm_perf.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
 #include "kvm_stats.h"
@@ -123,9 +124,9 @@ out:
 	X(KVM_NMI, RAW, kvm_vcpu_nmi(vcpu))					\
 	X(KVM_GET_FPU, FIXED, kvm_vcpu_get_fpu(vcpu, buf))			\
 	X(KVM_SET_FPU, FIXED, kvm_vcpu_set_fpu(vcpu, buf))			\
-	X(KVM_GET_XSAVE, FIXED, kvm_vcpu_get_xsave(vcpu, buf))			\
-	X(KVM_GET_XSAVE2, FIXED, kvm_vcpu_get_xsave(vcpu, buf))			\
-	X(KVM_SET_XSAVE, FIXED, kvm_vcpu_set_xsave(vcpu, buf))			\
+	X(KVM_GET_XSAVE, RAW, kvm_vcpu_get_xsave(vcpu, argp))			\
+	X(KVM_GET_XSAVE2, RAW, kvm_vcpu_get_xsave2(vcpu, argp))			\
+	X(KVM_SET_XSAVE, RAW, kvm_vcpu_set_xsave(vcpu, argp))			\
 	X(KVM_GET_XCRS, FIXED, kvm_vcpu_get_xcrs(vcpu, buf))			\
 	X(KVM_SET_XCRS, FIXED, kvm_vcpu_set_xcrs(vcpu, buf))			\
 	X(KVM_GET_DEBUGREGS, FIXED, kvm_vcpu_get_debugregs(vcpu, buf))		\
@@ -657,6 +658,7 @@ int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 	if (r)
 		goto out_cache;
 	set_fops_owner(owner);
+	kvm_perf_init();
 	/* Patches the scheduler's code: with each first VM that would be costly. */
 	preempt_notifier_inc();
 	r = misc_register(&kvm_dev);
@@ -666,6 +668,7 @@ int kvm_init_arch(const struct kvm_arch_ops *ops, struct module *owner)
 
 out_notifiers:
 	preempt_notifier_dec();
+	kvm_perf_exit();
 	kvm_hardware_exit();
 out_cache:
 	kvm_vcpu_module_exit();
@@ -682,6 +685,7 @@ void kvm_exit_arch(void)
 {
 	misc_deregister(&kvm_dev);
 	preempt_notifier_dec();
+	kvm_perf_exit();
 	kvm_hardware_exit();
 	kvm_vcpu_module_exit();
 	kvm_ops.hardware_unsetup();

@@ -671,6 +671,8 @@ static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, 
 	/* Device memory is never encrypted, nor cached; nor is what the host has uncached. */
 	if (m->host.cached)
 		spte = __sme_set(spte);
+	else if (unlikely(!vcpu->kvm->device_memory))
+		WRITE_ONCE(vcpu->kvm->device_memory, true);
 	if (level > PG_LEVEL_4K) {
 		spte |= SPTE_PS;
 		if (mmu_nx_huge_pages(vcpu->kvm))

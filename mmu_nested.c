@@ -222,6 +222,8 @@ static u64 leaf_of(struct kvm *kvm, const struct kvm_host_page *host, int level)
 	/* Device memory is never encrypted, nor cached; nor is what the host has uncached. */
 	if (host->cached)
 		spte = __sme_set(spte) | kvm_ops.nested_leaf_mask;
+	else if (unlikely(!kvm->device_memory))
+		WRITE_ONCE(kvm->device_memory, true);
 	if (level > PG_LEVEL_4K) {
 		spte |= SPTE_PS;
 		if (mmu_nx_huge_pages(kvm))

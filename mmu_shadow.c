@@ -10,6 +10,7 @@
 
 #include <linux/module.h>
 #include <linux/uaccess.h>
+#include <asm/pkru.h>
 
 /* After so many writes without a use between, a frame is no page table any more. */
 #define FLOOD			4
@@ -613,6 +614,23 @@ static bool access_denied(struct kvm_vcpu *vcpu, unsigned int acc, u64 pferr)
 	return (pferr & PFERR_WRITE_MASK) && !(acc & ACC_W) && (user || mmu->wp);
 }
 
+/*
+ * Protection keys of user pages, for data (SDM 3A "Protection Keys"; APM 2 "Memory Protection
+ * Keys").  Only where PKRU is the guest's now, or was at the exit.
+ */
+static bool key_denies(struct kvm_vcpu *vcpu, unsigned int acc, u64 gpte, u64 pferr)
+{
+	u16 key = (gpte >> 59) & 0xf;
+
+	if (!(vcpu->cr4 & X86_CR4_PKE) || !vcpu->mmu.long_mode || !(acc & ACC_U) ||
+	    (pferr & PFERR_FETCH_MASK))
+		return false;
+	if (!__pkru_allows_read(vcpu->pkru, key))
+		return true;
+	return (pferr & PFERR_WRITE_MASK) && !__pkru_allows_write(vcpu->pkru, key) &&
+	       ((pferr & PFERR_USER_MASK) || vcpu->mmu.wp);
+}
+
 static void make_page_fault(struct kvm_vcpu *vcpu, struct kvm_exception *ex, u64 gva, u64 access,
 			    u32 why)
 {
@@ -668,6 +686,9 @@ static void fill_mmio_cache(struct kvm_vcpu *vcpu, u64 gva, const struct guest_w
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
 
+	/* The key would have to be remembered, too. */
+	if (unlikely(vcpu->cr4 & X86_CR4_PKE) && (w->access & ACC_U))
+		return;
 	mmu->mmio_gva = gva & PAGE_MASK;
 	/* The address that the guest used: where an alias leads concerns slots alone. */
 	mmu->mmio_gfn = w->gfn;

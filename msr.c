@@ -9,11 +9,13 @@
 #include "kvm_host.h"
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
+#include "kvm_fpu.h"
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
+#include "kvm_speculation.h"
 
 #include <linux/export.h>
 #include <linux/kvm_para.h>
@@ -69,17 +71,7 @@ MODULE_PARM_DESC(ignore_msrs, "unknown MSRs read as 0 and writes to them are ign
 	 MSR_IA32_MISC_ENABLE_XD_DISABLE | MSR_IA32_MISC_ENABLE_DCU_PREF_DISABLE | \
 	 MSR_IA32_MISC_ENABLE_TURBO_DISABLE | MSR_IA32_MISC_ENABLE_IP_PREF_DISABLE)
 
-/* The bits of the host's ARCH_CAPABILITIES that hold for a guest, too: none that offers a control. */
-#define ARCH_CAP_FOR_GUESTS						\
-	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_RSBA |		\
-	 ARCH_CAP_SKIP_VMENTRY_L1DFLUSH | ARCH_CAP_SSB_NO |		\
-	 ARCH_CAP_MDS_NO | ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO |	\
-	 ARCH_CAP_SBDR_SSDP_NO | ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO |	\
-	 ARCH_CAP_FB_CLEAR | ARCH_CAP_RRSBA | ARCH_CAP_BHI_NO |		\
-	 ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO |	\
-	 ARCH_CAP_RFDS_CLEAR)
-
-static u64 arch_capabilities __read_mostly;	/* 0: no such register */
+static u64 arch_capabilities __read_mostly;
 static u64 ucode_rev __read_mostly;
 
 /*
@@ -284,8 +276,6 @@ static int set_ucode_rev(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 /* What a guest may be told.  Where no large page is executable no change of page size is unsafe. */
 static u64 guest_arch_capabilities(void)
 {
-	if (!kvm_cpu_cap_has(X86_FEATURE_ARCH_CAPABILITIES))
-		return 0;
 	return arch_capabilities | (kvm_mmu_page_size_safe() ? ARCH_CAP_PSCHANGE_MC_NO : 0);
 }
 
@@ -434,20 +424,7 @@ static int set_tsc_aux(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return 0;
 }
 
-static u64 spec_ctrl_bits __read_mostly;	/* what guests may set */
-
-static u64 find_spec_ctrl_bits(void)
-{
-	u64 bits = 0;
-
-	if (boot_cpu_has(X86_FEATURE_IBRS))
-		bits |= SPEC_CTRL_IBRS;
-	if (boot_cpu_has(X86_FEATURE_STIBP))
-		bits |= SPEC_CTRL_STIBP;
-	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD) || boot_cpu_has(X86_FEATURE_AMD_SSBD))
-		bits |= SPEC_CTRL_SSBD;
-	return bits;
-}
+static u64 spec_ctrl_bits __read_mostly, pred_cmd_bits __read_mostly;	/* what guests may set */
 
 static bool valid_spec_ctrl(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
@@ -474,13 +451,62 @@ static int get_pred_cmd(struct kvm_vcpu *vcpu, struct msr_data *msr)
 
 static bool valid_pred_cmd(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
-	return !(msr->data & ~PRED_CMD_IBPB);
+	return !(msr->data & ~pred_cmd_bits);
 }
 
 static int set_pred_cmd(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
 	if (msr->data && !msr->host_initiated)
-		wrmsrq(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+		wrmsrq(MSR_IA32_PRED_CMD, msr->data);
+	return 0;
+}
+
+static bool valid_flush_cmd(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return !(msr->data & ~(u64)L1D_FLUSH);
+}
+
+static int set_flush_cmd(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	if (msr->data && !msr->host_initiated)
+		wrmsrq(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+	return 0;
+}
+
+/* SDM 4 "IA32_TSX_CTRL": there if ARCH_CAPABILITIES says so. */
+static bool has_tsx_ctrl(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return (msr->host_initiated ? arch_capabilities : vcpu->msr.arch_capabilities) &
+	       ARCH_CAP_TSX_CTRL_MSR;
+}
+
+static int get_tsx_ctrl(struct kvm_vcpu *vcpu, struct msr_data *msr)
+{
+	msr->data = vcpu->msr.tsx_ctrl;
+	return msr->host_initiated || has_tsx_ctrl(vcpu, msr) ? 0 : -EINVAL;
+}
+
+static int set_tsx_ctrl(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	if (!has_tsx_ctrl(vcpu, msr))
+		return msr->host_initiated && !msr->data ? 0 : -EINVAL;
+	if (msr->data & ~(u64)(TSX_CTRL_RTM_DISABLE | TSX_CTRL_CPUID_CLEAR))
+		return -EINVAL;
+	vcpu->msr.tsx_ctrl = msr->data;
+	kvm_ops.set_msr(vcpu, msr->index, msr->data);
+	return 0;
+}
+
+/* SDM 4 "IA32_UMWAIT_CONTROL" */
+static bool valid_umwait_control(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	return !(msr->data >> 32) && !(msr->data & BIT(1));
+}
+
+static int set_umwait_control(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	vcpu->msr.umwait_control = msr->data;
+	kvm_ops.set_msr(vcpu, msr->index, msr->data);
 	return 0;
 }
 
@@ -532,10 +558,16 @@ static const struct msr_row rows[] = {
 	{ ONE(MSR_IA32_SMBASE), ROW_HOST_ONLY, MEM(msr.smbase) },
 	{ ONE(MSR_PLATFORM_INFO), ROW_GUEST_RO,
 	  .get = get_platform_info, .set = set_platform_info },
+	{ ONE(MSR_IA32_UMWAIT_CONTROL), ROW_LISTED, { X86_FEATURE_WAITPKG },
+	  MEM(msr.umwait_control), .valid = valid_umwait_control, .set = set_umwait_control },
 	{ ONE(MSR_MTRRcap), ROW_GUEST_RO, .get = get_mtrrcap, .set = set_mtrrcap },
 	{ ONE(MSR_IA32_ARCH_CAPABILITIES),
 	  ROW_LISTED | ROW_GUEST_RO, { X86_FEATURE_ARCH_CAPABILITIES },
 	  MEM(msr.arch_capabilities), .valid = valid_arch_capabilities },
+	{ ONE(MSR_IA32_FLUSH_CMD), 0, { X86_FEATURE_FLUSH_L1D },
+	  .valid = valid_flush_cmd, .get = get_pred_cmd, .set = set_flush_cmd },
+	{ ONE(MSR_IA32_TSX_CTRL), ROW_LISTED | ROW_INTEL, { X86_FEATURE_ARCH_CAPABILITIES },
+	  .get = get_tsx_ctrl, .set = set_tsx_ctrl },
 	{ ONE(MSR_MISC_FEATURES_ENABLES), ROW_INTEL,
 	  MEM(msr.misc_features), .valid = valid_zero },
 	{ ONE(MSR_IA32_SYSENTER_CS), ROW_LISTED, SWITCHED },
@@ -549,6 +581,8 @@ static const struct msr_row rows[] = {
 	{ ONE(MSR_IA32_DEBUGCTLMSR), MEM(msr.debugctl), .valid = valid_debugctl },
 	{ MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP, ROW_AMD, ZERO_ONLY },
 	/* Power management is the host's: the guest's value has no effect. */
+	{ MSR_IA32_XFD, MSR_IA32_XFD_ERR, ROW_LISTED, { X86_FEATURE_XFD },
+	  .get = kvm_get_xfd_msr, .set = kvm_set_xfd_msr },
 	{ ONE(MSR_IA32_POWER_CTL), ROW_LISTED, MEM(msr.power_ctl) },
 	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(KVM_NR_VAR_MTRR - 1), ROW_LISTED,
 	  MEM(msr.mtrr_var), .valid = valid_mtrr_var },
@@ -602,6 +636,7 @@ static const struct msr_row rows[] = {
 static_assert(MSR_F15H_IC_CFG + 1 == MSR_AMD64_DC_CFG);
 static_assert(sizeof_field(struct kvm_vcpu, msr.mtrr_var) == 2 * KVM_NR_VAR_MTRR * sizeof(u64));
 
+static_assert(MSR_IA32_XFD + 1 == MSR_IA32_XFD_ERR);
 static_assert(MSR_LSTAR + 1 == MSR_CSTAR);
 static_assert(MSR_FS_BASE + 2 == MSR_KERNEL_GS_BASE);
 
@@ -640,6 +675,19 @@ static const struct msr_row *find_row(u32 index)
 	return NULL;
 }
 
+/* The row that the vcpu used last is tried first: guests use few of those that exit. */
+static const struct msr_row *find_row_of(struct kvm_vcpu *vcpu, u32 index)
+{
+	const struct msr_row *row = vcpu->msr_row;
+
+	if (likely(row && index >= row->first && index <= row->last))
+		return row;
+	row = find_row(index);
+	if (row)
+		vcpu->msr_row = row;
+	return row;
+}
+
 /* Userspace may also access registers that the guest's CPUID hides, or the other vendor's. */
 static bool accessible(struct kvm_vcpu *vcpu, const struct msr_row *row,
 		       const struct msr_data *msr, bool write)
@@ -665,7 +713,7 @@ static u64 *row_memory(struct kvm_vcpu *vcpu, const struct msr_row *row, u32 ind
 /** kvm_get_msr - RDMSR, KVM_GET_MSRS: 0, -ENOENT: no such register, -EINVAL: not for this guest */
 int kvm_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
-	const struct msr_row *row = find_row(msr->index);
+	const struct msr_row *row = find_row_of(vcpu, msr->index);
 
 	if (!row) {
 		msr->data = 0;
@@ -689,7 +737,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr)
 		return kvm_x2apic_write(vcpu, msr);
 	if (msr->index == MSR_IA32_TSC_DEADLINE)
 		return set_tscdeadline(vcpu, msr);
-	row = find_row(msr->index);
+	row = find_row_of(vcpu, msr->index);
 	if (!row)
 		return READ_ONCE(ignore_msrs) ? 0 : -ENOENT;
 	if (!accessible(vcpu, row, msr, true))
@@ -737,11 +785,9 @@ static void make_lists(void)
 /** kvm_msr_module_init - list the MSRs; after hardware_setup and kvm_cpuid_module_init() */
 void kvm_msr_module_init(void)
 {
-	arch_capabilities = 0;
-	if (kvm_cpu_cap_has(X86_FEATURE_ARCH_CAPABILITIES) &&
-	    !rdmsrq_safe(MSR_IA32_ARCH_CAPABILITIES, &arch_capabilities))
-		arch_capabilities &= ARCH_CAP_FOR_GUESTS;
-	spec_ctrl_bits = find_spec_ctrl_bits();
+	arch_capabilities = kvm_arch_capabilities();
+	spec_ctrl_bits = kvm_spec_ctrl_bits();
+	pred_cmd_bits = kvm_pred_cmd_bits();
 	ucode_rev = (u64)boot_cpu_data.microcode << kvm_ops.microcode_shift;
 	make_lists();
 }
@@ -896,6 +942,8 @@ void kvm_msr_reset(struct kvm_vcpu *vcpu, bool init_event)
 	vcpu->msr.misc_features = 0;
 	vcpu->msr.power_ctl = 0;
 	vcpu->msr.debugctl = 0;
+	vcpu->msr.tsx_ctrl = 0;
+	vcpu->msr.umwait_control = 0;
 	vcpu->msr.virt_spec_ctrl = 0;
 	vcpu->spec_ctrl.guest = 0;
 	vcpu->spec_ctrl.passthrough = false;

@@ -133,6 +133,10 @@ static bool PT(walk)(struct kvm_vcpu *vcpu, struct guest_walk *w, u64 gva, u64 a
 			make_page_fault(vcpu, w->ex, gva, access, PFERR_PRESENT_MASK);
 			return false;
 		}
+		if (unlikely(key_denies(vcpu, w->access, w->gpte[w->level - 1], access))) {
+			make_page_fault(vcpu, w->ex, gva, access, PFERR_PRESENT_MASK | PFERR_PK_MASK);
+			return false;
+		}
 	} while (!PT(set_accessed_dirty)(vcpu, w, access & PFERR_WRITE_MASK));
 	return true;
 }

@@ -34,6 +34,10 @@
 #define CR4_TLB		(X86_CR4_PGE | X86_CR4_PAE | X86_CR4_PSE | X86_CR4_SMEP | \
 			 X86_CR4_LA57 | X86_CR4_PCIDE)
 
+/* Of CR3: the PCID; of MOV to CR3 with PCIDs: "do not flush" (SDM 3A "Process-Context Identifiers") */
+#define CR3_PCID	0xfffUL
+#define CR3_NOFLUSH	BIT_ULL(63)
+
 #define CR8_MAX		15UL
 
 /* The flags that exist; all others are 0, but for bit 1, which is 1. */
@@ -191,6 +195,8 @@ int kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 	changed = cr0 ^ kvm_read_cr0(vcpu);
 	if ((changed & X86_CR0_PG) && !paging_switch_valid(vcpu, cr0 & X86_CR0_PG))
 		return 1;
+	if (!(cr0 & X86_CR0_PG) && (kvm_read_cr4(vcpu) & X86_CR4_PCIDE))
+		return 1;
 	if ((changed & CR0_PDPTRS) && (cr0 & X86_CR0_PG) && is_pae(vcpu) &&
 	    !(vcpu->efer & EFER_LME) && !load_pdptrs(vcpu, kvm_read_cr3(vcpu)))
 		return 1;
@@ -220,6 +226,9 @@ EXPORT_SYMBOL_GPL(kvm_lmsw);
  */
 int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
+	/* To flush more than is asked for does no harm. */
+	if (kvm_read_cr4(vcpu) & X86_CR4_PCIDE)
+		cr3 &= ~CR3_NOFLUSH;
 	if (is_long_mode(vcpu) && (cr3 & vcpu->rsvd_gpa_bits))
 		return 1;
 	if (is_pae_paging(vcpu) && !load_pdptrs(vcpu, cr3))
@@ -242,6 +251,9 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 		return 1;
 	/* In long mode the number of paging levels cannot change. */
 	if (is_long_mode(vcpu) && (!(cr4 & X86_CR4_PAE) || (changed & X86_CR4_LA57)))
+		return 1;
+	if ((changed & cr4 & X86_CR4_PCIDE) &&
+	    (!is_long_mode(vcpu) || (kvm_read_cr3(vcpu) & CR3_PCID)))
 		return 1;
 	if ((changed & CR4_PDPTRS) && (cr4 & X86_CR4_PAE) && is_paging(vcpu) &&
 	    !is_long_mode(vcpu) && !load_pdptrs(vcpu, kvm_read_cr3(vcpu)))
@@ -277,6 +289,7 @@ static u64 efer_allowed(struct kvm_vcpu *vcpu, bool host_initiated)
 		{ EFER_LME | EFER_LMA, X86_FEATURE_LM },
 		{ EFER_NX, X86_FEATURE_NX },
 		{ EFER_FFXSR, X86_FEATURE_FXSR_OPT },
+		{ EFER_AUTOIBRS, X86_FEATURE_AUTOIBRS },
 	};
 	u64 allowed = 0;
 	int i;
@@ -439,6 +452,8 @@ static bool sregs_valid(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 	if (sregs->efer & ~efer_allowed(vcpu, true))
 		return false;
 	if (active != !!(sregs->efer & EFER_LMA) || (active && !(sregs->cr4 & X86_CR4_PAE)))
+		return false;
+	if ((sregs->cr4 & X86_CR4_PCIDE) && !active)
 		return false;
 	if ((sregs->cr3 & vcpu->rsvd_gpa_bits) || sregs->cr8 > CR8_MAX)
 		return false;

@@ -18,16 +18,21 @@
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
+#include "kvm_perf.h"
 #include "kvm_regs.h"
+#include "kvm_request.h"
 #include "kvm_vcpu.h"
+#include "svm/errata.h"
 #include "svm/quirks.h"
 #include "svm/svm.h"
 
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
+#include <linux/perf_event.h>
 #include <asm/cpu_device_id.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
+#include <asm/perf_event.h>
 #include <asm/reboot.h>
 #include <asm/spec-ctrl.h>
 #include <asm/tlbflush.h>
@@ -49,6 +54,27 @@ MODULE_DEVICE_TABLE(x86cpu, svm_cpu_ids);
 bool svm_npt = true;
 module_param_named(npt, svm_npt, bool, 0444);
 MODULE_PARM_DESC(npt, "use nested paging where the processor has it");
+
+/* APM 2 "PAUSE Instruction Filtering"; a count that adapts. */
+static u16 pause_filter_thresh = 128;
+module_param(pause_filter_thresh, ushort, 0444);
+MODULE_PARM_DESC(pause_filter_thresh, "the most cycles between two PAUSEs of a loop");
+
+static u16 pause_filter_count = 3000;
+module_param(pause_filter_count, ushort, 0444);
+MODULE_PARM_DESC(pause_filter_count, "how many PAUSEs a loop may have, at first");
+
+static u16 pause_filter_count_grow = 2;
+module_param(pause_filter_count_grow, ushort, 0444);
+MODULE_PARM_DESC(pause_filter_count_grow, "each exit multiplies it by this, or adds it if above pause_filter_count");
+
+static u16 pause_filter_count_shrink;
+module_param(pause_filter_count_shrink, ushort, 0444);
+MODULE_PARM_DESC(pause_filter_count_shrink, "when a preempted vcpu goes on it is divided by this, or less so much; 0: as at first");
+
+static u16 pause_filter_count_max = U16_MAX;
+module_param(pause_filter_count_max, ushort, 0444);
+MODULE_PARM_DESC(pause_filter_count_max, "the most that it grows to");
 
 /* What this processor has, and the module uses. */
 static bool has_nrips __ro_after_init;		/* next RIP saved at exits */
@@ -96,6 +122,8 @@ static int svm_hardware_enable(void)
 	sc->asid_generation++;
 	sc->next_asid = max_asid + 1;
 	svm_compat_predictor_guard(true);
+	svm_errata_enable(boot_cpu_data.x86);
+	amd_pmu_enable_virt();
 	return 0;
 }
 
@@ -104,6 +132,7 @@ static void svm_hardware_disable(void)
 	svm_compat_predictor_guard(false);
 	wrmsrq(MSR_VM_HSAVE_PA, 0);
 	kvm_virt_put(X86_FEATURE_SVM);
+	amd_pmu_disable_virt();
 }
 
 static int __init check_processor(void)
@@ -150,6 +179,7 @@ static void __init fill_ops(void)
 	svm_ops.nested_dirty_mask = _PAGE_DIRTY;
 	svm_ops.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
 	svm_ops.has_xsaves = true;
+	svm_ops.has_invpcid = true;
 }
 
 static void free_cpus(void)
@@ -251,9 +281,9 @@ static void init_control(struct vcpu_svm *svm)
 	control->int_ctl = V_INTR_MASKING_MASK;
 	control->tsc_offset = svm->vcpu.hw_tsc_offset;
 	if (boot_cpu_has(X86_FEATURE_PAUSEFILTER)) {
-		control->pause_filter_count = 3000;
+		control->pause_filter_count = pause_filter_count;
 		if (boot_cpu_has(X86_FEATURE_PFTHRESHOLD))
-			control->pause_filter_thresh = 128;
+			control->pause_filter_thresh = pause_filter_thresh;
 	}
 	if (svm_npt)
 		control->misc_ctl = SVM_MISC_ENABLE_NP;
@@ -284,6 +314,14 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	svm->stepping = false;
 }
 
+static void set_pause_filter(struct vcpu_svm *svm, u16 count)
+{
+	if (svm->vmcb->control.pause_filter_count == count)
+		return;
+	svm->vmcb->control.pause_filter_count = count;
+	mark_dirty(svm, CLEAN_INTERCEPTS);
+}
+
 static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 {
 	struct svm_cpu *sc = per_cpu_ptr(&svm_cpus, cpu);
@@ -296,6 +334,10 @@ static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		svm->host_pa = page_pa(sc->host);
 		svm->last_cpu = cpu;
 	}
+	/* It may have spun because of who is running now. */
+	if (unlikely(vcpu->preempted) && boot_cpu_has(X86_FEATURE_PAUSEFILTER))
+		set_pause_filter(svm, kvm_shrink_window(svm->vmcb->control.pause_filter_count,
+							pause_filter_count, pause_filter_count_shrink));
 	kvm_isolate_predictors(vcpu);
 }
 
@@ -510,9 +552,11 @@ static void svm_run(struct kvm_vcpu *vcpu)
 	bool injected = control->event_inj || svm_virq_injected(svm);
 
 	before_entry(svm);
+	kvm_perf_interrupted(vcpu);
 	kvm_guest_context_enter();
 	svm_enter_guest(vcpu, svm->vmcb_pa, svm->host_pa);
 	kvm_guest_context_exit();
+	kvm_perf_interrupted(NULL);
 	restore_host(svm);
 	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR)) {
 		entry_failed(svm);
@@ -558,8 +602,14 @@ static int svm_skip_insn(struct kvm_vcpu *vcpu)
 /* The host's that cannot wait. */
 static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
-	if (unlikely(to_svm(vcpu)->vmcb->control.exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
-		kvm_machine_check();
+	if (likely(to_svm(vcpu)->vmcb->control.exit_code != SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
+		return;
+	if (svm_guest_machine_check()) {
+		pr_err_ratelimited("a guest met erratum 383 and is shut down\n");
+		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
+		return;
+	}
+	kvm_machine_check();
 }
 
 static void svm_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2)
@@ -569,6 +619,14 @@ static void svm_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *i
 	*reason = control->exit_code;
 	*info1 = control->exit_info_1;
 	*info2 = control->exit_info_2;
+}
+
+static void svm_sample(struct kvm_vcpu *vcpu, unsigned long *ip, bool *user)
+{
+	const struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+
+	*ip = save->rip;
+	*user = save->cpl == 3;
 }
 
 /*
@@ -1033,6 +1091,16 @@ static int handle_shutdown(struct kvm_vcpu *vcpu)
 	return kvm_handle_triple_fault(vcpu);
 }
 
+/* Who goes on spinning gains nothing by more exits. */
+static int handle_pause(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	set_pause_filter(svm, kvm_grow_window(svm->vmcb->control.pause_filter_count, pause_filter_count,
+					      pause_filter_count_grow, pause_filter_count_max));
+	return kvm_handle_pause(vcpu);
+}
+
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_READ_CR0 ... SVM_EXIT_WRITE_CR8] = handle_cr,
 	[SVM_EXIT_CR0_SEL_WRITE] = emulate,	/* names no register */
@@ -1054,7 +1122,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_RSM]		= kvm_handle_ud,
 	[SVM_EXIT_IRET]		= handle_iret,
 	[SVM_EXIT_INVD]		= kvm_handle_nop,
-	[SVM_EXIT_PAUSE]	= kvm_handle_pause,
+	[SVM_EXIT_PAUSE]	= handle_pause,
 	[SVM_EXIT_HLT]		= kvm_handle_halt,
 	[SVM_EXIT_INVLPG]	= handle_invlpg,
 	[SVM_EXIT_INVLPGA]	= kvm_handle_ud,
@@ -1065,7 +1133,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_VMRUN]	= kvm_handle_ud,
 	[SVM_EXIT_VMMCALL]	= kvm_handle_hypercall,
 	[SVM_EXIT_VMLOAD ... SVM_EXIT_RDTSCP] = kvm_handle_ud,
-	[SVM_EXIT_WBINVD]	= kvm_handle_nop,
+	[SVM_EXIT_WBINVD]	= kvm_handle_wbinvd,
 	[SVM_EXIT_MONITOR]	= kvm_handle_mwait,
 	[SVM_EXIT_MWAIT]	= kvm_handle_mwait,
 	[SVM_EXIT_XSETBV]	= kvm_handle_xsetbv,

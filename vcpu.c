@@ -17,6 +17,7 @@
 #include "kvm_hardware.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
+#include "kvm_perf.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
 #include "kvm_request.h"
@@ -32,6 +33,7 @@
 #include <linux/static_call.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
+#include <asm/pkru.h>
 
 static struct kmem_cache *kvm_vcpu_cache;
 
@@ -74,6 +76,8 @@ static void kvm_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 	struct kvm_vcpu *vcpu = container_of(pn, struct kvm_vcpu, preempt_notifier);
 
 	kvm_call(vcpu_put)(vcpu);
+	/* Scheduled out by the very interrupt that ended the guest. */
+	kvm_perf_interrupted(NULL);
 	WRITE_ONCE(vcpu->cpu, -1);
 	kvm_pv_sched_out(vcpu);
 	if (unlikely(!READ_ONCE(vcpu->kvm->clock.master)))
@@ -211,6 +215,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	vcpu->cr8 = 0;
 	if (!init_event) {
 		vcpu->xcr0 = XFEATURE_MASK_FP;
+		kvm_fpu_reset(vcpu);
 		vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
 			(vcpu->vcpu_id == vcpu->kvm->bsp_vcpu_id ? MSR_IA32_APICBASE_BSP : 0);
 	}
@@ -456,7 +461,7 @@ static void load_guest_fpu(struct kvm_vcpu *vcpu)
 		vcpu->stat.fpu_reload++;
 		switch_fpu_return();
 	}
-	kvm_load_guest_xcr0(vcpu);
+	kvm_load_guest_xstate(vcpu);
 }
 
 /* Breakpoints of the guest or its debugger in the hardware, only while it runs. */
@@ -541,15 +546,17 @@ static int enter_guest(struct kvm_vcpu *vcpu)
 	trace_kvm_exit(vcpu);
 
 	put_guest_debug_regs(vcpu);
-	kvm_load_host_xcr0(vcpu);
+	kvm_load_host_xstate(vcpu);
 	kvm_call(handle_exit_irqoff)(vcpu);
 	/*
 	 * Let the tick that ended this guest time be accounted to the guest, with
 	 * preemption on, as else it is no quiescent state of RCU's.
 	 */
+	kvm_perf_interrupted(vcpu);
 	preempt_enable();
 	local_irq_enable();
 	local_irq_disable();
+	kvm_perf_interrupted(NULL);
 	vtime_account_guest_exit();
 	if (!IS_ENABLED(CONFIG_PREEMPT_RCU))
 		note_quiescent_state(vcpu);
@@ -695,7 +702,8 @@ static void write_run_outputs(struct kvm_vcpu *vcpu)
 	run->apic_base = vcpu->run_apic_base = vcpu->apic_base;
 	run->ready_for_interrupt_injection = vcpu->kvm->irqchip_mode == KVM_IRQCHIP_FULL ||
 					     kvm_ready_for_interrupt(vcpu);
-	run->flags = 0;
+	run->flags = vcpu->bus_lock ? KVM_RUN_X86_BUS_LOCK : 0;
+	vcpu->bus_lock = false;
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
 		store_sync_regs(vcpu);
 }
@@ -732,6 +740,7 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	vcpu->host_pkru = read_pkru();
 	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, true);
 	vcpu->launched = true;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);

@@ -14,12 +14,14 @@
 #include "kvm_debug.h"
 #include "kvm_emulate.h"
 #include "kvm_events.h"
+#include "kvm_fpu.h"
 #include "kvm_handlers.h"
 #include "kvm_io.h"
 #include "kvm_lapic.h"
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 #include "kvm_msr.h"
+#include "kvm_perf.h"
 #include "kvm_regs.h"
 #include "kvm_vcpu.h"
 #include "vmx/quirks.h"
@@ -50,6 +52,33 @@ static const struct x86_cpu_id vmx_cpu_ids[] = {
 	{}
 };
 MODULE_DEVICE_TABLE(x86cpu, vmx_cpu_ids);
+
+/* PAUSE-loop exiting (SDM 3C "PAUSE-Loop Exiting"), in the TSC's ticks; a window that adapts. */
+static unsigned int ple_gap = 128;
+module_param(ple_gap, uint, 0444);
+MODULE_PARM_DESC(ple_gap, "the most between two PAUSEs of a loop; 0: no exits");
+
+/** vmx_ple_gap - for the controls */
+unsigned int vmx_ple_gap(void)
+{
+	return ple_gap;
+}
+
+static unsigned int ple_window = 4096;
+module_param(ple_window, uint, 0444);
+MODULE_PARM_DESC(ple_window, "how long a loop may last, at first");
+
+static unsigned int ple_window_grow = 2;
+module_param(ple_window_grow, uint, 0444);
+MODULE_PARM_DESC(ple_window_grow, "each exit multiplies it by this, or adds it if above ple_window");
+
+static unsigned int ple_window_shrink;
+module_param(ple_window_shrink, uint, 0444);
+MODULE_PARM_DESC(ple_window_shrink, "when a preempted vcpu goes on it is divided by this, or less so much; 0: as at first");
+
+static unsigned int ple_window_max = UINT_MAX;
+module_param(ple_window_max, uint, 0444);
+MODULE_PARM_DESC(ple_window_max, "the most that it grows to");
 
 static bool dump_invalid_vmcs;
 module_param(dump_invalid_vmcs, bool, 0644);
@@ -121,6 +150,10 @@ static void __init fill_ops(void)
 	vmx_ops.has_tsc_aux = (vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
 			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
 	vmx_ops.has_xsaves = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES;
+	vmx_ops.has_invpcid = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID;
+	vmx_ops.has_bus_lock_exits = vmx_ctl.cpu2 & SECONDARY_EXEC_BUS_LOCK_DETECTION;
+	vmx_ops.has_notify_exits = vmx_ctl.cpu2 & SECONDARY_EXEC_NOTIFY_VM_EXITING;
+	vmx_ops.has_waitpkg = vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE;
 	vmx_ops.cr4_guest_reserved = (u32)~vmx_caps.cr4_fixed1;
 }
 
@@ -140,6 +173,7 @@ static int __init vmx_hardware_setup(void)
 	r = vmx_l1tf_init();
 	if (r)
 		goto out_cpus;
+	vmx_perf_init();
 	find_lazy_regs();
 	fill_ops();
 	vmx_quirks_init();
@@ -157,6 +191,7 @@ out_maps:
 static void vmx_hardware_unsetup(void)
 {
 	kvm_quirks_exit();
+	vmx_perf_exit();
 	vmx_l1tf_exit();
 	vmx_free_cpus();
 	vmx_free_maps();
@@ -206,9 +241,10 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	vmx->vmcs = vmx_alloc_vmcs(NUMA_NO_NODE, GFP_KERNEL_ACCOUNT);
 	if (!vmx->vmcs)
 		return -ENOMEM;
-	vmx->msr_areas = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->msr_areas)
+	vmx->area.guest = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vmx->area.guest)
 		goto out_vmcs;
+	vmx->area.host = vmx->area.guest + VMX_AREA_MSRS;
 	if (vcpu->lapic && (vmx_ctl.cpu & CPU_BASED_TPR_SHADOW)) {
 		vmx->vapic = (u8 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 		if (!vmx->vapic)
@@ -228,7 +264,7 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 out_vapic:
 	free_page((unsigned long)vmx->vapic);
 out_areas:
-	free_page((unsigned long)vmx->msr_areas);
+	free_page((unsigned long)vmx->area.guest);
 out_vmcs:
 	__free_page(vmx->vmcs);
 	return -ENOMEM;
@@ -242,8 +278,14 @@ static void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 	free_vpid(vmx->vpid);
 	free_page((unsigned long)vmx->pml);
 	free_page((unsigned long)vmx->vapic);
-	free_page((unsigned long)vmx->msr_areas);
+	free_page((unsigned long)vmx->area.guest);
 	__free_page(vmx->vmcs);
+}
+
+static void set_ple_window(struct vcpu_vmx *vmx, u32 window)
+{
+	vmx->ple_window = window;
+	vmcs_write32(PLE_WINDOW, window);
 }
 
 static void init_control(struct vcpu_vmx *vmx)
@@ -255,6 +297,10 @@ static void init_control(struct vcpu_vmx *vmx)
 	vmx->entry_ctl = vmx_ctl.entry & ~VM_ENTRY_IA32E_MODE;
 	if (!vmx->vpid)
 		vmx->cpu2_ctl &= ~SECONDARY_EXEC_ENABLE_VPID;
+	if (!vmx->vcpu.kvm->bus_lock_exits)
+		vmx->cpu2_ctl &= ~SECONDARY_EXEC_BUS_LOCK_DETECTION;
+	if (!(vmx->vcpu.kvm->notify_flags & KVM_X86_NOTIFY_VMEXIT_ENABLED))
+		vmx->cpu2_ctl &= ~SECONDARY_EXEC_NOTIFY_VM_EXITING;
 	vmx_apic_init(vmx);
 	vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, vmx->pin_ctl);
 	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, vmx->cpu_ctl);
@@ -271,11 +317,13 @@ static void init_control(struct vcpu_vmx *vmx)
 		vmcs_write16(GUEST_PML_INDEX, PML_LAST);
 	}
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
-		vmcs_write32(PLE_GAP, 128);
-		vmcs_write32(PLE_WINDOW, 4096);
+		vmcs_write32(PLE_GAP, ple_gap);
+		set_ple_window(vmx, ple_window);
 	}
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENABLE_XSAVES)
 		vmcs_write64(XSS_EXIT_BITMAP, 0);
+	if (vmx->cpu2_ctl & SECONDARY_EXEC_NOTIFY_VM_EXITING)
+		vmcs_write32(NOTIFY_WINDOW, vmx->vcpu.kvm->notify_window);
 	/* Every leaf: the host's enclaves are not the guest's. */
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENCLS_EXITING)
 		vmcs_write64(ENCLS_EXITING_BITMAP, ~0ULL);
@@ -283,17 +331,21 @@ static void init_control(struct vcpu_vmx *vmx)
 		vmcs_write64(ENCLV_EXITING_BITMAP, ~0ULL);
 	vmcs_write64(TSC_OFFSET, vmx->vcpu.hw_tsc_offset);
 	vmcs_write64(VMCS_LINK_POINTER, ~0ULL);
-	vmcs_write64(VM_ENTRY_MSR_LOAD_ADDR, __pa(&vmx->msr_areas[0]));
-	vmcs_write64(VM_EXIT_MSR_LOAD_ADDR, __pa(&vmx->msr_areas[1]));
-	vmcs_write32(VM_ENTRY_MSR_LOAD_COUNT, 0);
-	vmcs_write32(VM_EXIT_MSR_LOAD_COUNT, 0);
+	vmcs_write64(VM_ENTRY_MSR_LOAD_ADDR, __pa(vmx->area.guest));
+	vmcs_write64(VM_EXIT_MSR_LOAD_ADDR, __pa(vmx->area.host));
+	vmx->area.nr = 0;
+	vmx_write_area_counts(vmx);
 	vmcs_write32(VM_EXIT_MSR_STORE_COUNT, 0);
+	if (vmx_caps.perf_fields) {
+		vmx->perf_ctrl_guest = vmx->perf_ctrl_host = 0;
+		vmcs_write64(GUEST_IA32_PERF_GLOBAL_CTRL, 0);
+		vmcs_write64(HOST_IA32_PERF_GLOBAL_CTRL, 0);
+	}
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmcs_write32(CR3_TARGET_COUNT, 0);
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
 	vmcs_write(CR0_GUEST_HOST_MASK, ~CR0_OWNED);
-	vmx->efer_by_area = false;
 }
 
 /* What RESET and INIT set; the core sets what it knows itself. */
@@ -354,6 +406,10 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		/* The TLB may have translations with this tag from the vcpu's last stay. */
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 	}
+	/* It may have spun because of who is running now. */
+	if (unlikely(vcpu->preempted && vmx->ple_window != ple_window) &&
+	    (vmx->cpu2_ctl & SECONDARY_EXEC_PAUSE_LOOP_EXITING))
+		set_ple_window(vmx, kvm_shrink_window(vmx->ple_window, ple_window, ple_window_shrink));
 	kvm_isolate_predictors(vcpu);
 	vcpu->l1d_flush = true;
 }
@@ -371,6 +427,47 @@ static void load_msrs(struct vcpu_vmx *vmx, struct vmx_cpu *vc, bool guest)
 			wrmsrq(MSR_STAR + i, guest ? vmx->syscall_msrs[i] : vc->syscall_msrs[i]);
 }
 
+/*
+ * TSX_CTRL as the processor shall have it: what CPUID says is ours to answer, and a guest
+ * that is not to have TSX has none, whatever the processor could do.
+ */
+static u64 hw_tsx_ctrl(struct vcpu_vmx *vmx)
+{
+	u64 host = this_cpu_ptr(&vmx_cpus)->tsx_ctrl;
+
+	return (host & TSX_CTRL_CPUID_CLEAR) | (vmx->vcpu.msr.tsx_ctrl & TSX_CTRL_RTM_DISABLE) |
+	       (vmx->vcpu.guest_caps & KVM_GUEST_HAS_RTM ? 0 : TSX_CTRL_RTM_DISABLE);
+}
+
+/* MSRs that the kernel itself does without, user mode does not. */
+static void load_user_msrs(struct vcpu_vmx *vmx)
+{
+	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
+
+	if (vmx_caps.tsx_ctrl && hw_tsx_ctrl(vmx) != vc->tsx_ctrl)
+		wrmsrq(MSR_IA32_TSX_CTRL, hw_tsx_ctrl(vmx));
+	if (!(vmx->cpu2_ctl & SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE))
+		return;
+	/* The administrator may have changed it. */
+	rdmsrq(MSR_IA32_UMWAIT_CONTROL, vmx->host.umwait_control);
+	if (vmx->vcpu.msr.umwait_control != vmx->host.umwait_control)
+		wrmsrq(MSR_IA32_UMWAIT_CONTROL, vmx->vcpu.msr.umwait_control);
+	vmx->host.umwait_saved = true;
+}
+
+static void put_user_msrs(struct vcpu_vmx *vmx)
+{
+	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpus);
+
+	if (vmx_caps.tsx_ctrl && hw_tsx_ctrl(vmx) != vc->tsx_ctrl)
+		wrmsrq(MSR_IA32_TSX_CTRL, vc->tsx_ctrl);
+	if (!vmx->host.umwait_saved)
+		return;
+	vmx->host.umwait_saved = false;
+	if (vmx->vcpu.msr.umwait_control != vmx->host.umwait_control)
+		wrmsrq(MSR_IA32_UMWAIT_CONTROL, vmx->host.umwait_control);
+}
+
 static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -379,6 +476,7 @@ static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 		return;
 	vmx->host.saved = false;
 	load_msrs(vmx, this_cpu_ptr(&vmx_cpus), false);
+	put_user_msrs(vmx);
 	kvm_put_guest_tsc_aux(vcpu);
 	rdmsrq(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	if (unlikely(vmx->host.ldt))
@@ -428,6 +526,7 @@ static void vmx_prepare_guest_switch(struct kvm_vcpu *vcpu)
 	update_host_cr3(vmx);
 	wrmsrq(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	load_msrs(vmx, this_cpu_ptr(&vmx_cpus), true);
+	load_user_msrs(vmx);
 	kvm_load_guest_tsc_aux(vcpu);
 	vmx->host.saved = true;
 	vcpu->stat.host_state_reload++;
@@ -567,10 +666,17 @@ static void copy_exit(struct vcpu_vmx *vmx)
 
 	vcpu->cr2 = native_read_cr2();
 	vmx->exit_reason = vmcs_read32(VM_EXIT_REASON);
+	if (unlikely(vmx->exit_reason & EXIT_REASON_BUS_LOCKED)) {
+		vmx->exit_reason &= ~EXIT_REASON_BUS_LOCKED;
+		vmx->bus_locked = true;
+	}
 	if (vmx->exit_reason == EXIT_REASON_EXCEPTION_NMI) {
 		vmx->intr_info = vmcs_read32(VM_EXIT_INTR_INFO);
-		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
+		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
+			kvm_perf_interrupted(vcpu);
 			vmx_call_nmi();
+			kvm_perf_interrupted(NULL);
+		}
 	}
 	vcpu->regs_avail &= ~lazy_regs;
 	vmx->seg_read = 0;
@@ -603,6 +709,11 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 	if (unlikely(!vmx_unrestricted) && vmx_real_no_entry(vmx))
 		return;
 	before_entry(vmx);
+	if (static_branch_unlikely(&vmx_host_perf)) {
+		/* By an interrupt perf may have begun to record branches. */
+		vmx->host.debugctl = get_debugctlmsr();
+		vmx_switch_perf(vmx);
+	}
 	if (static_branch_unlikely(&vmx_flushes_l1d))
 		vmx_flush_l1d(vmx);
 	vmx_compat_clear_stale_mmio();
@@ -667,7 +778,9 @@ static int vmx_skip_insn(struct kvm_vcpu *vcpu)
 	int len;
 
 	/* The processor's answer is about the RIP of the exit only. */
-	if (likely(!(vcpu->regs_dirty & BIT(VCPU_REGS_RIP))))
+	/* ... and not of every exit (SDM 3C "Information for VM Exits Due to Instruction Execution"). */
+	if (likely(!(vcpu->regs_dirty & BIT(VCPU_REGS_RIP)) &&
+		   to_vmx(vcpu)->exit_reason != EXIT_REASON_EPT_MISCONFIG))
 		len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
 	else
 		len = kvm_insn_length(vcpu, in_64bit_code(vcpu));
@@ -688,11 +801,17 @@ static int vmx_skip_insn(struct kvm_vcpu *vcpu)
 static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	u8 vector = vmx->intr_info & INTR_INFO_VECTOR_MASK;
 
-	if (likely(vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI ||
-		   (vmx->intr_info & INTR_INFO_VECTOR_MASK) != X86_TRAP_MC) &&
-	    likely((u16)vmx->exit_reason != EXIT_REASON_MCE_DURING_VMENTRY))
+	if (likely(vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI)) {
+		if (likely((u16)vmx->exit_reason != EXIT_REASON_MCE_DURING_VMENTRY))
+			return;
+	} else if (vector == X86_TRAP_NM) {
+		kvm_save_xfd_err(vcpu);
 		return;
+	} else if (vector != X86_TRAP_MC) {
+		return;
+	}
 	kvm_machine_check();
 }
 
@@ -701,6 +820,12 @@ static void vmx_exit_info(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *i
 	*reason = to_vmx(vcpu)->exit_reason;
 	*info1 = vmcs_read(EXIT_QUALIFICATION);
 	*info2 = vmcs_read32(VM_EXIT_INTR_INFO);
+}
+
+static void vmx_sample(struct kvm_vcpu *vcpu, unsigned long *ip, bool *user)
+{
+	*ip = vmcs_read(GUEST_RIP);
+	*user = VMX_AR_DPL(vmcs_read32(GUEST_SS_AR_BYTES)) == 3;
 }
 
 /*
@@ -763,6 +888,17 @@ static void set_switched(struct vcpu_vmx *vmx, u32 index, u64 *field, u64 data)
 	preempt_enable();
 }
 
+/* Of load_user_msrs()'s; the vcpu has the new value already. */
+static void set_user_msr(struct vcpu_vmx *vmx, u32 index)
+{
+	preempt_disable();
+	if (vmx->host.saved && index == MSR_IA32_TSX_CTRL && vmx_caps.tsx_ctrl)
+		wrmsrq(MSR_IA32_TSX_CTRL, hw_tsx_ctrl(vmx));
+	if (vmx->host.umwait_saved && index == MSR_IA32_UMWAIT_CONTROL)
+		wrmsrq(MSR_IA32_UMWAIT_CONTROL, vmx->vcpu.msr.umwait_control);
+	preempt_enable();
+}
+
 static void vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -779,6 +915,10 @@ static void vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data)
 		break;
 	case MSR_STAR ... MSR_SYSCALL_MASK:
 		set_switched(vmx, index, &vmx->syscall_msrs[syscall_index(index)], data);
+		break;
+	case MSR_IA32_TSX_CTRL:
+	case MSR_IA32_UMWAIT_CONTROL:
+		set_user_msr(vmx, index);
 		break;
 	case MSR_IA32_SYSENTER_CS:
 		vmx_real_set_sysenter_cs(vmx, data);
@@ -1040,6 +1180,16 @@ static int handle_ept_violation(struct kvm_vcpu *vcpu)
 	return kvm_handle_page_fault(vcpu, &fault);
 }
 
+/* The guest took no event for too long; SDM 3C "Exit Qualification for Notify". */
+static int handle_notify(struct kvm_vcpu *vcpu)
+{
+	unsigned long qual = vmcs_read(EXIT_QUALIFICATION);
+
+	if (qual & QUAL_NMI_UNBLOCKED)
+		block_nmis_again(to_vmx(vcpu));
+	return kvm_notify_exit(vcpu, qual & NOTIFY_VM_CONTEXT_INVALID);
+}
+
 /* The log has been read already, as after each exit. */
 static int handle_pml_full(struct kvm_vcpu *vcpu)
 {
@@ -1061,6 +1211,8 @@ static int handle_ept_misconfig(struct kvm_vcpu *vcpu)
 		return r;
 	if (unlikely(vmx_apic_map(vcpu, gpa)))
 		return 1;
+	if (kvm_handle_fast_mmio(vcpu, gpa, &r))
+		return r;
 	return kvm_handle_mmio_fault(vcpu, gpa);
 }
 
@@ -1106,6 +1258,11 @@ static int handle_exception_nmi(struct kvm_vcpu *vcpu)
 		if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
 			return kvm_debug_exit(vcpu, X86_TRAP_BP, 0);
 		break;
+	case X86_TRAP_NM:
+		if (vmx->real.vm86)
+			break;
+		kvm_queue_exception(vcpu, X86_TRAP_NM);
+		return 1;
 	case X86_TRAP_AC:
 		if (vmx->real.vm86)
 			break;
@@ -1223,6 +1380,23 @@ static int handle_task_switch(struct kvm_vcpu *vcpu)
 			       info & VECTORING_INFO_DELIVER_CODE_MASK ? &error_code : NULL);
 }
 
+/* A trap: the instruction is done. */
+static int handle_bus_lock(struct kvm_vcpu *vcpu)
+{
+	return kvm_bus_lock_exit(vcpu, 1);
+}
+
+/* Who goes on spinning gains nothing by more exits. */
+static int handle_pause(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	u32 window = kvm_grow_window(vmx->ple_window, ple_window, ple_window_grow, ple_window_max);
+
+	if (window != vmx->ple_window)
+		set_ple_window(vmx, window);
+	return kvm_handle_pause(vcpu);
+}
+
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_NMI]	= handle_exception_nmi,
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = kvm_handle_host_irq,
@@ -1248,7 +1422,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_MSR_WRITE]		= kvm_handle_wrmsr,
 	[EXIT_REASON_MWAIT_INSTRUCTION]	= kvm_handle_mwait,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = kvm_handle_mwait,
-	[EXIT_REASON_PAUSE_INSTRUCTION]	= kvm_handle_pause,
+	[EXIT_REASON_PAUSE_INSTRUCTION]	= handle_pause,
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = handle_tpr_below_threshold,
 	[EXIT_REASON_APIC_ACCESS]	= vmx_handle_apic_access,
 	[EXIT_REASON_EOI_INDUCED]	= vmx_handle_eoi_induced,
@@ -1259,8 +1433,10 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_PREEMPTION_TIMER]	= vmx_handle_guest_slice,
 	[EXIT_REASON_INVVPID]		= kvm_handle_ud,
 	[EXIT_REASON_PML_FULL]		= handle_pml_full,
-	[EXIT_REASON_WBINVD]		= kvm_handle_nop,
+	[EXIT_REASON_WBINVD]		= kvm_handle_wbinvd,
 	[EXIT_REASON_XSETBV]		= kvm_handle_xsetbv,
+	[EXIT_REASON_BUS_LOCK]		= handle_bus_lock,
+	[EXIT_REASON_NOTIFY]		= handle_notify,
 	/* No guest has SGX or TDX (SDM 3D "ENCLS", "SEAMCALL" ...), whatever the host has. */
 	[EXIT_REASON_ENCLS]		= kvm_handle_ud,
 	[EXIT_REASON_ENCLV]		= kvm_handle_ud,
@@ -1302,13 +1478,27 @@ static noinline int handle_other_exit(struct vcpu_vmx *vmx, u32 reason)
 	return kvm_handle_unexpected_exit(&vmx->vcpu, reason);
 }
 
-static int vmx_handle_exit(struct kvm_vcpu *vcpu)
+static __always_inline int handle_reason(struct kvm_vcpu *vcpu)
 {
 	u32 reason = to_vmx(vcpu)->exit_reason;
 
 	if (likely(reason < ARRAY_SIZE(exit_handlers) && exit_handlers[reason]))
 		return exit_handlers[reason](vcpu);
 	return handle_other_exit(to_vmx(vcpu), reason);
+}
+
+/* Another exit, and the guest had locked the bus before. */
+static noinline int handle_with_bus_lock(struct kvm_vcpu *vcpu)
+{
+	to_vmx(vcpu)->bus_locked = false;
+	return kvm_bus_lock_exit(vcpu, handle_reason(vcpu));
+}
+
+static int vmx_handle_exit(struct kvm_vcpu *vcpu)
+{
+	if (unlikely(to_vmx(vcpu)->bus_locked))
+		return handle_with_bus_lock(vcpu);
+	return handle_reason(vcpu);
 }
 
 #define VMX_OP(op) .op = vmx_##op,

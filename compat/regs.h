@@ -27,11 +27,18 @@
 #define X86_FEATURE_AMD_PSFD		(13 * 32 + 28)
 #endif
 
+/* Bits of SPEC_CTRL; those of other privilege levels go together. */
+#define KVM_SPEC_CTRL_IPRED_DIS		(BIT_ULL(3) | BIT_ULL(4))
+#define KVM_SPEC_CTRL_RRSBA_DIS		(BIT_ULL(5) | BIT_ULL(6))
+#define KVM_SPEC_CTRL_PSFD		BIT_ULL(7)
+#define KVM_SPEC_CTRL_DDPD_U		BIT_ULL(8)
+
 /* CPUID leaf 0x80000021, EAX; "LFENCE serializes" was a word of Linux's own once. */
 #define KVM_FEATURE_BIT_NO_NESTED_DATA_BP	(20 * 32 + 0)
 #define KVM_FEATURE_BIT_LFENCE_SERIALIZES	(20 * 32 + 2)
 #define KVM_FEATURE_BIT_VERW_CLEAR		(20 * 32 + 5)
 #define KVM_FEATURE_BIT_NULL_SEL_CLR_BASE	(20 * 32 + 6)
+#define KVM_FEATURE_BIT_NO_SMM_CTL_MSR		(20 * 32 + 9)
 #define KVM_FEATURE_BIT_SRSO_NO			(20 * 32 + 29)
 
 #endif

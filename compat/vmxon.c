@@ -7,8 +7,10 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
+#include <linux/perf_event.h>
 #include <linux/topology.h>
 #include <asm/msr.h>
+#include <asm/perf_event.h>
 #include <asm/tlbflush.h>
 
 #include "virt.h"
@@ -71,8 +73,11 @@ int kvm_virt_get(int feature)
 	if (__read_cr4() & X86_CR4_VMXE)
 		return -EBUSY;
 	cr4_set_bits(X86_CR4_VMXE);
+	/* Processors whose traces (Intel PT) do not go together with VMX: the kernel stops them. */
+	intel_pt_handle_vmx(1);
 	if (vmxon(page_to_phys(__this_cpu_read(vmxon_page))))
 		return 0;
+	intel_pt_handle_vmx(0);
 	cr4_clear_bits(X86_CR4_VMXE);
 	return -EIO;
 }
@@ -80,6 +85,7 @@ int kvm_virt_get(int feature)
 void kvm_virt_put(int feature)
 {
 	vmxoff();
+	intel_pt_handle_vmx(0);
 	cr4_clear_bits(X86_CR4_VMXE);
 }
 

@@ -369,6 +369,7 @@ void kvm_irqfd_module_exit(void)
 
 struct kvm_ioeventfd_dev {
 	struct kvm_io_device dev;
+	struct kvm_io_device fast;	/* on KVM_FAST_MMIO_BUS too, if any length does */
 	struct list_head link;		/* kvm->ioeventfds */
 	struct eventfd_ctx *eventfd;
 	enum kvm_bus bus;
@@ -402,6 +403,26 @@ static bool ioeventfd_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u6
 static const struct kvm_io_ops ioeventfd_ops = {
 	.write = ioeventfd_write,
 };
+
+static bool fast_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, u64 addr, int len,
+		       const u8 *val)
+{
+	struct kvm_ioeventfd_dev *p = container_of(dev, struct kvm_ioeventfd_dev, fast);
+
+	if (addr != p->addr)
+		return false;
+	kvm_eventfd_signal(p->eventfd);
+	return true;
+}
+
+static const struct kvm_io_ops fast_ops = {
+	.write = fast_write,
+};
+
+static bool is_fast(const struct kvm_ioeventfd_dev *p)
+{
+	return p->bus == KVM_MMIO_BUS && !p->len;
+}
 
 #define IOEVENTFD_FLAGS \
 	(KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN)
@@ -446,7 +467,13 @@ static long ioeventfd_install(struct kvm *kvm, struct kvm_ioeventfd_dev *p)
 		if (ioeventfd_collides(other, p))
 			return -EEXIST;
 	r = kvm_io_register(kvm, p->bus, p->addr, p->len, &p->dev);
-	if (!r)
+	if (r)
+		return r;
+	if (is_fast(p))
+		r = kvm_io_register(kvm, KVM_FAST_MMIO_BUS, p->addr, 0, &p->fast);
+	if (r)
+		kvm_io_unregister(kvm, p->bus, &p->dev);
+	else
 		list_add_tail(&p->link, &kvm->ioeventfds);
 	return r;
 }
@@ -456,6 +483,8 @@ static void ioeventfd_remove(struct kvm *kvm, struct kvm_ioeventfd_dev *p)
 	__kvm_must_hold(io_lock)
 {
 	list_del(&p->link);
+	if (is_fast(p))
+		kvm_io_unregister(kvm, KVM_FAST_MMIO_BUS, &p->fast);
 	kvm_io_unregister(kvm, p->bus, &p->dev);
 	eventfd_ctx_put(p->eventfd);
 	kfree(p);
@@ -494,6 +523,7 @@ long kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args)
 		return r;
 	}
 	p->dev.ops = &ioeventfd_ops;
+	p->fast.ops = &fast_ops;
 	p->bus = args->flags & KVM_IOEVENTFD_FLAG_PIO ? KVM_PIO_BUS : KVM_MMIO_BUS;
 	p->addr = args->addr;
 	p->len = args->len;

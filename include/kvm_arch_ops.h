@@ -44,6 +44,10 @@ struct kvm_arch_ops {
 	u64 cr4_guest_reserved;		/* CR4 bits that this processor's guests cannot have */
 	bool has_tsc_aux;		/* TSC_AUX and its instructions are usable in guests */
 	bool has_xsaves;		/* likewise XSAVES */
+	bool has_invpcid;		/* likewise INVPCID, under nested paging */
+	bool has_bus_lock_exits;	/* the guest's bus locks can exit */
+	bool has_notify_exits;		/* exits if the guest takes no event for some time */
+	bool has_waitpkg;		/* likewise UMONITOR, UMWAIT, TPAUSE and IA32_UMWAIT_CONTROL */
 
 	/* The format of nested tables (EPT, NPT); nothing of it counts without nested_paging. */
 	bool nested_paging;		/* EPT or NPT in use */
@@ -107,6 +111,12 @@ struct kvm_arch_ops {
 	int  (*handle_exit)(struct kvm_vcpu *vcpu);
 	int  (*skip_insn)(struct kvm_vcpu *vcpu);
 	void (*exit_info)(struct kvm_vcpu *vcpu, u64 *reason, u64 *info1, u64 *info2);
+
+	/*
+	 * For perf, in an interrupt or NMI after an exit of a vcpu loaded on this CPU: where
+	 * the guest was.  Changes nothing, not even what is remembered of the VMCS.
+	 */
+	void (*sample)(struct kvm_vcpu *vcpu, unsigned long *ip, bool *user);
 
 	/*
 	 * Registers, vcpu loaded; seg is VCPU_SREG_*, of dtables _GDTR or _IDTR.
@@ -196,7 +206,7 @@ struct kvm_arch_ops {
 	X(hardware_setup) X(hardware_unsetup) X(hardware_enable) X(hardware_disable) \
 	X(vcpu_create) X(vcpu_free) X(vcpu_reset) X(vcpu_load) X(vcpu_put)	\
 	X(prepare_guest_switch) X(run) X(handle_exit_irqoff) X(handle_exit)	\
-	X(skip_insn) X(exit_info)						\
+	X(skip_insn) X(exit_info) X(sample)					\
 	X(cache_reg) X(get_segment) X(set_segment) X(get_cpl) X(get_dtable) X(set_dtable) \
 	X(set_cr0) X(set_cr3) X(set_cr4) X(set_efer) X(get_rflags) X(set_rflags) \
 	X(set_dr7) X(sync_debug_regs) X(update_intercepts) X(get_msr) X(set_msr) \

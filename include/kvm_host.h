@@ -178,7 +178,8 @@ enum {
 	X(fpu_reload) X(host_state_reload) X(irq_injections) X(nmi_injections) \
 	X(halt_successful_poll) X(halt_attempted_poll) X(halt_wakeup)	\
 	X(pause_exits) X(directed_yield_attempted) X(directed_yield_successful) \
-	X(l1d_flush)
+	X(l1d_flush) X(bus_lock_exits) X(notify_window_exits) \
+	X(mmio_signals) X(cache_flushes)
 #define KVM_VM_COUNTERS(X)		\
 	X(mmu_shadow_zapped) X(mmu_pte_write) X(mmu_cache_miss)	\
 	X(mmu_recycled) X(mmu_unsync) X(mmu_flooded)		\
@@ -332,6 +333,7 @@ struct kvm_lapic;
 struct kvm_lapic_map;
 struct kvm_apf;
 struct kvm_cpuid_key;
+struct msr_row;
 
 struct kvm_vcpu {
 	/* Hot: entry and exit. */
@@ -361,6 +363,7 @@ struct kvm_vcpu {
 	u64 guest_supported_xcr0;
 	u64 host_xcr0;			/* to put back after an exit */
 	u64 xss;
+	u32 pkru, host_pkru;		/* the guest's while the host has its own, and that */
 
 	/* Debug registers. */
 	unsigned long db[4], dr6, dr7;
@@ -382,6 +385,7 @@ struct kvm_vcpu {
 	bool spinning;			/* yields, as the guest spins on what another vcpu holds */
 	int last_cpu;			/* loaded on before */
 	bool launched;			/* has run once */
+	bool bus_lock;			/* to tell in kvm_run->flags: KVM_RUN_X86_BUS_LOCK */
 	u64 hflags;
 
 	struct kvm_mmu mmu;
@@ -436,8 +440,9 @@ struct kvm_vcpu {
 		u64 mce_banks[KVM_NR_MCE_BANKS][KVM_NR_MCI_REGS];	/* CTL, STATUS, ADDR, MISC */
 		u64 wall_clock, system_time, steal_time, poll_control;
 		u64 k7_hwcr, osvw_length, osvw_status, tsc_aux, virt_spec_ctrl;
-		u64 misc_features, power_ctl, debugctl;
+		u64 misc_features, power_ctl, debugctl, tsx_ctrl, umwait_control;
 	} msr;
+	const struct msr_row *msr_row;	/* used last, a hint */
 	u64 unique_id;			/* never used again by another vcpu */
 	bool tsc_aux_loaded;		/* the CPU has msr.tsc_aux, not the host's */
 
@@ -479,6 +484,7 @@ struct kvm_vcpu {
 #define KVM_GUEST_HAS_XSAVE	BIT_ULL(4)
 #define KVM_GUEST_HAS_RDTSCP	BIT_ULL(5)
 #define KVM_GUEST_HAS_RTM	BIT_ULL(6)
+#define KVM_GUEST_HAS_XSAVES	BIT_ULL(8)
 #define KVM_GUEST_IS_AMD	BIT_ULL(7)	/* AMD's or Hygon's vendor string */
 
 /* vcpu->hflags */
@@ -573,6 +579,11 @@ struct kvm {
 	u32 halt_poll_limit __kvm_written_under(kvm_lock);	/* ns */
 	/* KVM_CAP_HALT_POLL; else the parameter's. */
 	bool own_halt_poll_limit __kvm_written_under(kvm_lock);
+	/* KVM_CAP_X86_NOTIFY_VMEXIT, before the first vcpu: KVM_X86_NOTIFY_VMEXIT_*, and a time. */
+	u32 notify_flags __kvm_written_under(kvm_lock);
+	u32 notify_window __kvm_written_under(kvm_lock);
+	/* KVM_CAP_X86_BUS_LOCK_EXIT, before the first vcpu. */
+	bool bus_lock_exits __kvm_written_under(kvm_lock);
 	bool exception_payload __kvm_written_under(kvm_lock);
 	bool triple_fault_event __kvm_written_under(kvm_lock);
 	/* MSR_PLATFORM_INFO is #GP to the guest. */
@@ -626,6 +637,7 @@ struct kvm {
 	u64 tsc_write_ns __kvm_guarded_by(tsc_lock);
 	u64 tsc_write_offset __kvm_guarded_by(tsc_lock);
 	raw_spinlock_t tsc_lock;
+	bool device_memory;		/* a guest has had a device's, or other uncached memory */
 	struct kvm_vm_stat stat;
 	struct list_head vm_list __kvm_guarded_by(stats_lock);	/* stats.c's */
 	pid_t creator;

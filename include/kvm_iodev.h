@@ -18,6 +18,7 @@ struct kvm_io_device;
 enum kvm_bus {
 	KVM_MMIO_BUS,
 	KVM_PIO_BUS,
+	KVM_FAST_MMIO_BUS,	/* what an access of any length signals, whatever its data */
 	KVM_NR_BUSES,
 };
 

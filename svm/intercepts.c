@@ -13,16 +13,20 @@
 /*
  * Permission maps, one for all vcpus (APM 2 "I/O Permissions Map", "MSR
  * Intercepts"): no port is the guest's; of the MSRs those that VMLOAD and
- * VMSAVE switch, with the second map also speculation control, and with the
- * third none, for a VM whose filter denies one of them.
+ * VMSAVE switch, and by the map's number also speculation control and the barrier of
+ * branch predictions; none for a VM whose filter denies one of them.
  */
 #define IOPM_ORDER	2
 #define MSRPM_ORDER	1
 static struct page *iopm;
-static struct page *msrpm[3];
+enum { MSRPM_SPEC_CTRL = BIT(0), MSRPM_IBPB = BIT(1), MSRPM_NONE = BIT(2) };
+static struct page *msrpm[MSRPM_NONE + 1];
 
-/* Two bits an MSR, read then write, 0x2000 MSRs in 2 kB. */
-static void __init msrpm_allow(struct page *map, u32 msr)
+/* Two bits an MSR, 0x2000 MSRs in 2 kB. */
+#define MSRPM_READ	1
+#define MSRPM_WRITE	2
+
+static void __init msrpm_allow(struct page *map, u32 msr, u8 bits)
 {
 	static const struct { u32 base, offset; } ranges[] = {
 		{ 0x00000000, 0 }, { 0xc0000000, 0x800 }, { 0xc0010000, 0x1000 },
@@ -35,7 +39,7 @@ static void __init msrpm_allow(struct page *map, u32 msr)
 
 		if (index >= 0x2000)
 			continue;
-		bytes[ranges[i].offset + index / 4] &= ~(3 << (index % 4 * 2));
+		bytes[ranges[i].offset + index / 4] &= ~(bits << (index % 4 * 2));
 		return;
 	}
 }
@@ -48,8 +52,6 @@ static const u32 passthrough_msrs[] = {
 	MSR_IA32_SPEC_CTRL,
 };
 
-enum { MSRPM_SWITCHED, MSRPM_SPEC_CTRL, MSRPM_NONE };
-
 static void __init fill_msrpm(struct page *map, int which)
 {
 	int i;
@@ -57,8 +59,11 @@ static void __init fill_msrpm(struct page *map, int which)
 	memset(page_address(map), 0xff, PAGE_SIZE << MSRPM_ORDER);
 	if (which == MSRPM_NONE)
 		return;
-	for (i = 0; i < ARRAY_SIZE(passthrough_msrs) - (which == MSRPM_SWITCHED); i++)
-		msrpm_allow(map, passthrough_msrs[i]);
+	for (i = 0; i < ARRAY_SIZE(passthrough_msrs) - !(which & MSRPM_SPEC_CTRL); i++)
+		msrpm_allow(map, passthrough_msrs[i], MSRPM_READ | MSRPM_WRITE);
+	/* What it barred is the guest's own; reads are #GP by the exit. */
+	if (which & MSRPM_IBPB)
+		msrpm_allow(map, MSR_IA32_PRED_CMD, MSRPM_WRITE);
 }
 
 /** svm_free_maps - undo svm_alloc_maps(), all of it or half */
@@ -155,7 +160,8 @@ void svm_set_dr_intercepts(struct vcpu_svm *svm, bool on)
 static void update_msrpm(struct vcpu_svm *svm)
 {
 	const bool spec_ctrl = svm->vcpu.spec_ctrl.passthrough;
-	int which = spec_ctrl ? MSRPM_SPEC_CTRL : MSRPM_SWITCHED;
+	int which = (spec_ctrl ? MSRPM_SPEC_CTRL : 0) |
+		    (kvm_guest_has_ibpb(&svm->vcpu) ? MSRPM_IBPB : 0);
 
 	if (!kvm_msr_passthrough(&svm->vcpu, passthrough_msrs,
 				 ARRAY_SIZE(passthrough_msrs) - !spec_ctrl))
@@ -190,7 +196,8 @@ void svm_update_intercepts(struct kvm_vcpu *vcpu)
 	set_intercept(svm, INTERCEPT_RDTSCP, boot_cpu_has(X86_FEATURE_RDTSCP) &&
 		      !kvm_guest_has(vcpu, X86_FEATURE_RDTSCP));
 	set_intercept(svm, INTERCEPT_RDPRU, boot_cpu_has(X86_FEATURE_RDPRU));
-	set_intercept(svm, INTERCEPT_INVPCID, !svm_npt && boot_cpu_has(X86_FEATURE_INVPCID));
+	set_intercept(svm, INTERCEPT_INVPCID, boot_cpu_has(X86_FEATURE_INVPCID) &&
+		      (!svm_npt || !kvm_guest_has(vcpu, X86_FEATURE_INVPCID)));
 	update_msrpm(svm);
 }
 

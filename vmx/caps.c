@@ -99,6 +99,8 @@ int vmx_hardware_enable(void)
 	vc->current_vmcs = NULL;
 	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
 		rdmsrq(MSR_STAR + i, vc->syscall_msrs[i]);
+	if (vmx_caps.tsx_ctrl)
+		rdmsrq(MSR_IA32_TSX_CTRL, vc->tsx_ctrl);
 	/* Translations tagged before VMX went off are stale. */
 	if (vmx_caps.ept_vpid & VMX_EPT_EXTENT_GLOBAL_BIT)
 		invept(VMX_EPT_EXTENT_GLOBAL, 0, 0);
@@ -177,7 +179,9 @@ static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl
 	 SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_INVPCID |	\
 	 SECONDARY_EXEC_ENABLE_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
 	 SECONDARY_EXEC_ENABLE_PML | SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES | VMX_VID_CTLS | \
-	 SECONDARY_EXEC_ENCLS_EXITING | SECONDARY_EXEC_ENCLV_EXITING)
+	 SECONDARY_EXEC_ENCLS_EXITING | SECONDARY_EXEC_ENCLV_EXITING |	\
+	 SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE | SECONDARY_EXEC_BUS_LOCK_DETECTION | \
+	 SECONDARY_EXEC_NOTIFY_VM_EXITING)
 
 #define EXIT_REQUIRED	(VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE)
 #define ENTRY_REQUIRED	VM_ENTRY_LOAD_DEBUG_CONTROLS
@@ -336,6 +340,14 @@ static void __init find_apic(void)
 		vmx_ctl.cpu2 &= ~VMX_VID_CTLS;
 }
 
+static u32 __init may_be_on(u32 msr)
+{
+	u64 ctl;
+
+	rdmsrq(msr, ctl);
+	return ctl >> 32;
+}
+
 /** vmx_find_features - fill vmx_caps, and take from vmx_ctl what the user does not want */
 void __init vmx_find_features(void)
 {
@@ -346,10 +358,15 @@ void __init vmx_find_features(void)
 	vmx_caps.cr4_fixed0 = first.cr4_fixed0;
 	vmx_caps.cr4_fixed1 = first.cr4_fixed1;
 	rdmsrq(MSR_EFER, vmx_caps.host_efer);
+	vmx_caps.entry_may = may_be_on(MSR_IA32_VMX_ENTRY_CTLS);
+	vmx_caps.exit_may = may_be_on(MSR_IA32_VMX_EXIT_CTLS);
+	vmx_caps.tsx_ctrl = boot_cpu_has(X86_FEATURE_RTM) && boot_cpu_has(X86_FEATURE_MSR_TSX_CTRL);
 	if (!vmx_vnmi || !(vmx_ctl.pin & PIN_BASED_VIRTUAL_NMIS))
 		vmx_vnmi = false;
 	if (!vmx_vnmi)
 		vmx_ctl.pin &= ~PIN_BASED_VIRTUAL_NMIS;
+	if (!vmx_ple_gap())
+		vmx_ctl.cpu2 &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
 	find_paging();
 	find_apic();
 }

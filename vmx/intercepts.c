@@ -21,7 +21,10 @@
  * those that the VMCS switches, and speculation control and what the processor
  * does of an x2APIC by itself, or not; none for a VM whose filter denies one.
  */
-enum { MSR_MAP_SPEC_CTRL = BIT(0), MSR_MAP_X2APIC = BIT(1), MSR_MAP_NONE = BIT(2) };
+enum {
+	MSR_MAP_SPEC_CTRL = BIT(0), MSR_MAP_X2APIC = BIT(1), MSR_MAP_IBPB = BIT(2),
+	MSR_MAP_NONE = BIT(3),
+};
 static struct page *msr_map[MSR_MAP_NONE + 1];
 
 /* A bit an MSR, reads of two ranges, then writes, 0x2000 MSRs in 1 kB. */
@@ -56,6 +59,9 @@ static void __init fill_msr_map(struct page *map, int which)
 		return;
 	for (i = 0; i < ARRAY_SIZE(passthrough_msrs) - !(which & MSR_MAP_SPEC_CTRL); i++)
 		msr_map_allow(map, passthrough_msrs[i]);
+	/* What it barred is the guest's own; SDM 4: write-only, so that reads are #GP by the exit. */
+	if (which & MSR_MAP_IBPB)
+		msr_map_allow_write(map, MSR_IA32_PRED_CMD);
 	if (!(which & MSR_MAP_X2APIC))
 		return;
 	msr_map_allow(map, X2APIC_MSR(APIC_TASKPRI));
@@ -111,6 +117,8 @@ static u32 exception_intercepts(struct vcpu_vmx *vmx)
 		return ~0U;
 	if (!vmx_ept)
 		bits |= BIT(X86_TRAP_PF);
+	if (vmx->vcpu.guest_fpu.fpstate->xfd)
+		bits |= BIT(X86_TRAP_NM);
 	if (vmx->vcpu.guest_debug & KVM_GUESTDBG_USE_SW_BP)
 		bits |= BIT(X86_TRAP_BP);
 	if (kvm_fixes_hypercalls(vmx->vcpu.kvm))
@@ -152,6 +160,8 @@ static void update_msr_map(struct vcpu_vmx *vmx)
 		return;
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
 		which |= MSR_MAP_X2APIC;
+	if (kvm_guest_has_ibpb(&vmx->vcpu))
+		which |= MSR_MAP_IBPB;
 	if (!kvm_msr_passthrough(&vmx->vcpu, passthrough_msrs,
 				 ARRAY_SIZE(passthrough_msrs) - !spec_ctrl))
 		which = MSR_MAP_NONE;
@@ -181,6 +191,8 @@ void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 			 kvm_guest_has(vcpu, X86_FEATURE_RDPID));
 	vmx_set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID,
 			 kvm_guest_has(vcpu, X86_FEATURE_INVPCID));
+	vmx_set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE,
+			 kvm_guest_has(vcpu, X86_FEATURE_WAITPKG));
 	vmx_set_cpu2_ctl(vmx, vmx_ctl.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES,
 			 kvm_guest_has(vcpu, X86_FEATURE_XSAVES));
 	vmx_apic_update(vmx);

@@ -156,18 +156,12 @@ void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 static void switch_efer(struct vcpu_vmx *vmx, u64 efer)
 {
 	const u64 mode = EFER_LME | EFER_LMA;
-	bool differs = (efer ^ vmx_caps.host_efer) & ~mode;
 
 	/* These two follow the entry and exit controls (SDM 3C "Loading Guest Control ..."). */
-	vmx->msr_areas[0] = (struct vmx_msr_entry){ .index = MSR_EFER, .value = efer };
-	vmx->msr_areas[1] = (struct vmx_msr_entry){
-		.index = MSR_EFER, .value = vmx_caps.host_efer,
-	};
-	if (differs == vmx->efer_by_area)
-		return;
-	vmx->efer_by_area = differs;
-	vmcs_write32(VM_ENTRY_MSR_LOAD_COUNT, differs);
-	vmcs_write32(VM_EXIT_MSR_LOAD_COUNT, differs);
+	if (!((efer ^ vmx_caps.host_efer) & ~mode))
+		efer = vmx_caps.host_efer;
+	if (vmx_area_switch(&vmx->area, MSR_EFER, efer, vmx_caps.host_efer))
+		vmx_write_area_counts(vmx);
 }
 
 void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)

@@ -8,6 +8,7 @@
 
 #include "kvm_host.h"
 #include "kvm_entry.h"
+#include "msr_area.h"
 #include "vmx_ops.h"
 
 #include <linux/io.h>
@@ -22,6 +23,9 @@
 #define EXIT_REASON_NONE	0xffff		/* VMfail, VMX off, or nothing ran yet */
 #define EXIT_REASON_INVALID_GUEST	0xfffe		/* invalid guest state: emulate */
 #define EXIT_REASON_REAL_EVENT	0xfffd		/* deliver an event of real mode by software */
+
+/* Of an exit reason: the guest locked the bus meanwhile (SDM 3C "Basic VM-Exit Information"). */
+#define EXIT_REASON_BUS_LOCKED	BIT(26)
 
 /* CR0's TS is the guest's own: kernels with lazy FPU switching change it often. */
 #define CR0_OWNED	X86_CR0_TS
@@ -67,6 +71,7 @@ struct vcpu_vmx {
 
 	/* The last exit. */
 	u32 exit_reason;
+	bool bus_locked;		/* the exit says so */
 	u32 entry_error;		/* VM-instruction error, if it was none */
 	u32 intr_info;			/* of EXCEPTION_NMI */
 	bool injected;			/* this entry injects an event */
@@ -75,6 +80,7 @@ struct vcpu_vmx {
 	u32 pin_ctl, cpu_ctl, cpu2_ctl, exit_ctl, entry_ctl;
 	u32 exception_bitmap;
 	u32 tpr_threshold;
+	u32 ple_window;
 	unsigned long host_cr3, host_cr4;
 	unsigned long cr4_owned;	/* bits that the guest changes by itself */
 	unsigned long rflags;		/* if EXREG_RFLAGS is available */
@@ -92,11 +98,12 @@ struct vcpu_vmx {
 		u16 fs, gs, ds, es, ldt;
 		unsigned long fs_base, kernel_gs_base;
 		u64 debugctl;
+		bool umwait_saved;
+		u64 umwait_control;
 	} host;
 
-	/* EFER by the MSR areas, where the VMCS has no field for it. */
-	struct vmx_msr_entry *msr_areas;	/* [0] guest's, [1] host's */
-	bool efer_by_area;
+	struct vmx_msr_area area;	/* EFER and others, where the VMCS has no field for them */
+	u64 perf_ctrl_guest, perf_ctrl_host;	/* in the VMCS's fields */
 
 	/* Without unrestricted guests (real.c). */
 	struct {
@@ -126,6 +133,9 @@ struct vmx_caps {
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	u64 host_efer;
 	u32 revision;			/* of the VMCS */
+	u32 entry_may, exit_may;	/* controls that can be on */
+	bool perf_fields;		/* IA32_PERF_GLOBAL_CTRL's fields may be used */
+	bool tsx_ctrl;			/* IA32_TSX_CTRL is there, and TSX */
 };
 
 /* A CPU's share; touched on that CPU only, preemption off. */
@@ -133,6 +143,7 @@ struct vmx_cpu {
 	struct page *current_vmcs;	/* VMPTRLD's last */
 	struct list_head loaded;	/* VMCSs that may be in the processor's caches */
 	u64 syscall_msrs[VMX_NR_SYSCALL_MSRS];	/* the host's; they never change */
+	u64 tsx_ctrl;			/* likewise */
 };
 
 /* entry.S */
@@ -152,6 +163,9 @@ int  vmx_init_cpus(void);
 void vmx_free_cpus(void);
 int  vmx_hardware_enable(void);
 void vmx_hardware_disable(void);
+
+/* vmx.c */
+unsigned int vmx_ple_gap(void);
 
 /* vmcs.c */
 struct page *vmx_alloc_vmcs(int node, gfp_t gfp);
@@ -211,6 +225,12 @@ void vmx_l1tf_exit(void);
 void vmx_l1tf_init_vm(void);
 void vmx_flush_l1d(struct vcpu_vmx *vmx);
 
+/* perf.c */
+DECLARE_STATIC_KEY_FALSE(vmx_host_perf);
+void vmx_perf_init(void);
+void vmx_perf_exit(void);
+void vmx_switch_perf(struct vcpu_vmx *vmx);
+
 /* dump.c */
 void vmx_dump(struct vcpu_vmx *vmx);
 
@@ -257,6 +277,12 @@ static inline void vmx_set_cpu_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
 static inline void vmx_set_cpu2_ctl(struct vcpu_vmx *vmx, u32 bits, bool on)
 {
 	vmx_set_ctl(&vmx->cpu2_ctl, SECONDARY_VM_EXEC_CONTROL, bits, on);
+}
+
+static inline void vmx_write_area_counts(struct vcpu_vmx *vmx)
+{
+	vmcs_write32(VM_ENTRY_MSR_LOAD_COUNT, vmx->area.nr);
+	vmcs_write32(VM_EXIT_MSR_LOAD_COUNT, vmx->area.nr);
 }
 
 static inline unsigned long hw_rflags(struct vcpu_vmx *vmx)
