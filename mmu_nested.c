@@ -1012,8 +1012,11 @@ void nested_recover_nx(struct kvm *kvm, unsigned long n)
 /* All tables but the root go, cut off by its entries: however many there are. Sleeps. */
 void nested_zap_all(struct kvm *kvm)
 {
+	struct walk w = { .kvm = kvm, .entry = zap_walk, .vendor = true };
+
 	write_lock(&kvm->mmu_lock);
-	nested_zap(kvm, 0, 1ULL << (9 * root_level()), true);
+	/* Aliases' windows are in it, too; and the slots may never have come to be. */
+	walk_table(&w, kvm->nested_root, root_level(), 0, 1ULL << (9 * root_level()));
 	unlock_and_free(kvm, true);
 }
 
