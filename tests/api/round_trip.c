@@ -328,6 +328,9 @@ TEST_F_TIMEOUT(round_trip, vcpu, 120)
 		EXPECT_EQ(trap(&self->from)->count, trap(&self->to)->count);
 		vcpu_save(&self->from, &self->from.vcpu, self->a);
 		vcpu_save(&self->to, &self->to.vcpu, self->b);
+		/* Bochs' VMRUN does not load CR2: what the guest leaves there is the host's. */
+		if (on_bochs_svm())
+			self->b->sregs.cr2 = self->a->sregs.cr2;
 		compare_vcpus(self->a, self->b, WENT_ON);
 		vm_destroy(&self->from);
 		vm_destroy(&self->to);
