@@ -142,6 +142,13 @@ static void random_msr(struct kvm_msr_entry *e)
 	}
 }
 
+static bool on_vmx(void)
+{
+	const char *module = getenv("LAB_VENDOR_MODULE");
+
+	return module && !strcmp(module, "kvm_intel");
+}
+
 static void randomize(struct saved_vcpu *s, enum kind kind)
 {
 	u64 *r = (u64 *)&s->regs;
@@ -177,10 +184,12 @@ static void randomize(struct saved_vcpu *s, enum kind kind)
 		s->events.nmi.masked = rnd() & 1;
 		s->events.nmi.pending = rnd() % 3;
 	}
-	s->events.interrupt.shadow = one_in(3) ? KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS : 0;
 	if (one_in(3)) {
 		s->events.interrupt.injected = 1;
 		s->events.interrupt.nr = 0x20 + rnd() % 0xe0;
+	} else if (one_in(3)) {
+		/* SVM does not tell one from the other, VMX does not have both. */
+		s->events.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS | (on_vmx() ? 0 : KVM_X86_SHADOW_INT_STI);
 	}
 	for (u32 i = 0; i < s->nmsrs; i++) {
 		random_msr(&s->msrs[i]);
