@@ -53,33 +53,6 @@ static const struct x86_cpu_id vmx_cpu_ids[] = {
 };
 MODULE_DEVICE_TABLE(x86cpu, vmx_cpu_ids);
 
-/* PAUSE-loop exiting (SDM 3C "PAUSE-Loop Exiting"), in the TSC's ticks; a window that adapts. */
-static unsigned int ple_gap = 128;
-module_param(ple_gap, uint, 0444);
-MODULE_PARM_DESC(ple_gap, "the most between two PAUSEs of a loop; 0: no exits");
-
-/** vmx_ple_gap - for the controls */
-unsigned int vmx_ple_gap(void)
-{
-	return ple_gap;
-}
-
-static unsigned int ple_window = 4096;
-module_param(ple_window, uint, 0444);
-MODULE_PARM_DESC(ple_window, "how long a loop may last, at first");
-
-static unsigned int ple_window_grow = 2;
-module_param(ple_window_grow, uint, 0444);
-MODULE_PARM_DESC(ple_window_grow, "each exit multiplies it by this, or adds it if above ple_window");
-
-static unsigned int ple_window_shrink;
-module_param(ple_window_shrink, uint, 0444);
-MODULE_PARM_DESC(ple_window_shrink, "when a preempted vcpu goes on it is divided by this, or less so much; 0: as at first");
-
-static unsigned int ple_window_max = UINT_MAX;
-module_param(ple_window_max, uint, 0444);
-MODULE_PARM_DESC(ple_window_max, "the most that it grows to");
-
 static bool dump_invalid_vmcs;
 module_param(dump_invalid_vmcs, bool, 0644);
 MODULE_PARM_DESC(dump_invalid_vmcs, "log the VMCS when a VM entry fails");
@@ -282,12 +255,6 @@ static void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 	__free_page(vmx->vmcs);
 }
 
-static void set_ple_window(struct vcpu_vmx *vmx, u32 window)
-{
-	vmx->ple_window = window;
-	vmcs_write32(PLE_WINDOW, window);
-}
-
 static void init_control(struct vcpu_vmx *vmx)
 {
 	vmx->pin_ctl = vmx_ctl.pin;
@@ -316,10 +283,7 @@ static void init_control(struct vcpu_vmx *vmx)
 		vmcs_write64(PML_ADDRESS, __pa(vmx->pml));
 		vmcs_write16(GUEST_PML_INDEX, PML_LAST);
 	}
-	if (vmx->cpu2_ctl & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
-		vmcs_write32(PLE_GAP, ple_gap);
-		set_ple_window(vmx, ple_window);
-	}
+	vmx_init_ple(vmx);
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_ENABLE_XSAVES)
 		vmcs_write64(XSS_EXIT_BITMAP, 0);
 	if (vmx->cpu2_ctl & SECONDARY_EXEC_NOTIFY_VM_EXITING)
@@ -407,9 +371,8 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 	}
 	/* It may have spun because of who is running now. */
-	if (unlikely(vcpu->preempted && vmx->ple_window != ple_window) &&
-	    (vmx->cpu2_ctl & SECONDARY_EXEC_PAUSE_LOOP_EXITING))
-		set_ple_window(vmx, kvm_shrink_window(vmx->ple_window, ple_window, ple_window_shrink));
+	if (unlikely(vcpu->preempted))
+		vmx_shrink_ple_window(vmx);
 	kvm_isolate_predictors(vcpu);
 	vcpu->l1d_flush = true;
 }
@@ -1386,17 +1349,6 @@ static int handle_bus_lock(struct kvm_vcpu *vcpu)
 	return kvm_bus_lock_exit(vcpu, 1);
 }
 
-/* Who goes on spinning gains nothing by more exits. */
-static int handle_pause(struct kvm_vcpu *vcpu)
-{
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	u32 window = kvm_grow_window(vmx->ple_window, ple_window, ple_window_grow, ple_window_max);
-
-	if (window != vmx->ple_window)
-		set_ple_window(vmx, window);
-	return kvm_handle_pause(vcpu);
-}
-
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_NMI]	= handle_exception_nmi,
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = kvm_handle_host_irq,
@@ -1422,7 +1374,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_MSR_WRITE]		= kvm_handle_wrmsr,
 	[EXIT_REASON_MWAIT_INSTRUCTION]	= kvm_handle_mwait,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = kvm_handle_mwait,
-	[EXIT_REASON_PAUSE_INSTRUCTION]	= handle_pause,
+	[EXIT_REASON_PAUSE_INSTRUCTION]	= vmx_handle_pause,
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = handle_tpr_below_threshold,
 	[EXIT_REASON_APIC_ACCESS]	= vmx_handle_apic_access,
 	[EXIT_REASON_EOI_INDUCED]	= vmx_handle_eoi_induced,

@@ -166,6 +166,9 @@ void vmx_hardware_disable(void);
 
 /* vmx.c */
 unsigned int vmx_ple_gap(void);
+void vmx_init_ple(struct vcpu_vmx *vmx);
+void vmx_shrink_ple_window(struct vcpu_vmx *vmx);
+int vmx_handle_pause(struct kvm_vcpu *vcpu);
 
 /* vmcs.c */
 struct page *vmx_alloc_vmcs(int node, gfp_t gfp);
