@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Calls on /dev/kvm. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include "vm.h"
 #include "kselftest_harness.h"
@@ -93,6 +95,48 @@ TEST_F(sys, create_vm_many)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		close(fds[i]);
+}
+
+static volatile sig_atomic_t ticks;
+
+static void tick(int signal)
+{
+	ticks++;
+}
+
+/*
+ * A signal that comes while the VM's mmu notifier is registered calls KVM_CREATE_VM off at
+ * its last step, with most of the VM made. The kernel looks for one at each mapping of the
+ * process, so that with this many nearly every timer's tick falls there.
+ */
+TEST_F(sys, create_vm_called_off)
+{
+	enum { MAPPINGS = 4000, CALLED_OFF = 50, TRIES = 5000 };
+	struct itimerval every = { { 0, 300 }, { 0, 300 } }, never = { 0 };
+	int called_off = 0, fd;
+	char *area;
+
+	area = mmap(NULL, MAPPINGS * 2 * 4096UL, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, area);
+	for (size_t i = 0; i < MAPPINGS; i++)
+		ASSERT_EQ(0, mprotect(area + i * 8192, 4096, PROT_READ));
+	signal(SIGALRM, tick);
+	for (int i = 0; i < TRIES && called_off < CALLED_OFF; i++) {
+		ASSERT_EQ(0, setitimer(ITIMER_REAL, &every, NULL));
+		fd = ioctl(self->fd, KVM_CREATE_VM, 0L);
+		called_off += fd < 0 && errno == EINTR;
+		ASSERT_TRUE(fd >= 0 || errno == EINTR) TH_LOG("errno %d", errno);
+		if (fd >= 0)
+			close(fd);
+	}
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &never, NULL));
+	EXPECT_EQ(CALLED_OFF, called_off);
+	munmap(area, MAPPINGS * 2 * 4096UL);
+	/* and the next, undisturbed, is whole */
+	fd = ioctl(self->fd, KVM_CREATE_VM, 0L);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, ioctl(fd, KVM_SET_TSS_ADDR, 0xfffbd000L));
+	close(fd);
 }
 
 static void msr_list(struct __test_metadata *_metadata, int fd, unsigned long call)
