@@ -17,7 +17,8 @@
 #include "vm.h"
 
 #define PAGE	4096UL
-#define NPAGES	1500UL
+#define NPAGES	4000UL
+#define PREFETCH 8U		/* what a fault maps, at most: slots are of whole ones */
 #define BASE	0x1000000UL	/* of the pages that the guest touches */
 
 /* Runs whenever nothing else does: the time that it gets is the machine's idle time. */
@@ -107,7 +108,7 @@ GUEST(touch, 64,
 
 static void bench_slots(u32 slots)
 {
-	u32 per = NPAGES / slots;
+	u32 per = NPAGES / slots / PREFETCH * PREFETCH;
 	struct kvm_regs r;
 	u64 start, *pd;
 	struct vm vm;
