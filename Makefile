@@ -139,7 +139,7 @@ bench-host: tests
 	@exec env RUNS='$(or $(RUNS),9)' tests/host/bench
 
 check-kernels:
-	+@exec env KERNELS='$(KERNELS)' LIST='$(LIST)' tests/lab/check-kernels
+	+@exec env KERNELS='$(KERNELS)' LIST='$(LIST)' JOBS='$(JOBS)' tests/lab/check-kernels
 
 # The emulator alone: no lab, no module.
 check-emulate:
@@ -237,7 +237,7 @@ help:
 	@echo '                        loaded, and one file that reports it (Documentation/hardware.rst)'
 	@echo '  make bench-host       likewise what exits cost, in cycles and nanoseconds'
 	@echo '  make check-kernels    each of Debian'"'"'s kernels in each flavour: builds, boots, a guest;'
-	@echo '                        KERNELS=REGEX, LIST=1'
+	@echo '                        KERNELS=REGEX, LIST=1, JOBS=2'
 	@echo '  make check-packages   the package in roots of Debian 12, 13 and sid; SUITES='
 	@echo '  make check-peer       the kernel'"'"'s own KVM selftests on our modules; STOCK=1'
 	@echo '  make check-guests     systems, firmware and a memory test under QEMU, a line for'
