@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the MMU offers, and where that leads: to nested tables (mmu_nested.c) or to shadows of
- * the guest's.  Of these: shadow pages, zapping, limits, roots, mappings, and faults of a guest
+ * the guest's.  Of these: shadow pages, zapping, limits, mappings, and faults of a guest
  * that does not page.
  * Documentation/mmu.rst tells how it works.
  */
@@ -213,7 +213,7 @@ struct kvm_mmu_page *mmu_get_direct(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 /*
  * Take a page out of the tables, the hash and the lists: this one and no other, so that
  * any walk over pages that is safe against the removal of the present one may call it.
- * mmu_finish() frees it, or put_root(), by the last vcpu that uses it.
+ * mmu_finish() frees it, once the last vcpu that holds it as a root has let it go.
  */
 void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
@@ -239,10 +239,10 @@ void mmu_zap_page(struct kvm *kvm, struct kvm_mmu_page *sp)
 		kvm->n_indirect--;
 		shadow_account(kvm, sp, -1);
 	}
-	if (sp->root_count)
-		kvm_make_all_vcpus_request(kvm, KVM_REQ_MMU_RELOAD);
-	else
+	if (!sp->root_count)
 		list_add(&sp->link, &kvm->dead_pages);
+	else
+		roots_zapped(kvm, sp);
 }
 
 /* Until all TLBs are flushed a processor may still walk a zapped page. */
@@ -359,7 +359,8 @@ static int advance_clock(struct kvm *kvm, bool force)
 	while (steps-- && zapped < PAGES_PER_FAULT && !list_empty(&kvm->active_pages) &&
 	       kvm->n_used_pages + spare > kvm->n_max_pages) {
 		sp = list_last_entry(&kvm->active_pages, struct kvm_mmu_page, link);
-		if (sp->root_count || sp->nr_links || (page_used(sp) && !force)) {
+		if (sp->nr_links || (page_used(sp) && !force) ||
+		    (sp->root_count && (!force || roots_in_use(kvm, sp)))) {
 			list_move(&sp->link, &kvm->active_pages);
 			continue;
 		}
@@ -431,157 +432,6 @@ int kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages)
 	else
 		shrink(kvm);
 	return 0;
-}
-
-/*
- * ---- roots ----
- */
-
-static hpa_t hold_root(struct kvm_mmu_page *sp)
-	__kvm_must_hold(mmu_lock)
-{
-	sp->root_count++;
-	list_del_init(&sp->orphan);
-	return __pa(sp->spt);
-}
-
-static void put_root(struct kvm *kvm, hpa_t *hpa)
-	__kvm_must_hold(mmu_lock)
-{
-	struct kvm_mmu_page *sp;
-
-	if (*hpa == INVALID_PAGE)
-		return;
-	sp = root_sp(*hpa);
-	kvm_vm_bug_on(kvm, sp->root_count <= 0);
-	if (!--sp->root_count && sp->invalid)
-		list_add(&sp->link, &kvm->dead_pages);
-	*hpa = INVALID_PAGE;
-}
-
-/** kvm_mmu_unload - the vcpu holds no root any more; the pages stay for their next use.
- * Takes mmu_lock.
- */
-void kvm_mmu_unload(struct kvm_vcpu *vcpu)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	struct kvm *kvm = vcpu->kvm;
-	int i;
-
-	if (mmu->root_hpa == INVALID_PAGE)
-		return;
-	if (kvm_ops.nested_paging) {
-		mmu->root_hpa = INVALID_PAGE;
-		return;
-	}
-	write_lock(&kvm->mmu_lock);
-	for (i = 0; i < KVM_MMU_ROOTS; i++)
-		put_root(kvm, &mmu->roots[i]);
-	mmu->root_hpa = INVALID_PAGE;
-	mmu_finish(kvm);
-	kvm_mmu_unlock(kvm);
-}
-EXPORT_SYMBOL_GPL(kvm_mmu_unload);
-
-/* The i-th root page; NULL if the guest's PDPTE is not present. */
-static struct kvm_mmu_page *get_root(struct kvm_vcpu *vcpu, int i)
-	__kvm_must_hold(mmu_lock)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	union mmu_role role = { .word = mmu->role_word };
-	int level = three_level(mmu) ? PG_LEVEL_2M : mmu->shadow_root_level;
-	gfn_t gfn = cr3_gfn(vcpu);
-
-	if (mmu->direct)
-		return mmu_get_direct(vcpu, (gfn_t)i << 18, level, ACC_ALL);
-	role.level = level;
-	role.access = ACC_ALL;
-	if (mmu->root_level == 3) {
-		if (!(mmu->pdptrs[i] & SPTE_P))
-			return NULL;
-		gfn = (mmu->pdptrs[i] & SPTE_ADDR_MASK) >> PAGE_SHIFT;
-	} else {
-		role.quadrant = i;
-	}
-	return mmu_get_page(vcpu, kvm_unalias_gfn(vcpu->kvm, gfn), role);
-}
-
-static void alloc_roots(struct kvm_vcpu *vcpu)
-	__kvm_must_hold(mmu_lock)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	int i, n = three_level(mmu) ? KVM_MMU_ROOTS : 1;
-
-	for (i = 0; i < n; i++) {
-		struct kvm_mmu_page *sp = get_root(vcpu, i);
-
-		mmu->roots[i] = sp ? hold_root(sp) : INVALID_PAGE;
-		/* Only P: the rights' bits are reserved here (APM 2 "PAE Paging"). */
-		if (three_level(mmu))
-			mmu->pae_root[i] = sp ? __pa(sp->spt) | SPTE_P : 0;
-	}
-	mmu->root_hpa = three_level(mmu) ? __pa(mmu->pae_root) : mmu->roots[0];
-}
-
-static int load_shadow_roots(struct kvm_vcpu *vcpu)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	struct kvm *kvm = vcpu->kvm;
-	int r = mmu_topup(vcpu);
-
-	if (r)
-		return r;
-	write_lock(&kvm->mmu_lock);
-	mmu_make_room(kvm);
-	mmu->root_pgd = mmu->direct ? 0 : kvm_read_cr3(vcpu);
-	alloc_roots(vcpu);
-	if (!mmu->direct)
-		shadow_sync_roots(vcpu);
-	kvm_mmu_unlock(kvm);
-	return 0;
-}
-
-/** kvm_mmu_load - a root for the guest's present mode and CR3, or the nested one. srcu held;
- * sleeps, takes mmu_lock. Returns 0 or -ENOMEM.
- */
-int kvm_mmu_load(struct kvm_vcpu *vcpu)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-	int r = 0;
-
-	if (kvm_ops.nested_paging)
-		mmu->root_hpa = __pa(vcpu->kvm->nested_root);
-	else
-		r = load_shadow_roots(vcpu);
-	if (r)
-		return r;
-	kvm_ops.load_root(vcpu, mmu->root_hpa, mmu->shadow_root_level);
-	return 0;
-}
-
-/** kvm_mmu_new_cr3 - the guest loaded CR3 (vcpu->cr3), which flushes, too. Takes mmu_lock. */
-void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu)
-{
-	struct kvm_mmu *mmu = &vcpu->mmu;
-
-	if (mmu->direct)
-		return;
-	clear_mmio_cache(vcpu);
-	if (mmu->root_pgd == kvm_read_cr3(vcpu))
-		kvm_mmu_guest_tlb_flush(vcpu);
-	else
-		kvm_mmu_unload(vcpu);
-}
-
-/** kvm_mmu_guest_tlb_flush - the guest flushes its TLB, global entries included: done
- * before the next entry.
- */
-void kvm_mmu_guest_tlb_flush(struct kvm_vcpu *vcpu)
-{
-	clear_mmio_cache(vcpu);
-	if (!vcpu->mmu.direct)
-		kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
-	kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 }
 
 /*
@@ -788,6 +638,7 @@ static int map_direct(struct kvm_vcpu *vcpu, struct mapping *m)
 		sptep = mmu_descend_direct(vcpu, table, top, level, m->addr,
 					   gpa_to_gfn(m->addr), ACC_ALL);
 	r = mmu_set_leaf(vcpu, sptep, m);
+	shadow_prefetch_around(vcpu, sptep);
 	vcpu->stat.pf_fixed++;
 	return r;
 }
@@ -905,35 +756,21 @@ void kvm_mmu_destroy_vm(struct kvm *kvm)
 		return;
 	}
 	kvm_mmu_zap_all(kvm);
+	kvm_vm_bug_on(kvm, kvm->n_root_holds);
 	kvfree(kvm->page_hash);
-}
-
-static int alloc_pae_root(struct kvm_mmu *mmu)
-{
-	/* CR3 has 32 bits outside long mode. */
-	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_DMA32 | __GFP_ZERO);
-
-	if (!page)
-		return -ENOMEM;
-	mmu->pae_root = page_address(page);
-	return 0;
 }
 
 /** kvm_mmu_create - of a new vcpu. Returns 0 or -ENOMEM. */
 int kvm_mmu_create(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->mmu;
-	int i;
 
-	mmu->root_hpa = INVALID_PAGE;
-	for (i = 0; i < KVM_MMU_ROOTS; i++)
-		mmu->roots[i] = INVALID_PAGE;
 	mmu->header_cache.kmem = header_kmem;
 	mmu->desc_cache.kmem = rmap_kmem;
 	mmu->role_word = ~0U;
 	mmu->direct = true;
 	mmu->shadow_root_level = kvm_ops.nested_paging ? kvm_ops.nested_levels : 3;
-	return kvm_ops.nested_paging ? 0 : alloc_pae_root(mmu);
+	return roots_create(mmu);
 }
 
 /** kvm_mmu_destroy - of a vcpu that goes, or of one half made. Takes mmu_lock. */
@@ -945,7 +782,7 @@ void kvm_mmu_destroy(struct kvm_vcpu *vcpu)
 	cache_drain(&mmu->page_cache);
 	cache_drain(&mmu->header_cache);
 	cache_drain(&mmu->desc_cache);
-	free_page((unsigned long)mmu->pae_root);
+	roots_destroy(mmu);
 }
 
 /** kvm_mmu_module_init - the caches of all VMs. Returns 0 or -ENOMEM. */

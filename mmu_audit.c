@@ -192,21 +192,6 @@ static void audit_slots(struct audit *a)
 	check(a, a->leaves == a->mapped || !all);
 }
 
-static void audit_roots(struct audit *a)
-	__kvm_must_hold(mmu_lock)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long n, held = 0;
-	int i;
-
-	kvm_for_each_vcpu(n, vcpu, a->kvm) {
-		for (i = 0; i < KVM_MMU_ROOTS; i++)
-			if (vcpu->mmu.roots[i] != INVALID_PAGE)
-				held += !root_sp(vcpu->mmu.roots[i])->invalid;
-	}
-	check(a, a->roots == held);
-}
-
 /*
  * ---- nested tables ----
  */
@@ -280,7 +265,7 @@ static void audit_shadows(struct audit *a)
 	check(a, a->old == kvm->n_old_pages);
 	check(a, a->links == a->parents);
 	audit_slots(a);
-	audit_roots(a);
+	check(a, a->roots == a->kvm->n_root_holds);
 }
 
 /* Kills the VM on any difference.  mmu_lock held, nothing under way. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the MMU's files share: mmu.c, mmu_nested.c, mmu_nx.c, mmu_rmap.c, mmu_shadow.c, paging_tmpl.h,
- * mmu_audit.c.
+ * What the MMU's files share: mmu.c, mmu_nested.c, mmu_nx.c, mmu_rmap.c, mmu_roots.c, mmu_shadow.c,
+ * paging_tmpl.h, mmu_audit.c.
  * Everything here that touches an spte, a shadow page or a reverse map holds
  * kvm->mmu_lock.
  */
@@ -292,6 +292,18 @@ void rmap_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn
 	__kvm_must_hold(mmu_lock);
 
 /*
+ * ---- mmu_roots.c ----
+ */
+
+bool roots_in_use(struct kvm *kvm, const struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock);
+void roots_zapped(struct kvm *kvm, const struct kvm_mmu_page *sp)
+	__kvm_must_hold(mmu_lock);
+void roots_leave(struct kvm_vcpu *vcpu);
+int roots_create(struct kvm_mmu *mmu);
+void roots_destroy(struct kvm_mmu *mmu);
+
+/*
  * ---- mmu_audit.c ----
  */
 
@@ -313,6 +325,9 @@ void shadow_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 	__kvm_must_hold(mmu_lock);
 bool shadow_make_unsync(struct kvm *kvm, gfn_t gfn, bool write)
 	__kvm_must_hold(mmu_lock);
+void shadow_prefetch_around(struct kvm_vcpu *vcpu, u64 *sptep)
+	__kvm_must_hold(mmu_lock);
+bool shadow_unsync(const struct kvm_mmu *mmu);
 void shadow_sync_roots(struct kvm_vcpu *vcpu)
 	__kvm_must_hold(mmu_lock);
 int shadow_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);

@@ -265,8 +265,7 @@ static void prefetch_gpte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsign
 }
 
 /* Map the neighbours of a leaf just mapped: the guest is likely to use them next. */
-static void prefetch_around(struct kvm_vcpu *vcpu, u64 *sptep)
-	__kvm_must_hold(mmu_lock)
+void shadow_prefetch_around(struct kvm_vcpu *vcpu, u64 *sptep)
 {
 	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 	unsigned int i = spte_index(sptep) & ~(PREFETCH - 1), end = i + PREFETCH, first = i;
@@ -343,6 +342,20 @@ static u32 role_mode(union mmu_role role)
 	return role.word;
 }
 
+/*
+ * What a leaf of gfn gets back, that the guest allows to be written to, and that was
+ * read-only: as from make_leaf(), without a write.
+ */
+static u64 writable_again(struct kvm_vcpu *vcpu, gfn_t gfn)
+	__kvm_must_hold(mmu_lock)
+{
+	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_slot(vcpu, gfn);
+
+	if (!slot || gfn_shadowed(vcpu->kvm, gfn))
+		return 0;
+	return slot->dirty_bitmap ? SPTE_MMU_WRITABLE : SPTE_MMU_WRITABLE | SPTE_W | SPTE_D;
+}
+
 static void sync_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned int i, u64 gpte)
 	__kvm_must_hold(mmu_lock)
 {
@@ -357,9 +370,11 @@ static void sync_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp, unsigned i
 	access = leaf_access(&vcpu->mmu, sp, gpte);
 	new = old & ~(SPTE_W | SPTE_MMU_WRITABLE | SPTE_U | SPTE_NX);
 	new |= access_bits(access);
-	/* Only a fault makes it writable, after all checks. */
-	if (access & ACC_W)
+	if (access & ACC_W) {
 		new |= old & (SPTE_W | SPTE_MMU_WRITABLE);
+		if ((old & SPTE_HOST_WRITABLE) && !(old & SPTE_MMU_WRITABLE))
+			new |= writable_again(vcpu, sp->gfns[i]);
+	}
 	if (new == old)
 		return;
 	if (spte_reduced(old, new))
@@ -517,12 +532,29 @@ void shadow_sync_roots(struct kvm_vcpu *vcpu)
 	}
 }
 
+/*
+ * Is there anything to synchronize below this vcpu's roots?  Without mmu_lock: a page is
+ * unsync before its frame is writable, so before what the guest wrote there; and that the
+ * guest has put in order with the flush that asks here.
+ */
+bool shadow_unsync(const struct kvm_mmu *mmu)
+{
+	bool any = false;
+	int i;
+
+	smp_rmb();
+	for (i = 0; i < KVM_MMU_ROOTS; i++)
+		if (mmu->roots[i] != INVALID_PAGE)
+			any |= READ_ONCE(root_sp(mmu->roots[i])->unsync_nr);
+	return any;
+}
+
 /** kvm_mmu_sync_roots - what the guest wrote to its tables unseen counts from now on:
  * KVM_REQ_MMU_SYNC's. srcu held; takes mmu_lock now and then.
  */
 void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
 {
-	if (vcpu->mmu.direct || vcpu->mmu.root_hpa == INVALID_PAGE)
+	if (vcpu->mmu.direct || vcpu->mmu.root_hpa == INVALID_PAGE || !shadow_unsync(&vcpu->mmu))
 		return;
 	write_lock(&vcpu->kvm->mmu_lock);
 	shadow_sync_roots(vcpu);
@@ -868,7 +900,7 @@ static int map_walked(struct kvm_vcpu *vcpu, const struct guest_walk *w, struct 
 		sptep = mmu_descend_direct(vcpu, table, w->level, level, m->addr, w->gfn,
 					   m->access);
 	r = mmu_set_leaf(vcpu, sptep, m);
-	prefetch_around(vcpu, sptep);
+	shadow_prefetch_around(vcpu, sptep);
 	vcpu->stat.pf_fixed++;
 	return r;
 }
@@ -1067,9 +1099,10 @@ bool kvm_mmu_set_pdptrs(struct kvm_vcpu *vcpu, const u64 *pdptrs)
 	vcpu->regs_avail |= BIT(VCPU_EXREG_PDPTR);
 	vcpu->regs_dirty |= BIT(VCPU_EXREG_PDPTR);
 	if (memcmp(pdptrs, mmu->pdptrs, sizeof(mmu->pdptrs))) {
-		memcpy(mmu->pdptrs, pdptrs, sizeof(mmu->pdptrs));
+		/* With what it goes by. */
 		if (!kvm_ops.nested_paging)
-			kvm_mmu_unload(vcpu);
+			roots_leave(vcpu);
+		memcpy(mmu->pdptrs, pdptrs, sizeof(mmu->pdptrs));
 	}
 	return true;
 }

@@ -72,7 +72,7 @@ struct kvm_mmu_page {
 	bool unsync __kvm_guarded_by(mmu_lock);
 	/* In a slot's disallow_lpage[0], and above; or NULL. */
 	u32 *accounted __kvm_guarded_by(mmu_lock);
-	bool invalid __kvm_guarded_by(mmu_lock);	/* zapped, but some vcpu's root still */
+	bool invalid __kvm_written_under(mmu_lock);	/* zapped, but some vcpu's root still */
 	/* In place of a large page that was executed (mmu_nx.c): on kvm->nx_splits. */
 	bool nx_split __kvm_guarded_by(mmu_lock);
 	struct list_head nx_link __kvm_guarded_by(mmu_lock);
@@ -84,7 +84,7 @@ struct kvm_mmu_page {
 	/* Present entries that point to lower tables. */
 	unsigned int nr_links __kvm_guarded_by(mmu_lock);
 	u64 zap_gen __kvm_guarded_by(mmu_lock);
-	unsigned int unsync_nr __kvm_guarded_by(mmu_lock);	/* bits set below */
+	unsigned int unsync_nr __kvm_written_under(mmu_lock);	/* bits set below */
 	/* Entries below which there may be unsync pages. */
 	DECLARE_BITMAP(unsync_children, SPTES_PER_PAGE) __kvm_guarded_by(mmu_lock);
 };

@@ -431,7 +431,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_check_request(KVM_REQ_SLOTS, vcpu))
 		handle_slots_request(vcpu);
 	if (kvm_check_request(KVM_REQ_MMU_RELOAD, vcpu))
-		kvm_mmu_unload(vcpu);
+		kvm_mmu_drop_zapped_roots(vcpu);
 	if (kvm_check_request(KVM_REQ_MMU_SYNC, vcpu))
 		kvm_mmu_sync_roots(vcpu);
 	/* Before the flush, which it may request. */

@@ -315,7 +315,11 @@ struct kvm_mmu {
 	u64 pdptrs[4];
 	/* Three-level shadows: the table that CR3 points to, below 4 GiB. */
 	u64 *pae_root;
-	hpa_t roots[KVM_MMU_ROOTS];	/* shadow pages: pae_root's, or only the first */
+	/* Shadow pages: pae_root's, or only the first. Others read them under mmu_lock. */
+	hpa_t roots[KVM_MMU_ROOTS];
+	struct kvm_mmu_old_root *old_roots;	/* of spaces that it comes from: mmu_roots.c */
+	unsigned int nr_old_roots;
+	u32 root_clock;
 	struct kvm_mmu_memory_cache page_cache;		/* spt pages */
 	struct kvm_mmu_memory_cache header_cache;	/* struct kvm_mmu_page */
 	struct kvm_mmu_memory_cache desc_cache;		/* rmap list nodes */
@@ -557,6 +561,8 @@ struct kvm {
 	u64 mmu_zap_gen __kvm_guarded_by(mmu_lock);
 	/* Of an earlier mmu_zap_gen: kvm_mmu_zap_all() is not done. */
 	unsigned long n_old_pages __kvm_guarded_by(mmu_lock);
+	/* By vcpus, on pages that are not zapped. */
+	unsigned long n_root_holds __kvm_guarded_by(mmu_lock);
 	/* A leaf was dropped, and some TLB may still have it. */
 	bool tlbs_dirty __kvm_guarded_by(mmu_lock);
 	/* No large page is executable (mmu_nx.c); but in pages of an earlier mmu_zap_gen. */

@@ -22,6 +22,7 @@ void kvm_mmu_destroy(struct kvm_vcpu *vcpu);
 /* Roots, and what the guest does to its paging. */
 int  kvm_mmu_load(struct kvm_vcpu *vcpu);
 void kvm_mmu_unload(struct kvm_vcpu *vcpu);
+void kvm_mmu_drop_zapped_roots(struct kvm_vcpu *vcpu);
 void kvm_mmu_reset_context(struct kvm_vcpu *vcpu);
 void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu);
 void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu);

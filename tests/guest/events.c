@@ -252,6 +252,7 @@ TEST_F(event, software_interrupts)
 TEST_F(event, software_interrupt_in_shadow)
 {
 	volatile struct trap *t = trap(&self->vm);
+	int early = 0;
 
 	NOT_ON_BOCHS_SVM("when an exit interrupts INT n, EXITINTINFO has an older event");
 	CODE(&self->vm, "\xfb\xcd\x80\xf4");		/* sti; int $0x80; hlt */
@@ -260,9 +261,12 @@ TEST_F(event, software_interrupt_in_shadow)
 		ASSERT_EQ(0, interrupt(self->fd, 0x55));
 		ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
 		EXPECT_EQ(2, delivered(&self->vm));
-		EXPECT_EQ(0x55, t->vector);
 		EXPECT_EQ(GPA_CODE + 3, t->rip);
+		/* Where VMRUN forgets STI's shadow, a physical interrupt may come before INT n. */
+		early += on_tcg() && t->vector == 0x80;
+		EXPECT_TRUE(t->vector == 0x55 || (on_tcg() && t->vector == 0x80));
 	}
+	EXPECT_LE(early, 5);
 }
 
 /* ---- NMIs ---- */
