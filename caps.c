@@ -7,6 +7,7 @@
 #include "kvm_caps.h"
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
+#include "kvm_dirty_ring.h"
 #include "kvm_irq.h"
 #include "kvm_mmu.h"
 #include "kvm_request.h"
@@ -22,7 +23,7 @@
 /*
  * ---- KVM_ENABLE_CAP of a VM ----
  *
- * Each: 0, or -EINVAL (-EPERM) with nothing changed.  kvm->lock held.
+ * Each: 0, or -EINVAL (-EPERM, -E2BIG) with nothing changed.  kvm->lock held.
  */
 
 static int enable_exception_payload(struct kvm *kvm, u64 arg)
@@ -277,6 +278,8 @@ static const struct kvm_cap caps[] = {
 	{ KVM_CAP_X86_NOTIFY_VMEXIT, .enable = enable_notify },
 	{ KVM_CAP_SET_GUEST_DEBUG2, KVM_GUESTDBG_FLAGS },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_CAPS, .enable = enable_manual_protect },
+	{ KVM_CAP_DIRTY_LOG_RING, KVM_DIRTY_RING_MAX_BYTES, .enable = kvm_enable_dirty_ring },
+	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, KVM_DIRTY_RING_MAX_BYTES, .enable = kvm_enable_dirty_ring },
 	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC },
 	{ KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
 	  .enable = enable_x2apic_api },
@@ -328,7 +331,7 @@ long kvm_check_extension(unsigned long cap)
 }
 
 /** kvm_vm_enable_cap - KVM_ENABLE_CAP of a VM: 0, or with nothing changed -EINVAL; -EPERM for
- * what the caller may not
+ * what the caller may not; -E2BIG for too large a ring
  */
 long kvm_vm_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 {

@@ -326,7 +326,7 @@ int kvm_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned
 
 		if (!user || copy_to_user(user, data, n))
 			return -EFAULT;
-		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+		kvm_mark_page_dirty(vcpu, slot, gfn);
 		kvm_mmu_track_write(vcpu, gfn_to_gpa(gfn) + offset_in_page(gpa), n);
 		gpa += n;
 		data += n;
@@ -427,7 +427,7 @@ static int cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *old, const void
 		return -EFAULT;
 	r = cmpxchg_user(user, old, new, bytes);
 	if (!r)
-		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+		kvm_mark_page_dirty(vcpu, slot, gfn);
 	*written = gfn_to_gpa(gfn) + offset_in_page(gpa);
 	return r;
 }

@@ -10,6 +10,7 @@
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
 #include "kvm_debug.h"
+#include "kvm_dirty_ring.h"
 #include "kvm_events.h"
 #include "kvm_fpu.h"
 #include "kvm_hardware.h"
@@ -233,18 +234,20 @@ static long kvm_vcpu_ioctl(struct file *filp, unsigned int cmd, unsigned long ar
 static vm_fault_t kvm_vcpu_fault(struct vm_fault *vmf)
 {
 	struct kvm_vcpu *vcpu = vmf->vma->vm_file->private_data;
-	void *p;
+	struct page *page;
 
 	if (vmf->pgoff == 0)
-		p = vcpu->run;
+		page = virt_to_page(vcpu->run);
 	else if (vmf->pgoff == KVM_PIO_PAGE_OFFSET)
-		p = vcpu->pio.data;
+		page = virt_to_page(vcpu->pio.data);
 	else if (vmf->pgoff == KVM_COALESCED_MMIO_PAGE_OFFSET)
-		p = vcpu->kvm->coalesced_ring;
+		page = virt_to_page(vcpu->kvm->coalesced_ring);
 	else
+		page = kvm_dirty_ring_page(vcpu, vmf->pgoff);
+	if (!page)
 		return VM_FAULT_SIGBUS;
-	vmf->page = virt_to_page(p);
-	get_page(vmf->page);
+	get_page(page);
+	vmf->page = page;
 	return 0;
 }
 
@@ -254,8 +257,14 @@ static const struct vm_operations_struct kvm_vcpu_vm_ops = {
 
 static int kvm_vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	if (vma->vm_pgoff + vma_pages(vma) > KVM_VCPU_MMAP_PAGES)
-		return -EINVAL;
+	int r = 0;
+
+	if (vma->vm_pgoff >= KVM_DIRTY_LOG_PAGE_OFFSET)
+		r = kvm_dirty_ring_mmap(file->private_data, vma);
+	else if (vma->vm_pgoff + vma_pages(vma) > KVM_VCPU_MMAP_PAGES)
+		r = -EINVAL;
+	if (r)
+		return r;
 	vma->vm_ops = &kvm_vcpu_vm_ops;
 	return 0;
 }
@@ -435,6 +444,7 @@ static const struct kvm_pit_config old_pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	X(KVM_SET_MEMORY_ALIAS, FIXED, kvm_set_memory_alias(kvm, buf))		\
 	X(KVM_GET_DIRTY_LOG, FIXED, kvm_vm_get_dirty_log(kvm, buf))		\
 	X(KVM_CLEAR_DIRTY_LOG, RAW, kvm_vm_clear_dirty_log(kvm, argp))		\
+	X(KVM_RESET_DIRTY_RINGS, RAW, kvm_reset_dirty_rings(kvm))		\
 	X(KVM_SET_NR_MMU_PAGES, RAW, kvm_mmu_set_nr_pages(kvm, arg))		\
 	X(KVM_GET_NR_MMU_PAGES, RAW, READ_ONCE(kvm->n_max_pages))		\
 	X(KVM_SET_TSS_ADDR, RAW, kvm_vm_set_tss_addr(kvm, arg))			\

@@ -6,6 +6,7 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_memslot.h"
+#include "kvm_dirty_ring.h"
 #include "kvm_mmu.h"
 #include "kvm_request.h"
 
@@ -425,19 +426,18 @@ static int alloc_dirty_bitmap(struct kvm *kvm, struct kvm_memory_slot *slot)
 	if (!slot->dirty_bitmap)
 		return -ENOMEM;
 	slot->dirty_units = slot->dirty_bitmap + dirty_bytes(slot) / sizeof(long);
-	if (READ_ONCE(kvm->dirty_log_manual) & KVM_DIRTY_LOG_INITIALLY_SET) {
+	if (!kvm->dirty_ring_entries &&
+	    (READ_ONCE(kvm->dirty_log_manual) & KVM_DIRTY_LOG_INITIALLY_SET)) {
 		bitmap_set(slot->dirty_bitmap, 0, slot->npages);
 		bitmap_set(slot->dirty_units, 0, nr_units(slot));
 	}
 	return 0;
 }
 
-/*
- * Page i is dirty.  The bit, then that of its unit: who reads the log clears the unit's before
- * it looks at the bits.
- */
-static void set_dirty(struct kvm_memory_slot *slot, unsigned long i)
+/** kvm_set_dirty - set the bit of page @i in a logged slot's bitmap. Any context. */
+void kvm_set_dirty(struct kvm_memory_slot *slot, unsigned long i)
 {
+	/* The bit, then its unit's: who reads the log clears that before he looks at the bits. */
 	if (test_bit_le(i, slot->dirty_bitmap))
 		return;
 	set_bit_le(i, slot->dirty_bitmap);
@@ -446,13 +446,49 @@ static void set_dirty(struct kvm_memory_slot *slot, unsigned long i)
 		set_bit(i / UNIT_PAGES, slot->dirty_units);
 }
 
+/* A page of one unit, from @from on: its bit goes.  False: there is none. */
+static bool take_from_unit(struct kvm_memory_slot *slot, unsigned long unit, unsigned long *from)
+{
+	unsigned long i = max(*from, unit * UNIT_PAGES);
+	unsigned long end = min((unit + 1) * UNIT_PAGES, slot->npages);
+
+	clear_bit(unit, slot->dirty_units);
+	smp_mb__after_atomic();
+	for (i = find_next_bit_le(slot->dirty_bitmap, end, i); i < end;
+	     i = find_next_bit_le(slot->dirty_bitmap, end, i)) {
+		/* Of those behind it nobody else tells. */
+		set_bit(unit, slot->dirty_units);
+		if (test_and_clear_bit_le(i, slot->dirty_bitmap)) {
+			*from = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/** kvm_take_dirty - take one page, not before @from, out of a logged slot's bitmap; others may be
+ * doing it, too. Returns false if there is none, else @from is the page.
+ */
+bool kvm_take_dirty(struct kvm_memory_slot *slot, unsigned long *from)
+{
+	unsigned long unit = *from / UNIT_PAGES;
+
+	for_each_set_bit_from(unit, slot->dirty_units, nr_units(slot))
+		if (take_from_unit(slot, unit, from))
+			return true;
+	return false;
+}
+
 /* Add to the log; vcpus may be setting bits at the same time. */
-static void add_to_dirty_log(struct kvm_memory_slot *slot, const unsigned long *log)
+static void add_to_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot, const unsigned long *log)
 {
 	unsigned long i;
 
 	for_each_set_bit(i, log, slot->npages)
-		set_dirty(slot, i);
+		kvm_set_dirty(slot, i);
+	/* With rings these are what found one full. */
+	smp_mb();
+	WRITE_ONCE(kvm->dirty_left, true);
 }
 
 /*
@@ -589,7 +625,7 @@ static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_me
 	zap_new_slot(kvm, new);
 	/* The log counts from the slot's beginning: what it had goes along. */
 	if (old->dirty_bitmap && new->dirty_bitmap)
-		add_to_dirty_log(new, old->dirty_bitmap);
+		add_to_dirty_log(kvm, new, old->dirty_bitmap);
 	forget_mapped(kvm, old->base_gfn, old->npages);
 	old->memory = NULL;
 	free_slot(kvm, old);
@@ -644,8 +680,8 @@ static int change_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_
 	return 0;
 }
 
-static struct kvm_memory_slot *slot_by_id(struct kvm *kvm, u16 id)
-	__kvm_must_hold(slots_lock)
+/** kvm_slot_by_id - userspace's slot @id, NULL: there is none. slots_lock held. */
+struct kvm_memory_slot *kvm_slot_by_id(struct kvm *kvm, u16 id)
 {
 	return xa_load(&kvm->slot_ids, id);
 }
@@ -726,7 +762,7 @@ static int create_region(struct kvm *kvm, struct kvm_memory_slot *new)
 static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem, bool own)
 	__kvm_must_hold(slots_lock)
 {
-	struct kvm_memory_slot *old = slot_by_id(kvm, mem->slot), *new;
+	struct kvm_memory_slot *old = kvm_slot_by_id(kvm, mem->slot), *new;
 	int r;
 
 	if (!mem->memory_size)
@@ -906,13 +942,21 @@ int kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *mem)
  * ---- dirty logs ----
  */
 
-/** kvm_mark_page_dirty - the dirty log hears of a write to @gfn, not an alias. srcu,
- * slots_lock or mmu_lock held; @slot is current, or was at the grace period.
+/** kvm_mark_page_dirty - the dirty log, or the vcpu's ring, hears of a write to @gfn, not an
+ * alias, by the vcpu or for it. srcu, slots_lock or mmu_lock held; @slot is current, or was at
+ * the grace period.
  */
-void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn)
+void kvm_mark_page_dirty(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn)
 {
-	if (unlikely(slot->dirty_bitmap))
-		set_dirty(slot, array_index_nospec(gfn - slot->base_gfn, slot->npages));
+	unsigned long i;
+
+	if (likely(!slot->dirty_bitmap))
+		return;
+	i = array_index_nospec(gfn - slot->base_gfn, slot->npages);
+	if (unlikely(vcpu->dirty_ring.entry))
+		kvm_dirty_ring_mark(vcpu, slot, i);
+	else
+		kvm_set_dirty(slot, i);
 }
 
 /** kvm_mark_gpa_dirty - likewise, by the vendor: the processor has noted a write. Just
@@ -924,7 +968,7 @@ void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa)
 	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_slot(vcpu, gfn);
 
 	if (slot)
-		kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+		kvm_mark_page_dirty(vcpu, slot, gfn);
 }
 EXPORT_SYMBOL_GPL(kvm_mark_gpa_dirty);
 
@@ -1022,7 +1066,7 @@ static int show_dirty_log(struct kvm_memory_slot *slot, void __user *user)
 static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 	__kvm_must_hold(slots_lock)
 {
-	struct kvm_memory_slot *slot = slot_by_id(kvm, id);
+	struct kvm_memory_slot *slot = kvm_slot_by_id(kvm, id);
 	unsigned long *log;
 	int r = 0;
 
@@ -1041,7 +1085,7 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 	take_dirty_log(kvm, slot, log);
 	if (copy_to_user(user, log, dirty_bytes(slot))) {
 		/* Userspace did not get the log: put its bits back. */
-		add_to_dirty_log(slot, log);
+		add_to_dirty_log(kvm, slot, log);
 		r = -EFAULT;
 	}
 	kvfree(log);
@@ -1049,13 +1093,15 @@ static int get_dirty_log(struct kvm *kvm, u16 id, void __user *user)
 }
 
 /** kvm_get_dirty_log - KVM_GET_DIRTY_LOG: what was written since the last call. Sleeps,
- * takes slots_lock. Returns 0; -EINVAL: no such slot can be; -ENOENT: it is not there,
- * or not logged; -ENOMEM; -EFAULT.
+ * takes slots_lock. Returns 0; -ENXIO: the VM has rings instead; -EINVAL: no such slot
+ * can be; -ENOENT: it is not there, or not logged; -ENOMEM; -EFAULT.
  */
 int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 {
 	int r;
 
+	if (READ_ONCE(kvm->dirty_ring_entries))
+		return -ENXIO;
 	if (log->slot >= KVM_MEM_SLOTS)
 		return -EINVAL;
 	mutex_lock(&kvm->slots_lock);
@@ -1090,18 +1136,20 @@ static int clear_dirty_log(struct kvm *kvm, struct kvm_memory_slot *slot,
 
 /** kvm_clear_dirty_log - KVM_CLEAR_DIRTY_LOG: userspace has dealt with these pages,
  * whole words of the bitmap but for the slot's end. Sleeps, takes slots_lock. Returns
- * 0; -EINVAL: no such range can be; -ENOENT: no such slot, or not logged; -ENOMEM;
- * -EFAULT.
+ * 0; -ENXIO: the VM has rings instead; -EINVAL: no such range can be; -ENOENT: no such
+ * slot, or not logged; -ENOMEM; -EFAULT.
  */
 int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
 {
 	struct kvm_memory_slot *slot;
 	int r;
 
+	if (READ_ONCE(kvm->dirty_ring_entries))
+		return -ENXIO;
 	if (log->slot >= KVM_MEM_SLOTS || (log->first_page & 63))
 		return -EINVAL;
 	mutex_lock(&kvm->slots_lock);
-	slot = slot_by_id(kvm, log->slot);
+	slot = kvm_slot_by_id(kvm, log->slot);
 	if (!slot || !slot->dirty_bitmap)
 		r = -ENOENT;
 	else if (log->first_page > slot->npages ||

@@ -541,7 +541,7 @@ static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, 
 	/* A logged page becomes writable by the write that dirties it. */
 	if (m->slot->dirty_bitmap && !m->write)
 		return spte;
-	kvm_mark_page_dirty(vcpu->kvm, m->slot, m->gfn);
+	kvm_mark_page_dirty(vcpu, m->slot, m->gfn);
 	return spte | SPTE_W | SPTE_D;
 }
 
@@ -660,7 +660,7 @@ static bool spte_allows(struct kvm_vcpu *vcpu, u64 *sptep, int level, gfn_t gfn,
 	if (!slot || (slot->dirty_bitmap && level > PG_LEVEL_4K))
 		return false;
 	spte_write(sptep, spte | SPTE_W | SPTE_D);
-	kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+	kvm_mark_page_dirty(vcpu, slot, gfn);
 	return true;
 }
 

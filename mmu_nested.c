@@ -188,7 +188,7 @@ static bool fix_entry(struct kvm_vcpu *vcpu, gfn_t gpa_gfn, gfn_t gfn, bool writ
 	if (!try_cmpxchg64(sptep, &spte, spte | SPTE_W | kvm_ops.nested_dirty_mask))
 		return false;
 	/* Afterwards: a log taken in between does not protect the page, and the next has it. */
-	kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+	kvm_mark_page_dirty(vcpu, slot, gfn);
 	return true;
 }
 
@@ -400,7 +400,7 @@ static bool map(struct kvm_vcpu *vcpu, const struct mapping *m)
 			return false;
 	} while (!try_cmpxchg64(sptep, &old, new));
 	if (m->write)
-		kvm_mark_page_dirty(kvm, m->slot, m->gfn);
+		kvm_mark_page_dirty(vcpu, m->slot, m->gfn);
 	if (spte_present(old))
 		return true;
 	if (level > PG_LEVEL_4K)

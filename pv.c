@@ -93,7 +93,7 @@ static int write_atomic(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsi
 	if (copy_to_user_nofault((void __user *)(kvm_slot_hva(slot, gfn) + offset_in_page(gpa)),
 				 data, len))
 		return -EFAULT;
-	kvm_mark_page_dirty(vcpu->kvm, slot, gfn);
+	kvm_mark_page_dirty(vcpu, slot, gfn);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
 #include "kvm_debug.h"
+#include "kvm_dirty_ring.h"
 #include "kvm_emulate.h"
 #include "kvm_events.h"
 #include "kvm_fpu.h"
@@ -123,6 +124,7 @@ void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
 	kvm_emulate_destroy(vcpu);
 	kvm_cpuid_free(vcpu);
 	kvm_fpu_destroy(vcpu);
+	kvm_dirty_ring_destroy(vcpu);
 	free_page((unsigned long)vcpu->pio.data);
 	free_page((unsigned long)vcpu->run);
 	kmem_cache_free(kvm_vcpu_cache, vcpu);
@@ -156,9 +158,12 @@ struct kvm_vcpu *kvm_vcpu_create(struct kvm *kvm, u32 id)
 	vcpu->pio.data = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vcpu->pio.data)
 		goto out_run;
-	r = kvm_fpu_create(vcpu);
+	r = kvm_dirty_ring_create(vcpu);
 	if (r)
 		goto out_pio;
+	r = kvm_fpu_create(vcpu);
+	if (r)
+		goto out_ring;
 	kvm_msr_create(vcpu);
 	r = kvm_emulate_create(vcpu);
 	if (r)
@@ -182,6 +187,8 @@ out_emulate:
 	kvm_emulate_destroy(vcpu);
 out_fpu:
 	kvm_fpu_destroy(vcpu);
+out_ring:
+	kvm_dirty_ring_destroy(vcpu);
 out_pio:
 	free_page((unsigned long)vcpu->pio.data);
 out_run:
@@ -446,6 +453,8 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_check_request(KVM_REQ_INTERCEPTS, vcpu))
 		kvm_ops.update_intercepts(vcpu);
 	kvm_check_request(KVM_REQ_OUTSIDE_GUEST, vcpu);
+	if (kvm_check_request(KVM_REQ_DIRTY_RING, vcpu) && !kvm_dirty_ring_request(vcpu))
+		return 0;
 	/* Before the update, which it requests. */
 	if (kvm_check_request(KVM_REQ_TSC_MOVED, vcpu))
 		kvm_clock_tsc_moved(vcpu);

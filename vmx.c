@@ -607,17 +607,18 @@ static void restore_host(struct vcpu_vmx *vmx)
 }
 
 /*
- * The addresses that the processor set dirty bits for, from the last entry down (SDM
- * 3C "Page-Modification Logging").  The index is that of the next; wrapped around
+ * The addresses that the processor set dirty bits for, the first of them in the last entry
+ * (SDM 3C "Page-Modification Logging").  The index is that of the next; wrapped around
  * when all are used.
  */
 static void collect_pml(struct vcpu_vmx *vmx)
 {
-	unsigned int i = vmcs_read16(GUEST_PML_INDEX);
+	unsigned int next = vmcs_read16(GUEST_PML_INDEX), first, i;
 
-	if (likely(i == PML_LAST))
+	if (likely(next == PML_LAST))
 		return;
-	for (i = i > PML_LAST ? 0 : i + 1; i <= PML_LAST; i++)
+	first = next > PML_LAST ? 0 : next + 1;
+	for (i = PML_LAST + 1; i-- > first; )
 		kvm_mark_gpa_dirty(&vmx->vcpu, vmx->pml[i]);
 	vmcs_write16(GUEST_PML_INDEX, PML_LAST);
 }

@@ -11,6 +11,7 @@
 /* vm_flags is const and has an accessor since 6.3. */
 #ifndef HAVE_VM_FLAGS_SET
 #define vm_flags_set(vma, flags)	((vma)->vm_flags |= (flags))
+#define vm_flags_clear(vma, flags)	((vma)->vm_flags &= ~(flags))
 #endif
 
 /* What the notifier's three questions for young pages return: bool since 7.1. */

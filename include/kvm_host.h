@@ -154,6 +154,7 @@ enum {
 	KVM_REQ_STEAL_UPDATE,	/* steal time, after a load */
 	KVM_REQ_TSC_MOVED,	/* the host's TSC began again, or is behind on this CPU */
 	KVM_REQ_APF_READY,	/* a page that the guest was told to wait for */
+	KVM_REQ_DIRTY_RING,	/* it is full, or was (dirty_ring.c) */
 	KVM_REQ_NR
 };
 
@@ -330,6 +331,19 @@ struct kvm_mmu {
 	u8 mmio_access;			/* ACC_* */
 };
 
+/* ---- what a vcpu wrote: dirty_ring.c ---- */
+struct kvm_dirty_ring {
+	struct kvm_dirty_gfn *entry;	/* shared with userspace; NULL: the VM has no rings */
+	u32 soft_limit;			/* so many entries are full */
+	/* Of the next entry to fill, and to reset; they wrap around later than the ring. */
+	u32 dirty_index;
+	u32 reset_index __kvm_written_under(slots_lock);
+	/* The newest entry, as it was filled in. */
+	u16 last_slot;
+	unsigned long last_offset;
+	u64 last_generation;		/* of the slots */
+};
+
 /* ---- a vcpu ---- */
 struct x86_emulate_ctxt;
 struct kvm_emulate;
@@ -463,6 +477,7 @@ struct kvm_vcpu {
 		u64 last_run_delay;		/* accounted as stolen so far */
 	} pv;
 	struct kvm_apf *apf;		/* async_pf.c; NULL: never switched on */
+	struct kvm_dirty_ring dirty_ring;
 
 	/* Time. */
 	u64 tsc_offset;			/* to a host TSC that never begins again (clock.c) */
@@ -578,6 +593,9 @@ struct kvm {
 	u32 user_msr_reasons __kvm_written_under(kvm_lock);
 	u32 max_vcpu_id __kvm_written_under(kvm_lock);	/* 0: KVM_MAX_VCPU_ID */
 	u32 dirty_log_manual __kvm_written_under(kvm_lock);	/* KVM_DIRTY_LOG_* */
+	/* KVM_CAP_DIRTY_LOG_RING, before the first vcpu; 0: bitmaps. */
+	u32 dirty_ring_entries __kvm_written_under(kvm_lock);
+	bool dirty_left;		/* a slot's bitmap may have what found a ring full */
 	/* KVM_X86_DISABLE_EXITS_*, before the first vcpu. */
 	u32 disabled_exits __kvm_written_under(kvm_lock);
 	/* Bits: KVM_HC_* that go to userspace. */

@@ -20,8 +20,10 @@ int  kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *alias)
 int  kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma);
 int  kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
 int  kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log);
-void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn);
+void kvm_mark_page_dirty(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn);
 void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa);
+void kvm_set_dirty(struct kvm_memory_slot *slot, unsigned long i);
+bool kvm_take_dirty(struct kvm_memory_slot *slot, unsigned long *from);
 
 /*
  * Lookups: kvm->srcu held for reading, or slots_lock, or mmu_lock.  Everything
@@ -29,6 +31,8 @@ void kvm_mark_gpa_dirty(struct kvm_vcpu *vcpu, gpa_t gpa);
  * kvm_unalias_gfn() comes first.
  */
 struct kvm_memory_slot *kvm_gfn_to_slot(struct kvm *kvm, gfn_t gfn);
+struct kvm_memory_slot *kvm_slot_by_id(struct kvm *kvm, u16 id)
+	__kvm_must_hold(slots_lock);
 struct kvm_memory_slot *kvm_find_vcpu_slot(struct kvm_vcpu *vcpu, gfn_t gfn);
 gfn_t kvm_find_alias(const struct kvm_memslots *slots, gfn_t gfn);
 

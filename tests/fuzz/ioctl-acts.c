@@ -94,6 +94,21 @@ long act_map_vcpu(struct rng *r)
 	return 0;
 }
 
+/* A vcpu's dirty ring, or a part of it, or what is beside it. */
+long act_map_ring(struct rng *r)
+{
+	u32 i = __atomic_fetch_add(&world.nr_maps, 1, __ATOMIC_RELAXED) % ARRAY_LEN(world.map);
+	size_t size = 0x1000 << (one_in(r, 2) ? 0 : below(r, 10));
+	off_t at = KVM_DIRTY_LOG_PAGE_OFFSET + (one_in(r, 3) ? (off_t)below(r, 8) - 2 : 0);
+	int prot = one_in(r, 8) ? below(r, 8) : PROT_READ | PROT_WRITE;
+	u8 *p = mmap(NULL, size, prot, one_in(r, 8) ? MAP_PRIVATE : MAP_SHARED, some_fd(r, VCPU), at << 12);
+
+	if (p == MAP_FAILED)
+		return -1;
+	world.map[i] = (struct mapping){ p, size };
+	return 0;
+}
+
 static struct mapping some_map(struct rng *r)
 {
 	return world.map[below(r, ARRAY_LEN(world.map))];
@@ -116,6 +131,28 @@ long act_protect(struct rng *r)
 	if (one_in(r, 4) && m.p)
 		return mprotect(m.p, m.size, prot);
 	return mprotect(world.vm.mem + below(r, MEM_SIZE >> 12) * 4096UL, 4096, prot | PROT_READ);
+}
+
+/* Marks entries from the first one on, as they are or with another page. */
+static void write_ring(struct rng *r)
+{
+	volatile struct kvm_dirty_gfn *e = (void *)some_map(r).p;
+
+	if (!e)
+		return;
+	for (u32 i = 0, n = below(r, 256); i < n; i++) {
+		if (one_in(r, 8))
+			e[i].slot = one_in(r, 4) ? odd_value(r) : below(r, 6);
+		if (one_in(r, 8))
+			e[i].offset = one_in(r, 4) ? odd_value(r) : below(r, 1100);
+		e[i].flags = one_in(r, 16) ? odd_value(r) : KVM_DIRTY_GFN_F_RESET;
+	}
+}
+
+long act_write_ring(struct rng *r)
+{
+	touch(r, write_ring);
+	return 0;
 }
 
 static void write_run(struct rng *r)

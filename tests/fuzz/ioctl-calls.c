@@ -372,6 +372,7 @@ MAKER(vm_cap)
 		{ KVM_CAP_DISABLE_QUIRKS2, 0xff }, { KVM_CAP_EXIT_HYPERCALL, BIT(12) },
 		{ KVM_CAP_X86_DISABLE_EXITS, 15 }, { KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 3 },
 		{ KVM_CAP_X2APIC_API, 3 }, { KVM_CAP_MAX_VCPU_ID, 15 },
+		{ KVM_CAP_DIRTY_LOG_RING, 0x5000 }, { KVM_CAP_DIRTY_LOG_RING_ACQ_REL, 0x301000 },
 	};
 	struct kvm_enable_cap *c = NEW(struct kvm_enable_cap);
 	u32 i = below(r, ARRAY_LEN(caps));
@@ -465,6 +466,7 @@ long act_protect(struct rng *r), act_write_run(struct rng *r), act_write_guest(s
 long act_advise(struct rng *r), act_arena(struct rng *r), act_map_vm(struct rng *r);
 long act_eventfd(struct rng *r), act_signal_event(struct rng *r), act_read(struct rng *r);
 long act_poll(struct rng *r), act_signal(struct rng *r), act_move(struct rng *r), act_wait(struct rng *r);
+long act_map_ring(struct rng *r), act_write_ring(struct rng *r);
 
 /* tests/api-doc compares the first three parts with kvm_main.c. */
 #define ROW(on, cmd, make, subject)		{ on, subject, cmd, 0, #cmd, make, NULL }
@@ -494,6 +496,7 @@ const struct row rows[] = {
 	ROW(VM, KVM_SET_MEMORY_ALIAS, alias, MEM),
 	ROW(VM, KVM_GET_DIRTY_LOG, get_log, MEM),
 	ROW(VM, KVM_CLEAR_DIRTY_LOG, clear_log, MEM),
+	ROW(VM, KVM_RESET_DIRTY_RINGS, none, MEM),
 	ROW(VM, KVM_SET_NR_MMU_PAGES, nr_pages, MEM),
 	ROW(VM, KVM_GET_NR_MMU_PAGES, none, MEM),
 	ROW(VM, KVM_SET_TSS_ADDR, tss_addr, LIFE),
@@ -571,6 +574,8 @@ const struct row rows[] = {
 	DOES(dup, LIFE),
 	DOES(fork, LIFE),
 	DOES(map_vcpu, LIFE),
+	DOES(map_ring, MEM),
+	DOES(write_ring, MEM),
 	DOES(unmap, LIFE),
 	DOES(protect, MEM),
 	DOES(write_run, STATE),

@@ -603,6 +603,7 @@ static void make_vcpu(struct rng *r, struct vcpu *vcpu, int id)
 static void make_vm(void)
 {
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+	struct kvm_enable_cap ring = { .cap = KVM_CAP_DIRTY_LOG_RING, .args = { 16384 } };
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	struct vm *vm = &world.vm;
 
@@ -615,6 +616,9 @@ static void make_vm(void)
 	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfeffd000L) ||
 	    vm_slot(vm, 0, program->seed & 3 ? KVM_MEM_LOG_DIRTY_PAGES : 0, 0, MEM_SIZE, vm->mem))
 		die("a slot");
+	/* Only ahead of the first vcpu. */
+	if (program->seed % 3 == 0 && ioctl(vm->fd, KVM_ENABLE_CAP, &ring))
+		die("KVM_CAP_DIRTY_LOG_RING");
 	if (program->setup == SPLIT && ioctl(vm->fd, KVM_ENABLE_CAP, &split))
 		die("KVM_CAP_SPLIT_IRQCHIP");
 	if (program->setup == FULL &&

@@ -257,6 +257,17 @@ struct kvm_clear_dirty_log {
 #define KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE	(1 << 0)
 #define KVM_DIRTY_LOG_INITIALLY_SET		(1 << 1)
 
+/* KVM_CAP_DIRTY_LOG_RING: at page KVM_DIRTY_LOG_PAGE_OFFSET of the vcpu mapping, an array */
+struct kvm_dirty_gfn {
+	__u32 flags;			/* KVM_DIRTY_GFN_F_* */
+	__u32 slot;			/* address space in bits 16 and up */
+	__u64 offset;			/* of the page, in the slot */
+};
+
+#define KVM_DIRTY_GFN_F_DIRTY	_BITUL(0)	/* set by the kernel */
+#define KVM_DIRTY_GFN_F_RESET	_BITUL(1)	/* set by userspace, for KVM_RESET_DIRTY_RINGS */
+#define KVM_DIRTY_GFN_F_MASK	0x3
+
 /* KVM_TRANSLATE */
 struct kvm_translation {
 	/* in */
@@ -718,6 +729,7 @@ struct kvm_stats_desc {
 #define KVM_CAP_X86_NOTIFY_VMEXIT		219
 #define KVM_CAP_VM_DISABLE_NX_HUGE_PAGES	220
 #define KVM_CAP_DIRTY_LOG_RING_ACQ_REL		223
+#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP	225
 
 /* ------------------------------------------------------------------------
  * Calls on /dev/kvm
@@ -771,6 +783,7 @@ struct kvm_stats_desc {
 #define KVM_SIGNAL_MSI			_IOW(KVMIO, 0xa5, struct kvm_msi)
 #define KVM_CLEAR_DIRTY_LOG		_IOWR(KVMIO, 0xc0, struct kvm_clear_dirty_log)
 #define KVM_X86_SET_MSR_FILTER		_IOW(KVMIO, 0xc6, struct kvm_msr_filter)
+#define KVM_RESET_DIRTY_RINGS		_IO(KVMIO, 0xc7)
 
 /* ------------------------------------------------------------------------
  * Calls on a vcpu
