@@ -217,13 +217,26 @@ static bool add_left(struct kvm_vcpu *vcpu)
 	return true;
 }
 
+/*
+ * An exception is about to be delivered: that first, as long as a part of the reserve is there.
+ * The next page asks again.  A VMM may stop the vcpu where the ring is full, and move it; and
+ * QEMU moves no error codes.  Under shadow paging most of these exits had a #PF on its way.
+ */
+static bool exception_first(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_queued_exception *ex = &vcpu->events.exception;
+
+	return (ex->pending || ex->injected) && !READ_ONCE(vcpu->kvm->dirty_left) &&
+	       entries_used(&vcpu->dirty_ring) < vcpu->dirty_ring.soft_limit + SPARE_ENTRIES / 2;
+}
+
 /** kvm_dirty_ring_request - KVM_REQ_DIRTY_RING: the vcpu's ring is full but for its reserve, or
  * pages of some vcpu's found theirs full. srcu held. Returns 1; 0 with KVM_EXIT_DIRTY_RING_FULL in
  * kvm_run, and so again until there is room.
  */
 int kvm_dirty_ring_request(struct kvm_vcpu *vcpu)
 {
-	if (!soft_full(vcpu) && add_left(vcpu))
+	if (exception_first(vcpu) || (!soft_full(vcpu) && add_left(vcpu)))
 		return 1;
 	kvm_make_request(KVM_REQ_DIRTY_RING, vcpu);
 	vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
