@@ -431,6 +431,7 @@ static const struct kvm_pit_config old_pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	X(KVM_SIGNAL_MSI, FIXED, kvm_signal_msi(kvm, buf))			\
 	X(KVM_CREATE_VCPU, RAW, kvm_vm_create_vcpu(kvm, arg))			\
 	X(KVM_SET_USER_MEMORY_REGION, FIXED, kvm_set_user_memory_region(kvm, buf)) \
+	X(KVM_SET_USER_MEMORY_REGION2, FIXED, kvm_set_user_memory_region2(kvm, buf)) \
 	X(KVM_SET_MEMORY_REGION, FIXED, kvm_set_memory_region(kvm, buf))	\
 	X(KVM_SET_MEMORY_ALIAS, FIXED, kvm_set_memory_alias(kvm, buf))		\
 	X(KVM_GET_DIRTY_LOG, FIXED, kvm_vm_get_dirty_log(kvm, buf))		\

@@ -193,6 +193,20 @@ MAKER(user_region)
 	}
 }
 
+MAKER(user_region2)
+{
+	struct kvm_userspace_memory_region2 *m;
+
+	user_region(r, row, arg);
+	m = (void *)arg->buf;
+	memset((u8 *)m + arg->len, 0, sizeof(*m) - arg->len);
+	arg->len = sizeof(*m);
+	if (one_in(r, 4)) {
+		m->flags |= KVM_MEM_GUEST_MEMFD;
+		m->guest_memfd = some_fd(r, EVENT);
+	}
+}
+
 MAKER(kernel_region)
 {
 	struct kvm_memory_region *m = NEW(struct kvm_memory_region);
@@ -490,6 +504,7 @@ const struct row rows[] = {
 	ROW(VM, KVM_SIGNAL_MSI, msi, IRQ),
 	ROW(VM, KVM_CREATE_VCPU, vcpu_id, LIFE),
 	ROW(VM, KVM_SET_USER_MEMORY_REGION, user_region, MEM),
+	ROW(VM, KVM_SET_USER_MEMORY_REGION2, user_region2, MEM),
 	ROW(VM, KVM_SET_MEMORY_REGION, kernel_region, MEM),
 	ROW(VM, KVM_SET_MEMORY_ALIAS, alias, MEM),
 	ROW(VM, KVM_GET_DIRTY_LOG, get_log, MEM),

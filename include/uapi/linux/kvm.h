@@ -214,6 +214,7 @@ struct kvm_run {
 /* the flags of both kinds of region; bits 16 and up are the kernel's own */
 #define KVM_MEM_LOG_DIRTY_PAGES	(1UL << 0)
 #define KVM_MEM_READONLY	(1UL << 1)
+#define KVM_MEM_GUEST_MEMFD	(1UL << 2)	/* refused */
 
 /* KVM_SET_MEMORY_REGION: the kernel provides the memory */
 struct kvm_memory_region {
@@ -230,6 +231,19 @@ struct kvm_userspace_memory_region {
 	__u64 guest_phys_addr;
 	__u64 memory_size;		/* bytes; 0 deletes the slot */
 	__u64 userspace_addr;
+};
+
+/* KVM_SET_USER_MEMORY_REGION2: begins as the older structure does */
+struct kvm_userspace_memory_region2 {
+	__u32 slot;
+	__u32 flags;
+	__u64 guest_phys_addr;
+	__u64 memory_size;
+	__u64 userspace_addr;
+	__u64 guest_memfd_offset;	/* with KVM_MEM_GUEST_MEMFD, as the next */
+	__u32 guest_memfd;
+	__u32 pad1;
+	__u64 pad2[14];
 };
 
 /* KVM_GET_DIRTY_LOG */
@@ -718,6 +732,7 @@ struct kvm_stats_desc {
 #define KVM_CAP_X86_NOTIFY_VMEXIT		219
 #define KVM_CAP_VM_DISABLE_NX_HUGE_PAGES	220
 #define KVM_CAP_DIRTY_LOG_RING_ACQ_REL		223
+#define KVM_CAP_USER_MEMORY2			231
 
 /* ------------------------------------------------------------------------
  * Calls on /dev/kvm
@@ -745,6 +760,7 @@ struct kvm_stats_desc {
 #define KVM_SET_NR_MMU_PAGES		_IO(KVMIO, 0x44)
 #define KVM_GET_NR_MMU_PAGES		_IO(KVMIO, 0x45)
 #define KVM_SET_USER_MEMORY_REGION	_IOW(KVMIO, 0x46, struct kvm_userspace_memory_region)
+#define KVM_SET_USER_MEMORY_REGION2	_IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
 #define KVM_SET_TSS_ADDR		_IO(KVMIO, 0x47)
 #define KVM_SET_IDENTITY_MAP_ADDR	_IOW(KVMIO, 0x48, __u64)
 
