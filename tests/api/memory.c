@@ -423,6 +423,19 @@ TEST_F(mem, hugetlb)
 	set_hugepages(0);
 }
 
+/* KVM_RUN has failed: kvm_run says for which page. */
+#define EXPECT_MEMORY_FAULT(vm, where) do {						\
+	const struct kvm_run *run_ = (vm)->vcpu.run;					\
+											\
+	if (on_stock() && !check_cap((vm)->fd, KVM_CAP_MEMORY_FAULT_INFO))		\
+		break;									\
+	EXPECT_EQ(1, check_cap((vm)->fd, KVM_CAP_MEMORY_FAULT_INFO));			\
+	EXPECT_EQ(KVM_EXIT_MEMORY_FAULT, run_->exit_reason);				\
+	EXPECT_EQ(0, run_->memory_fault.flags);						\
+	EXPECT_EQ(where, run_->memory_fault.gpa);					\
+	EXPECT_EQ(PAGE, run_->memory_fault.size);					\
+} while (0)
+
 /* Memory that userspace may only read: the guest reads; its write is MMIO
  * or KVM_RUN fails, but does not come through.
  */
@@ -438,6 +451,8 @@ TEST_F(mem, prot_read)
 	exit = access_at(&self->vm, AT, true, &v);
 	EXPECT_TRUE(exit == -EFAULT || exit == KVM_EXIT_MMIO || exit == KVM_EXIT_INTERNAL_ERROR)
 		TH_LOG("exit %d", exit);
+	if (exit == -EFAULT)
+		EXPECT_MEMORY_FAULT(&self->vm, AT);
 	EXPECT_EQ(0x55, *(u64 *)self->p);
 }
 
@@ -451,9 +466,14 @@ TEST_F(mem, munmap_and_back)
 	*(u64 *)self->p = 0x55;
 	ASSERT_EQ(0, vm_slot(vm, 1, 0, AT, PAGE, self->p));
 	EXPECT_EQ(0x55, peek(vm, AT));
+	EXPECT_EQ(KVM_EXIT_HLT, vm->vcpu.run->exit_reason);
 	ASSERT_EQ(0, munmap(self->p, PAGE));
 	EXPECT_EQ(-EFAULT, access_at(vm, AT, false, &v));
+	EXPECT_MEMORY_FAULT(vm, AT);
+	vm->vcpu.run->exit_reason = 0;
+	memset(&vm->vcpu.run->memory_fault, 0x55, sizeof(vm->vcpu.run->memory_fault));
 	EXPECT_EQ(-EFAULT, vm_run(vm));
+	EXPECT_MEMORY_FAULT(vm, AT);
 	p = mmap(self->p, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_EQ(self->p, p);
 	*(u64 *)self->p = 0x77;
@@ -462,8 +482,28 @@ TEST_F(mem, munmap_and_back)
 	/* PROT_NONE is as good as absent */
 	ASSERT_EQ(0, mprotect(self->p, PAGE, PROT_NONE));
 	EXPECT_EQ(-EFAULT, access_at(vm, AT, false, &v));
+	EXPECT_MEMORY_FAULT(vm, AT);
 	ASSERT_EQ(0, mprotect(self->p, PAGE, PROT_READ | PROT_WRITE));
 	EXPECT_EQ(0x77, peek(vm, AT));
+}
+
+/* The gpa is that of the page, wherever in it the access was, and whatever address led there. */
+TEST_F(mem, memory_fault_of_a_page)
+{
+	struct vm *vm = &self->vm;
+	u64 v = 0, *pd = (u64 *)(vm->mem + GPA_PD);
+	int last = 15;
+
+	ASSERT_EQ(0, vm_slot(vm, 1, 0, AT, 16 * PAGE, self->p));
+	ASSERT_EQ(0, munmap(self->p + last * PAGE, PAGE));
+	EXPECT_EQ(-EFAULT, access_at(vm, AT + last * PAGE + 0x888, true, &v));
+	EXPECT_MEMORY_FAULT(vm, AT + last * PAGE);
+	/* the 2 MB at 0x600000 are those at AT */
+	pd[3] = AT | PTE_PS | PTE_P | PTE_W | PTE_U;
+	EXPECT_EQ(-EFAULT, access_at(vm, 0x600000 + last * PAGE + 8, false, &v));
+	EXPECT_MEMORY_FAULT(vm, AT + last * PAGE);
+	EXPECT_EQ(0, peek(vm, AT + (last - 1) * PAGE));
+	EXPECT_EQ(KVM_EXIT_HLT, vm->vcpu.run->exit_reason);
 }
 
 TEST_F(mem, madvise_dontneed)

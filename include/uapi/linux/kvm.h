@@ -99,6 +99,9 @@
 /* kvm_run.notify.flags */
 #define KVM_NOTIFY_CONTEXT_INVALID	(1 << 0)
 
+/* kvm_run.memory_fault.flags; never set, as there is no private memory */
+#define KVM_MEMORY_EXIT_FLAG_PRIVATE	(1ULL << 3)
+
 #define SYNC_REGS_SIZE_BYTES		2048
 
 /* At offset 0 of a vcpu fd's mapping. */
@@ -195,6 +198,11 @@ struct kvm_run {
 		struct {		/* KVM_EXIT_NOTIFY */
 			__u32 flags;
 		} notify;
+		struct {		/* KVM_EXIT_MEMORY_FAULT, with -EFAULT */
+			__u64 flags;
+			__u64 gpa;
+			__u64 size;
+		} memory_fault;
 		char padding[256];
 	};
 
@@ -733,6 +741,7 @@ struct kvm_stats_desc {
 #define KVM_CAP_VM_DISABLE_NX_HUGE_PAGES	220
 #define KVM_CAP_DIRTY_LOG_RING_ACQ_REL		223
 #define KVM_CAP_USER_MEMORY2			231
+#define KVM_CAP_MEMORY_FAULT_INFO		232
 
 /* ------------------------------------------------------------------------
  * Calls on /dev/kvm
