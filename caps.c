@@ -209,6 +209,7 @@ struct kvm_cap {
 static const struct kvm_cap caps[] = {
 	{ KVM_CAP_HLT, 1 },
 	{ KVM_CAP_USER_MEMORY, 1 },
+	{ KVM_CAP_VM_TYPES, BIT(KVM_X86_DEFAULT_VM) },
 	{ KVM_CAP_USER_MEMORY2, 1 },
 	{ KVM_CAP_MEMORY_FAULT_INFO, 1 },
 	{ KVM_CAP_SET_TSS_ADDR, 1 },

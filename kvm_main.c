@@ -537,7 +537,7 @@ static long kvm_dev_create_vm(unsigned long type)
 	struct file *file;
 	int fd;
 
-	if (type)
+	if (type != KVM_X86_DEFAULT_VM)
 		return -EINVAL;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)

@@ -27,6 +27,10 @@
 #define __KVM_HAVE_XCRS
 #define __KVM_HAVE_READONLY_MEM
 
+/* ---- KVM_CREATE_VM's argument ---- */
+
+#define KVM_X86_DEFAULT_VM	0
+
 /* ---- The vcpu mapping, in pages: struct kvm_run, then these ---- */
 
 #define KVM_PIO_PAGE_OFFSET		1

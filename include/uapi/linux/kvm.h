@@ -742,6 +742,7 @@ struct kvm_stats_desc {
 #define KVM_CAP_DIRTY_LOG_RING_ACQ_REL		223
 #define KVM_CAP_USER_MEMORY2			231
 #define KVM_CAP_MEMORY_FAULT_INFO		232
+#define KVM_CAP_VM_TYPES			235	/* bit n: KVM_CREATE_VM takes n */
 
 /* ------------------------------------------------------------------------
  * Calls on /dev/kvm
