@@ -39,6 +39,15 @@ static int enable_triple_fault_event(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
+static int enable_exit_on_emulation_failure(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
+{
+	if (arg > 1)
+		return -EINVAL;
+	WRITE_ONCE(kvm->exit_on_emulation_failure, arg);
+	return 0;
+}
+
 static int enable_user_msr(struct kvm *kvm, u64 arg)
 	__kvm_must_hold(kvm_lock)
 {
@@ -239,6 +248,7 @@ static const struct kvm_cap caps[] = {
 	{ KVM_CAP_SREGS2, 1 },
 	{ KVM_CAP_EXCEPTION_PAYLOAD, 1, .enable = enable_exception_payload },
 	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, .enable = enable_triple_fault_event },
+	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, .enable = enable_exit_on_emulation_failure },
 	{ KVM_CAP_X86_USER_SPACE_MSR, 1, .enable = enable_user_msr },
 	{ KVM_CAP_X86_MSR_FILTER, 1 },
 	{ KVM_CAP_MSR_PLATFORM_INFO, 1, .enable = enable_platform_info },

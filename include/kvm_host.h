@@ -586,6 +586,8 @@ struct kvm {
 	bool bus_lock_exits __kvm_written_under(kvm_lock);
 	bool exception_payload __kvm_written_under(kvm_lock);
 	bool triple_fault_event __kvm_written_under(kvm_lock);
+	/* KVM_CAP_EXIT_ON_EMULATION_FAILURE: of user mode's code, too. */
+	bool exit_on_emulation_failure __kvm_written_under(kvm_lock);
 	/* MSR_PLATFORM_INFO is #GP to the guest. */
 	bool no_platform_info __kvm_written_under(kvm_lock);
 	struct kvm_msr_filter_set __rcu *msr_filter __kvm_guarded_by(kvm_lock);	/* srcu */
