@@ -8,6 +8,7 @@
 #include "kvm_clock.h"
 #include "kvm_cpuid.h"
 #include "kvm_irq.h"
+#include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_request.h"
 
@@ -22,7 +23,7 @@
 /*
  * ---- KVM_ENABLE_CAP of a VM ----
  *
- * Each: 0, or -EINVAL (-EPERM) with nothing changed.  kvm->lock held.
+ * Each: 0, or -EINVAL (-EPERM, -ENXIO) with nothing changed.  kvm->lock held.
  */
 
 static int enable_exception_payload(struct kvm *kvm, u64 arg)
@@ -193,6 +194,19 @@ static int enable_notify(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
+static int set_apic_bus_cycle(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
+{
+	if (!arg || arg > APIC_BUS_CYCLE_NS_MAX)
+		return -EINVAL;
+	if (kvm->irqchip_mode == KVM_IRQCHIP_USER)
+		return -ENXIO;
+	if (atomic_read(&kvm->online_vcpus))
+		return -EINVAL;
+	kvm->apic_bus_cycle_ns = arg;
+	return 0;
+}
+
 static int enable_halt_poll(struct kvm *kvm, u64 arg)
 	__kvm_must_hold(kvm_lock)
 {
@@ -266,6 +280,7 @@ static const struct kvm_cap caps[] = {
 	{ KVM_CAP_IOAPIC_POLARITY_IGNORED, 1 },
 	{ KVM_CAP_SPLIT_IRQCHIP, 1, .enable = kvm_enable_split_irqchip },
 	{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
+	{ KVM_CAP_X86_APIC_BUS_CYCLES_NS, APIC_BUS_CYCLE_NS, .enable = set_apic_bus_cycle },
 	{ KVM_CAP_IOEVENTFD, 1 },
 	{ KVM_CAP_IOEVENTFD_NO_LENGTH, 1 },
 	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, 1 },
@@ -341,7 +356,7 @@ long kvm_check_extension(unsigned long cap)
 }
 
 /** kvm_vm_enable_cap - KVM_ENABLE_CAP of a VM: 0, or with nothing changed -EINVAL; -EPERM for
- * what the caller may not
+ * what the caller may not; -ENXIO for what needs interrupt controllers
  */
 long kvm_vm_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 {

@@ -386,7 +386,7 @@ MAKER(vm_cap)
 		{ KVM_CAP_DISABLE_QUIRKS2, 0xff }, { KVM_CAP_EXIT_HYPERCALL, BIT(12) },
 		{ KVM_CAP_X86_DISABLE_EXITS, 15 }, { KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 3 },
 		{ KVM_CAP_X2APIC_API, 3 }, { KVM_CAP_MAX_VCPU_ID, 15 },
-		{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1 },
+		{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1 }, { KVM_CAP_X86_APIC_BUS_CYCLES_NS, 0x7fffff },
 	};
 	struct kvm_enable_cap *c = NEW(struct kvm_enable_cap);
 	u32 i = below(r, ARRAY_LEN(caps));

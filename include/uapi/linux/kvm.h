@@ -743,6 +743,7 @@ struct kvm_stats_desc {
 #define KVM_CAP_USER_MEMORY2			231
 #define KVM_CAP_MEMORY_FAULT_INFO		232
 #define KVM_CAP_VM_TYPES			235	/* bit n: KVM_CREATE_VM takes n */
+#define KVM_CAP_X86_APIC_BUS_CYCLES_NS		237
 
 /* ------------------------------------------------------------------------
  * Calls on /dev/kvm
