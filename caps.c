@@ -344,6 +344,8 @@ long kvm_check_extension(unsigned long cap)
 		return supported_notify();
 	case KVM_CAP_XSAVE2:
 		return kvm_xsave_size();
+	case KVM_CAP_PRE_FAULT_MEMORY:
+		return kvm_ops.nested_paging;
 	case KVM_CAP_STEAL_TIME:
 		return sched_info_on();
 	case KVM_CAP_XCRS:

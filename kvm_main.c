@@ -137,6 +137,7 @@ out:
 	X(KVM_SET_MP_STATE, FIXED, kvm_vcpu_set_mp_state(vcpu, buf))		\
 	X(KVM_SET_GUEST_DEBUG, FIXED, kvm_vcpu_set_guest_debug(vcpu, buf))	\
 	X(KVM_TRANSLATE, FIXED, kvm_vcpu_translate(vcpu, buf))			\
+	X(KVM_PRE_FAULT_MEMORY, FIXED, kvm_vcpu_pre_fault(vcpu, buf))		\
 	X(KVM_SET_VAPIC_ADDR, FIXED, kvm_vcpu_set_vapic_addr(vcpu, buf))	\
 	X(KVM_TPR_ACCESS_REPORTING, FIXED, kvm_vcpu_tpr_access(vcpu, buf))	\
 	X(KVM_GET_LAPIC, FIXED, kvm_vcpu_get_lapic(vcpu, buf))			\

@@ -423,6 +423,14 @@ MAKER(translation)
 	NEW(struct kvm_translation)->linear_address = some_gpa(r) + below(r, 4096);
 }
 
+MAKER(pre_fault)
+{
+	struct kvm_pre_fault_memory *p = NEW(struct kvm_pre_fault_memory);
+
+	p->gpa = some_gpa(r);
+	p->size = (1 + below(r, 300)) << 12;
+}
+
 MAKER(vapic)
 {
 	NEW(struct kvm_vapic_addr)->vapic_addr = one_in(r, 4) ? 0 : some_gpa(r) + (below(r, 1024) << 2);
@@ -562,6 +570,7 @@ const struct row rows[] = {
 	SETS(VCPU, KVM_SET_MP_STATE, KVM_GET_MP_STATE, STATE),
 	ROW(VCPU, KVM_SET_GUEST_DEBUG, guest_debug, STATE),
 	ROW(VCPU, KVM_TRANSLATE, translation, MEM),
+	ROW(VCPU, KVM_PRE_FAULT_MEMORY, pre_fault, MEM),
 	ROW(VCPU, KVM_SET_VAPIC_ADDR, vapic, IRQ),
 	ROW(VCPU, KVM_TPR_ACCESS_REPORTING, tpr_access, IRQ),
 	ROW(VCPU, KVM_GET_LAPIC, plain, IRQ),

@@ -279,6 +279,14 @@ struct kvm_clear_dirty_log {
 #define KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE	(1 << 0)
 #define KVM_DIRTY_LOG_INITIALLY_SET		(1 << 1)
 
+/* KVM_PRE_FAULT_MEMORY: in, and out what of it remains */
+struct kvm_pre_fault_memory {
+	__u64 gpa;
+	__u64 size;
+	__u64 flags;			/* 0 */
+	__u64 padding[5];
+};
+
 /* KVM_TRANSLATE */
 struct kvm_translation {
 	/* in */
@@ -743,6 +751,7 @@ struct kvm_stats_desc {
 #define KVM_CAP_USER_MEMORY2			231
 #define KVM_CAP_MEMORY_FAULT_INFO		232
 #define KVM_CAP_VM_TYPES			235	/* bit n: KVM_CREATE_VM takes n */
+#define KVM_CAP_PRE_FAULT_MEMORY		236
 #define KVM_CAP_X86_APIC_BUS_CYCLES_NS		237
 
 /* ------------------------------------------------------------------------
@@ -846,6 +855,7 @@ struct kvm_stats_desc {
 #define KVM_SET_SREGS2			_IOW(KVMIO, 0xcd, struct kvm_sregs2)
 #define KVM_GET_STATS_FD		_IO(KVMIO, 0xce)	/* also on a VM */
 #define KVM_GET_XSAVE2			_IOR(KVMIO, 0xcf, struct kvm_xsave)
+#define KVM_PRE_FAULT_MEMORY		_IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
 
 /* on a vcpu, on a VM, and (GET and HAS) on /dev/kvm */
 #define KVM_SET_DEVICE_ATTR		_IOW(KVMIO, 0xe1, struct kvm_device_attr)
