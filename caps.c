@@ -258,6 +258,7 @@ static const struct kvm_cap caps[] = {
 	{ KVM_CAP_NOP_IO_DELAY, 1 },
 	{ KVM_CAP_ENABLE_CAP_VM, 1 },
 	{ KVM_CAP_GET_MSR_FEATURES, 1 },
+	{ KVM_CAP_ONE_REG, 1 },
 	{ KVM_CAP_BINARY_STATS_FD, 1 },
 	{ KVM_CAP_SREGS2, 1 },
 	{ KVM_CAP_EXCEPTION_PAYLOAD, 1, .enable = enable_exception_payload },

@@ -150,6 +150,8 @@ out:
 	X(KVM_ENABLE_CAP, FIXED, kvm_vcpu_enable_cap(vcpu, buf))		\
 	X(KVM_GET_MSRS, RAW, kvm_vcpu_get_msrs(vcpu, argp))			\
 	X(KVM_SET_MSRS, RAW, kvm_vcpu_set_msrs(vcpu, argp))			\
+	X(KVM_GET_ONE_REG, FIXED, kvm_vcpu_get_one_reg(vcpu, buf))		\
+	X(KVM_SET_ONE_REG, FIXED, kvm_vcpu_set_one_reg(vcpu, buf))		\
 	X(KVM_SET_CPUID, RAW, kvm_vcpu_set_cpuid(vcpu, argp))			\
 	X(KVM_SET_CPUID2, RAW, kvm_vcpu_set_cpuid2(vcpu, argp))			\
 	X(KVM_GET_CPUID2, RAW, kvm_vcpu_get_cpuid2(vcpu, argp))			\

@@ -130,6 +130,16 @@ MAKER(msr_values)
 	arg->len += m->nmsrs * sizeof(m->entries[0]);
 }
 
+MAKER(one_reg)
+{
+	struct kvm_one_reg *reg = NEW(struct kvm_one_reg);
+
+	reg->id = KVM_X86_REG_MSR((u64)some_msr(r));
+	if (one_in(r, 8))
+		reg->id ^= BIT(below(r, 64));
+	reg->addr = some_address(r);
+}
+
 MAKER(cpuid_list)
 {
 	struct kvm_cpuid2 *c = NEW(struct kvm_cpuid2);
@@ -583,6 +593,8 @@ const struct row rows[] = {
 	ROW(VCPU, KVM_ENABLE_CAP, vcpu_cap, MSR),
 	ROW(VCPU, KVM_GET_MSRS, msr_values, MSR),
 	ROW(VCPU, KVM_SET_MSRS, msr_values, MSR),
+	ROW(VCPU, KVM_GET_ONE_REG, one_reg, MSR),
+	ROW(VCPU, KVM_SET_ONE_REG, one_reg, MSR),
 	ROW(VCPU, KVM_SET_CPUID, cpuid, MSR),
 	ROW(VCPU, KVM_SET_CPUID2, cpuid2, MSR),
 	ROW(VCPU, KVM_GET_CPUID2, cpuid_list, MSR),

@@ -219,6 +219,12 @@ struct kvm_msr_filter {
 	struct kvm_msr_filter_range ranges[KVM_MSR_FILTER_MAX_RANGES];
 };
 
+/* The ids of KVM_GET_ONE_REG; the other type, of registers that KVM defines, has none here. */
+#define KVM_X86_REG_TYPE_MSR	2
+
+#define KVM_X86_REG_MSR(index) \
+	(KVM_REG_X86 | KVM_REG_SIZE_U64 | (__u64)KVM_X86_REG_TYPE_MSR << 32 | (index))
+
 /* ---- CPUID ---- */
 
 struct kvm_cpuid_entry {

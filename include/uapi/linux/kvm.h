@@ -386,6 +386,18 @@ struct kvm_debug_guest {
 	__u32 singlestep;
 };
 
+/* KVM_GET_ONE_REG, KVM_SET_ONE_REG: the value is at addr, as long as the id says */
+#define KVM_REG_X86		0x2000000000000000ULL
+
+#define KVM_REG_SIZE_SHIFT	52
+#define KVM_REG_SIZE_MASK	0x00f0000000000000ULL
+#define KVM_REG_SIZE_U64	0x0030000000000000ULL
+
+struct kvm_one_reg {
+	__u64 id;
+	__u64 addr;
+};
+
 /* KVM_TPR_ACCESS_REPORTING */
 struct kvm_tpr_access_ctl {
 	__u32 enabled;
@@ -849,6 +861,8 @@ struct kvm_stats_desc {
 #define KVM_SET_XSAVE			_IOW(KVMIO, 0xa5, struct kvm_xsave)
 #define KVM_GET_XCRS			_IOR(KVMIO, 0xa6, struct kvm_xcrs)
 #define KVM_SET_XCRS			_IOW(KVMIO, 0xa7, struct kvm_xcrs)
+#define KVM_GET_ONE_REG			_IOW(KVMIO, 0xab, struct kvm_one_reg)
+#define KVM_SET_ONE_REG			_IOW(KVMIO, 0xac, struct kvm_one_reg)
 #define KVM_KVMCLOCK_CTRL		_IO(KVMIO, 0xad)
 #define KVM_SMI				_IO(KVMIO, 0xb7)
 #define KVM_GET_SREGS2			_IOR(KVMIO, 0xcc, struct kvm_sregs2)
