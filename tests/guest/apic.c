@@ -392,6 +392,42 @@ TEST_F(apic, timer_bus_cycles)
 	EXPECT_EQ(0, RESULT(8));
 }
 
+static void set_halt_poll(struct vm *vm, u64 ns)
+{
+	struct kvm_enable_cap c = { .cap = KVM_CAP_HALT_POLL, .args = { ns } };
+
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &c))
+		die("KVM_CAP_HALT_POLL");
+}
+
+#define HALTS()	RUN({ WRITE, REG_TDCR, 0xb }, { WRITE, REG_LVTT, 0x40 },		\
+		    { WRITE, REG_TMICT, 5000000 }, { HALT }, { WRITE, REG_EOI, 0 },	\
+		    { WRITE, REG_TMICT, 5000000 }, { HALT }, { WRITE, REG_EOI, 0 },	\
+		    { WRITE, REG_TMICT, 5000000 }, { HALT }, { WRITE, REG_EOI, 0 })
+#define POLLS()	stat_of(self->vm.vcpu.fd, "halt_attempted_poll")
+
+/* A vcpu that halts polls first, as long as its VM may: never, as it likes, never again. */
+TEST_F(apic, halt_poll)
+{
+	u64 polls;
+
+	set_halt_poll(&self->vm, 0);
+	HALTS();
+	EXPECT_EQ(0, POLLS());
+	/* a sleep that is shorter has the next one polled */
+	set_halt_poll(&self->vm, 1000000000);
+	HALTS();
+	polls = POLLS();
+	EXPECT_LT(0, polls);
+	set_halt_poll(&self->vm, 0);
+	HALTS();
+	EXPECT_EQ(polls, POLLS());
+	/* no sleep is as short as this: where it begins, it ends again */
+	set_halt_poll(&self->vm, 1);
+	HALTS();
+	EXPECT_GE(polls + 1, POLLS());
+}
+
 /* A period of a nanosecond costs the host no more than its shortest. */
 TEST_F(apic, timer_of_a_nanosecond)
 {
