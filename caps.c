@@ -281,6 +281,8 @@ static const struct kvm_cap caps[] = {
 	{ KVM_CAP_IOAPIC_POLARITY_IGNORED, 1 },
 	{ KVM_CAP_SPLIT_IRQCHIP, 1, .enable = kvm_enable_split_irqchip },
 	{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
+	/* What kvm_run says is the state of the guest itself: there are no guests of guests. */
+	{ KVM_CAP_X86_GUEST_MODE, 1 },
 	{ KVM_CAP_X86_APIC_BUS_CYCLES_NS, APIC_BUS_CYCLE_NS, .enable = set_apic_bus_cycle },
 	{ KVM_CAP_IOEVENTFD, 1 },
 	{ KVM_CAP_IOEVENTFD_NO_LENGTH, 1 },

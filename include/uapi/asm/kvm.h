@@ -321,6 +321,7 @@ struct kvm_vcpu_events {
 
 #define KVM_RUN_X86_SMM		(1 << 0)
 #define KVM_RUN_X86_BUS_LOCK	(1 << 1)
+#define KVM_RUN_X86_GUEST_MODE	(1 << 2)	/* never: guests have no guests */
 
 #define KVM_SYNC_X86_REGS	(1UL << 0)
 #define KVM_SYNC_X86_SREGS	(1UL << 1)

@@ -765,6 +765,7 @@ struct kvm_stats_desc {
 #define KVM_CAP_VM_TYPES			235	/* bit n: KVM_CREATE_VM takes n */
 #define KVM_CAP_PRE_FAULT_MEMORY		236
 #define KVM_CAP_X86_APIC_BUS_CYCLES_NS		237
+#define KVM_CAP_X86_GUEST_MODE			238
 
 /* ------------------------------------------------------------------------
  * Calls on /dev/kvm
