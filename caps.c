@@ -9,6 +9,7 @@
 #include "kvm_cpuid.h"
 #include "kvm_dirty_ring.h"
 #include "kvm_irq.h"
+#include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_request.h"
 
@@ -23,7 +24,7 @@
 /*
  * ---- KVM_ENABLE_CAP of a VM ----
  *
- * Each: 0, or -EINVAL (-EPERM, -E2BIG) with nothing changed.  kvm->lock held.
+ * Each: 0, or -EINVAL (-EPERM, -E2BIG, -ENXIO) with nothing changed.  kvm->lock held.
  */
 
 static int enable_exception_payload(struct kvm *kvm, u64 arg)
@@ -37,6 +38,15 @@ static int enable_triple_fault_event(struct kvm *kvm, u64 arg)
 	__kvm_must_hold(kvm_lock)
 {
 	kvm->triple_fault_event = arg;
+	return 0;
+}
+
+static int enable_exit_on_emulation_failure(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
+{
+	if (arg > 1)
+		return -EINVAL;
+	WRITE_ONCE(kvm->exit_on_emulation_failure, arg);
 	return 0;
 }
 
@@ -185,6 +195,19 @@ static int enable_notify(struct kvm *kvm, u64 arg)
 	return 0;
 }
 
+static int set_apic_bus_cycle(struct kvm *kvm, u64 arg)
+	__kvm_must_hold(kvm_lock)
+{
+	if (!arg || arg > APIC_BUS_CYCLE_NS_MAX)
+		return -EINVAL;
+	if (kvm->irqchip_mode == KVM_IRQCHIP_USER)
+		return -ENXIO;
+	if (atomic_read(&kvm->online_vcpus))
+		return -EINVAL;
+	kvm->apic_bus_cycle_ns = arg;
+	return 0;
+}
+
 static int enable_halt_poll(struct kvm *kvm, u64 arg)
 	__kvm_must_hold(kvm_lock)
 {
@@ -210,6 +233,9 @@ struct kvm_cap {
 static const struct kvm_cap caps[] = {
 	{ KVM_CAP_HLT, 1 },
 	{ KVM_CAP_USER_MEMORY, 1 },
+	{ KVM_CAP_VM_TYPES, BIT(KVM_X86_DEFAULT_VM) },
+	{ KVM_CAP_USER_MEMORY2, 1 },
+	{ KVM_CAP_MEMORY_FAULT_INFO, 1 },
 	{ KVM_CAP_SET_TSS_ADDR, 1 },
 	{ KVM_CAP_EXT_CPUID, 1 },
 	{ KVM_CAP_MP_STATE, 1 },
@@ -233,10 +259,12 @@ static const struct kvm_cap caps[] = {
 	{ KVM_CAP_NOP_IO_DELAY, 1 },
 	{ KVM_CAP_ENABLE_CAP_VM, 1 },
 	{ KVM_CAP_GET_MSR_FEATURES, 1 },
+	{ KVM_CAP_ONE_REG, 1 },
 	{ KVM_CAP_BINARY_STATS_FD, 1 },
 	{ KVM_CAP_SREGS2, 1 },
 	{ KVM_CAP_EXCEPTION_PAYLOAD, 1, .enable = enable_exception_payload },
 	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, .enable = enable_triple_fault_event },
+	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, .enable = enable_exit_on_emulation_failure },
 	{ KVM_CAP_X86_USER_SPACE_MSR, 1, .enable = enable_user_msr },
 	{ KVM_CAP_X86_MSR_FILTER, 1 },
 	{ KVM_CAP_MSR_PLATFORM_INFO, 1, .enable = enable_platform_info },
@@ -254,6 +282,9 @@ static const struct kvm_cap caps[] = {
 	{ KVM_CAP_IOAPIC_POLARITY_IGNORED, 1 },
 	{ KVM_CAP_SPLIT_IRQCHIP, 1, .enable = kvm_enable_split_irqchip },
 	{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
+	/* What kvm_run says is the state of the guest itself: there are no guests of guests. */
+	{ KVM_CAP_X86_GUEST_MODE, 1 },
+	{ KVM_CAP_X86_APIC_BUS_CYCLES_NS, APIC_BUS_CYCLE_NS, .enable = set_apic_bus_cycle },
 	{ KVM_CAP_IOEVENTFD, 1 },
 	{ KVM_CAP_IOEVENTFD_NO_LENGTH, 1 },
 	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, 1 },
@@ -319,6 +350,8 @@ long kvm_check_extension(unsigned long cap)
 		return supported_notify();
 	case KVM_CAP_XSAVE2:
 		return kvm_xsave_size();
+	case KVM_CAP_PRE_FAULT_MEMORY:
+		return kvm_ops.nested_paging;
 	case KVM_CAP_STEAL_TIME:
 		return sched_info_on();
 	case KVM_CAP_XCRS:
@@ -331,7 +364,8 @@ long kvm_check_extension(unsigned long cap)
 }
 
 /** kvm_vm_enable_cap - KVM_ENABLE_CAP of a VM: 0, or with nothing changed -EINVAL; -EPERM for
- * what the caller may not; -E2BIG for too large a ring
+ * what the caller may not; -E2BIG for too large a ring; -ENXIO for what needs interrupt
+ * controllers
  */
 long kvm_vm_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 {

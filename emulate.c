@@ -692,6 +692,22 @@ static int emulation_failed(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 	return 0;
 }
 
+/*
+ * An instruction that the emulator lacks.  A process of the guest's that gets at a device's
+ * memory must not stop the VM by it: #UD is for its kernel to deal with, unless the VMM
+ * wants to hear of such, too.
+ */
+static int insn_failed(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
+{
+	if (e->no_error || READ_ONCE(vcpu->kvm->exit_on_emulation_failure) ||
+	    kvm_ops.get_cpl(vcpu) != 3)
+		return emulation_failed(vcpu, e);
+	vcpu->mmio.nr = 0;
+	vcpu->stat.insn_emulation_fail++;
+	kvm_queue_exception(vcpu, X86_TRAP_UD);
+	return 1;
+}
+
 static void propagate_fault(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 {
 	const struct x86_exception *x = &e->ctxt.exception;
@@ -803,7 +819,7 @@ static int emulate_decoded(struct kvm_vcpu *vcpu, struct kvm_emulate *e)
 	case X86EMUL_RETRY_INSTR:
 		return 1;
 	default:
-		return emulation_failed(vcpu, e);
+		return insn_failed(vcpu, e);
 	}
 }
 
@@ -1025,7 +1041,7 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 		propagate_fault(vcpu, e);
 		return 1;
 	default:
-		return emulation_failed(vcpu, e);
+		return insn_failed(vcpu, e);
 	}
 	e->gpa_known = type & EMULTYPE_GPA && x86_emulate_one_access(&e->ctxt);
 	e->gpa = addr;

@@ -714,6 +714,15 @@ static int emulate_table_write(struct kvm_vcpu *vcpu, const struct kvm_fault *fa
 	return 1;
 }
 
+/* There is a slot, but nothing behind it that the VMM itself could access so.  Beside -EFAULT. */
+static void tell_memory_fault(struct kvm_run *run, gfn_t gfn)
+{
+	run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+	run->memory_fault.flags = 0;
+	run->memory_fault.gpa = gfn_to_gpa(gfn);
+	run->memory_fault.size = PAGE_SIZE;
+}
+
 /** kvm_handle_page_fault - a fault that the vendor intercepted */
 int kvm_handle_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 {
@@ -739,6 +748,9 @@ int kvm_handle_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	case PF_HWPOISON:
 		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)fault->hva, PAGE_SHIFT, current);
 		return 1;
+	case -EFAULT:
+		tell_memory_fault(vcpu->run, fault->gfn);
+		return r;
 	default:
 		return r;
 	}

@@ -138,6 +138,7 @@ out:
 	X(KVM_SET_MP_STATE, FIXED, kvm_vcpu_set_mp_state(vcpu, buf))		\
 	X(KVM_SET_GUEST_DEBUG, FIXED, kvm_vcpu_set_guest_debug(vcpu, buf))	\
 	X(KVM_TRANSLATE, FIXED, kvm_vcpu_translate(vcpu, buf))			\
+	X(KVM_PRE_FAULT_MEMORY, FIXED, kvm_vcpu_pre_fault(vcpu, buf))		\
 	X(KVM_SET_VAPIC_ADDR, FIXED, kvm_vcpu_set_vapic_addr(vcpu, buf))	\
 	X(KVM_TPR_ACCESS_REPORTING, FIXED, kvm_vcpu_tpr_access(vcpu, buf))	\
 	X(KVM_GET_LAPIC, FIXED, kvm_vcpu_get_lapic(vcpu, buf))			\
@@ -150,6 +151,8 @@ out:
 	X(KVM_ENABLE_CAP, FIXED, kvm_vcpu_enable_cap(vcpu, buf))		\
 	X(KVM_GET_MSRS, RAW, kvm_vcpu_get_msrs(vcpu, argp))			\
 	X(KVM_SET_MSRS, RAW, kvm_vcpu_set_msrs(vcpu, argp))			\
+	X(KVM_GET_ONE_REG, FIXED, kvm_vcpu_get_one_reg(vcpu, buf))		\
+	X(KVM_SET_ONE_REG, FIXED, kvm_vcpu_set_one_reg(vcpu, buf))		\
 	X(KVM_SET_CPUID, RAW, kvm_vcpu_set_cpuid(vcpu, argp))			\
 	X(KVM_SET_CPUID2, RAW, kvm_vcpu_set_cpuid2(vcpu, argp))			\
 	X(KVM_GET_CPUID2, RAW, kvm_vcpu_get_cpuid2(vcpu, argp))			\
@@ -440,6 +443,7 @@ static const struct kvm_pit_config old_pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	X(KVM_SIGNAL_MSI, FIXED, kvm_signal_msi(kvm, buf))			\
 	X(KVM_CREATE_VCPU, RAW, kvm_vm_create_vcpu(kvm, arg))			\
 	X(KVM_SET_USER_MEMORY_REGION, FIXED, kvm_set_user_memory_region(kvm, buf)) \
+	X(KVM_SET_USER_MEMORY_REGION2, FIXED, kvm_set_user_memory_region2(kvm, buf)) \
 	X(KVM_SET_MEMORY_REGION, FIXED, kvm_set_memory_region(kvm, buf))	\
 	X(KVM_SET_MEMORY_ALIAS, FIXED, kvm_set_memory_alias(kvm, buf))		\
 	X(KVM_GET_DIRTY_LOG, FIXED, kvm_vm_get_dirty_log(kvm, buf))		\
@@ -546,7 +550,7 @@ static long kvm_dev_create_vm(unsigned long type)
 	struct file *file;
 	int fd;
 
-	if (type)
+	if (type != KVM_X86_DEFAULT_VM)
 		return -EINVAL;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)

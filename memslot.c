@@ -810,6 +810,25 @@ int kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memor
 	return r;
 }
 
+/** kvm_set_user_memory_region2 - KVM_SET_USER_MEMORY_REGION2: the same with room for
+ * what this module has not: there are no guest_memfds, whose flag is -EINVAL as an
+ * unknown one is, and whose fields mean nothing without it.
+ */
+int kvm_set_user_memory_region2(struct kvm *kvm, const struct kvm_userspace_memory_region2 *mem)
+{
+	const struct kvm_userspace_memory_region region = {
+		.slot = mem->slot,
+		.flags = mem->flags,
+		.guest_phys_addr = mem->guest_phys_addr,
+		.memory_size = mem->memory_size,
+		.userspace_addr = mem->userspace_addr,
+	};
+
+	if (mem->pad1 || memchr_inv(mem->pad2, 0, sizeof(mem->pad2)))
+		return -EINVAL;
+	return kvm_set_user_memory_region(kvm, &region);
+}
+
 /** kvm_set_memory_region - KVM_SET_MEMORY_REGION: a slot of the kernel's memory, zero
  * at first, and kept when the slot moves or changes its flags. As
  * kvm_set_user_memory_region(); -EINVAL too for another size, or a slot of userspace's

@@ -11,6 +11,7 @@
 #include "mmu_internal.h"
 
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 
 /* A fault that finds too many tables evicts so many, and looks at so many to find them. */
 #define EVICT_TABLES	16
@@ -502,6 +503,109 @@ int nested_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	vcpu->stat.pf_fixed += r == PF_FIXED;
 	return r;
 }
+
+/*
+ * ---- KVM_PRE_FAULT_MEMORY: faults ahead of the guest's ----
+ */
+
+/*
+ * The level of what maps gfn; 0: nothing does.  What was put in ahead of the guest is not
+ * accessed until it is.
+ */
+static int mapped_level(struct kvm_vcpu *vcpu, gfn_t gfn, bool unused)
+{
+	u64 *sptep, spte;
+	int level;
+
+	lockless_begin(vcpu);
+	sptep = find_entry(vcpu->kvm, gfn, &level);
+	spte = READ_ONCE(*sptep);
+	if (!spte_present(spte))
+		level = 0;
+	else if (unused)
+		try_cmpxchg64(sptep, &spte, spte & ~kvm_ops.nested_accessed_mask);
+	lockless_end(vcpu);
+	return level;
+}
+
+/* As the guest's read would.  0 with the leaf's level, 0 for it: again; or -errno. */
+static int pre_fault_page(struct kvm_vcpu *vcpu, gpa_t gpa, int *level)
+{
+	struct kvm_fault fault = { .addr = gpa };
+	gfn_t gfn = gpa_to_gfn(gpa);
+	int r;
+
+	if (!kvm_vcpu_gfn_to_slot(vcpu, kvm_unalias_gfn(vcpu->kvm, gfn)) ||
+	    gfn >> (9 * root_level()))
+		return -ENOENT;
+	*level = mapped_level(vcpu, gfn, false);
+	if (*level)
+		return 0;
+	r = nested_page_fault(vcpu, &fault);
+	switch (r) {
+	case PF_FIXED:
+		*level = mapped_level(vcpu, gfn, true);
+		return 0;
+	case PF_RETRY:
+		return 0;
+	case PF_EMULATE:	/* the slot has gone */
+		return -ENOENT;
+	case PF_INTR:
+		return -EINTR;
+	case PF_HWPOISON:
+		return -EHWPOISON;
+	default:
+		return r;
+	}
+}
+
+static void pre_faulted(struct kvm_pre_fault_memory *range, int level)
+{
+	u64 page = (u64)entry_pages(level) << PAGE_SHIFT;
+	u64 done = min_t(u64, range->size, page - (range->gpa & (page - 1)));
+
+	range->gpa += done;
+	range->size -= done;
+}
+
+/** kvm_vcpu_pre_fault - KVM_PRE_FAULT_MEMORY: map guest memory as the guest's reads would, from
+ * the range's beginning on. In its VMM's context, srcu held, and let go of between pages;
+ * sleeps, shares mmu_lock. @range becomes what is left. Returns 0 if there is progress, else
+ * -EINVAL for what is no range; -EOPNOTSUPP: the tables are not of guest physical addresses;
+ * -ENOENT: no slot; -EINTR; -EFAULT, -EHWPOISON: the host has no page; -ENOMEM.
+ */
+long kvm_vcpu_pre_fault(struct kvm_vcpu *vcpu, struct kvm_pre_fault_memory *range)
+{
+	u64 begin = range->gpa;
+	int r = 0, level = 0;
+
+	if (range->flags || memchr_inv(range->padding, 0, sizeof(range->padding)) ||
+	    !range->size || ((range->gpa | range->size) & ~PAGE_MASK) ||
+	    range->gpa + range->size <= range->gpa)
+		return -EINVAL;
+	if (!kvm_ops.nested_paging)
+		return -EOPNOTSUPP;
+	while (range->size) {
+		if (signal_pending(current)) {
+			r = -EINTR;
+			break;
+		}
+		r = pre_fault_page(vcpu, range->gpa, &level);
+		if (r)
+			break;
+		if (level)
+			pre_faulted(range, level);
+		/* Who changes the slots waits for one page at most. */
+		srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+		cond_resched();
+		vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	}
+	return range->gpa != begin ? 0 : r;
+}
+
+/*
+ * ---- pages of the vendor's ----
+ */
 
 /* Map a page of the vendor's, whatever is there. */
 static void map_page(struct kvm_vcpu *vcpu, gfn_t gfn, struct page *page)

@@ -903,6 +903,40 @@ long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs)
 }
 
 /*
+ * ---- KVM_GET_ONE_REG, KVM_SET_ONE_REG ----
+ *
+ * MSRs, whose ids have the index in the lower half.  The one register that has no
+ * MSR is the shadow stack's pointer, and guests have no shadow stacks (cpuid.c).
+ */
+
+static bool is_msr_id(u64 id)
+{
+	return id == KVM_X86_REG_MSR((u32)id);
+}
+
+/** kvm_vcpu_get_one_reg - KVM_GET_ONE_REG: 0, -EFAULT, -EINVAL for what does not exist */
+long kvm_vcpu_get_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg)
+{
+	struct kvm_msr_entry entry = { .index = (u32)reg->id };
+
+	if (!is_msr_id(reg->id) || get_one(vcpu, &entry))
+		return -EINVAL;
+	return put_user(entry.data, (u64 __user *)(unsigned long)reg->addr);
+}
+
+/** kvm_vcpu_set_one_reg - KVM_SET_ONE_REG: likewise, and -EINVAL for a value that is refused */
+long kvm_vcpu_set_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg)
+{
+	struct kvm_msr_entry entry = { .index = (u32)reg->id };
+
+	if (!is_msr_id(reg->id))
+		return -EINVAL;
+	if (get_user(entry.data, (u64 __user *)(unsigned long)reg->addr))
+		return -EFAULT;
+	return set_one(vcpu, &entry) ? -EINVAL : 0;
+}
+
+/*
  * ---- creation and reset ----
  */
 

@@ -27,6 +27,8 @@
 #define ENTRY_MASKED		BIT_ULL(16)
 #define ENTRY_READ_ONLY		(ENTRY_DELIVERY_STATUS | ENTRY_REMOTE_IRR)
 #define ENTRY_BITS		(0xff00000000000000ULL | 0x1ffffULL)
+/* Bits 14:8 of the destination, by KVM_FEATURE_MSI_EXT_DEST_ID, with 32-bit ids only. */
+#define ENTRY_EXT_DEST_ID	0x00fe000000000000ULL
 
 struct kvm_ioapic {
 	struct kvm_io_device dev;
@@ -45,12 +47,22 @@ struct kvm_ioapic {
  * ---- pins ----
  */
 
+static u64 entry_bits(const struct kvm *kvm)
+{
+	return ENTRY_BITS | (kvm->x2apic_format ? ENTRY_EXT_DEST_ID : 0);
+}
+
+static u32 entry_dest(u64 entry)
+{
+	return (entry >> 56) | (entry & ENTRY_EXT_DEST_ID) >> 49 << 8;
+}
+
 /* Lock held.  Returns as kvm_ioapic_set_irq() does. */
 static int deliver(struct kvm_ioapic *ioapic, int pin)
 	__kvm_must_hold(ioapic_lock)
 {
 	u64 *entry = &ioapic->entry[pin];
-	struct kvm_lapic_irq irq = kvm_make_lapic_irq(*entry, *entry >> 56);
+	struct kvm_lapic_irq irq = kvm_make_lapic_irq(*entry, entry_dest(*entry));
 	int r;
 
 	lockdep_assert_held(&ioapic->lock);
@@ -143,7 +155,7 @@ void kvm_ioapic_eoi(struct kvm_vcpu *vcpu, u8 vector, bool trigger_level)
 /* Does this vcpu have to broadcast the EOI of the pin's vector? */
 static bool wants_eoi(struct kvm_vcpu *vcpu, int pin, u64 entry)
 {
-	struct kvm_lapic_irq irq = kvm_make_lapic_irq(entry, entry >> 56);
+	struct kvm_lapic_irq irq = kvm_make_lapic_irq(entry, entry_dest(entry));
 
 	/* It was accepted already, perhaps by a vcpu that the entry no longer addresses. */
 	if (entry & ENTRY_REMOTE_IRR)
@@ -218,7 +230,7 @@ static bool write_entry(struct kvm_ioapic *ioapic, int pin, bool high, u32 val)
 		new = (u32)old | (u64)val << 32;
 	else
 		new = (old & ~0xffffffffULL) | val;
-	new = (new & ENTRY_BITS & ~ENTRY_READ_ONLY) | (old & ENTRY_READ_ONLY);
+	new = (new & entry_bits(ioapic->kvm) & ~ENTRY_READ_ONLY) | (old & ENTRY_READ_ONLY);
 	/* Guests switch an entry to edge-triggered and back to clear a stuck remote IRR. */
 	if (!(new & ENTRY_LEVEL))
 		new &= ~ENTRY_REMOTE_IRR;
@@ -336,7 +348,8 @@ int kvm_ioapic_set_state(struct kvm *kvm, const struct kvm_ioapic_state *state)
 	ioapic->lines = state->irr;
 	ioapic->edges = 0;
 	for (pin = 0; pin < PINS; pin++) {
-		ioapic->entry[pin] = state->redirtbl[pin].bits & ENTRY_BITS & ~ENTRY_DELIVERY_STATUS;
+		ioapic->entry[pin] = state->redirtbl[pin].bits & entry_bits(kvm) &
+				     ~ENTRY_DELIVERY_STATUS;
 		ioapic->sources[pin] = state->irr & BIT(pin) ? BIT(KVM_IRQ_SOURCE_RESTORED) : 0;
 	}
 	request_scan(kvm);

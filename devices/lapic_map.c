@@ -18,6 +18,11 @@
 #define XAPIC_BROADCAST		0xffU
 /* SDM "Message Address Register Format" */
 #define MSI_DEST_SHIFT		12
+/* Bits 11:5 are bits 14:8 of the destination, by KVM_FEATURE_MSI_EXT_DEST_ID. */
+#define MSI_EXT_DEST_ID		0xfe0
+#define MSI_EXT_DEST_SHIFT	3
+/* "Interrupt Request Formats On Intel 64 Platforms": the other bits are of an IOMMU's table */
+#define MSI_REMAPPABLE		BIT(4)
 #define MSI_REDIRECTION_HINT	BIT(3)
 #define MSI_DEST_LOGICAL	BIT(2)
 
@@ -313,15 +318,19 @@ int kvm_irq_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_l
 
 /** kvm_msi_to_irq - an MSI as an interrupt message: SDM "Message Address Register Format",
  * "Message Data Register Format".  With KVM_X2APIC_API_USE_32BIT_IDS the upper half of the
- * address has the upper bits of the destination.
+ * address has the upper bits of the destination, where userspace has put them, or its lower
+ * half has, where the guest has.
  */
 void kvm_msi_to_irq(struct kvm *kvm, u64 address, u32 data, struct kvm_lapic_irq *irq)
 {
 	*irq = kvm_make_lapic_irq(data, (address >> MSI_DEST_SHIFT) & 0xff);
 	irq->logical = address & MSI_DEST_LOGICAL;
 	irq->msi_redir_hint = address & MSI_REDIRECTION_HINT;
-	if (kvm->x2apic_format)
-		irq->dest_id |= (address >> 32) & 0xffffff00;
+	if (!kvm->x2apic_format)
+		return;
+	irq->dest_id |= (address >> 32) & 0xffffff00;
+	if (!(address & MSI_REMAPPABLE))
+		irq->dest_id |= (address & MSI_EXT_DEST_ID) << MSI_EXT_DEST_SHIFT;
 }
 
 /* The APIC with a physical id, or NULL.  RCU held. */

@@ -2,7 +2,8 @@
 /*
  * The local APIC's timer: Intel's SDM, volume 3A, "APIC Timer".
  *
- * The bus clock is 1 GHz: a count is a nanosecond before the divider.
+ * The bus clock is 1 GHz unless KVM_CAP_X86_APIC_BUS_CYCLES_NS says otherwise: a count
+ * is a nanosecond before the divider.
  */
 #include "kvm_host.h"
 #include "kvm_clock.h"
@@ -64,7 +65,7 @@ void kvm_lapic_migrate_timer(struct kvm_lapic *apic)
 
 static u64 count_to_ns(const struct kvm_lapic *apic, u32 count)
 {
-	return (u64)count << apic->divide_shift;
+	return count * apic->count_ns;
 }
 
 /* Count down from @count, then, if periodic, from the initial count. */
@@ -98,7 +99,7 @@ u32 kvm_lapic_timer_count(const struct kvm_lapic *apic)
 		left = apic->period - 1 - (u64)(-left - 1) % apic->period;
 	if (left <= 0)
 		return 0;
-	return min_t(u64, (u64)left >> apic->divide_shift, apic->tmict);
+	return min_t(u64, div_u64(left, apic->count_ns), apic->tmict);
 }
 
 static void start_deadline(struct kvm_lapic *apic)
@@ -172,6 +173,11 @@ void kvm_lapic_timer_set_lvt(struct kvm_lapic *apic, u32 val)
 		start_count(apic, kvm_lapic_timer_count(apic));
 }
 
+static void set_divider(struct kvm_lapic *apic, unsigned int shift)
+{
+	apic->count_ns = (u64)(apic->vcpu->kvm->apic_bus_cycle_ns ?: APIC_BUS_CYCLE_NS) << shift;
+}
+
 /** kvm_lapic_timer_set_divide - APIC_TDCR */
 void kvm_lapic_timer_set_divide(struct kvm_lapic *apic, u32 val)
 {
@@ -180,7 +186,7 @@ void kvm_lapic_timer_set_divide(struct kvm_lapic *apic, u32 val)
 	u32 code = (val & 3) | ((val & 8) >> 1);
 
 	apic->tdcr = val & APIC_TDR_DIV_1;
-	apic->divide_shift = (code + 1) & 7;
+	set_divider(apic, (code + 1) & 7);
 	if (running && timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
 		start_count(apic, count);
 }
@@ -210,7 +216,7 @@ void kvm_lapic_timer_reset(struct kvm_lapic *apic)
 	kvm_lapic_timer_stop(apic);
 	apic->tmict = 0;
 	apic->tdcr = 0;
-	apic->divide_shift = 1;
+	set_divider(apic, 1);
 	apic->period = 0;
 	apic->tscdeadline = 0;
 }

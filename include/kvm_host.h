@@ -610,11 +610,15 @@ struct kvm {
 	bool bus_lock_exits __kvm_written_under(kvm_lock);
 	bool exception_payload __kvm_written_under(kvm_lock);
 	bool triple_fault_event __kvm_written_under(kvm_lock);
+	/* KVM_CAP_EXIT_ON_EMULATION_FAILURE: of user mode's code, too. */
+	bool exit_on_emulation_failure __kvm_written_under(kvm_lock);
 	/* MSR_PLATFORM_INFO is #GP to the guest. */
 	bool no_platform_info __kvm_written_under(kvm_lock);
 	struct kvm_msr_filter_set __rcu *msr_filter __kvm_guarded_by(kvm_lock);	/* srcu */
 	/* interrupt controllers: lock, and before the first vcpu */
 	u8 irqchip_mode __kvm_written_under(kvm_lock);	/* enum kvm_irqchip_mode */
+	/* KVM_CAP_X86_APIC_BUS_CYCLES_NS, before the first vcpu; 0: APIC_BUS_CYCLE_NS */
+	u32 apic_bus_cycle_ns __kvm_written_under(kvm_lock);
 	bool x2apic_format __kvm_written_under(kvm_lock);	/* KVM_X2APIC_API_USE_32BIT_IDS */
 	/* KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK */
 	bool x2apic_no_broadcast __kvm_written_under(kvm_lock);

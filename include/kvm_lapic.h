@@ -53,13 +53,17 @@ struct kvm_lapic {
 
 	struct hrtimer timer;
 	u32 tmict, tdcr;
-	u8 divide_shift;
+	u64 count_ns;				/* of a count, the divider's included */
 	u64 period;				/* ns, at least min_timer_period_us */
 	ktime_t expires;
 	u64 tscdeadline;
 
 	bool report_tpr_access;			/* KVM_TPR_ACCESS_REPORTING */
 };
+
+#define APIC_BUS_CYCLE_NS	1U
+/* The longest count, with the longest divider, is still far from the end of ktime_t. */
+#define APIC_BUS_CYCLE_NS_MAX	(1U << 22)
 
 static inline int lapic_highest(const unsigned long *bits)
 {

@@ -15,6 +15,7 @@ void kvm_slots_stop(struct kvm *kvm);
 void kvm_slots_destroy(struct kvm *kvm)
 	__kvm_unshared;
 int  kvm_set_user_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region *mem);
+int  kvm_set_user_memory_region2(struct kvm *kvm, const struct kvm_userspace_memory_region2 *mem);
 int  kvm_set_memory_region(struct kvm *kvm, const struct kvm_memory_region *mem);
 int  kvm_set_memory_alias(struct kvm *kvm, const struct kvm_memory_alias *alias);
 int  kvm_vm_mmap(struct kvm *kvm, struct vm_area_struct *vma);

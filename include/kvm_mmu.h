@@ -44,6 +44,7 @@ enum kvm_pf {
 };
 
 int  kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
+long kvm_vcpu_pre_fault(struct kvm_vcpu *vcpu, struct kvm_pre_fault_memory *range);
 void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa);
 void kvm_mmu_unprotect_gfn(struct kvm *kvm, gfn_t gfn);
 void kvm_mmu_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes);

@@ -19,6 +19,8 @@ long kvm_get_msr_feature_index_list(struct kvm_msr_list __user *list);
 long kvm_dev_get_msrs(struct kvm_msrs __user *msrs);
 long kvm_vcpu_get_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
 long kvm_vcpu_set_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *msrs);
+long kvm_vcpu_get_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg);
+long kvm_vcpu_set_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg);
 
 long kvm_vcpu_setup_mce(struct kvm_vcpu *vcpu, u64 mcg_cap);
 long kvm_vcpu_set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce);

@@ -63,6 +63,11 @@ TEST_F(cap, enable_cap)
 	EXPECT_EQ(EINVAL, err(enable(&self->vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 4)));
 	EXPECT_EQ(EINVAL, err(enable(&self->vm, KVM_CAP_DISABLE_QUIRKS2, ~0ULL)));
 	EXPECT_EQ(0, enable(&self->vm, KVM_CAP_DISABLE_QUIRKS, ~0ULL));
+	EXPECT_EQ(1, check_cap(self->vm.fd, KVM_CAP_EXIT_ON_EMULATION_FAILURE));
+	EXPECT_EQ(EINVAL, err(enable(&self->vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 2)));
+	EXPECT_EQ(EINVAL, err(enable(&self->vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, BIT(63))));
+	EXPECT_EQ(0, enable(&self->vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1));
+	EXPECT_EQ(0, enable(&self->vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 0));
 }
 
 TEST_F(cap, max_vcpu_id)

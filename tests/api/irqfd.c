@@ -180,6 +180,41 @@ TEST_F(irqfd, msi)
 	close(user);
 }
 
+/* Bits 11:5 of the address count with 32-bit ids, unless bit 4 says that they are an IOMMU's. */
+TEST_F(irqfd, extended_destination)
+{
+	struct kvm_enable_cap ids = {
+		.cap = KVM_CAP_X2APIC_API, .args = { KVM_X2APIC_API_USE_32BIT_IDS },
+	};
+	struct vm *vm = &self->vm;
+	struct kvm_msi msi = { .data = 0x55 };
+
+	if (on_stock())
+		SKIP(return, "stock leaves these bits to the VMM");
+	EXPECT_NE(0, cpuid_reg(vm->sys, 0x40000001, 0, 0) & BIT(15));
+	for (int bit = 5; bit <= 11; bit++) {
+		msi.address_lo = APIC | BIT(bit);
+		EXPECT_EQ(1, ioctl(vm->fd, KVM_SIGNAL_MSI, &msi)) TH_LOG("bit %d", bit);
+		RUN(vm, { WINDOW }, EOI);
+		EXPECT_LE(1, taken(vm));
+	}
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_ENABLE_CAP, &ids));
+	for (int bit = 5; bit <= 11; bit++) {
+		msi.address_lo = APIC | BIT(bit);
+		EXPECT_EQ(0, ioctl(vm->fd, KVM_SIGNAL_MSI, &msi)) TH_LOG("bit %d", bit);
+		msi.address_lo |= BIT(4);
+		EXPECT_EQ(1, ioctl(vm->fd, KVM_SIGNAL_MSI, &msi)) TH_LOG("bit %d", bit);
+		RUN(vm, { WINDOW }, EOI);
+		EXPECT_LE(1, taken(vm));
+	}
+	/* the upper half's lowest byte stays reserved */
+	msi.address_lo = APIC;
+	msi.address_hi = 1;
+	EXPECT_EQ(EINVAL, err(ioctl(vm->fd, KVM_SIGNAL_MSI, &msi)));
+	msi.address_hi = 0x100;
+	EXPECT_EQ(0, ioctl(vm->fd, KVM_SIGNAL_MSI, &msi));
+}
+
 /* Assigned before its route is there; signalled before it is assigned; both come. */
 TEST_F(irqfd, orders)
 {

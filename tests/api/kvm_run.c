@@ -358,6 +358,25 @@ TEST_F(run, exit_internal_error)
 	EXPECT_EQ(GPA_CODE, vcpu_regs(&self->vm.vcpu).rip);
 }
 
+/* No guest has a guest: the flag is cleared at each exit, whatever userspace has left there. */
+TEST_F(run, guest_mode)
+{
+	if (on_stock() && !check_cap(self->vm.fd, KVM_CAP_X86_GUEST_MODE))
+		SKIP(return, "no KVM_CAP_X86_GUEST_MODE");
+	EXPECT_EQ(1, check_cap(self->vm.fd, KVM_CAP_X86_GUEST_MODE));
+	self->run->flags = 0xffff;
+	ASSERT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+	EXPECT_EQ(0, self->run->flags & KVM_RUN_X86_GUEST_MODE);
+	self->run->flags = 0xffff;
+	self->run->immediate_exit = 1;
+	EXPECT_EQ(-EINTR, vm_run(&self->vm));
+	EXPECT_EQ(0, self->run->flags & KVM_RUN_X86_GUEST_MODE);
+	self->run->immediate_exit = 0;
+	/* and neither vendor's instructions are announced to it */
+	EXPECT_EQ(0, on_stock() ? 0 : cpuid_reg(self->vm.sys, 1, 0, 2) & BIT(5));
+	EXPECT_EQ(0, on_stock() ? 0 : cpuid_reg(self->vm.sys, 0x80000001, 0, 2) & BIT(2));
+}
+
 GUEST(rep_ins, 64, "1: rep insb\n hlt\n jmp 1b\n");
 
 /* Userspace changes RCX at the exit of REP INS: up, down, and to nothing. */

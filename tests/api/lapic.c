@@ -130,6 +130,76 @@ TEST_F(lapic, timer_goes_on)
 	}
 }
 
+static int set_bus_cycle(struct vm *vm, u64 ns)
+{
+	struct kvm_enable_cap c = { .cap = KVM_CAP_X86_APIC_BUS_CYCLES_NS, .args = { ns } };
+
+	return ioctl(vm->fd, KVM_ENABLE_CAP, &c);
+}
+
+/* The timer's clock is the VM's choice, before there is a vcpu. */
+TEST(bus_cycles)
+{
+	static const u64 bad[] = { 0, BIT(22) + 1, BIT(31), BIT(32), BIT(32) + 1, BIT(63), ~0ULL };
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+	struct kvm_lapic_state s;
+	u32 before, after;
+	struct vm vm;
+
+	vm_open(&vm);
+	if (on_stock() && !check_cap(vm.sys, KVM_CAP_X86_APIC_BUS_CYCLES_NS))
+		SKIP(return, "no KVM_CAP_X86_APIC_BUS_CYCLES_NS");
+	EXPECT_EQ(1, check_cap(vm.sys, KVM_CAP_X86_APIC_BUS_CYCLES_NS));
+	/* no APIC in the kernel, no timer */
+	EXPECT_EQ(ENXIO, err(set_bus_cycle(&vm, 40)));
+	ASSERT_EQ(0, ioctl(vm.fd, KVM_ENABLE_CAP, &split));
+	for (size_t i = 0; i < ARRAY_LEN(bad) && !on_stock(); i++) {
+		EXPECT_EQ(EINVAL, err(set_bus_cycle(&vm, bad[i]))) TH_LOG("%#lx", bad[i]);
+	}
+	ASSERT_EQ(0, set_bus_cycle(&vm, 40));
+	ASSERT_EQ(0, set_bus_cycle(&vm, 1000));
+	EXPECT_EQ(1, check_cap(vm.fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS));
+	vcpu_create(&vm, &vm.vcpu, 0);
+	EXPECT_EQ(EINVAL, err(set_bus_cycle(&vm, 1)));
+	ASSERT_EQ(0, ioctl(vm.vcpu.fd, KVM_GET_LAPIC, &s));
+	put(&s, REG_SVR, 0x1ff);
+	put(&s, REG_TDCR, 0xb);
+	put(&s, REG_LVTT, 0x10055);
+	put(&s, REG_TMICT, 4000000000U);
+	put(&s, REG_TMCCT, 3000000000U);
+	ASSERT_EQ(0, ioctl(vm.vcpu.fd, KVM_SET_LAPIC, &s));
+	ASSERT_EQ(0, ioctl(vm.vcpu.fd, KVM_GET_LAPIC, &s));
+	before = reg(&s, REG_TMCCT);
+	EXPECT_GE(3000000000U, before);
+	usleep(20000);
+	ASSERT_EQ(0, ioctl(vm.vcpu.fd, KVM_GET_LAPIC, &s));
+	after = reg(&s, REG_TMCCT);
+	/* 20 ms at least; of nanoseconds it would be 20 million */
+	EXPECT_LE(20000, before - after);
+	EXPECT_GE(15000000, before - after);
+	vm_destroy(&vm);
+
+	/* the longest count there can be is no negative time */
+	vm_open(&vm);
+	ASSERT_EQ(0, ioctl(vm.fd, KVM_ENABLE_CAP, &split));
+	if (!on_stock())
+		ASSERT_EQ(0, set_bus_cycle(&vm, BIT(22)));
+	vcpu_create(&vm, &vm.vcpu, 0);
+	ASSERT_EQ(0, ioctl(vm.vcpu.fd, KVM_GET_LAPIC, &s));
+	put(&s, REG_SVR, 0x1ff);
+	put(&s, REG_TDCR, 0xa);		/* by 128 */
+	put(&s, REG_LVTT, 0x55);
+	put(&s, REG_TMICT, ~0U);
+	put(&s, REG_TMCCT, 0);
+	ASSERT_EQ(0, ioctl(vm.vcpu.fd, KVM_SET_LAPIC, &s));
+	usleep(1000);
+	ASSERT_EQ(0, ioctl(vm.vcpu.fd, KVM_GET_LAPIC, &s));
+	EXPECT_EQ(0, reg(&s, REG_IRR + (0x55 >> 5) * 16));
+	if (!on_stock())
+		EXPECT_LE(~0U - 1000, reg(&s, REG_TMCCT));
+	vm_destroy(&vm);
+}
+
 TEST_F(lapic, impossible)
 {
 	struct kvm_lapic_state s;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KVM_SET_USER_MEMORY_REGION, and guest memory as a view of userspace's. */
+/* KVM_SET_USER_MEMORY_REGION and its successor, and guest memory as a view of userspace's. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -78,6 +78,12 @@ static int poke(struct vm *vm, u64 gva, u64 v)
 
 #define NO_MEMORY	(~(u64)KVM_EXIT_MMIO)
 
+/* Of the hosts only newer ones' own modules have it. */
+static bool has_region2(struct vm *vm)
+{
+	return !on_stock() || check_cap(vm->fd, KVM_CAP_USER_MEMORY2);
+}
+
 TEST_F(mem, bad_regions)
 {
 	struct vm *vm = &self->vm;
@@ -123,9 +129,17 @@ TEST_F(mem, bad_regions)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct kvm_userspace_memory_region2 r = {
+			.slot = bad[i].slot, .flags = bad[i].flags, .guest_phys_addr = bad[i].gpa,
+			.memory_size = bad[i].size, .userspace_addr = (uintptr_t)bad[i].mem,
+		};
 		int e = err(vm_slot(vm, bad[i].slot, bad[i].flags, bad[i].gpa,
 				    bad[i].size, bad[i].mem));
 
+		if (has_region2(vm)) {
+			EXPECT_EQ(e, err(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &r)))
+				TH_LOG("%s, by the other call", bad[i].name);
+		}
 		/* deleting nothing: stock says EINVAL, its callers expect 0 or that */
 		if (!bad[i].size && !e)
 			continue;
@@ -134,6 +148,65 @@ TEST_F(mem, bad_regions)
 	}
 	EXPECT_EQ(EFAULT, err(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, BAD_PTR)));
 	EXPECT_EQ(NO_MEMORY, peek(vm, AT));
+}
+
+/* The larger structure makes, changes and deletes slots as the other does. */
+TEST_F(mem, region2)
+{
+	struct vm *vm = &self->vm;
+	struct kvm_userspace_memory_region2 r = {
+		.slot = 1, .guest_phys_addr = AT, .memory_size = 2 * PAGE,
+		.userspace_addr = (uintptr_t)self->p,
+		/* means nothing without the flag: some VMMs put -1 there */
+		.guest_memfd = -1, .guest_memfd_offset = 1,
+	}, bad;
+	u64 bits = 0;
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = &bits };
+
+	if (!has_region2(vm))
+		SKIP(return, "no KVM_CAP_USER_MEMORY2");
+	EXPECT_EQ(1, check_cap(vm->sys, KVM_CAP_USER_MEMORY2));
+	EXPECT_EQ(1, check_cap(vm->fd, KVM_CAP_USER_MEMORY2));
+	*(u64 *)self->p = 0x1111;
+	bad = r;
+	bad.flags = KVM_MEM_GUEST_MEMFD;
+	EXPECT_EQ(EINVAL, err(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &bad)));
+	bad.guest_memfd = vm->fd;
+	bad.guest_memfd_offset = 0;
+	EXPECT_EQ(EINVAL, err(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &bad)));
+	for (size_t i = 0; i < 1 + ARRAY_LEN(r.pad2) && !on_stock(); i++) {
+		bad = r;
+		*(i ? &bad.pad2[i - 1] : &bad.guest_memfd_offset) = BIT(63);
+		bad.pad1 = i ? 0 : 1;
+		EXPECT_EQ(EINVAL, err(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &bad)))
+			TH_LOG("padding %zu", i);
+	}
+	EXPECT_EQ(EFAULT, err(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, BAD_PTR)));
+	EXPECT_EQ(NO_MEMORY, peek(vm, AT));
+
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &r));
+	EXPECT_EQ(0x1111, peek(vm, AT));
+	EXPECT_EQ(EEXIST, err(vm_slot(vm, 2, 0, AT, PAGE, self->p)));
+	/* moved, made read-only as another slot, logged */
+	r.guest_phys_addr = AT + 4 * PAGE;
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &r));
+	EXPECT_EQ(NO_MEMORY, peek(vm, AT));
+	EXPECT_EQ(0x1111, peek(vm, AT + 4 * PAGE));
+	bad = r;
+	bad.slot = 2;
+	bad.flags = KVM_MEM_READONLY;
+	bad.guest_phys_addr = AT;
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &bad));
+	EXPECT_EQ(KVM_EXIT_MMIO, poke(vm, AT, 1));
+	r.flags = KVM_MEM_LOG_DIRTY_PAGES;
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &r));
+	EXPECT_EQ(KVM_EXIT_HLT, poke(vm, AT + 5 * PAGE, 0x2222));
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+	EXPECT_EQ(2, bits);
+	r.memory_size = 0;
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &r));
+	EXPECT_EQ(NO_MEMORY, peek(vm, AT + 4 * PAGE));
+	EXPECT_EQ(0x1111, peek(vm, AT));
 }
 
 TEST_F(mem, slot_life)
@@ -350,6 +423,19 @@ TEST_F(mem, hugetlb)
 	set_hugepages(0);
 }
 
+/* KVM_RUN has failed: kvm_run says for which page. */
+#define EXPECT_MEMORY_FAULT(vm, where) do {						\
+	const struct kvm_run *run_ = (vm)->vcpu.run;					\
+											\
+	if (on_stock() && !check_cap((vm)->fd, KVM_CAP_MEMORY_FAULT_INFO))		\
+		break;									\
+	EXPECT_EQ(1, check_cap((vm)->fd, KVM_CAP_MEMORY_FAULT_INFO));			\
+	EXPECT_EQ(KVM_EXIT_MEMORY_FAULT, run_->exit_reason);				\
+	EXPECT_EQ(0, run_->memory_fault.flags);						\
+	EXPECT_EQ(where, run_->memory_fault.gpa);					\
+	EXPECT_EQ(PAGE, run_->memory_fault.size);					\
+} while (0)
+
 /* Memory that userspace may only read: the guest reads; its write is MMIO
  * or KVM_RUN fails, but does not come through.
  */
@@ -365,6 +451,8 @@ TEST_F(mem, prot_read)
 	exit = access_at(&self->vm, AT, true, &v);
 	EXPECT_TRUE(exit == -EFAULT || exit == KVM_EXIT_MMIO || exit == KVM_EXIT_INTERNAL_ERROR)
 		TH_LOG("exit %d", exit);
+	if (exit == -EFAULT)
+		EXPECT_MEMORY_FAULT(&self->vm, AT);
 	EXPECT_EQ(0x55, *(u64 *)self->p);
 }
 
@@ -378,9 +466,14 @@ TEST_F(mem, munmap_and_back)
 	*(u64 *)self->p = 0x55;
 	ASSERT_EQ(0, vm_slot(vm, 1, 0, AT, PAGE, self->p));
 	EXPECT_EQ(0x55, peek(vm, AT));
+	EXPECT_EQ(KVM_EXIT_HLT, vm->vcpu.run->exit_reason);
 	ASSERT_EQ(0, munmap(self->p, PAGE));
 	EXPECT_EQ(-EFAULT, access_at(vm, AT, false, &v));
+	EXPECT_MEMORY_FAULT(vm, AT);
+	vm->vcpu.run->exit_reason = 0;
+	memset(&vm->vcpu.run->memory_fault, 0x55, sizeof(vm->vcpu.run->memory_fault));
 	EXPECT_EQ(-EFAULT, vm_run(vm));
+	EXPECT_MEMORY_FAULT(vm, AT);
 	p = mmap(self->p, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_EQ(self->p, p);
 	*(u64 *)self->p = 0x77;
@@ -389,8 +482,28 @@ TEST_F(mem, munmap_and_back)
 	/* PROT_NONE is as good as absent */
 	ASSERT_EQ(0, mprotect(self->p, PAGE, PROT_NONE));
 	EXPECT_EQ(-EFAULT, access_at(vm, AT, false, &v));
+	EXPECT_MEMORY_FAULT(vm, AT);
 	ASSERT_EQ(0, mprotect(self->p, PAGE, PROT_READ | PROT_WRITE));
 	EXPECT_EQ(0x77, peek(vm, AT));
+}
+
+/* The gpa is that of the page, wherever in it the access was, and whatever address led there. */
+TEST_F(mem, memory_fault_of_a_page)
+{
+	struct vm *vm = &self->vm;
+	u64 v = 0, *pd = (u64 *)(vm->mem + GPA_PD);
+	int last = 15;
+
+	ASSERT_EQ(0, vm_slot(vm, 1, 0, AT, 16 * PAGE, self->p));
+	ASSERT_EQ(0, munmap(self->p + last * PAGE, PAGE));
+	EXPECT_EQ(-EFAULT, access_at(vm, AT + last * PAGE + 0x888, true, &v));
+	EXPECT_MEMORY_FAULT(vm, AT + last * PAGE);
+	/* the 2 MB at 0x600000 are those at AT */
+	pd[3] = AT | PTE_PS | PTE_P | PTE_W | PTE_U;
+	EXPECT_EQ(-EFAULT, access_at(vm, 0x600000 + last * PAGE + 8, false, &v));
+	EXPECT_MEMORY_FAULT(vm, AT + last * PAGE);
+	EXPECT_EQ(0, peek(vm, AT + (last - 1) * PAGE));
+	EXPECT_EQ(KVM_EXIT_HLT, vm->vcpu.run->exit_reason);
 }
 
 TEST_F(mem, madvise_dontneed)

@@ -345,6 +345,55 @@ static const struct { u32 index; u64 value; } msrs[] = {
 	{ 0x250, 0x0606060606060606 }, { 0x258, 0 }, { 0x268, 0x0606060606060606 },
 };
 
+static int one_reg(struct vcpu *vcpu, bool set, u64 id, void *addr)
+{
+	struct kvm_one_reg reg = { .id = id, .addr = (uintptr_t)addr };
+
+	return err(ioctl(vcpu->fd, set ? KVM_SET_ONE_REG : KVM_GET_ONE_REG, &reg));
+}
+
+/* The same registers by ids; what is no MSR's id, or no MSR, is refused and writes nothing. */
+TEST_F(state, one_reg)
+{
+	struct vcpu *vcpu = &self->vm.vcpu;
+	const u64 lstar = KVM_X86_REG_MSR(0xc0000082ULL);
+	u64 value = 0x5555, was;
+
+	if (on_stock() && !check_cap(self->vm.fd, KVM_CAP_ONE_REG))
+		SKIP(return, "no KVM_CAP_ONE_REG");
+	EXPECT_EQ(1, check_cap(self->vm.fd, KVM_CAP_ONE_REG));
+	EXPECT_EQ(0x20300002c0000082ULL, lstar);
+	for (size_t i = 0; i < ARRAY_LEN(msrs); i++) {
+		u64 id = KVM_X86_REG_MSR((u64)msrs[i].index), old = vcpu_msr(vcpu, msrs[i].index);
+
+		ASSERT_EQ(0, one_reg(vcpu, false, id, &value)) TH_LOG("MSR %x", msrs[i].index);
+		EXPECT_EQ(old, value) TH_LOG("MSR %x", msrs[i].index);
+		value = msrs[i].value;
+		ASSERT_EQ(0, one_reg(vcpu, true, id, &value)) TH_LOG("MSR %x", msrs[i].index);
+		EXPECT_EQ(value, vcpu_msr(vcpu, msrs[i].index)) TH_LOG("MSR %x", msrs[i].index);
+		EXPECT_EQ(0, one_reg(vcpu, true, id, &old));
+	}
+	was = vcpu_msr(vcpu, 0xc0000082);
+	for (int bit = 32; bit < 64; bit++) {
+		value = 0x5555;
+		EXPECT_EQ(EINVAL, one_reg(vcpu, false, lstar ^ BIT(bit), &value)) TH_LOG("bit %d", bit);
+		EXPECT_EQ(EINVAL, one_reg(vcpu, true, lstar ^ BIT(bit), &value)) TH_LOG("bit %d", bit);
+		EXPECT_EQ(0x5555, value);
+	}
+	/* no such MSR; no shadow stack's pointer; no value of it */
+	EXPECT_EQ(EINVAL, one_reg(vcpu, false, KVM_X86_REG_MSR(0x12345678ULL), &value));
+	EXPECT_EQ(EINVAL, one_reg(vcpu, true, KVM_X86_REG_MSR(0x12345678ULL), &value));
+	EXPECT_EQ(EINVAL, one_reg(vcpu, false, 0x2030000300000000ULL, &value));
+	EXPECT_EQ(EINVAL, one_reg(vcpu, true, 0x2030000300000000ULL, &value));
+	value = BIT(63);	/* not canonical */
+	EXPECT_EQ(EINVAL, one_reg(vcpu, true, lstar, &value));
+	EXPECT_EQ(EFAULT, one_reg(vcpu, false, lstar, BAD_PTR));
+	EXPECT_EQ(EFAULT, one_reg(vcpu, true, lstar, BAD_PTR));
+	EXPECT_EQ(EFAULT, err(ioctl(vcpu->fd, KVM_GET_ONE_REG, BAD_PTR)));
+	EXPECT_EQ(was, vcpu_msr(vcpu, 0xc0000082));
+	EXPECT_EQ(KVM_EXIT_HLT, vm_run(&self->vm));
+}
+
 TEST_F(state, msrs)
 {
 	for (size_t i = 0; i < ARRAY_LEN(msrs); i++) {

@@ -130,6 +130,16 @@ MAKER(msr_values)
 	arg->len += m->nmsrs * sizeof(m->entries[0]);
 }
 
+MAKER(one_reg)
+{
+	struct kvm_one_reg *reg = NEW(struct kvm_one_reg);
+
+	reg->id = KVM_X86_REG_MSR((u64)some_msr(r));
+	if (one_in(r, 8))
+		reg->id ^= BIT(below(r, 64));
+	reg->addr = some_address(r);
+}
+
 MAKER(cpuid_list)
 {
 	struct kvm_cpuid2 *c = NEW(struct kvm_cpuid2);
@@ -190,6 +200,20 @@ MAKER(user_region)
 		m->guest_phys_addr = one_in(r, 2) ? 0 : some_gpa(r);
 		m->memory_size = MEM_SIZE;
 		m->userspace_addr = (uintptr_t)world.vm.mem;
+	}
+}
+
+MAKER(user_region2)
+{
+	struct kvm_userspace_memory_region2 *m;
+
+	user_region(r, row, arg);
+	m = (void *)arg->buf;
+	memset((u8 *)m + arg->len, 0, sizeof(*m) - arg->len);
+	arg->len = sizeof(*m);
+	if (one_in(r, 4)) {
+		m->flags |= KVM_MEM_GUEST_MEMFD;
+		m->guest_memfd = some_fd(r, EVENT);
 	}
 }
 
@@ -373,6 +397,7 @@ MAKER(vm_cap)
 		{ KVM_CAP_X86_DISABLE_EXITS, 15 }, { KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 3 },
 		{ KVM_CAP_X2APIC_API, 3 }, { KVM_CAP_MAX_VCPU_ID, 15 },
 		{ KVM_CAP_DIRTY_LOG_RING, 0x5000 }, { KVM_CAP_DIRTY_LOG_RING_ACQ_REL, 0x301000 },
+		{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1 }, { KVM_CAP_X86_APIC_BUS_CYCLES_NS, 0x7fffff },
 	};
 	struct kvm_enable_cap *c = NEW(struct kvm_enable_cap);
 	u32 i = below(r, ARRAY_LEN(caps));
@@ -407,6 +432,14 @@ MAKER(guest_debug)
 MAKER(translation)
 {
 	NEW(struct kvm_translation)->linear_address = some_gpa(r) + below(r, 4096);
+}
+
+MAKER(pre_fault)
+{
+	struct kvm_pre_fault_memory *p = NEW(struct kvm_pre_fault_memory);
+
+	p->gpa = some_gpa(r);
+	p->size = (1 + below(r, 300)) << 12;
 }
 
 MAKER(vapic)
@@ -492,6 +525,7 @@ const struct row rows[] = {
 	ROW(VM, KVM_SIGNAL_MSI, msi, IRQ),
 	ROW(VM, KVM_CREATE_VCPU, vcpu_id, LIFE),
 	ROW(VM, KVM_SET_USER_MEMORY_REGION, user_region, MEM),
+	ROW(VM, KVM_SET_USER_MEMORY_REGION2, user_region2, MEM),
 	ROW(VM, KVM_SET_MEMORY_REGION, kernel_region, MEM),
 	ROW(VM, KVM_SET_MEMORY_ALIAS, alias, MEM),
 	ROW(VM, KVM_GET_DIRTY_LOG, get_log, MEM),
@@ -549,6 +583,7 @@ const struct row rows[] = {
 	SETS(VCPU, KVM_SET_MP_STATE, KVM_GET_MP_STATE, STATE),
 	ROW(VCPU, KVM_SET_GUEST_DEBUG, guest_debug, STATE),
 	ROW(VCPU, KVM_TRANSLATE, translation, MEM),
+	ROW(VCPU, KVM_PRE_FAULT_MEMORY, pre_fault, MEM),
 	ROW(VCPU, KVM_SET_VAPIC_ADDR, vapic, IRQ),
 	ROW(VCPU, KVM_TPR_ACCESS_REPORTING, tpr_access, IRQ),
 	ROW(VCPU, KVM_GET_LAPIC, plain, IRQ),
@@ -561,6 +596,8 @@ const struct row rows[] = {
 	ROW(VCPU, KVM_ENABLE_CAP, vcpu_cap, MSR),
 	ROW(VCPU, KVM_GET_MSRS, msr_values, MSR),
 	ROW(VCPU, KVM_SET_MSRS, msr_values, MSR),
+	ROW(VCPU, KVM_GET_ONE_REG, one_reg, MSR),
+	ROW(VCPU, KVM_SET_ONE_REG, one_reg, MSR),
 	ROW(VCPU, KVM_SET_CPUID, cpuid, MSR),
 	ROW(VCPU, KVM_SET_CPUID2, cpuid2, MSR),
 	ROW(VCPU, KVM_GET_CPUID2, cpuid_list, MSR),

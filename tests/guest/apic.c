@@ -147,14 +147,18 @@ static void set_x2(struct vcpu *vcpu)
 		die("x2APIC mode");
 }
 
+#define BEGIN_GUEST() do {						\
+	vm_mode(&self->vm, &self->vm.vcpu, LONG);			\
+	GUEST_LOAD(&self->vm, ops);					\
+	if (variant->x2)						\
+		set_x2(&self->vm.vcpu);					\
+	RUN({ WRITE, REG_SVR, 0x1ff });					\
+} while (0)
+
 FIXTURE_SETUP(apic)
 {
 	vm_create_split(&self->vm);
-	vm_mode(&self->vm, &self->vm.vcpu, LONG);
-	GUEST_LOAD(&self->vm, ops);
-	if (variant->x2)
-		set_x2(&self->vm.vcpu);
-	RUN({ WRITE, REG_SVR, 0x1ff });
+	BEGIN_GUEST();
 }
 
 FIXTURE_TEARDOWN(apic)
@@ -353,6 +357,75 @@ TEST_F(apic, timer_periodic)
 	    { HALT }, { WRITE, REG_EOI, 0 }, { WRITE, REG_TMICT, 0 }, { READ, REG_TMCCT });
 	EXPECT_LE(3, taken(&self->vm));
 	EXPECT_EQ(0, RESULT(10));
+}
+
+/* What the guest counts is the cycles that the VMM set, in each mode. */
+TEST_F(apic, timer_bus_cycles)
+{
+	struct kvm_enable_cap cycle = { .cap = KVM_CAP_X86_APIC_BUS_CYCLES_NS, .args = { 100 } };
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+	double t;
+
+	if (on_stock() && !check_cap(self->vm.sys, KVM_CAP_X86_APIC_BUS_CYCLES_NS))
+		SKIP(return, "no KVM_CAP_X86_APIC_BUS_CYCLES_NS");
+	vm_destroy(&self->vm);
+	vm_open(&self->vm);
+	ASSERT_EQ(0, ioctl(self->vm.fd, KVM_ENABLE_CAP, &split));
+	ASSERT_EQ(0, ioctl(self->vm.fd, KVM_ENABLE_CAP, &cycle));
+	vcpu_create(&self->vm, &self->vm.vcpu, 0);
+	BEGIN_GUEST();
+	t = now();
+	RUN({ WRITE, REG_TDCR, 0xb }, { WRITE, REG_LVTT, 0x40 }, { WRITE, REG_TMICT, 200000 },
+	    { READ, REG_TMCCT }, { HALT }, { WRITE, REG_EOI, 0 }, { READ, REG_TMCCT });
+	EXPECT_LE(1, taken(&self->vm));
+	EXPECT_LE(0.02, now() - t);
+	EXPECT_GE(200000, RESULT(3));
+	EXPECT_NE(0, RESULT(3));
+	EXPECT_EQ(0, RESULT(6));
+	/* the divider comes on top, and a period is as long */
+	t = now();
+	RUN({ WRITE, REG_TDCR, 3 }, { WRITE, REG_LVTT, 0x20040 }, { WRITE, REG_TMICT, 10000 },
+	    { HALT }, { WRITE, REG_EOI, 0 }, { HALT }, { WRITE, REG_EOI, 0 },
+	    { WRITE, REG_TMICT, 0 }, { READ, REG_TMCCT });
+	EXPECT_LE(2, taken(&self->vm));
+	EXPECT_LE(0.032, now() - t);
+	EXPECT_EQ(0, RESULT(8));
+}
+
+static void set_halt_poll(struct vm *vm, u64 ns)
+{
+	struct kvm_enable_cap c = { .cap = KVM_CAP_HALT_POLL, .args = { ns } };
+
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &c))
+		die("KVM_CAP_HALT_POLL");
+}
+
+#define HALTS()	RUN({ WRITE, REG_TDCR, 0xb }, { WRITE, REG_LVTT, 0x40 },		\
+		    { WRITE, REG_TMICT, 5000000 }, { HALT }, { WRITE, REG_EOI, 0 },	\
+		    { WRITE, REG_TMICT, 5000000 }, { HALT }, { WRITE, REG_EOI, 0 },	\
+		    { WRITE, REG_TMICT, 5000000 }, { HALT }, { WRITE, REG_EOI, 0 })
+#define POLLS()	stat_of(self->vm.vcpu.fd, "halt_attempted_poll")
+
+/* A vcpu that halts polls first, as long as its VM may: never, as it likes, never again. */
+TEST_F(apic, halt_poll)
+{
+	u64 polls;
+
+	set_halt_poll(&self->vm, 0);
+	HALTS();
+	EXPECT_EQ(0, POLLS());
+	/* a sleep that is shorter has the next one polled */
+	set_halt_poll(&self->vm, 1000000000);
+	HALTS();
+	polls = POLLS();
+	EXPECT_LT(0, polls);
+	set_halt_poll(&self->vm, 0);
+	HALTS();
+	EXPECT_EQ(polls, POLLS());
+	/* no sleep is as short as this: where it begins, it ends again */
+	set_halt_poll(&self->vm, 1);
+	HALTS();
+	EXPECT_GE(polls + 1, POLLS());
 }
 
 /* A period of a nanosecond costs the host no more than its shortest. */

@@ -614,4 +614,53 @@ TEST_F(emulate, lacking)
 	EXPECT_EQ(0, memcmp(run->emulation_failure.insn_bytes, addps, 3));
 }
 
+/* A process must not stop the VM: it gets #UD, unless the VMM has asked for the exit. */
+TEST(lacking_in_user_mode)
+{
+	static const u8 addps[] = { 0x0f, 0x58, 0x03, 0xf4 };
+	struct kvm_regs regs = { .rip = GPA_CODE, .rflags = 2, .rbx = GPA_MMIO, .rsp = GPA_STACK };
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE };
+	struct kvm_run *run;
+	struct kvm_sregs s;
+	struct vm vm;
+
+	vm_create(&vm);
+	vm_mode(&vm, &vm.vcpu, LONG);
+	/* all of GPA_PT's tables: also a process's */
+	for (u64 *e = (u64 *)(vm.mem + GPA_PT); e < (u64 *)(vm.mem + GPA_PT + 0x5000); e++)
+		*e |= *e ? PTE_U : 0;
+	memcpy(vm.mem + GPA_CODE, addps, sizeof(addps));
+	run = vm.vcpu.run;
+	s = vcpu_sregs(&vm.vcpu);
+	s.cr4 |= CR4_OSFXSR;
+	s.cs.selector = SEL_UCODE64;
+	s.ss.selector = SEL_UDATA;
+	s.cs.dpl = s.ss.dpl = 3;
+	for (u64 ask = 0; ask <= 2; ask++) {
+		vcpu_set_sregs(&vm.vcpu, &s);
+		vcpu_set_regs(&vm.vcpu, &regs);
+		cap.args[0] = ask & 1;
+		ASSERT_EQ(0, ioctl(vm.fd, KVM_ENABLE_CAP, &cap));
+		trap(&vm)->count = trap(&vm)->resume = 0;
+		if (!cap.args[0]) {
+			ASSERT_EQ(KVM_EXIT_IO, vm_run(&vm));
+			EXPECT_EQ(PORT_TRAP, run->io.port);
+			EXPECT_EQ(UD_VECTOR, trap(&vm)->vector);
+			EXPECT_EQ(1, trap(&vm)->count);
+			EXPECT_EQ(GPA_CODE, trap(&vm)->rip);
+			EXPECT_EQ(SEL_UCODE64, trap(&vm)->cs);
+			continue;
+		}
+		ASSERT_EQ(KVM_EXIT_INTERNAL_ERROR, vm_run(&vm));
+		EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION, run->emulation_failure.suberror);
+		EXPECT_EQ(3, run->emulation_failure.ndata);
+		EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES,
+			  run->emulation_failure.flags);
+		EXPECT_LE(3, run->emulation_failure.insn_size);
+		EXPECT_EQ(0, memcmp(run->emulation_failure.insn_bytes, addps, 3));
+		EXPECT_EQ(GPA_CODE, vcpu_regs(&vm.vcpu).rip);
+	}
+	vm_destroy(&vm);
+}
+
 TEST_HARNESS_MAIN

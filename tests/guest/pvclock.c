@@ -3,7 +3,11 @@
  * Paravirtual features: the clock, steal time, EOI by a flag, hypercalls.
  */
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "vm.h"
@@ -253,6 +257,55 @@ TEST_F(pv, steal)
 	st->preempted |= 2;
 	tick(&self->vm);
 	EXPECT_EQ(1, st->preempted);
+	ASSERT_EQ(1, vcpu_set_msr(self->v, MSR_STEAL, 0));
+}
+
+/* How long this thread has waited for a processor, by the host's own account. */
+static u64 run_delay(void)
+{
+	unsigned long long ran, waited = 0;
+	FILE *f = fopen("/proc/thread-self/schedstat", "r");
+
+	if (!f || fscanf(f, "%llu %llu", &ran, &waited) != 2)
+		die("schedstat");
+	fclose(f);
+	return waited;
+}
+
+/* With another process on its only processor a vcpu waits, and its guest is told how long. */
+TEST_F(pv, steal_counts)
+{
+	volatile struct pv_steal *st = (void *)(self->mem + GPA_STEAL);
+	u64 begin, end = host_ns(CLOCK_MONOTONIC) + 600 * MS, steal = 0;
+	cpu_set_t one;
+	pid_t pid;
+
+	/* the capability and the guest's bit are one */
+	EXPECT_EQ(!!check_cap(self->vm.sys, KVM_CAP_STEAL_TIME),
+		  !!(cpuid_reg(self->vm.sys, 0x40000001, 0, 0) & BIT(5)));
+	if (!check_cap(self->vm.sys, KVM_CAP_STEAL_TIME))
+		SKIP(return, "the host keeps no run delays");
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	begin = run_delay();
+	ASSERT_EQ(1, vcpu_set_msr(self->v, MSR_STEAL, GPA_STEAL | 1));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		for (;;)
+			;
+	while (host_ns(CLOCK_MONOTONIC) < end) {
+		tick(&self->vm);
+		EXPECT_LE(steal, st->steal);	/* it never goes back */
+		steal = st->steal;
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	/* that of a third at least, and no more than there was */
+	EXPECT_LT(100 * MS, run_delay() - begin);
+	EXPECT_LE(steal, run_delay() - begin);
+	EXPECT_LT((run_delay() - begin) / 3, steal);
 	ASSERT_EQ(1, vcpu_set_msr(self->v, MSR_STEAL, 0));
 }
 

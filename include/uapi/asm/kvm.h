@@ -27,6 +27,10 @@
 #define __KVM_HAVE_XCRS
 #define __KVM_HAVE_READONLY_MEM
 
+/* ---- KVM_CREATE_VM's argument ---- */
+
+#define KVM_X86_DEFAULT_VM	0
+
 /* ---- The vcpu mapping, in pages: struct kvm_run, then these ---- */
 
 #define KVM_PIO_PAGE_OFFSET		1
@@ -215,6 +219,12 @@ struct kvm_msr_filter {
 	struct kvm_msr_filter_range ranges[KVM_MSR_FILTER_MAX_RANGES];
 };
 
+/* The ids of KVM_GET_ONE_REG; the other type, of registers that KVM defines, has none here. */
+#define KVM_X86_REG_TYPE_MSR	2
+
+#define KVM_X86_REG_MSR(index) \
+	(KVM_REG_X86 | KVM_REG_SIZE_U64 | (__u64)KVM_X86_REG_TYPE_MSR << 32 | (index))
+
 /* ---- CPUID ---- */
 
 struct kvm_cpuid_entry {
@@ -311,6 +321,7 @@ struct kvm_vcpu_events {
 
 #define KVM_RUN_X86_SMM		(1 << 0)
 #define KVM_RUN_X86_BUS_LOCK	(1 << 1)
+#define KVM_RUN_X86_GUEST_MODE	(1 << 2)	/* never: guests have no guests */
 
 #define KVM_SYNC_X86_REGS	(1UL << 0)
 #define KVM_SYNC_X86_SREGS	(1UL << 1)

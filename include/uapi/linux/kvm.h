@@ -99,6 +99,9 @@
 /* kvm_run.notify.flags */
 #define KVM_NOTIFY_CONTEXT_INVALID	(1 << 0)
 
+/* kvm_run.memory_fault.flags; never set, as there is no private memory */
+#define KVM_MEMORY_EXIT_FLAG_PRIVATE	(1ULL << 3)
+
 #define SYNC_REGS_SIZE_BYTES		2048
 
 /* At offset 0 of a vcpu fd's mapping. */
@@ -195,6 +198,11 @@ struct kvm_run {
 		struct {		/* KVM_EXIT_NOTIFY */
 			__u32 flags;
 		} notify;
+		struct {		/* KVM_EXIT_MEMORY_FAULT, with -EFAULT */
+			__u64 flags;
+			__u64 gpa;
+			__u64 size;
+		} memory_fault;
 		char padding[256];
 	};
 
@@ -214,6 +222,7 @@ struct kvm_run {
 /* the flags of both kinds of region; bits 16 and up are the kernel's own */
 #define KVM_MEM_LOG_DIRTY_PAGES	(1UL << 0)
 #define KVM_MEM_READONLY	(1UL << 1)
+#define KVM_MEM_GUEST_MEMFD	(1UL << 2)	/* refused */
 
 /* KVM_SET_MEMORY_REGION: the kernel provides the memory */
 struct kvm_memory_region {
@@ -230,6 +239,19 @@ struct kvm_userspace_memory_region {
 	__u64 guest_phys_addr;
 	__u64 memory_size;		/* bytes; 0 deletes the slot */
 	__u64 userspace_addr;
+};
+
+/* KVM_SET_USER_MEMORY_REGION2: begins as the older structure does */
+struct kvm_userspace_memory_region2 {
+	__u32 slot;
+	__u32 flags;
+	__u64 guest_phys_addr;
+	__u64 memory_size;
+	__u64 userspace_addr;
+	__u64 guest_memfd_offset;	/* with KVM_MEM_GUEST_MEMFD, as the next */
+	__u32 guest_memfd;
+	__u32 pad1;
+	__u64 pad2[14];
 };
 
 /* KVM_GET_DIRTY_LOG */
@@ -267,6 +289,14 @@ struct kvm_dirty_gfn {
 #define KVM_DIRTY_GFN_F_DIRTY	_BITUL(0)	/* set by the kernel */
 #define KVM_DIRTY_GFN_F_RESET	_BITUL(1)	/* set by userspace, for KVM_RESET_DIRTY_RINGS */
 #define KVM_DIRTY_GFN_F_MASK	0x3
+
+/* KVM_PRE_FAULT_MEMORY: in, and out what of it remains */
+struct kvm_pre_fault_memory {
+	__u64 gpa;
+	__u64 size;
+	__u64 flags;			/* 0 */
+	__u64 padding[5];
+};
 
 /* KVM_TRANSLATE */
 struct kvm_translation {
@@ -365,6 +395,18 @@ struct kvm_debug_guest {
 	__u32 pad;
 	struct kvm_breakpoint breakpoints[4];
 	__u32 singlestep;
+};
+
+/* KVM_GET_ONE_REG, KVM_SET_ONE_REG: the value is at addr, as long as the id says */
+#define KVM_REG_X86		0x2000000000000000ULL
+
+#define KVM_REG_SIZE_SHIFT	52
+#define KVM_REG_SIZE_MASK	0x00f0000000000000ULL
+#define KVM_REG_SIZE_U64	0x0030000000000000ULL
+
+struct kvm_one_reg {
+	__u64 id;
+	__u64 addr;
 };
 
 /* KVM_TPR_ACCESS_REPORTING */
@@ -730,6 +772,12 @@ struct kvm_stats_desc {
 #define KVM_CAP_VM_DISABLE_NX_HUGE_PAGES	220
 #define KVM_CAP_DIRTY_LOG_RING_ACQ_REL		223
 #define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP	225
+#define KVM_CAP_USER_MEMORY2			231
+#define KVM_CAP_MEMORY_FAULT_INFO		232
+#define KVM_CAP_VM_TYPES			235	/* bit n: KVM_CREATE_VM takes n */
+#define KVM_CAP_PRE_FAULT_MEMORY		236
+#define KVM_CAP_X86_APIC_BUS_CYCLES_NS		237
+#define KVM_CAP_X86_GUEST_MODE			238
 
 /* ------------------------------------------------------------------------
  * Calls on /dev/kvm
@@ -757,6 +805,7 @@ struct kvm_stats_desc {
 #define KVM_SET_NR_MMU_PAGES		_IO(KVMIO, 0x44)
 #define KVM_GET_NR_MMU_PAGES		_IO(KVMIO, 0x45)
 #define KVM_SET_USER_MEMORY_REGION	_IOW(KVMIO, 0x46, struct kvm_userspace_memory_region)
+#define KVM_SET_USER_MEMORY_REGION2	_IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
 #define KVM_SET_TSS_ADDR		_IO(KVMIO, 0x47)
 #define KVM_SET_IDENTITY_MAP_ADDR	_IOW(KVMIO, 0x48, __u64)
 
@@ -826,12 +875,15 @@ struct kvm_stats_desc {
 #define KVM_SET_XSAVE			_IOW(KVMIO, 0xa5, struct kvm_xsave)
 #define KVM_GET_XCRS			_IOR(KVMIO, 0xa6, struct kvm_xcrs)
 #define KVM_SET_XCRS			_IOW(KVMIO, 0xa7, struct kvm_xcrs)
+#define KVM_GET_ONE_REG			_IOW(KVMIO, 0xab, struct kvm_one_reg)
+#define KVM_SET_ONE_REG			_IOW(KVMIO, 0xac, struct kvm_one_reg)
 #define KVM_KVMCLOCK_CTRL		_IO(KVMIO, 0xad)
 #define KVM_SMI				_IO(KVMIO, 0xb7)
 #define KVM_GET_SREGS2			_IOR(KVMIO, 0xcc, struct kvm_sregs2)
 #define KVM_SET_SREGS2			_IOW(KVMIO, 0xcd, struct kvm_sregs2)
 #define KVM_GET_STATS_FD		_IO(KVMIO, 0xce)	/* also on a VM */
 #define KVM_GET_XSAVE2			_IOR(KVMIO, 0xcf, struct kvm_xsave)
+#define KVM_PRE_FAULT_MEMORY		_IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
 
 /* on a vcpu, on a VM, and (GET and HAS) on /dev/kvm */
 #define KVM_SET_DEVICE_ATTR		_IOW(KVMIO, 0xe1, struct kvm_device_attr)
