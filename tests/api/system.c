@@ -118,7 +118,7 @@ static void tick(int signal)
  */
 TEST_F(sys, create_vm_called_off)
 {
-	enum { MAPPINGS = 4000, CALLED_OFF = 50, TRIES = 5000 };
+	enum { MAPPINGS = 1000, CALLED_OFF = 20, TRIES = 5000 };
 	struct itimerval every = { { 0, 300 }, { 0, 300 } }, never = { 0 };
 	int called_off = 0, fd;
 	char *area;
