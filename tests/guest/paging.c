@@ -544,6 +544,30 @@ GUEST(spaces64, 64,
 	"pop %rsi; pop %rcx; dec %edx; jnz 1b\n"
 	DONE);
 
+/* An address space at at, 4 pages of tables: all that there is, and va, which is another page. */
+static void make_space(paging_self *self, u64 at, u64 va, u64 page)
+{
+	u8 *m = self->vm.mem;
+
+	if (self->esize == 4) {
+		memcpy(m + at, m + GPA_PML4, 4096);
+		((u32 *)(m + at))[va >> 22] = (at + 0x1000) | PTE_P | PTE_W;
+		((u32 *)(m + at + 0x1000))[0] = page | PTE_P | PTE_W;
+		return;
+	}
+	if (self->lm) {
+		memcpy(m + at, m + GPA_PML4, 4096);
+		memcpy(m + at + 0x1000, m + GPA_PDPT, 4096);
+		((u64 *)(m + at))[0] = (at + 0x1000) | PTE_P | PTE_W;
+		((u64 *)(m + at + 0x1000))[1] = (at + 0x2000) | PTE_P | PTE_W;
+	} else {
+		memcpy(m + at, m + GPA_PDPT, 32);
+		((u64 *)(m + at))[1] = (at + 0x2000) | PTE_P;
+	}
+	((u64 *)(m + at + 0x2000))[0] = (at + 0x3000) | PTE_P | PTE_W;
+	((u64 *)(m + at + 0x3000))[0] = page | PTE_P | PTE_W;
+}
+
 /* Many address spaces, the same address in each another page. */
 TEST_F(paging, address_spaces)
 {
@@ -553,32 +577,12 @@ TEST_F(paging, address_spaces)
 		.rbx = va, .rsi = GPA_FREE, .rcx = n, .rdx = rounds };
 	u32 *list = (u32 *)(self->vm.mem + GPA_FREE), sum = 0;
 
-	/* a space each: 4 pages of tables, 1 of data, 16k apart */
 	for (u32 i = 0; i < n; i++) {
-		u64 at = base + i * 0x8000, data = at + 0x4000;
-		u8 *m = self->vm.mem;
-
-		list[i] = at;
-		*(u32 *)(m + data) = i * 100;
+		list[i] = base + i * 0x8000;
+		make_space(self, list[i], va, list[i] + 0x4000);
+		*(u32 *)(self->vm.mem + list[i] + 0x4000) = i * 100;
 		for (u32 k = 0; k < rounds; k++)
 			sum += i * 100 + k;
-		if (self->esize == 4) {
-			memcpy(m + at, m + GPA_PML4, 4096);
-			((u32 *)(m + at))[va >> 22] = (at + 0x1000) | PTE_P | PTE_W;
-			((u32 *)(m + at + 0x1000))[0] = data | PTE_P | PTE_W;
-			continue;
-		}
-		if (self->lm) {
-			memcpy(m + at, m + GPA_PML4, 4096);
-			memcpy(m + at + 0x1000, m + GPA_PDPT, 4096);
-			((u64 *)(m + at))[0] = (at + 0x1000) | PTE_P | PTE_W;
-			((u64 *)(m + at + 0x1000))[1] = (at + 0x2000) | PTE_P | PTE_W;
-		} else {
-			memcpy(m + at, m + GPA_PDPT, 32);
-			((u64 *)(m + at))[1] = (at + 0x2000) | PTE_P;
-		}
-		((u64 *)(m + at + 0x2000))[0] = (at + 0x3000) | PTE_P | PTE_W;
-		((u64 *)(m + at + 0x3000))[0] = data | PTE_P | PTE_W;
 	}
 	if (self->lm)
 		GUEST_LOAD(&self->vm, spaces64);
@@ -592,6 +596,57 @@ TEST_F(paging, address_spaces)
 	EXPECT_EQ(sum, (u32)vcpu_regs(&self->vm.vcpu).rdi);
 	for (u32 i = 0; i < n; i++)
 		EXPECT_EQ(i * 100 + rounds, *(u32 *)(self->vm.mem + base + i * 0x8000 + 0x4000));
+}
+
+/* ESI: ECX times a root, an entry's address and what to write to it, after [EBX] was read. */
+GUEST(visits32, 32,
+	"1: lodsl; mov %eax, %cr3; add (%ebx), %edi\n"
+	"lodsl; mov %eax, %ebp; lodsl; mov %eax, (%ebp); dec %ecx; jnz 1b\n"
+	DONE);
+GUEST(visits64, 64,
+	"1: lodsl; mov %rax, %cr3; add (%rbx), %edi\n"
+	"lodsl; mov %eax, %ebp; lodsl; mov %eax, (%rbp); dec %ecx; jnz 1b\n"
+	DONE);
+
+/*
+ * Each space's entry is changed while the guest is in another one: to be seen from when it
+ * comes back, and no later.  Few spaces, so that KVM may keep the roots of all.
+ */
+TEST_F(paging, changed_while_away)
+{
+	const u32 n = 10, visits = 600, base = 0x100000;
+	u64 va = self->esize == 4 ? 0xc00000 : 0x40000000;
+	u64 entry = self->esize == 4 ? 0x1000 : 0x3000;
+	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2,
+		.rbx = va, .rsi = 0x200000, .rcx = visits };
+	u32 *list = (u32 *)(self->vm.mem + 0x200000), sum = 0, now[10] = { 0 };
+
+	for (u32 i = 0; i < n; i++) {
+		u64 at = base + i * 0x8000;
+
+		make_space(self, at, va, (at + 0x4000) | AD);
+		*(u32 *)(self->vm.mem + at + 0x4000) = 1 + i;
+		*(u32 *)(self->vm.mem + at + 0x5000) = 1000 * (1 + i);
+	}
+	for (u32 v = 0; v < visits; v++) {
+		u32 i = v * 7 % n, other = (i + 1 + v % (n - 1)) % n;
+
+		sum += now[i] ? 1000 * (1 + i) : 1 + i;
+		now[other] ^= 1;
+		*list++ = base + i * 0x8000;
+		*list++ = base + other * 0x8000 + entry;
+		*list++ = (base + other * 0x8000 + 0x4000 + now[other] * 0x1000) | PTE_P | PTE_W | AD;
+	}
+	if (self->lm)
+		GUEST_LOAD(&self->vm, visits64);
+	else
+		GUEST_LOAD(&self->vm, visits32);
+	vcpu_set_regs(&self->vm.vcpu, &r);
+	ASSERT_EQ(KVM_EXIT_IO, vm_run(&self->vm));
+	ASSERT_EQ(0x11, self->vm.vcpu.run->io.port) {
+		vcpu_dump(&self->vm.vcpu, "visits");
+	}
+	EXPECT_EQ(sum, (u32)vcpu_regs(&self->vm.vcpu).rdi);
 }
 
 /* A page of tables becomes a page of data, and tables again. */
