@@ -191,7 +191,8 @@ TEST_F(irqfd, extended_destination)
 
 	if (on_stock())
 		SKIP(return, "stock leaves these bits to the VMM");
-	EXPECT_NE(0, cpuid_reg(vm->sys, 0x40000001, 0, 0) & BIT(15));
+	/* the VMM sets it, whose I/O APIC has a part in it, too */
+	EXPECT_EQ(0, cpuid_reg(vm->sys, 0x40000001, 0, 0) & BIT(15));
 	for (int bit = 5; bit <= 11; bit++) {
 		msi.address_lo = APIC | BIT(bit);
 		EXPECT_EQ(1, ioctl(vm->fd, KVM_SIGNAL_MSI, &msi)) TH_LOG("bit %d", bit);
