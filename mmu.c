@@ -152,6 +152,7 @@ void mmu_set_link(struct kvm_vcpu *vcpu, u64 *sptep, struct kvm_mmu_page *child)
 		rmap_add(vcpu, &child->parents, sptep);
 	}
 	sp->nr_links++;
+	child->used = true;
 	list_del_init(&child->orphan);
 	spte_write(sptep, __sme_set(__pa(child->spt)) | SPTE_P | SPTE_W | SPTE_U | SPTE_A);
 	if ((child->unsync || child->unsync_nr) &&

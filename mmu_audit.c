@@ -129,6 +129,7 @@ static void audit_page(struct audit *a, struct kvm_mmu_page *sp)
 	for (i = 0; i < SPTES_PER_PAGE && !a->wrong; i++) {
 		if (!spte_present(sp->spt[i]))
 			continue;
+		check(a, sp->used);
 		if (spte_leaf(sp->spt[i], sp->role.level))
 			audit_leaf(a, sp, &sp->spt[i]);
 		else

@@ -30,6 +30,7 @@ static hpa_t hold_root(struct kvm *kvm, struct kvm_mmu_page *sp)
 	__kvm_must_hold(mmu_lock)
 {
 	sp->root_count++;
+	sp->used = true;
 	kvm->n_root_holds++;
 	list_del_init(&sp->orphan);
 	return __pa(sp->spt);

@@ -818,7 +818,7 @@ static void refresh_unlinked(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp)
 {
 	int i;
 
-	if (sp->parents.val || sp->root_count)
+	if (sp->parents.val || sp->root_count || !sp->used)
 		return;
 	if (sp->role.level == PG_LEVEL_4K) {
 		sync_page(vcpu, sp);

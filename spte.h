@@ -72,6 +72,8 @@ struct kvm_mmu_page {
 	bool unsync __kvm_guarded_by(mmu_lock);
 	/* In a slot's disallow_lpage[0], and above; or NULL. */
 	u32 *accounted __kvm_guarded_by(mmu_lock);
+	/* Has been linked, or a root: without, it is as empty as it was made. */
+	bool used __kvm_guarded_by(mmu_lock);
 	bool invalid __kvm_written_under(mmu_lock);	/* zapped, but some vcpu's root still */
 	/* In place of a large page that was executed (mmu_nx.c): on kvm->nx_splits. */
 	bool nx_split __kvm_guarded_by(mmu_lock);
