@@ -217,34 +217,7 @@ TEST_F(log, toggled)
 	}
 }
 
-/* Bytes that an instruction moves for the guest, or a page walk's A and D. */
-static int parameter(const char *name)
-{
-	char path[64];
-	FILE *f;
-	int c;
-
-	snprintf(path, sizeof(path), "/sys/module/kvm_intel/parameters/%s", name);
-	f = fopen(path, "r");
-	if (!f)
-		return 0;
-	c = fgetc(f);
-	fclose(f);
-	return c;
-}
-
-/*
- * Bochs writes accessed and dirty bits to a page table without asking the EPT, if
- * that has no such bits of its own: nothing then tells anybody.
- */
-static bool walks_write_unseen(void)
-{
-	const char *root = getenv("LAB_ROOT");
-
-	return root && !strcmp(root, "cd") && parameter("ept") == 'Y' &&
-	       parameter("eptad") == 'N' && !on_stock();
-}
-
+/* A page walk's accessed and dirty bits. */
 TEST_F(log, page_table_in_slot)
 {
 	u64 *pt = (u64 *)(self->p + 5 * PAGE);

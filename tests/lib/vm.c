@@ -539,3 +539,30 @@ asm(".pushsection .rodata\n"
 "stubs32_end:\n"
 	".code64\n"
 	".popsection\n");
+
+static int intel_parameter(const char *name)
+{
+	char path[64];
+	FILE *f;
+	int c;
+
+	snprintf(path, sizeof(path), "/sys/module/kvm_intel/parameters/%s", name);
+	f = fopen(path, "r");
+	if (!f)
+		return 0;
+	c = fgetc(f);
+	fclose(f);
+	return c;
+}
+
+/*
+ * Bochs writes accessed and dirty bits to a page table without asking the EPT, if
+ * that has no such bits of its own: nothing then tells anybody.
+ */
+bool walks_write_unseen(void)
+{
+	const char *root = getenv("LAB_ROOT");
+
+	return root && !strcmp(root, "cd") && intel_parameter("ept") == 'Y' &&
+	       intel_parameter("eptad") == 'N' && !on_stock();
+}

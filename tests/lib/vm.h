@@ -222,6 +222,8 @@ static inline bool is_slow(void)
 	return on_bochs() || (slow && atoi(slow) > 1);
 }
 
+bool walks_write_unseen(void);
+
 /*
  * Whether the host's SVM is Bochs', which departs from the manual in other places,
  * and can end the whole lab host; each use says where.
