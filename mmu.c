@@ -51,10 +51,10 @@ static int cache_topup(struct kvm_mmu_memory_cache *c, int min, int want)
 	return 0;
 }
 
-/* At least n zeroed pages.  Returns 0 or -ENOMEM. */
+/* At least n zeroed pages, and for what follows a few more.  Returns 0 or -ENOMEM. */
 int mmu_topup_pages(struct kvm_vcpu *vcpu, int n)
 {
-	return cache_topup(&vcpu->mmu.page_cache, n, 16);
+	return cache_topup(&vcpu->mmu.page_cache, n, n + 4);
 }
 
 /* Enough for one fault: a page for each level, with its gfns, and a node for each spte. */
