@@ -10,6 +10,7 @@
 #include "kvm_host.h"
 #include "kvm_events.h"
 #include "kvm_lapic.h"
+#include "kvm_request.h"
 #include "kvm_vcpu.h"
 
 #include <linux/ktime.h>
@@ -135,9 +136,9 @@ static void block(struct kvm_vcpu *vcpu)
 			return;
 	}
 	/* Whoever changes memory slots need not wait for this vcpu. */
-	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+	kvm_vcpu_read_unlock(vcpu);
 	sleep_until_work(vcpu);
-	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	kvm_vcpu_read_lock(vcpu);
 	if (poll)
 		adjust_polling(vcpu, ktime_to_ns(ktime_sub(ktime_get(), begin)));
 }

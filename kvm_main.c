@@ -22,6 +22,7 @@
 #include "kvm_perf.h"
 #include "kvm_pv.h"
 #include "kvm_regs.h"
+#include "kvm_request.h"
 #include "kvm_stats.h"
 #include "kvm_vcpu.h"
 #include "kvm_vm.h"
@@ -182,10 +183,10 @@ static long vcpu_ioctl_locked(void *obj, unsigned int cmd, void *buf, unsigned l
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	kvm_vcpu_load(vcpu);
-	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	kvm_vcpu_read_lock(vcpu);
 	kvm_vcpu_settle(vcpu);
 	r = vcpu_ioctl_call(vcpu, cmd, buf, arg);
-	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+	kvm_vcpu_read_unlock(vcpu);
 	kvm_vcpu_put(vcpu);
 	mutex_unlock(&vcpu->mutex);
 	return r;

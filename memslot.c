@@ -10,8 +10,6 @@
 #include "kvm_mmu.h"
 #include "kvm_request.h"
 
-#include <linux/completion.h>
-#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/mman.h>
 #include <linux/module.h>
@@ -19,7 +17,6 @@
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
-#include <linux/workqueue.h>
 
 /* No physical address has more bits (APM 2 "Long-Mode Page Translation"). */
 #define GFN_LIMIT	BIT_ULL(52 - PAGE_SHIFT)
@@ -135,25 +132,64 @@ static void thaw(struct kvm *kvm)
 typedef bool (*range_fn)(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t start, gfn_t end,
 			 bool arg);
 
-/* fn for the guest frames behind [start, end) of host addresses; mmu_lock held. */
+/* Some slots that have memory of a range. */
+#define HVA_SLOTS_MAX	8
+
+struct hva_slots {
+	int nr;
+	struct kvm_memory_slot *slot[HVA_SLOTS_MAX];
+};
+
+/* Those that have memory in [start, end), by the tree.  False: they are too many. */
+static bool find_hva_slots(struct kvm *kvm, hva_t start, hva_t end, struct hva_slots *found)
+	__kvm_must_hold(mmu_lock)
+{
+	struct interval_tree_node *node;
+
+	found->nr = 0;
+	for (node = interval_tree_iter_first(&kvm->hva_tree, start, end - 1); node;
+	     node = interval_tree_iter_next(node, start, end - 1)) {
+		if (found->nr == HVA_SLOTS_MAX)
+			return false;
+		found->slot[found->nr++] = container_of(node, struct kvm_memory_slot, hva_node);
+	}
+	return true;
+}
+
+/* fn for what one slot has of [start, end) of host addresses. */
+static bool for_slot_range(struct kvm *kvm, struct kvm_memory_slot *slot, hva_t start, hva_t end,
+			   range_fn fn, bool arg)
+{
+	hva_t first = max(start, slot->userspace_addr);
+	hva_t last = min(end, slot->userspace_addr + (slot->npages << PAGE_SHIFT));
+
+	if (first >= last)
+		return false;
+	first -= slot->userspace_addr;
+	last -= slot->userspace_addr;
+	return fn(kvm, slot, slot->base_gfn + (first >> PAGE_SHIFT),
+		  slot->base_gfn + ((last + PAGE_SIZE - 1) >> PAGE_SHIFT), arg);
+}
+
+/*
+ * fn for the guest frames behind [start, end) of host addresses.  It may let go of mmu_lock, and
+ * the tree change meanwhile: so the slots are found first; srcu, which is held too, keeps them.
+ */
 static bool for_hva_range(struct kvm *kvm, hva_t start, hva_t end, range_fn fn, bool arg)
+	__kvm_must_hold(mmu_lock)
 {
 	struct kvm_memslots *slots = kvm_memslots(kvm);
+	struct hva_slots found;
 	bool ret = false;
 	int i;
 
-	for (i = 0; i < slots->nr; i++) {
-		struct kvm_memory_slot *slot = slots->slot[i];
-		hva_t first = max(start, slot->userspace_addr);
-		hva_t last = min(end, slot->userspace_addr + (slot->npages << PAGE_SHIFT));
-
-		if (first >= last)
-			continue;
-		first -= slot->userspace_addr;
-		last -= slot->userspace_addr;
-		ret |= fn(kvm, slot, slot->base_gfn + (first >> PAGE_SHIFT),
-			  slot->base_gfn + ((last + PAGE_SIZE - 1) >> PAGE_SHIFT), arg);
+	if (find_hva_slots(kvm, start, end, &found)) {
+		for (i = 0; i < found.nr; i++)
+			ret |= for_slot_range(kvm, found.slot[i], start, end, fn, arg);
+		return ret;
 	}
+	for (i = 0; i < slots->nr; i++)
+		ret |= for_slot_range(kvm, slots->slot[i], start, end, fn, arg);
 	return ret;
 }
 
@@ -291,53 +327,26 @@ static struct kvm_memslots *edit_slots(struct kvm *kvm, const struct kvm_memory_
 	return new;
 }
 
-struct grace_period {
-	struct work_struct work;
-	struct srcu_struct *srcu;
-	struct completion over;
-};
-
-static void grace_period_fn(struct work_struct *work)
-{
-	struct grace_period *gp = container_of(work, struct grace_period, work);
-
-	synchronize_srcu_expedited(gp->srcu);
-	complete(&gp->over);
-}
-
 /*
- * Wait until nobody uses the old slots.  Vcpus stay inside their SRCU section
- * while the guest runs, and leave it for a moment on request.  But a vcpu that
- * comes back before SRCU has begun to count new readers apart is waited for
- * once more: so go on requesting until the grace period is over.
+ * Make new the current array, which edit_slots() made without @out and with @in.  Returns
+ * the old one, which may still be in use, but not by who has mmu_lock alone.
  */
-static void wait_for_readers(struct kvm *kvm)
-{
-	struct grace_period gp = { .srcu = &kvm->srcu };
-	unsigned long us;
-
-	init_completion(&gp.over);
-	INIT_WORK_ONSTACK(&gp.work, grace_period_fn);
-	queue_work(system_dfl_wq, &gp.work);
-	for (us = 20; !try_wait_for_completion(&gp.over); us = min(2 * us, 4000UL)) {
-		kvm_make_all_vcpus_request(kvm, KVM_REQ_SLOTS);
-		usleep_range(us, 2 * us);
-	}
-	flush_work(&gp.work);
-	destroy_work_on_stack(&gp.work);
-}
-
-/* Make new the current array.  Returns the old one, which may still be in use. */
-static struct kvm_memslots *publish(struct kvm *kvm, struct kvm_memslots *new)
+static struct kvm_memslots *publish(struct kvm *kvm, struct kvm_memslots *new,
+				    struct kvm_memory_slot *out, struct kvm_memory_slot *in)
 	__kvm_must_hold(slots_lock)
 {
 	struct kvm_memslots *old = kvm_memslots(kvm);
 
 	lockdep_assert_held(&kvm->slots_lock);
 	new->generation = old->generation + 1;
+	write_lock(&kvm->mmu_lock);
 	rcu_assign_pointer(kvm->memslots, new);
-	/* This takes mmu_lock: so holders of it alone are done with the old array. */
+	if (out)
+		interval_tree_remove(&out->hva_node, &kvm->hva_tree);
+	if (in)
+		interval_tree_insert(&in->hva_node, &kvm->hva_tree);
 	kvm_mmu_set_limit(kvm, new->npages);
+	kvm_mmu_unlock(kvm);
 	return old;
 }
 
@@ -375,25 +384,26 @@ static void retire_slots(struct kvm *kvm, struct kvm_memslots *old)
 }
 
 /* Publish; on return nobody uses the old array, nor what is only in it. */
-static void publish_and_wait(struct kvm *kvm, struct kvm_memslots *new)
+static void publish_and_wait(struct kvm *kvm, struct kvm_memslots *new,
+			     struct kvm_memory_slot *out, struct kvm_memory_slot *in)
 	__kvm_must_hold(slots_lock)
 {
-	retire_slots(kvm, publish(kvm, new));
-	wait_for_readers(kvm);
+	retire_slots(kvm, publish(kvm, new, out, in));
+	kvm_wait_for_readers(kvm);
 	free_old_slots(kvm);
 }
 
 /*
  * Nothing was taken away, so whoever uses the old array may go on with it: it is freed by the
- * next who waits.  A grace period begun by call_srcu() would make that one wait long.
+ * next who waits.
  */
-static void publish_addition(struct kvm *kvm, struct kvm_memslots *new)
+static void publish_addition(struct kvm *kvm, struct kvm_memslots *new, struct kvm_memory_slot *in)
 	__kvm_must_hold(slots_lock)
 {
-	retire_slots(kvm, publish(kvm, new));
+	retire_slots(kvm, publish(kvm, new, NULL, in));
 	if (kvm->nr_old_slots < OLD_SLOTS_MAX)
 		return;
-	wait_for_readers(kvm);
+	kvm_wait_for_readers(kvm);
 	free_old_slots(kvm);
 }
 
@@ -577,7 +587,7 @@ static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
 
 	if (r)
 		return r;
-	publish_addition(kvm, slots);
+	publish_addition(kvm, slots, new);
 	set_slot_id(kvm, new->id, new);
 	zap_new_slot(kvm, new);
 	return 0;
@@ -587,12 +597,13 @@ static int create_slot(struct kvm *kvm, struct kvm_memory_slot *new)
  * The slot's sptes go while it can still be found, so that the notifier misses
  * none; and while it is frozen, so that none comes back before it is gone.
  */
-static void replace_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memslots *slots)
+static void replace_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_memory_slot *new,
+			 struct kvm_memslots *slots)
 	__kvm_must_hold(slots_lock)
 {
 	freeze(kvm, old->userspace_addr, old->userspace_addr + (old->npages << PAGE_SHIFT));
 	kvm_mmu_zap_slot(kvm, old);
-	publish_and_wait(kvm, slots);
+	publish_and_wait(kvm, slots, old, new);
 	/* Roots may have been made meanwhile, and counted in the tables of the old slot. */
 	kvm_mmu_zap_shadows(kvm, old->base_gfn, old->npages);
 	thaw(kvm);
@@ -605,7 +616,7 @@ static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)
 
 	if (!slots)
 		return -ENOMEM;
-	replace_slot(kvm, old, slots);
+	replace_slot(kvm, old, NULL, slots);
 	set_slot_id(kvm, old->id, NULL);
 	forget_mapped(kvm, old->base_gfn, old->npages);
 	free_slot(kvm, old);
@@ -620,7 +631,7 @@ static int move_slot(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm_me
 
 	if (r)
 		return r;
-	replace_slot(kvm, old, slots);
+	replace_slot(kvm, old, new, slots);
 	set_slot_id(kvm, new->id, new);
 	zap_new_slot(kvm, new);
 	/* The log counts from the slot's beginning: what it had goes along. */
@@ -654,7 +665,7 @@ static int change_flags(struct kvm *kvm, struct kvm_memory_slot *old, struct kvm
 		kvfree(new->dirty_bitmap);
 		return -ENOMEM;
 	}
-	publish_and_wait(kvm, slots);
+	publish_and_wait(kvm, slots, old, new);
 	set_slot_id(kvm, new->id, new);
 	/* Faults see the log since the grace period; write-protect what was mapped before. */
 	if (log)
@@ -702,6 +713,13 @@ static bool region_valid(const struct kvm_userspace_memory_region *mem)
 	       mem->memory_size <= TASK_SIZE_MAX - mem->userspace_addr;
 }
 
+static void set_hva(struct kvm_memory_slot *slot, hva_t hva)
+{
+	slot->userspace_addr = hva;
+	slot->hva_node.start = hva;
+	slot->hva_node.last = hva + (slot->npages << PAGE_SHIFT) - 1;
+}
+
 static struct kvm_memory_slot *make_slot(const struct kvm_userspace_memory_region *mem)
 {
 	struct kvm_memory_slot *new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
@@ -712,7 +730,7 @@ static struct kvm_memory_slot *make_slot(const struct kvm_userspace_memory_regio
 	new->flags = mem->flags;
 	new->base_gfn = mem->guest_phys_addr >> PAGE_SHIFT;
 	new->npages = mem->memory_size >> PAGE_SHIFT;
-	new->userspace_addr = mem->userspace_addr;
+	set_hva(new, mem->userspace_addr);
 	return new;
 }
 
@@ -737,7 +755,7 @@ static int alloc_memory(struct kvm_memory_slot *new)
 		return addr;
 	}
 	new->memory = file;
-	new->userspace_addr = addr;
+	set_hva(new, addr);
 	return 0;
 }
 
@@ -780,7 +798,7 @@ static int set_region(struct kvm *kvm, const struct kvm_userspace_memory_region 
 	}
 	if (own && old) {
 		new->memory = old->memory;
-		new->userspace_addr = old->userspace_addr;
+		set_hva(new, old->userspace_addr);
 	}
 	if (old)
 		r = change_slot(kvm, old, new);
@@ -923,7 +941,7 @@ static int set_alias(struct kvm *kvm, unsigned int i, const struct kvm_alias *al
 	/* Reverse maps are kept by target frame: all go before it changes. */
 	freeze(kvm, 0, ~0UL);
 	kvm_mmu_zap_all(kvm);
-	publish_and_wait(kvm, slots);
+	publish_and_wait(kvm, slots, NULL, NULL);
 	/* Shadows made meanwhile were made by the old aliases. */
 	kvm_mmu_zap_all(kvm);
 	thaw(kvm);
@@ -1196,6 +1214,7 @@ int kvm_slots_init(struct kvm *kvm)
 	if (!slots)
 		return -ENOMEM;
 	xa_init(&kvm->slot_ids);
+	kvm->hva_tree = RB_ROOT_CACHED;
 	slots->generation = 1;
 	rcu_assign_pointer(kvm->memslots, slots);
 	kvm->notifier.ops = &notifier_ops;

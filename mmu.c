@@ -389,14 +389,12 @@ void mmu_make_room(struct kvm *kvm)
 }
 
 /** kvm_mmu_set_limit - of shadow pages, for slots of @npages in all, unless userspace
- * set its own. Takes mmu_lock.
+ * set its own.
  */
 void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
 {
-	write_lock(&kvm->mmu_lock);
 	/* A fiftieth: nested paging with 4k pages needs a five-hundredth. */
 	kvm->n_max_pages = kvm->n_asked_pages ?: max(npages / 50, MIN_SHADOW_PAGES);
-	kvm_mmu_unlock(kvm);
 }
 
 static void shrink(struct kvm *kvm)

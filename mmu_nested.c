@@ -596,9 +596,9 @@ long kvm_vcpu_pre_fault(struct kvm_vcpu *vcpu, struct kvm_pre_fault_memory *rang
 		if (level)
 			pre_faulted(range, level);
 		/* Who changes the slots waits for one page at most. */
-		srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+		kvm_vcpu_read_unlock(vcpu);
 		cond_resched();
-		vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+		kvm_vcpu_read_lock(vcpu);
 	}
 	return range->gpa != begin ? 0 : r;
 }

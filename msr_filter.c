@@ -14,9 +14,8 @@
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
 
-/* Published under kvm->srcu, replaced whole. */
+/* Published to read sections (request.c), replaced whole. */
 struct kvm_msr_filter_set {
-	struct rcu_head rcu;
 	bool default_allow;
 	int nr;
 	struct {
@@ -54,14 +53,15 @@ static bool msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 	/* Bare: only whether there is one. */
 	if (likely(!rcu_access_pointer(kvm->msr_filter)))
 		return true;
-	set = srcu_dereference_check(kvm->msr_filter, &kvm->srcu, lockdep_is_held(&kvm->lock));
+	set = srcu_dereference_check(kvm->msr_filter, &kvm->srcu,
+				     kvm_vcpu_read_lock_held() || lockdep_is_held(&kvm->lock));
 	if (!set || index - APIC_BASE_MSR <= 0xff)
 		return true;
 	return filter_allows(set, index, access);
 }
 
 /** kvm_msr_passthrough - may a guest have registers without exits?  True if the VM's filter denies
- * neither reads nor writes of any of them.  In an SRCU section; after a change
+ * neither reads nor writes of any of them.  In a read section; after a change
  * ops->update_intercepts is called.
  */
 bool kvm_msr_passthrough(struct kvm_vcpu *vcpu, const u32 *indices, unsigned int n)
@@ -83,11 +83,6 @@ static void free_set(struct kvm_msr_filter_set *set)
 	for (i = 0; set && i < set->nr; i++)
 		kfree(set->range[i].bitmap);
 	kfree(set);
-}
-
-static void free_set_rcu(struct rcu_head *rcu)
-{
-	free_set(container_of(rcu, struct kvm_msr_filter_set, rcu));
 }
 
 static int add_msr_range(struct kvm_msr_filter_set *set, const struct kvm_msr_filter_range *in)
@@ -149,7 +144,8 @@ long kvm_vm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *filter)
 	kvm_make_all_vcpus_request(kvm, KVM_REQ_INTERCEPTS);
 	mutex_unlock(&kvm->lock);
 	if (old)
-		call_srcu(&kvm->srcu, &old->rcu, free_set_rcu);
+		kvm_wait_for_readers(kvm);
+	free_set(old);
 	return 0;
 }
 
@@ -184,10 +180,9 @@ out:
 }
 #endif
 
-/** kvm_msr_filter_destroy - free a VM's filter, without readers but for those of replaced ones */
+/** kvm_msr_filter_destroy - free a VM's filter, without readers */
 void kvm_msr_filter_destroy(struct kvm *kvm)
 {
-	srcu_barrier(&kvm->srcu);
 	free_set(rcu_dereference_protected(kvm->msr_filter, true));
 }
 

@@ -84,6 +84,108 @@ void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 	put_cpu();
 }
 
+/*
+ * ---- read sections ----
+ *
+ * A vcpu is in one nearly as long as it is in KVM_RUN, in guest mode too, and says in
+ * vcpu->reading as of which epoch it reads.  Whoever has replaced something begins another
+ * epoch, and waits until each vcpu reads as of that one, or not at all: a request and one
+ * kick each.  All other readers are in short sections of kvm->srcu.
+ */
+
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+struct lockdep_map kvm_vcpu_read_map = STATIC_LOCKDEP_MAP_INIT("kvm_vcpu_read_section",
+							       &kvm_vcpu_read_map);
+#endif
+
+static void note_passed(struct kvm *kvm)
+{
+	/* Who waits is in the queue before he looks at vcpu->reading. */
+	if (unlikely(waitqueue_active(&kvm->readers_wait)))
+		wake_up_all(&kvm->readers_wait);
+}
+
+/** kvm_vcpu_read_pass - a vcpu, in its read section and using nothing of what that protects, goes
+ * on in a new one.  By the thread that has the vcpu.
+ */
+void kvm_vcpu_read_pass(struct kvm_vcpu *vcpu)
+{
+	struct kvm *kvm = vcpu->kvm;
+	u64 epoch;
+
+	do {
+		epoch = atomic64_read(&kvm->read_epoch);
+		smp_store_release(&vcpu->reading, epoch);
+		/*
+		 * Before anything is read.  And who begins an epoch looks at vcpu->reading after
+		 * that: either we see his here, or he sees ours, and makes a request.
+		 */
+		smp_mb();
+	} while (unlikely(atomic64_read(&kvm->read_epoch) != epoch));
+	note_passed(kvm);
+}
+
+/** kvm_vcpu_read_lock - begin a vcpu's read section, of memory slots and the MSR filter.  By the
+ * thread that has the vcpu; it may sleep inside, but others wait for it.
+ */
+void kvm_vcpu_read_lock(struct kvm_vcpu *vcpu)
+{
+	lock_map_acquire_read(&kvm_vcpu_read_map);
+	kvm_vcpu_read_pass(vcpu);
+}
+
+/** kvm_vcpu_read_unlock - end a vcpu's read section */
+void kvm_vcpu_read_unlock(struct kvm_vcpu *vcpu)
+{
+	smp_store_release(&vcpu->reading, 0);
+	smp_mb();
+	note_passed(vcpu->kvm);
+	lock_map_release(&kvm_vcpu_read_map);
+}
+
+static bool reads_as_before(struct kvm_vcpu *vcpu, u64 epoch)
+{
+	u64 reading = smp_load_acquire(&vcpu->reading);
+
+	return reading && reading < epoch;
+}
+
+static bool all_passed(struct kvm *kvm, u64 epoch)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (reads_as_before(vcpu, epoch))
+			return false;
+	/* Their accesses to what was replaced are behind us. */
+	smp_mb();
+	return true;
+}
+
+/** kvm_wait_for_readers - wait until nobody uses what was replaced before the call: memory slots,
+ * the MSR filter.  Not in a read section, nor with a lock that is taken in one.  Sleeps.
+ */
+void kvm_wait_for_readers(struct kvm *kvm)
+{
+	/* A full barrier: what was replaced is so for who does not see the epoch. */
+	u64 epoch = atomic64_inc_return(&kvm->read_epoch);
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	might_sleep();
+	lock_map_acquire(&kvm_vcpu_read_map);
+	lock_map_release(&kvm_vcpu_read_map);
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (!reads_as_before(vcpu, epoch))
+			continue;
+		kvm_make_request(KVM_REQ_READ_PASS, vcpu);
+		kvm_vcpu_kick(vcpu);
+	}
+	synchronize_srcu_expedited(&kvm->srcu);
+	wait_event(kvm->readers_wait, all_passed(kvm, epoch));
+}
+
 /** kvm_vm_dead - an internal error: this VM never runs again, the host goes on.
  * The first @reason is logged, with the caller.
  * Any context but NMI, with any locks.  Does not wait: vcpus are told to leave guest mode, and

@@ -392,12 +392,6 @@ static noinline void store_sync_regs(struct kvm_vcpu *vcpu)
  * ---- the run loop ----
  */
 
-static void handle_slots_request(struct kvm_vcpu *vcpu)
-{
-	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
-	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-}
-
 static int ioapic_eoi_exit(struct kvm_vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
@@ -435,8 +429,8 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 		return -EIO;
 	if (kvm_check_request(KVM_REQ_NMI, vcpu))
 		take_nmis(vcpu);
-	if (kvm_check_request(KVM_REQ_SLOTS, vcpu))
-		handle_slots_request(vcpu);
+	if (kvm_check_request(KVM_REQ_READ_PASS, vcpu))
+		kvm_vcpu_read_pass(vcpu);
 	if (kvm_check_request(KVM_REQ_MMU_RELOAD, vcpu))
 		kvm_mmu_drop_zapped_roots(vcpu);
 	if (kvm_check_request(KVM_REQ_MMU_SYNC, vcpu))
@@ -646,9 +640,9 @@ static int handle_thread_work(struct kvm_vcpu *vcpu)
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		return -ERESTARTNOHAND;
 	}
-	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+	kvm_vcpu_read_unlock(vcpu);
 	cond_resched();
-	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	kvm_vcpu_read_lock(vcpu);
 	return 1;
 }
 
@@ -748,7 +742,7 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	lockdep_assert_held(&vcpu->mutex);
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
-	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	kvm_vcpu_read_lock(vcpu);
 	vcpu->host_pkru = read_pkru();
 	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, true);
 	vcpu->launched = true;
@@ -761,7 +755,7 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 		r = complete_io_and_run(vcpu);
 	write_run_outputs(vcpu);
 	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, false);
-	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+	kvm_vcpu_read_unlock(vcpu);
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &saved, NULL);
 	/* Last: a change of the mask clears the flag if there is no signal. */

@@ -80,6 +80,8 @@ struct kvm *kvm_create_vm(void)
 	raw_spin_lock_init(&kvm->tsc_lock);
 	address_space_init_once(&kvm->mapping);
 	refcount_set(&kvm->users, 1);
+	atomic64_set(&kvm->read_epoch, 1);
+	init_waitqueue_head(&kvm->readers_wait);
 	xa_init(&kvm->vcpus);
 	kvm->creator = task_pid_nr(current);
 	kvm->mm = current->mm;

@@ -150,7 +150,7 @@ struct kvm_arch_ops {
 	void (*sync_debug_regs)(struct kvm_vcpu *vcpu);
 
 	/*
-	 * Intercepts, vcpu loaded, in an SRCU section: guest debugging, CPUID, the
+	 * Intercepts, vcpu loaded, in its read section: guest debugging, CPUID, the
 	 * MSR filter, quirks, the APIC's mode or SPEC_CTRL's passthrough changed.
 	 */
 	void (*update_intercepts)(struct kvm_vcpu *vcpu);

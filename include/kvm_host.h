@@ -18,6 +18,7 @@
 #include <linux/bitops.h>
 #include <linux/errno.h>
 #include <linux/fs.h>
+#include <linux/interval_tree.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -29,6 +30,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 #include <asm/desc_defs.h>
 #include <asm/fpu/api.h>
@@ -139,7 +141,7 @@ enum {
 	KVM_REQ_TLB_FLUSH,	/* this vcpu's translations, all */
 	KVM_REQ_MMU_RELOAD,	/* the root is gone */
 	KVM_REQ_MMU_SYNC,	/* bring unsync shadow pages up to date */
-	KVM_REQ_SLOTS,		/* pass through an SRCU quiescent state */
+	KVM_REQ_READ_PASS,	/* go on in a new read section (request.c) */
 	KVM_REQ_EVENT,		/* look at injection again */
 	KVM_REQ_TRIPLE_FAULT,
 	KVM_REQ_VM_DEAD,	/* never cleared: no entry any more */
@@ -206,6 +208,7 @@ struct kvm_memory_slot {
 	u16 id;
 	u32 flags;			/* KVM_MEM_* */
 	hva_t userspace_addr;
+	struct interval_tree_node hva_node;	/* in kvm->hva_tree: the same, to its last byte */
 	struct file *memory;		/* KVM_SET_MEMORY_REGION's; NULL: userspace's memory */
 	unsigned long *dirty_bitmap;	/* under KVM_MEM_LOG_DIRTY_PAGES, set_bit_le */
 	/* In which 64 words of it there may be a bit; behind it, in the same allocation. */
@@ -219,7 +222,7 @@ struct kvm_memory_slot {
 	} arch __kvm_guarded_by(mmu_lock);
 };
 
-/* Published under kvm->srcu, replaced whole, sorted by base_gfn. */
+/* Published to read sections (request.c), replaced whole, sorted by base_gfn. */
 struct kvm_memslots {
 	struct kvm_memslots *next;	/* of kvm->old_slots */
 	u64 generation;			/* never 0 */
@@ -414,7 +417,7 @@ struct kvm_vcpu {
 		u64 exits;		/* if it comes back before so many exits: no progress */
 	} unprotected;
 	int last_slot;			/* index of the last slot found, a hint */
-	int srcu_idx;
+	u64 reading;			/* the epoch that its read section is of; 0: in none */
 
 	struct fpu_guest guest_fpu;
 	u64 run_apic_base;		/* what kvm_run last said: a change is userspace's */
@@ -524,12 +527,17 @@ struct kvm {
 	rwlock_t mmu_lock;
 	struct mutex slots_lock;	/* memslot updates, dirty logs */
 	struct mutex lock;		/* vcpu creation, VM-wide settings */
-	struct srcu_struct srcu;	/* readers of memslots */
+	/* Readers of memslots: others than vcpus' threads, and these (request.c). */
+	struct srcu_struct srcu;
+	atomic64_t read_epoch;		/* from 1 on */
+	wait_queue_head_t readers_wait;
 	struct kvm_memslots __rcu *memslots __kvm_guarded_by(slots_lock);
 	/* Replaced arrays, for the next grace period to free, and their entries. */
 	struct kvm_memslots *old_slots __kvm_guarded_by(slots_lock);
 	unsigned int nr_old_slots __kvm_guarded_by(slots_lock);
 	struct xarray slot_ids __kvm_guarded_by(slots_lock);	/* slots by id */
+	/* Slots by host address: those of memslots. */
+	struct rb_root_cached hva_tree __kvm_guarded_by(mmu_lock);
 	struct address_space mapping;	/* what is mapped through the VM fd */
 	struct mm_struct *mm;
 	struct mmu_notifier notifier;
@@ -614,7 +622,7 @@ struct kvm {
 	bool exit_on_emulation_failure __kvm_written_under(kvm_lock);
 	/* MSR_PLATFORM_INFO is #GP to the guest. */
 	bool no_platform_info __kvm_written_under(kvm_lock);
-	struct kvm_msr_filter_set __rcu *msr_filter __kvm_guarded_by(kvm_lock);	/* srcu */
+	struct kvm_msr_filter_set __rcu *msr_filter __kvm_guarded_by(kvm_lock);
 	/* interrupt controllers: lock, and before the first vcpu */
 	u8 irqchip_mode __kvm_written_under(kvm_lock);	/* enum kvm_irqchip_mode */
 	/* KVM_CAP_X86_APIC_BUS_CYCLES_NS, before the first vcpu; 0: APIC_BUS_CYCLE_NS */
@@ -783,6 +791,20 @@ static inline bool kvm_check_request(int req, struct kvm_vcpu *vcpu)
 	smp_mb__after_atomic();
 	return true;
 }
+
+/* For lockdep: is this thread in a vcpu's read section (request.c)? */
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+extern struct lockdep_map kvm_vcpu_read_map;
+static inline bool kvm_vcpu_read_lock_held(void)
+{
+	return lock_is_held(&kvm_vcpu_read_map);
+}
+#else
+static inline bool kvm_vcpu_read_lock_held(void)
+{
+	return true;
+}
+#endif
 
 #define kvm_for_each_vcpu(idx, vcpu, kvm) \
 	xa_for_each_range(&(kvm)->vcpus, idx, vcpu, 0, \

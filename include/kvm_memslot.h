@@ -40,6 +40,7 @@ gfn_t kvm_find_alias(const struct kvm_memslots *slots, gfn_t gfn);
 static inline struct kvm_memslots *kvm_memslots(struct kvm *kvm)
 {
 	return srcu_dereference_check(kvm->memslots, &kvm->srcu,
+				      kvm_vcpu_read_lock_held() ||
 				      lockdep_is_held(&kvm->slots_lock) ||
 				      lockdep_is_held(&kvm->mmu_lock) ||
 				      !refcount_read(&kvm->users));

@@ -75,7 +75,8 @@ void kvm_mmu_slot_free(struct kvm_memory_slot *slot) __kvm_unshared;
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_mmu_zap_shadows(struct kvm *kvm, gfn_t base, unsigned long npages);
 void kvm_mmu_zap_all(struct kvm *kvm);
-void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages);
+void kvm_mmu_set_limit(struct kvm *kvm, unsigned long npages)
+	__kvm_must_hold(mmu_lock);
 int  kvm_mmu_set_nr_pages(struct kvm *kvm, unsigned long npages);
 void kvm_mmu_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_mmu_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot);

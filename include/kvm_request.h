@@ -8,6 +8,10 @@
 void kvm_flush_remote_tlbs(struct kvm *kvm);
 void kvm_make_all_vcpus_request(struct kvm *kvm, int req);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
+void kvm_vcpu_read_lock(struct kvm_vcpu *vcpu);
+void kvm_vcpu_read_unlock(struct kvm_vcpu *vcpu);
+void kvm_vcpu_read_pass(struct kvm_vcpu *vcpu);
+void kvm_wait_for_readers(struct kvm *kvm);
 void kvm_vm_dead(struct kvm *kvm, const char *reason);
 
 /*

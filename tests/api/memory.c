@@ -2,6 +2,7 @@
 /* KVM_SET_USER_MEMORY_REGION and its successor, and guest memory as a view of userspace's. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -517,6 +518,32 @@ TEST_F(mem, madvise_dontneed)
 	EXPECT_EQ(0x99, *(u64 *)self->p);
 }
 
+/* A page in few slots, and in more than the notifier finds at once. */
+TEST_F(mem, one_page_in_many_slots)
+{
+	struct vm *vm = &self->vm;
+
+	for (u32 n = 2; n <= 20; n += 6) {
+		*(u64 *)self->p = n;
+		for (u32 i = 1; i <= n; i++)
+			ASSERT_EQ(0, vm_slot(vm, i, 0, AT + 3 * i * PAGE, 2 * PAGE, self->p));
+		for (u32 i = 1; i <= n; i++)
+			EXPECT_EQ(n, peek(vm, AT + 3 * i * PAGE));
+		ASSERT_EQ(0, madvise(self->p, PAGE, MADV_DONTNEED));
+		for (u32 i = 1; i <= n; i++)
+			EXPECT_EQ(0, peek(vm, AT + 3 * i * PAGE));
+		/* One goes, one moves: the notifier finds neither where it was. */
+		ASSERT_EQ(0, vm_slot(vm, 1, 0, 0, 0, NULL));
+		ASSERT_EQ(0, vm_slot(vm, 2, 0, AT, 2 * PAGE, self->p));
+		EXPECT_EQ(0, peek(vm, AT));
+		*(u64 *)self->p = 0x77;
+		ASSERT_EQ(0, madvise(self->p, PAGE, MADV_DONTNEED));
+		EXPECT_EQ(0, peek(vm, AT));
+		for (u32 i = 2; i <= n; i++)
+			ASSERT_EQ(0, vm_slot(vm, i, 0, 0, 0, NULL));
+	}
+}
+
 TEST_F(mem, mremap_over)
 {
 	u8 *other = xmmap(PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
@@ -619,6 +646,75 @@ TEST_F_TIMEOUT(mem, changed_while_running, 90)
 	for (int i = 0; i < 50000 && data[0] == count; i++)
 		usleep(100);
 	EXPECT_GT(data[0], count);
+	data[1] = 1;
+	ASSERT_EQ(0, pthread_join(thread, &exit));
+	EXPECT_EQ(KVM_EXIT_HLT, (long)exit);
+}
+
+/* Interrupts so far that one processor sent to another, number @cpu. */
+static u64 kicks_of(int cpu)
+{
+	FILE *f = fopen("/proc/interrupts", "r");
+	char line[4096], *at;
+	u64 sum = 0;
+
+	if (!f)
+		die("/proc/interrupts");
+	while (fgets(line, sizeof(line), f)) {
+		if (!strstr(line, "RES:") && !strstr(line, "CAL:"))
+			continue;
+		at = strchr(line, ':') + 1;
+		for (int i = 0; i < cpu; i++)
+			strtoull(at, &at, 10);
+		sum += strtoull(at, NULL, 10);
+	}
+	fclose(f);
+	return sum;
+}
+
+static void stay_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity");
+}
+
+static void *run_reader_on_1(void *vm)
+{
+	stay_on(1);
+	return run_reader(vm);
+}
+
+/* Who changes slots interrupts a vcpu in guest mode once for each grace period. */
+TEST_F_TIMEOUT(mem, one_kick_for_a_change, 90)
+{
+	struct vm *vm = &self->vm;
+	volatile u64 *data = (volatile u64 *)(vm->mem + GPA_DATA);
+	const u64 changes = 200;
+	pthread_t thread;
+	void *exit;
+	u64 kicks;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "needs two processors");
+	stay_on(0);
+	GUEST_LOAD(vm, reader);
+	ASSERT_EQ(0, vm_slot(vm, 1, 0, AT, 4 * PAGE, self->p));
+	ASSERT_EQ(0, vm_slot(vm, 2, 0, AT + 16 * PAGE, 4 * PAGE, self->p));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_reader_on_1, vm));
+	while (!data[0])
+		usleep(100);
+	kicks = kicks_of(1);
+	for (u64 i = 0; i < changes; i++)
+		ASSERT_EQ(0, vm_slot(vm, 2, i % 2 ? 0 : KVM_MEM_LOG_DIRTY_PAGES, AT + 16 * PAGE,
+				     4 * PAGE, self->p));
+	kicks = kicks_of(1) - kicks;
+	TH_LOG("%llu changes, %llu kicks", (unsigned long long)changes, (unsigned long long)kicks);
+	/* The host's own need some, too. */
+	EXPECT_LE(kicks, changes + changes / 5);
 	data[1] = 1;
 	ASSERT_EQ(0, pthread_join(thread, &exit));
 	EXPECT_EQ(KVM_EXIT_HLT, (long)exit);
