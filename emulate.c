@@ -508,8 +508,29 @@ static int emul_set_msr(struct x86_emulate_ctxt *ctxt, u32 index, u64 val)
 	return r ? msr_refused(ctxt, &msr, true, r) : X86EMUL_CONTINUE;
 }
 
+static u64 apparent_time(struct kvm *kvm)
+{
+	struct kvm_clock_data now;
+
+	kvm_vm_get_clock(kvm, &now);
+	return now.clock;
+}
+
 static int emul_rdpmc(struct x86_emulate_ctxt *ctxt, u32 counter, u64 *val)
 {
+	if (ctxt->vmware_backdoor) {
+		switch (counter) {
+		case X86EMUL_VMWARE_PMC_HOST_TSC:
+			*val = rdtsc();
+			return X86EMUL_CONTINUE;
+		case X86EMUL_VMWARE_PMC_REAL_TIME:
+			*val = ktime_get_boottime_ns();
+			return X86EMUL_CONTINUE;
+		case X86EMUL_VMWARE_PMC_APPARENT_TIME:
+			*val = apparent_time(to_vcpu(ctxt)->kvm);
+			return X86EMUL_CONTINUE;
+		}
+	}
 	return x86_emulate_fault_code(ctxt, X86_TRAP_GP, 0);
 }
 
@@ -1041,8 +1062,12 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, u64 addr, int type, const u8 *insn, 
 		propagate_fault(vcpu, e);
 		return 1;
 	default:
+		if (type & EMULTYPE_VMWARE_GP)
+			return kvm_handle_gp(vcpu);
 		return insn_failed(vcpu, e);
 	}
+	if ((type & EMULTYPE_VMWARE_GP) && !x86_emulate_is_io(&e->ctxt))
+		return kvm_handle_gp(vcpu);
 	e->gpa_known = type & EMULTYPE_GPA && x86_emulate_one_access(&e->ctxt);
 	e->gpa = addr;
 	return emulate_decoded(vcpu, e);
@@ -1127,6 +1152,7 @@ int kvm_emulate_create(struct kvm_vcpu *vcpu)
 	x86_emulate_init(&e->ctxt);
 	e->ctxt.ops = &kvm_emulate_ops;
 	e->ctxt.priv = vcpu;
+	e->ctxt.vmware_backdoor = kvm_vmware_backdoor;
 	vcpu->emul = e;
 	return 0;
 }

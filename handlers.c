@@ -24,6 +24,7 @@
 
 #include <linux/export.h>
 #include <linux/kvm_para.h>
+#include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <asm/apicdef.h>
 #include <asm/cpu.h>
@@ -32,6 +33,11 @@
 #include <asm/ptrace.h>
 #include <asm/segment.h>
 #include <asm/smp.h>
+
+bool kvm_vmware_backdoor;
+EXPORT_SYMBOL_GPL(kvm_vmware_backdoor);
+module_param_named(enable_vmware_backdoor, kvm_vmware_backdoor, bool, 0444);
+MODULE_PARM_DESC(enable_vmware_backdoor, "guests' user mode reaches VMware's ports and counters");
 
 /* A write that comes back within so many exits of its vcpu has gained nothing. */
 #define RETRY_EXITS	9
@@ -282,13 +288,38 @@ int kvm_handle_ud(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ud);
 
-/** kvm_handle_gp - an instruction that is #GP; RDPMC always is, as no counters are offered */
+/** kvm_handle_gp - an instruction that is #GP */
 int kvm_handle_gp(struct kvm_vcpu *vcpu)
 {
 	kvm_inject_gp(vcpu, 0);
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_gp);
+
+/** kvm_handle_rdpmc - RDPMC: #GP, as no counters are offered but those of VMware's backdoor */
+int kvm_handle_rdpmc(struct kvm_vcpu *vcpu)
+{
+	return kvm_vmware_backdoor ? kvm_emulate_insn(vcpu, 0, 0, NULL, 0) : kvm_handle_gp(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_rdpmc);
+
+/** kvm_handle_gp_exception - #GP, intercepted for VMware's backdoor: its ports and counters have no
+ * privilege, so the processor refuses them where the emulator does not
+ * @error_code: the exception's; that of IN, OUT and RDPMC is 0
+ */
+int kvm_handle_gp_exception(struct kvm_vcpu *vcpu, u32 error_code)
+{
+	const struct kvm_events *events = &vcpu->events;
+
+	/* Of an event's delivery, not of an instruction. */
+	if (error_code || events->exception.injected || events->irq.injected ||
+	    events->soft.injected || events->nmi_injected) {
+		kvm_inject_gp(vcpu, error_code);
+		return 1;
+	}
+	return kvm_emulate_insn(vcpu, 0, EMULTYPE_VMWARE_GP, NULL, 0);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_gp_exception);
 
 /** kvm_handle_triple_fault - shutdown; what was being delivered is gone with it */
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)

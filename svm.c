@@ -917,6 +917,11 @@ static int emulate(struct kvm_vcpu *vcpu)
 	return kvm_emulate_insn(vcpu, 0, 0, NULL, 0);
 }
 
+static int handle_gp_exception(struct kvm_vcpu *vcpu)
+{
+	return kvm_handle_gp_exception(vcpu, to_svm(vcpu)->vmcb->control.exit_info_1);
+}
+
 static void add_insn_bytes(const struct vmcb_control_area *control, struct kvm_fault *fault)
 {
 	if (!has_decode_assists)
@@ -1109,6 +1114,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = handle_db,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = handle_bp,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD] = kvm_handle_invalid_opcode,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_GP] = handle_gp_exception,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = handle_page_fault,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = kvm_handle_ac,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = kvm_handle_host_exit,
@@ -1117,7 +1123,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_SMI]		= kvm_handle_host_exit,
 	[SVM_EXIT_INIT]		= kvm_handle_host_exit,
 	[SVM_EXIT_VINTR]	= handle_irq_window,
-	[SVM_EXIT_RDPMC]	= kvm_handle_gp,
+	[SVM_EXIT_RDPMC]	= kvm_handle_rdpmc,
 	[SVM_EXIT_CPUID]	= kvm_handle_cpuid,
 	[SVM_EXIT_RSM]		= kvm_handle_ud,
 	[SVM_EXIT_IRET]		= handle_iret,

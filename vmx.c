@@ -1235,6 +1235,10 @@ static int handle_exception_nmi(struct kvm_vcpu *vcpu)
 		if (vmx->real.vm86)
 			break;
 		return kvm_handle_invalid_opcode(vcpu);
+	case X86_TRAP_GP:
+		if (vmx->real.vm86)
+			break;
+		return kvm_handle_gp_exception(vcpu, vmcs_read32(VM_EXIT_INTR_ERROR_CODE));
 	}
 	if (vmx->real.vm86)
 		return vmx_real_exception(vmx, info & INTR_INFO_VECTOR_MASK);
@@ -1364,7 +1368,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_HLT]		= kvm_handle_halt,
 	[EXIT_REASON_INVD]		= kvm_handle_nop,
 	[EXIT_REASON_INVLPG]		= handle_invlpg,
-	[EXIT_REASON_RDPMC]		= kvm_handle_gp,
+	[EXIT_REASON_RDPMC]		= kvm_handle_rdpmc,
 	[EXIT_REASON_RSM]		= kvm_handle_ud,
 	[EXIT_REASON_VMCALL]		= kvm_handle_hypercall,
 	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = kvm_handle_ud,

@@ -240,6 +240,18 @@ int x86_emulate_insn(struct x86_emulate_ctxt *ctxt)
 	return x86em_end(ctxt, execute(ctxt));
 }
 
+/** x86_emulate_is_io - is it IN, OUT, INS, OUTS or RDPMC? */
+bool x86_emulate_is_io(const struct x86_emulate_ctxt *ctxt)
+{
+	const struct x86_decode *d = &ctxt->d;
+
+	if (d->vex)
+		return false;
+	if (d->map == 1)
+		return d->opcode == 0x33;
+	return d->map == 0 && ((d->opcode & 0xf4) == 0xe4 || (d->opcode & 0xfc) == 0x6c);
+}
+
 /** x86_emulate_one_access - is it a MOV, all of whose accesses are to one linear address? */
 bool x86_emulate_one_access(const struct x86_emulate_ctxt *ctxt)
 {

@@ -43,6 +43,9 @@ static int check_io(struct x86_emulate_ctxt *ctxt, u16 port, unsigned int size)
 {
 	if (ctxt->mode == X86EMUL_MODE_REAL)
 		return X86EMUL_CONTINUE;
+	if (ctxt->vmware_backdoor &&
+	    (port == X86EMUL_VMWARE_PORT || port == X86EMUL_VMWARE_PORT_HB))
+		return X86EMUL_CONTINUE;
 	if (ctxt->mode != X86EMUL_MODE_VM86 && cpl(ctxt) <= iopl(ctxt))
 		return X86EMUL_CONTINUE;
 	return check_io_bitmap(ctxt, port, size);

@@ -327,11 +327,14 @@ EXECUTOR(rdpid, ctxt->ops->get_msr(ctxt, MSR_TSC_AUX_NR, &OP0.val))
 
 int em_rdpmc(struct x86_emulate_ctxt *ctxt)
 {
+	u32 counter = ctxt->regs[X86_RCX];
+	bool backdoor = ctxt->vmware_backdoor && counter >= X86EMUL_VMWARE_PMC_HOST_TSC &&
+			counter <= X86EMUL_VMWARE_PMC_APPARENT_TIME;
 	u64 val;
 
-	if (cpl(ctxt) && !(ctxt->ops->get_cr(ctxt, 4) & CR4_PCE))
+	if (!backdoor && cpl(ctxt) && !(ctxt->ops->get_cr(ctxt, 4) & CR4_PCE))
 		return fault_gp(ctxt, 0);
-	TRY(ctxt->ops->rdpmc(ctxt, ctxt->regs[X86_RCX], &val));
+	TRY(ctxt->ops->rdpmc(ctxt, counter, &val));
 	put_edx_eax(ctxt, val);
 	return X86EMUL_CONTINUE;
 }

@@ -11,6 +11,10 @@
 /* An instruction that the emulator lacks: -EOPNOTSUPP and nothing changed, no exit. */
 #define EMULTYPE_NO_ERROR	BIT(0)
 #define EMULTYPE_GPA		BIT(1)	/* addr is the gpa of the access itself */
+/* It was #GP: it stays so, unless VMware's backdoor is what it asks for. */
+#define EMULTYPE_VMWARE_GP	BIT(2)
+
+extern bool kvm_vmware_backdoor;
 
 int  kvm_emulate_create(struct kvm_vcpu *vcpu);
 void kvm_emulate_destroy(struct kvm_vcpu *vcpu);

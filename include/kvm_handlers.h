@@ -30,6 +30,8 @@ int  kvm_handle_nop(struct kvm_vcpu *vcpu);
 int  kvm_handle_mwait(struct kvm_vcpu *vcpu);
 int  kvm_handle_ud(struct kvm_vcpu *vcpu);
 int  kvm_handle_gp(struct kvm_vcpu *vcpu);
+int  kvm_handle_gp_exception(struct kvm_vcpu *vcpu, u32 error_code);
+int  kvm_handle_rdpmc(struct kvm_vcpu *vcpu);
 int  kvm_handle_invalid_opcode(struct kvm_vcpu *vcpu);
 int  kvm_handle_triple_fault(struct kvm_vcpu *vcpu);
 int  kvm_handle_irq_window(struct kvm_vcpu *vcpu);

@@ -317,12 +317,22 @@ enum {
 	X86EMUL_SHADOW_STI = 2,
 };
 
+/* VMware's backdoor: two ports, and counters of RDPMC's, which no privilege is needed for. */
+enum {
+	X86EMUL_VMWARE_PORT = 0x5658,
+	X86EMUL_VMWARE_PORT_HB = 0x5659,	/* high bandwidth, by REP INS and OUTS */
+	X86EMUL_VMWARE_PMC_HOST_TSC = 0x10000,
+	X86EMUL_VMWARE_PMC_REAL_TIME = 0x10001,		/* ns */
+	X86EMUL_VMWARE_PMC_APPARENT_TIME = 0x10002,	/* ns */
+};
+
 struct x86_emulate_ctxt {
 	/* The glue's, set once. */
 	const struct x86_emulate_ops *ops;
 	void *priv;
 	u8 va_bits;		/* 48 or 57 */
 	bool amd;		/* where the vendors differ, behave as AMD does */
+	bool vmware_backdoor;	/* its ports and counters are there for everybody */
 
 	/* In and out of each instruction. */
 	enum x86emul_mode mode;	/* in only: as of the start of the instruction */
@@ -363,6 +373,7 @@ enum x86emul_task { X86EMUL_TASK_CALL, X86EMUL_TASK_JMP, X86EMUL_TASK_IRET, X86E
 void x86_emulate_init(struct x86_emulate_ctxt *ctxt);
 int x86_decode_insn(struct x86_emulate_ctxt *ctxt, const void *insn, unsigned int len);
 int x86_emulate_insn(struct x86_emulate_ctxt *ctxt);
+bool x86_emulate_is_io(const struct x86_emulate_ctxt *ctxt);
 bool x86_emulate_one_access(const struct x86_emulate_ctxt *ctxt);
 int x86_emulate_task_switch(struct x86_emulate_ctxt *ctxt, u16 selector,
 			    enum x86emul_task why, const u32 *error_code);

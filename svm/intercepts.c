@@ -3,6 +3,7 @@
  * What of a guest exits: the intercepts of the VMCB, and the permission maps.
  */
 #include "kvm_cpuid.h"
+#include "kvm_emulate.h"
 #include "kvm_msr.h"
 #include "quirks.h"
 #include "svm.h"
@@ -181,6 +182,7 @@ void svm_update_intercepts(struct kvm_vcpu *vcpu)
 	set_exception_intercept(svm, X86_TRAP_AC, true);
 	set_exception_intercept(svm, X86_TRAP_MC, true);
 	set_exception_intercept(svm, X86_TRAP_PF, !svm_npt);
+	set_exception_intercept(svm, X86_TRAP_GP, kvm_vmware_backdoor);
 	set_exception_intercept(svm, X86_TRAP_UD, kvm_fixes_hypercalls(vcpu->kvm));
 	set_exception_intercept(svm, X86_TRAP_BP, vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP);
 	svm_set_dr_intercepts(svm, !vcpu->dr_in_guest);

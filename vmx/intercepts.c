@@ -4,6 +4,7 @@
  * depends on the VMM's wishes and the guest's CPUID.  The rest is in caps.c.
  */
 #include "kvm_cpuid.h"
+#include "kvm_emulate.h"
 #include "kvm_msr.h"
 #include "vmx.h"
 
@@ -123,6 +124,8 @@ static u32 exception_intercepts(struct vcpu_vmx *vmx)
 		bits |= BIT(X86_TRAP_BP);
 	if (kvm_fixes_hypercalls(vmx->vcpu.kvm))
 		bits |= BIT(X86_TRAP_UD);
+	if (kvm_vmware_backdoor)
+		bits |= BIT(X86_TRAP_GP);
 	return bits;
 }
 
