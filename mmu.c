@@ -346,19 +346,17 @@ static bool page_used(struct kvm_mmu_page *sp)
 
 /*
  * Advance the clock over some pages, and zap those of the lowest tables that were not
- * used since it was there last: never one that has tables below.  With force used ones,
- * too.  Returns how many.
+ * used since it was there last, down to so many: never one that has tables below.  With force
+ * used ones, too.  Returns how many.
  */
-static int advance_clock(struct kvm *kvm, bool force)
+static int advance_clock(struct kvm *kvm, unsigned long target, bool force)
 	__kvm_must_hold(mmu_lock)
 {
-	/* Some more than needed, so that not every fault has to flush. */
-	unsigned long spare = PAGES_PER_FAULT + SPARE_PAGES;
 	int steps = CLOCK_STEPS, zapped = 0;
 	struct kvm_mmu_page *sp;
 
 	while (steps-- && zapped < PAGES_PER_FAULT && !list_empty(&kvm->active_pages) &&
-	       kvm->n_used_pages + spare > kvm->n_max_pages) {
+	       kvm->n_used_pages > target) {
 		sp = list_last_entry(&kvm->active_pages, struct kvm_mmu_page, link);
 		if (sp->nr_links || (page_used(sp) && !force) ||
 		    (sp->root_count && (!force || roots_in_use(kvm, sp)))) {
@@ -378,14 +376,30 @@ static int advance_clock(struct kvm *kvm, bool force)
  */
 void mmu_make_room(struct kvm *kvm)
 {
+	/* Some more than needed, so that not every fault has to flush. */
+	const unsigned long spare = PAGES_PER_FAULT + SPARE_PAGES;
+	unsigned long target = kvm->n_max_pages > spare ? kvm->n_max_pages - spare : 0;
+
 	if (likely(kvm->n_used_pages + PAGES_PER_FAULT <= kvm->n_max_pages &&
 		   list_empty(&kvm->orphans)))
 		return;
 	mmu_finish(kvm);
-	if (advance_clock(kvm, false) < PAGES_PER_FAULT &&
+	if (advance_clock(kvm, target, false) < PAGES_PER_FAULT &&
 	    kvm->n_used_pages + PAGES_PER_FAULT > kvm->n_max_pages)
-		advance_clock(kvm, true);
+		advance_clock(kvm, target, true);
 	mmu_finish(kvm);
+}
+
+/* For reclaim: some that were not used lately, of those that the clock comes by.  How many. */
+unsigned int mmu_evict_unused(struct kvm *kvm)
+{
+	int zapped;
+
+	write_lock(&kvm->mmu_lock);
+	zapped = advance_clock(kvm, 0, false);
+	mmu_finish(kvm);
+	kvm_mmu_unlock(kvm);
+	return zapped;
 }
 
 /** kvm_mmu_set_limit - of shadow pages, for slots of @npages in all, unless userspace
@@ -787,6 +801,8 @@ void kvm_mmu_destroy(struct kvm_vcpu *vcpu)
 /** kvm_mmu_module_init - the caches of all VMs. Returns 0 or -ENOMEM. */
 int kvm_mmu_module_init(void)
 {
+	int r;
+
 	header_kmem = kmem_cache_create("kvm_mmu_page", sizeof(struct kvm_mmu_page), 0,
 					SLAB_ACCOUNT, NULL);
 	if (!header_kmem)
@@ -795,6 +811,12 @@ int kvm_mmu_module_init(void)
 	if (!rmap_kmem) {
 		kmem_cache_destroy(header_kmem);
 		return -ENOMEM;
+	}
+	r = mmu_shrink_init();
+	if (r) {
+		kmem_cache_destroy(rmap_kmem);
+		kmem_cache_destroy(header_kmem);
+		return r;
 	}
 	mmu_audit_init();
 	nx_module_init();
@@ -805,6 +827,7 @@ int kvm_mmu_module_init(void)
 void kvm_mmu_module_exit(void)
 {
 	nx_module_exit();
+	mmu_shrink_exit();
 	kmem_cache_destroy(rmap_kmem);
 	kmem_cache_destroy(header_kmem);
 }

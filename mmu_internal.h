@@ -210,6 +210,7 @@ void mmu_finish(struct kvm *kvm)
 	__kvm_must_hold(mmu_lock);
 void mmu_make_room(struct kvm *kvm)
 	__kvm_must_hold(mmu_lock);
+unsigned int mmu_evict_unused(struct kvm *kvm);
 int mmu_find_pfn(struct kvm_vcpu *vcpu, struct kvm_fault *fault, struct mapping *m);
 bool mmu_overtaken(struct kvm *kvm, const struct mapping *m)
 	__kvm_must_hold_shared(mmu_lock);
@@ -266,11 +267,19 @@ void nested_slot_write_protect(struct kvm *kvm, struct kvm_memory_slot *slot);
 void nested_slot_merge(struct kvm *kvm, struct kvm_memory_slot *slot);
 bool nested_too_many(struct kvm *kvm);
 void nested_evict(struct kvm *kvm);
+unsigned int nested_evict_unused(struct kvm *kvm);
 void nested_shrink(struct kvm *kvm);
 void nested_recover_nx(struct kvm *kvm, unsigned long n);
 void nested_zap_all(struct kvm *kvm);
 int nested_init_vm(struct kvm *kvm);
 void nested_destroy_vm(struct kvm *kvm);
+
+/*
+ * ---- mmu_shrink.c ----
+ */
+
+int mmu_shrink_init(void);
+void mmu_shrink_exit(void);
 
 /*
  * ---- mmu_rmap.c ----

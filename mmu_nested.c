@@ -1060,6 +1060,17 @@ void nested_evict(struct kvm *kvm)
 	unlock_and_free(kvm, true);
 }
 
+/* For reclaim: some that were not used lately, of those that the clock comes by.  How many. */
+unsigned int nested_evict_unused(struct kvm *kvm)
+{
+	unsigned int evicted;
+
+	write_lock(&kvm->mmu_lock);
+	evicted = evict(kvm, false);
+	unlock_and_free(kvm, true);
+	return evicted;
+}
+
 /* KVM_SET_NR_MMU_PAGES: until the clock has been all round without finding any. */
 void nested_shrink(struct kvm *kvm)
 {

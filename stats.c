@@ -94,6 +94,26 @@ void kvm_for_each_vm(void (*fn)(struct kvm *kvm))
 	mutex_unlock(&stats_lock);
 }
 
+/** kvm_try_vms - call @fn for one VM after another, until it returns true for one, which is the
+ * last that is asked next time.  For reclaim: returns false at once if it would have to wait for
+ * the list.  @fn does not allocate.
+ */
+bool kvm_try_vms(bool (*fn)(struct kvm *kvm, void *arg), void *arg)
+{
+	struct kvm *kvm;
+
+	if (!mutex_trylock(&stats_lock))
+		return false;
+	list_for_each_entry(kvm, &vms, vm_list) {
+		if (!fn(kvm, arg))
+			continue;
+		list_move_tail(&kvm->vm_list, &vms);
+		break;
+	}
+	mutex_unlock(&stats_lock);
+	return true;
+}
+
 /*
  * ---- debugfs ----
  */

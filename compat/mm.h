@@ -14,6 +14,27 @@
 #define vm_flags_clear(vma, flags)	((vma)->vm_flags &= ~(flags))
 #endif
 
+/*
+ * A shrinker is the kernel's to allocate since 6.7.  One that could not be registered, for want of
+ * memory, is as good, but is never asked; the kernel knows that when it is unregistered.
+ */
+#ifndef HAVE_SHRINKER_ALLOC
+#define shrinker_alloc(flags, name)						\
+({										\
+	struct shrinker *shrinker_ = kzalloc(sizeof(*shrinker_), GFP_KERNEL);	\
+										\
+	if (shrinker_)								\
+		shrinker_->seeks = DEFAULT_SEEKS;				\
+	shrinker_;								\
+})
+#define shrinker_register(shrinker)	((void)register_shrinker(shrinker, "kvm-mmu"))
+#define shrinker_free(shrinker)							\
+do {										\
+	unregister_shrinker(shrinker);						\
+	kfree(shrinker);							\
+} while (0)
+#endif
+
 /* What the notifier's three questions for young pages return: bool since 7.1. */
 #ifdef HAVE_YOUNG_BOOL
 #define kvm_young_t	bool

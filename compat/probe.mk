@@ -23,6 +23,7 @@ compat-flags += $(call kvm-probe,ENTRY_VIRT,include/linux/entry-virt.h)
 CFLAGS_devices/eventfd.o := $(call kvm-probe,EVENTFD_SIGNAL_ONE,include/linux/eventfd.h,eventfd_signal.struct eventfd_ctx .ctx.$$)
 # mm.h
 compat-flags += $(call kvm-probe,FOLL_INTERRUPTIBLE,include/linux/mm.h include/linux/mm_types.h,FOLL_INTERRUPTIBLE)
+compat-flags += $(call kvm-probe,SHRINKER_ALLOC,include/linux/shrinker.h,shrinker_alloc)
 compat-flags += $(call kvm-probe,VM_FLAGS_SET,include/linux/mm.h,void vm_flags_set)
 compat-flags += $(call kvm-probe,YOUNG_BOOL,include/linux/mmu_notifier.h,bool .\*clear_young)
 compat-flags += $(call kvm-probe,VMA_FLAGS_T,include/linux/shmem_fs.h,shmem_file_setup.*vma_flags_t)

@@ -299,6 +299,44 @@ TEST_F(mem, nr_mmu_pages)
 	munmap(p, n * step);
 }
 
+/* Short of memory, the host takes tables that the guest has not used lately; it has them back. */
+TEST_F(mem, tables_reclaimed)
+{
+	const u64 step = 2UL << 20, n = 400;
+	struct vm *vm = &self->vm;
+	u64 recycled, *pdpt = (u64 *)(vm->mem + GPA_PDPT), *pd = (u64 *)(vm->mem + GPA_FREE);
+	u8 *p = xmmap(n * step, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
+
+	if (on_stock())
+		SKIP(return, "newer ones have no shrinker");
+	ASSERT_LE(0, fd);
+	madvise(p, n * step, MADV_NOHUGEPAGE);
+	ASSERT_EQ(0, vm_slot(vm, 1, 0, 1UL << 30, n * step, p));
+	/* the guest has it at 1 GB in 4k pages: each step has a table of its own */
+	pdpt[1] = GPA_FREE | PTE_P | PTE_W;
+	for (u64 i = 0; i < n; i++) {
+		u64 *pt = (u64 *)(vm->mem + 0x100000 + i * PAGE);
+
+		pd[i] = (0x100000 + i * PAGE) | PTE_P | PTE_W;
+		pt[0] = ((1UL << 30) + i * step) | PTE_P | PTE_W;
+	}
+	for (u64 i = 0; i < n; i++)
+		ASSERT_EQ(KVM_EXIT_HLT, poke(vm, (1UL << 30) + i * step, i + 1));
+	recycled = stat_of(vm->fd, "mmu_recycled");
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(1, write(fd, "2", 1));
+	recycled = stat_of(vm->fd, "mmu_recycled") - recycled;
+	TH_LOG("%llu of %llu tables", (unsigned long long)recycled, (unsigned long long)n);
+	EXPECT_LT(n / 4, recycled);
+	for (u64 i = 0; i < n; i++) {
+		ASSERT_EQ(i + 1, peek(vm, (1UL << 30) + i * step));
+		ASSERT_EQ(i + 1, *(u64 *)(p + i * step));
+	}
+	close(fd);
+	munmap(p, n * step);
+}
+
 TEST_F(mem, readonly)
 {
 	struct vm *vm = &self->vm;

@@ -95,6 +95,7 @@ int check_sleeping_trylock(struct lock_class *c) CAP(try_acquire_capability(0, *
 #undef mutex_lock
 #undef mutex_unlock
 #undef mutex_lock_killable
+#undef mutex_trylock
 #undef spin_lock
 #undef spin_lock_irq
 #undef spin_lock_irqsave
@@ -120,6 +121,7 @@ int check_sleeping_trylock(struct lock_class *c) CAP(try_acquire_capability(0, *
 #define mutex_lock(c)			check_sleeping_lock(&class_##c)
 #define mutex_unlock(c)			check_unlock(&class_##c)
 #define mutex_lock_killable(c)		check_sleeping_trylock(&class_##c)
+#define mutex_trylock(c)		(!check_sleeping_trylock(&class_##c))
 #define spin_lock(c)			check_sleeping_lock(&class_##c)
 #define spin_lock_irq(c)		check_sleeping_lock(&class_##c)
 #define spin_lock_irqsave(c, flags)	do { (flags) = 0; check_sleeping_lock(&class_##c); } while (0)
