@@ -240,17 +240,23 @@ int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
 
-/** kvm_handle_wbinvd - WBINVD and WBNOINVD: caches are coherent, but for what a device does that is
- * assigned to the VM and does not snoop.  By what the VMM maps there is one, or may be, if the guest
- * has uncached memory: then all processors' caches are written back, as the guest's data may be in
- * any of them.
+/** kvm_write_back_caches - what the guest's WBINVD and WBNOINVD are for: caches are coherent, but for
+ * what a device does that is assigned to the VM and does not snoop.  There is one by what the VMM
+ * says (devices/vfio.c), or may be one, if the guest has uncached memory: then all processors'
+ * caches are written back, as the guest's data may be in any of them.
  */
+void kvm_write_back_caches(struct kvm_vcpu *vcpu)
+{
+	if (likely(!kvm_guest_caching_matters(vcpu->kvm)))
+		return;
+	vcpu->stat.cache_flushes++;
+	wbinvd_on_all_cpus();
+}
+
+/** kvm_handle_wbinvd - WBINVD and WBNOINVD */
 int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
 {
-	if (unlikely(READ_ONCE(vcpu->kvm->device_memory))) {
-		vcpu->stat.cache_flushes++;
-		wbinvd_on_all_cpus();
-	}
+	kvm_write_back_caches(vcpu);
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);

@@ -202,12 +202,15 @@ static void audit_nested_leaf(struct audit *a, u64 spte, int level, gfn_t gpa_gf
 {
 	bool writable = spte & (SPTE_W | SPTE_MMU_WRITABLE);
 	gfn_t gfn = kvm_unalias_gfn(a->kvm, gpa_gfn);
+	u64 types = kvm_ops.nested_leaf_mask | kvm_ops.nested_device_mask;
 	struct kvm_memory_slot *slot;
 
 	if (spte & SPTE_VENDOR_PAGE) {
 		check(a, level == PG_LEVEL_4K);
 		return;
 	}
+	check(a, (spte & types) == a->kvm->nested_leaf_mask ||
+		 ((spte & types) == kvm_ops.nested_device_mask && a->kvm->device_memory));
 	slot = kvm_gfn_to_slot(a->kvm, gfn);
 	if (!check(a, slot))
 		return;

@@ -221,10 +221,12 @@ static u64 leaf_of(struct kvm *kvm, const struct kvm_host_page *host, int level)
 	u64 spte = (pfn << PAGE_SHIFT) | SPTE_P | kvm_ops.nested_access_mask;
 
 	/* Device memory is never encrypted, nor cached; nor is what the host has uncached. */
-	if (host->cached)
-		spte = __sme_set(spte) | kvm_ops.nested_leaf_mask;
-	else if (unlikely(!kvm->device_memory))
-		WRITE_ONCE(kvm->device_memory, true);
+	if (host->cached) {
+		spte = __sme_set(spte) | kvm->nested_leaf_mask;
+	} else {
+		spte |= kvm_ops.nested_device_mask;
+		mmu_note_device_memory(kvm);
+	}
 	if (level > PG_LEVEL_4K) {
 		spte |= SPTE_PS;
 		if (mmu_nx_huge_pages(kvm))
@@ -1113,20 +1115,37 @@ void nested_recover_nx(struct kvm *kvm, unsigned long n)
  * ---- life ----
  */
 
-/* All tables but the root go, cut off by its entries: however many there are. Sleeps. */
-void nested_zap_all(struct kvm *kvm)
+/* All tables but the root are cut off by its entries: however many there are. */
+static void cut_off_all(struct kvm *kvm)
+	__kvm_must_hold(mmu_lock)
 {
 	struct walk w = { .kvm = kvm, .entry = zap_walk, .vendor = true };
 
-	write_lock(&kvm->mmu_lock);
 	/* Aliases' windows are in it, too; and the slots may never have come to be. */
 	walk_table(&w, kvm->nested_root, root_level(), 0, 1ULL << (9 * root_level()));
+}
+
+/* All tables but the root go. Sleeps. */
+void nested_zap_all(struct kvm *kvm)
+{
+	write_lock(&kvm->mmu_lock);
+	cut_off_all(kvm);
+	unlock_and_free(kvm, true);
+}
+
+/* The type of memory is another from now on: no leaf stays that has the former. Sleeps. */
+void nested_set_leaf_mask(struct kvm *kvm, u64 mask)
+{
+	write_lock(&kvm->mmu_lock);
+	kvm->nested_leaf_mask = mask;
+	cut_off_all(kvm);
 	unlock_and_free(kvm, true);
 }
 
 /* Of a new VM. */
 int nested_init_vm(struct kvm *kvm)
 {
+	kvm->nested_leaf_mask = kvm_ops.nested_leaf_mask;
 	kvm->nested_root = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	return kvm->nested_root ? 0 : -ENOMEM;
 }

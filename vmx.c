@@ -112,8 +112,16 @@ static void __init fill_ops(void)
 	vmx_ops.nested_pdptrs = true;
 	vmx_ops.nested_access_mask = VMX_EPT_EXECUTABLE_MASK;
 	vmx_ops.nested_exec_mask = VMX_EPT_EXECUTABLE_MASK;
-	/* Memory is write-back whatever the guest's PAT says: the host has it so, too. */
+	/*
+	 * Memory is write-back whatever the guest's PAT says, as the host has it so, too; but
+	 * not where a device's DMA does not snoop.  The guest's MTRRs never count: those that
+	 * describe its memory say write-back.  A device's memory is uncached, or what the PAT
+	 * makes of that, write combining (SDM 3C "Memory Type Used for Translated Guest-Physical
+	 * Addresses").
+	 */
 	vmx_ops.nested_leaf_mask = VMX_EPTP_MT_WB << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT;
+	vmx_ops.nested_ignore_pat = vmx_caps.pat_fields ? VMX_EPT_IPAT_BIT : 0;
+	vmx_ops.nested_device_mask = vmx_caps.pat_fields ? 0 : VMX_EPT_IPAT_BIT;
 	vmx_ops.nested_accessed_mask = vmx_eptad ? VMX_EPT_ACCESS_BIT : 0;
 	vmx_ops.nested_dirty_mask = vmx_eptad ? VMX_EPT_DIRTY_BIT : 0;
 	vmx_ops.nested_dirty_log = vmx_pml;

@@ -13,6 +13,7 @@ int  kvm_handle_host_exit(struct kvm_vcpu *vcpu);
 int  kvm_handle_host_irq(struct kvm_vcpu *vcpu);
 int  kvm_handle_host_nmi(struct kvm_vcpu *vcpu);
 int  kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
+void kvm_write_back_caches(struct kvm_vcpu *vcpu);
 u32  kvm_grow_window(u32 window, u32 base, u32 grow, u32 max);
 u32  kvm_shrink_window(u32 window, u32 base, u32 shrink);
 int  kvm_bus_lock_exit(struct kvm_vcpu *vcpu, int r);
