@@ -777,14 +777,29 @@ bool kvm_handle_fast_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, int *r)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_fast_mmio);
 
+static __always_inline int mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa, int type, const u8 *insn,
+				      int insn_len)
+{
+	if (likely(!kvm_vcpu_gfn_to_slot(vcpu, kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa)))))
+		return kvm_emulate_insn(vcpu, gpa, type, insn, insn_len);
+	kvm_mmu_clear_mmio(vcpu, gpa);
+	return 1;
+}
+
 /** kvm_handle_mmio_fault - an access to what was no memory when it was last looked at; the vendor
  * knows by ops->nested_mmio_entry, or by its APIC-access page
  */
 int kvm_handle_mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
-	if (likely(!kvm_vcpu_gfn_to_slot(vcpu, kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa)))))
-		return kvm_emulate_insn(vcpu, gpa, 0, NULL, 0);
-	kvm_mmu_clear_mmio(vcpu, gpa);
-	return 1;
+	return mmio_fault(vcpu, gpa, 0, NULL, 0);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mmio_fault);
+
+/** kvm_handle_mmio_access - the same where the processor says that @fault is the access itself, not a
+ * walk of the guest's page tables, and maybe which instruction it was
+ */
+int kvm_handle_mmio_access(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
+{
+	return mmio_fault(vcpu, fault->addr, EMULTYPE_GPA, fault->insn, fault->insn_len);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_mmio_access);

@@ -232,7 +232,7 @@ static void audit_nested_table(struct audit *a, u64 *table, int level, gfn_t gfn
 		/* The processor sets bits, and a vcpu gives a logged page back its W. */
 		u64 spte = READ_ONCE(table[i]);
 
-		if (!spte_present(spte)) {
+		if (!spte_present(spte) || spte == kvm_ops.nested_mmio_entry) {
 			check(a, !spte || (level == PG_LEVEL_4K &&
 					   spte == kvm_ops.nested_mmio_entry));
 		} else if (spte_leaf(spte, level)) {

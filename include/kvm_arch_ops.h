@@ -62,7 +62,7 @@ struct kvm_arch_ops {
 	u64  nested_accessed_mask;	/* A and D of nested entries; 0: there are none */
 	u64  nested_dirty_mask;
 	bool nested_dirty_log;		/* calls kvm_mark_gpa_dirty() for what gets D set */
-	u64  nested_mmio_entry;		/* not present, and each access exits as MMIO; 0: none */
+	u64  nested_mmio_entry;		/* maps nothing, and each access exits as MMIO; 0: none */
 
 	/*
 	 * Module.  setup and unsetup run once and may sleep; setup returns 0, or

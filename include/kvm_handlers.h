@@ -43,5 +43,6 @@ int  kvm_handle_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg);
 int  kvm_handle_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
 bool kvm_handle_fast_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, int *r);
 int  kvm_handle_mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa);
+int  kvm_handle_mmio_access(struct kvm_vcpu *vcpu, const struct kvm_fault *fault);
 
 #endif
