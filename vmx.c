@@ -740,7 +740,7 @@ static noinline void end_shadow(u32 state)
 }
 
 /* Each exit that skips comes here: kvm_rip_read() would call back through kvm_ops. */
-static unsigned long read_rip(struct kvm_vcpu *vcpu)
+static __always_inline unsigned long read_rip(struct kvm_vcpu *vcpu)
 {
 	if (unlikely(vcpu->regs_avail & BIT(VCPU_REGS_RIP)))
 		return vcpu->regs[VCPU_REGS_RIP];
