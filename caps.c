@@ -12,6 +12,7 @@
 #include "kvm_lapic.h"
 #include "kvm_mmu.h"
 #include "kvm_request.h"
+#include "kvm_vfio.h"
 
 #include <linux/capability.h>
 #include <linux/cpumask.h>
@@ -348,6 +349,8 @@ long kvm_check_extension(unsigned long cap)
 		return supported_bus_lock();
 	case KVM_CAP_X86_NOTIFY_VMEXIT:
 		return supported_notify();
+	case KVM_CAP_DEVICE_CTRL:
+		return kvm_vfio_supported();
 	case KVM_CAP_XSAVE2:
 		return kvm_xsave_size();
 	case KVM_CAP_PRE_FAULT_MEMORY:

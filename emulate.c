@@ -595,8 +595,10 @@ static bool emul_has_feature(struct x86_emulate_ctxt *ctxt, enum x86emul_feature
  * ---- actions ----
  */
 
+/* INVD, too, which would lose what others have in the cache. */
 static int emul_wbinvd(struct x86_emulate_ctxt *ctxt)
 {
+	kvm_write_back_caches(to_vcpu(ctxt));
 	return X86EMUL_CONTINUE;
 }
 

@@ -246,17 +246,23 @@ int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
 
-/** kvm_handle_wbinvd - WBINVD and WBNOINVD: caches are coherent, but for what a device does that is
- * assigned to the VM and does not snoop.  By what the VMM maps there is one, or may be, if the guest
- * has uncached memory: then all processors' caches are written back, as the guest's data may be in
- * any of them.
+/** kvm_write_back_caches - what the guest's WBINVD and WBNOINVD are for: caches are coherent, but for
+ * what a device does that is assigned to the VM and does not snoop.  There is one by what the VMM
+ * says (devices/vfio.c), or may be one, if the guest has uncached memory: then all processors'
+ * caches are written back, as the guest's data may be in any of them.
  */
+void kvm_write_back_caches(struct kvm_vcpu *vcpu)
+{
+	if (likely(!kvm_guest_caching_matters(vcpu->kvm)))
+		return;
+	vcpu->stat.cache_flushes++;
+	wbinvd_on_all_cpus();
+}
+
+/** kvm_handle_wbinvd - WBINVD and WBNOINVD */
 int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
 {
-	if (unlikely(READ_ONCE(vcpu->kvm->device_memory))) {
-		vcpu->stat.cache_flushes++;
-		wbinvd_on_all_cpus();
-	}
+	kvm_write_back_caches(vcpu);
 	return kvm_skip_emulated_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
@@ -802,14 +808,29 @@ bool kvm_handle_fast_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, int *r)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_fast_mmio);
 
+static __always_inline int mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa, int type, const u8 *insn,
+				      int insn_len)
+{
+	if (likely(!kvm_vcpu_gfn_to_slot(vcpu, kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa)))))
+		return kvm_emulate_insn(vcpu, gpa, type, insn, insn_len);
+	kvm_mmu_clear_mmio(vcpu, gpa);
+	return 1;
+}
+
 /** kvm_handle_mmio_fault - an access to what was no memory when it was last looked at; the vendor
  * knows by ops->nested_mmio_entry, or by its APIC-access page
  */
 int kvm_handle_mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
-	if (likely(!kvm_vcpu_gfn_to_slot(vcpu, kvm_unalias_gfn(vcpu->kvm, gpa_to_gfn(gpa)))))
-		return kvm_emulate_insn(vcpu, gpa, 0, NULL, 0);
-	kvm_mmu_clear_mmio(vcpu, gpa);
-	return 1;
+	return mmio_fault(vcpu, gpa, 0, NULL, 0);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_mmio_fault);
+
+/** kvm_handle_mmio_access - the same where the processor says that @fault is the access itself, not a
+ * walk of the guest's page tables, and maybe which instruction it was
+ */
+int kvm_handle_mmio_access(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
+{
+	return mmio_fault(vcpu, fault->addr, EMULTYPE_GPA, fault->insn, fault->insn_len);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_mmio_access);

@@ -25,6 +25,7 @@
 #include "kvm_request.h"
 #include "kvm_stats.h"
 #include "kvm_vcpu.h"
+#include "kvm_vfio.h"
 #include "kvm_vm.h"
 
 #include <linux/anon_inodes.h>
@@ -290,6 +291,102 @@ static struct file_operations kvm_vcpu_fops = {
 };
 
 /*
+ * ---- devices: ioctls ----
+ */
+
+#define DEVICE_IOCTLS(X)							\
+	X(KVM_HAS_DEVICE_ATTR, FIXED, kvm_vfio_has_attr(dev, buf))		\
+	X(KVM_GET_DEVICE_ATTR, FIXED, kvm_vfio_get_attr(dev, buf))		\
+	X(KVM_SET_DEVICE_ATTR, FIXED, kvm_vfio_set_attr(dev, buf))
+
+DEFINE_KIND(device_ioctl_kind, DEVICE_IOCTLS)
+
+static long device_ioctl_call(void *obj, unsigned int cmd, void *buf, unsigned long arg)
+{
+	struct kvm_vfio *dev = obj;
+
+	switch (cmd) {
+	DEVICE_IOCTLS(CASE_CALL)
+	}
+	return -ENOTTY;
+}
+
+static long kvm_device_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	struct kvm *kvm = kvm_vfio_vm(filp->private_data);
+
+	if (kvm->mm != current->mm || READ_ONCE(kvm->dead))
+		return -EIO;
+	return do_ioctl(device_ioctl_kind(cmd), device_ioctl_call, filp->private_data, cmd, arg);
+}
+
+static int kvm_device_release(struct inode *inode, struct file *filp)
+{
+	struct kvm *kvm = kvm_vfio_vm(filp->private_data);
+
+	kvm_vfio_destroy(filp->private_data);
+	kvm_put(kvm);
+	return 0;
+}
+
+static struct file_operations kvm_device_fops = {
+	.release = kvm_device_release,
+	.unlocked_ioctl = kvm_device_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+/* The descriptor, with its file, or -errno. */
+static int open_device(struct kvm *kvm, struct file **file)
+{
+	int fd = get_unused_fd_flags(O_CLOEXEC);
+	struct kvm_vfio *dev;
+
+	if (fd < 0)
+		return fd;
+	dev = kvm_vfio_create(kvm);
+	if (IS_ERR(dev)) {
+		put_unused_fd(fd);
+		return PTR_ERR(dev);
+	}
+	*file = anon_inode_getfile("kvm-vfio", &kvm_device_fops, dev, O_RDWR);
+	if (IS_ERR(*file)) {
+		put_unused_fd(fd);
+		kvm_vfio_destroy(dev);
+		kvm_put(kvm);
+		return PTR_ERR(*file);
+	}
+	return fd;
+}
+
+/* KVM_CREATE_DEVICE: there is one type. */
+static long kvm_vm_create_device(struct kvm *kvm, struct kvm_create_device __user *argp)
+{
+	struct kvm_create_device cd;
+	struct file *file;
+	int fd;
+
+	if (copy_from_user(&cd, argp, sizeof(cd)))
+		return -EFAULT;
+	if (cd.flags & ~KVM_CREATE_DEVICE_TEST)
+		return -EINVAL;
+	if (cd.type != KVM_DEV_TYPE_VFIO || !kvm_vfio_supported())
+		return -ENODEV;
+	if (cd.flags & KVM_CREATE_DEVICE_TEST)
+		return 0;
+	fd = open_device(kvm, &file);
+	if (fd < 0)
+		return fd;
+	if (put_user(fd, &argp->fd)) {
+		put_unused_fd(fd);
+		fput(file);
+		return -EFAULT;
+	}
+	fd_install(fd, file);
+	return 0;
+}
+
+/*
  * ---- VM: ioctls ----
  */
 
@@ -331,6 +428,8 @@ static long vcpu_install(struct kvm *kvm, struct kvm_vcpu *vcpu)
 	/* Readers walk up to online_vcpus. */
 	smp_wmb();
 	atomic_inc(&kvm->online_vcpus);
+	/* What all were told of before it was one of them. */
+	kvm_make_request(KVM_REQ_INTERCEPTS, vcpu);
 	if (vcpu->lapic)
 		kvm_lapic_update_map(kvm);
 	fd_install(fd, file);
@@ -443,6 +542,7 @@ static const struct kvm_pit_config old_pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	X(KVM_IRQ_LINE_STATUS, FIXED, kvm_vm_irq_line(kvm, buf))		\
 	X(KVM_SIGNAL_MSI, FIXED, kvm_signal_msi(kvm, buf))			\
 	X(KVM_CREATE_VCPU, RAW, kvm_vm_create_vcpu(kvm, arg))			\
+	X(KVM_CREATE_DEVICE, RAW, kvm_vm_create_device(kvm, argp))		\
 	X(KVM_SET_USER_MEMORY_REGION, FIXED, kvm_set_user_memory_region(kvm, buf)) \
 	X(KVM_SET_USER_MEMORY_REGION2, FIXED, kvm_set_user_memory_region2(kvm, buf)) \
 	X(KVM_SET_MEMORY_REGION, FIXED, kvm_set_memory_region(kvm, buf))	\
@@ -634,6 +734,7 @@ static void set_fops_owner(struct module *owner)
 	kvm_dev_fops.owner = owner;
 	kvm_vm_fops.owner = owner;
 	kvm_vcpu_fops.owner = owner;
+	kvm_device_fops.owner = owner;
 	kvm_stats_set_owner(owner);
 }
 

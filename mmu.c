@@ -534,8 +534,8 @@ static u64 make_leaf(struct kvm_vcpu *vcpu, const struct mapping *m, int level, 
 	/* Device memory is never encrypted, nor cached; nor is what the host has uncached. */
 	if (m->host.cached)
 		spte = __sme_set(spte);
-	else if (unlikely(!vcpu->kvm->device_memory))
-		WRITE_ONCE(vcpu->kvm->device_memory, true);
+	else
+		mmu_note_device_memory(vcpu->kvm);
 	if (level > PG_LEVEL_4K) {
 		spte |= SPTE_PS;
 		if (mmu_nx_huge_pages(vcpu->kvm))
@@ -740,6 +740,22 @@ int kvm_mmu_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	if (kvm_ops.nested_paging)
 		return nested_page_fault(vcpu, fault);
 	return vcpu->mmu.direct ? direct_fault(vcpu, fault) : shadow_page_fault(vcpu, fault);
+}
+
+/** kvm_mmu_set_noncoherent_dma - whether the VM has a device whose DMA does not snoop caches: then
+ * WBINVD writes them back, and memory has the type that the guest's PAT says, not write-back
+ * whatever that says. Sleeps, takes mmu_lock.
+ */
+void kvm_mmu_set_noncoherent_dma(struct kvm *kvm, bool on)
+{
+	if (kvm->noncoherent_dma == on)
+		return;
+	WRITE_ONCE(kvm->noncoherent_dma, on);
+	/* The processor's PAT is the guest's before an entry says that it counts. */
+	kvm_make_all_vcpus_request(kvm, KVM_REQ_INTERCEPTS);
+	if (kvm_ops.nested_paging && kvm_ops.nested_ignore_pat)
+		nested_set_leaf_mask(kvm, kvm_ops.nested_leaf_mask &
+				     ~(on ? kvm_ops.nested_ignore_pat : 0));
 }
 
 /*

@@ -202,12 +202,15 @@ static void audit_nested_leaf(struct audit *a, u64 spte, int level, gfn_t gpa_gf
 {
 	bool writable = spte & (SPTE_W | SPTE_MMU_WRITABLE);
 	gfn_t gfn = kvm_unalias_gfn(a->kvm, gpa_gfn);
+	u64 types = kvm_ops.nested_leaf_mask | kvm_ops.nested_device_mask;
 	struct kvm_memory_slot *slot;
 
 	if (spte & SPTE_VENDOR_PAGE) {
 		check(a, level == PG_LEVEL_4K);
 		return;
 	}
+	check(a, (spte & types) == a->kvm->nested_leaf_mask ||
+		 ((spte & types) == kvm_ops.nested_device_mask && a->kvm->device_memory));
 	slot = kvm_gfn_to_slot(a->kvm, gfn);
 	if (!check(a, slot))
 		return;
@@ -229,7 +232,7 @@ static void audit_nested_table(struct audit *a, u64 *table, int level, gfn_t gfn
 		/* The processor sets bits, and a vcpu gives a logged page back its W. */
 		u64 spte = READ_ONCE(table[i]);
 
-		if (!spte_present(spte)) {
+		if (!spte_present(spte) || spte == kvm_ops.nested_mmio_entry) {
 			check(a, !spte || (level == PG_LEVEL_4K &&
 					   spte == kvm_ops.nested_mmio_entry));
 		} else if (spte_leaf(spte, level)) {

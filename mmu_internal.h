@@ -187,6 +187,15 @@ static inline u64 *root_table(struct kvm_vcpu *vcpu, u64 addr, int *level)
 	return __va(root_of(&vcpu->mmu, addr));
 }
 
+/* A leaf maps what the host has uncached: from now on the guest's PAT and WBINVD matter. */
+static inline void mmu_note_device_memory(struct kvm *kvm)
+{
+	if (likely(READ_ONCE(kvm->device_memory)))
+		return;
+	WRITE_ONCE(kvm->device_memory, true);
+	kvm_make_all_vcpus_request(kvm, KVM_REQ_INTERCEPTS);
+}
+
 /*
  * ---- mmu.c ----
  */
@@ -271,7 +280,9 @@ unsigned int nested_evict_unused(struct kvm *kvm);
 void nested_shrink(struct kvm *kvm);
 void nested_recover_nx(struct kvm *kvm, unsigned long n);
 void nested_zap_all(struct kvm *kvm);
-int nested_init_vm(struct kvm *kvm);
+void nested_set_leaf_mask(struct kvm *kvm, u64 mask);
+int nested_init_vm(struct kvm *kvm)
+	__kvm_unshared;
 void nested_destroy_vm(struct kvm *kvm);
 
 /*

@@ -11,7 +11,12 @@
 #include "mmu_internal.h"
 
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
+
+static bool mmio_caching = true;
+module_param(mmio_caching, bool, 0444);
+MODULE_PARM_DESC(mmio_caching, "nested tables remember what is no memory, where they can");
 
 /* A fault that finds too many tables evicts so many, and looks at so many to find them. */
 #define EVICT_TABLES	16
@@ -33,9 +38,15 @@ static u64 *entry_of(u64 *table, gfn_t gfn, int level)
 	return &table[(gfn >> ((level - 1) * 9)) & (SPTES_PER_PAGE - 1)];
 }
 
+/* nested_mmio_entry maps nothing, whatever its P says. */
+static bool present(u64 spte)
+{
+	return spte_present(spte) && spte != kvm_ops.nested_mmio_entry;
+}
+
 static bool is_link(u64 spte, int level)
 {
-	return spte_present(spte) && !spte_leaf(spte, level);
+	return present(spte) && !spte_leaf(spte, level);
 }
 
 static u64 *linked_table(u64 spte)
@@ -91,7 +102,7 @@ static void free_subtree(struct kvm *kvm, u64 *table, int level)
 	for (i = 0; level > PG_LEVEL_4K && i < SPTES_PER_PAGE; i++) {
 		u64 spte = table[i];
 
-		if (!spte_present(spte))
+		if (!present(spte))
 			continue;
 		if (spte_leaf(spte, level)) {
 			stat_add(&kvm->stat.largepages, -1);
@@ -177,7 +188,7 @@ static bool fix_entry(struct kvm_vcpu *vcpu, gfn_t gpa_gfn, gfn_t gfn, bool writ
 	int level;
 	u64 *sptep = find_entry(vcpu->kvm, gpa_gfn, &level), spte = READ_ONCE(*sptep);
 
-	if (!spte_present(spte))
+	if (!present(spte))
 		return false;
 	if (!write || (spte & SPTE_W))
 		return true;
@@ -221,10 +232,12 @@ static u64 leaf_of(struct kvm *kvm, const struct kvm_host_page *host, int level)
 	u64 spte = (pfn << PAGE_SHIFT) | SPTE_P | kvm_ops.nested_access_mask;
 
 	/* Device memory is never encrypted, nor cached; nor is what the host has uncached. */
-	if (host->cached)
-		spte = __sme_set(spte) | kvm_ops.nested_leaf_mask;
-	else if (unlikely(!kvm->device_memory))
-		WRITE_ONCE(kvm->device_memory, true);
+	if (host->cached) {
+		spte = __sme_set(spte) | kvm->nested_leaf_mask;
+	} else {
+		spte |= kvm_ops.nested_device_mask;
+		mmu_note_device_memory(kvm);
+	}
 	if (level > PG_LEVEL_4K) {
 		spte |= SPTE_PS;
 		if (mmu_nx_huge_pages(kvm))
@@ -300,14 +313,14 @@ static bool add_table(struct kvm *kvm, u64 *sptep, u64 old, int level, u64 *tabl
 {
 	u64 link = link_to(table) | (nx ? SPTE_NX_SPLIT : 0);
 
-	if (spte_present(old))
+	if (present(old))
 		split_leaf(table, old, level, slot);
 	if (!try_cmpxchg64(sptep, &old, link)) {
 		clear_page(table);
 		return false;
 	}
 	count_table(kvm, table);
-	if (spte_present(old))
+	if (present(old))
 		stat_add(&kvm->stat.largepages, -1);
 	if (nx)
 		stat_add(&kvm->stat.nx_lpage_splits, 1);
@@ -377,7 +390,7 @@ static void map_neighbours(struct kvm_vcpu *vcpu, const struct mapping *m, u64 *
 /* Nothing is in the way if the entry is empty, or maps the same page with less rights. */
 static bool can_become(u64 old, u64 new, int level)
 {
-	return !spte_present(old) ||
+	return !present(old) ||
 	       (spte_leaf(old, level) && !(old & SPTE_VENDOR_PAGE) && !spte_reduced(old, new));
 }
 
@@ -395,14 +408,14 @@ static bool map(struct kvm_vcpu *vcpu, const struct mapping *m)
 		new |= writable_bits(m->slot, m->write);
 	do {
 		/* A fault of another vcpu's may have given more than this one needs. */
-		if (spte_present(old) && spte_leaf(old, level) && !spte_reduced(new, old))
+		if (present(old) && spte_leaf(old, level) && !spte_reduced(new, old))
 			break;
 		if (!can_become(old, new, level))
 			return false;
 	} while (!try_cmpxchg64(sptep, &old, new));
 	if (m->write)
 		kvm_mark_page_dirty(vcpu, m->slot, m->gfn);
-	if (spte_present(old))
+	if (present(old))
 		return true;
 	if (level > PG_LEVEL_4K)
 		stat_add(&kvm->stat.largepages, 1);
@@ -447,7 +460,7 @@ void kvm_mmu_clear_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 	read_lock(&vcpu->kvm->mmu_lock);
 	sptep = find_entry(vcpu->kvm, gpa_to_gfn(gpa), &level);
 	spte = READ_ONCE(*sptep);
-	if (!spte_present(spte))
+	if (!present(spte))
 		cmpxchg64(sptep, spte, 0);
 	read_unlock(&vcpu->kvm->mmu_lock);
 }
@@ -485,7 +498,7 @@ int nested_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault)
 	if (r)
 		return r;
 	r = mmu_find_pfn(vcpu, fault, &m);
-	if (!m.slot && kvm_ops.nested_mmio_entry)
+	if (!m.slot && kvm_ops.nested_mmio_entry && mmio_caching)
 		mark_mmio(vcpu, gpa_gfn);
 	if (r)
 		return r;
@@ -520,7 +533,7 @@ static int mapped_level(struct kvm_vcpu *vcpu, gfn_t gfn, bool unused)
 	lockless_begin(vcpu);
 	sptep = find_entry(vcpu->kvm, gfn, &level);
 	spte = READ_ONCE(*sptep);
-	if (!spte_present(spte))
+	if (!present(spte))
 		level = 0;
 	else if (unused)
 		try_cmpxchg64(sptep, &spte, spte & ~kvm_ops.nested_accessed_mask);
@@ -698,7 +711,7 @@ static void walk_table(struct walk *w, u64 *table, int level, gfn_t start, gfn_t
 		next = min(end, first + size);
 		sptep = entry_of(table, start, level);
 		spte = READ_ONCE(*sptep);
-		if (!spte_present(spte))
+		if (!present(spte))
 			continue;
 		/* Of a large page a part is as good as all of it. */
 		if (spte_leaf(spte, level) || (first == start && first + size == next)) {
@@ -870,7 +883,7 @@ static u64 *find_level(struct kvm *kvm, gfn_t gfn, int want, gfn_t *next)
 		if (level == want)
 			return sptep;
 		if (!is_link(spte, level))
-			return spte_present(spte) ? sptep : NULL;
+			return present(spte) ? sptep : NULL;
 	}
 }
 
@@ -910,7 +923,7 @@ static gfn_t split_at(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t
 		u64 *sptep = find_level(kvm, gfn, level, &next);
 		u64 spte = sptep ? READ_ONCE(*sptep) : 0;
 
-		if (!spte_present(spte))
+		if (!present(spte))
 			return next;
 		if (!spte_leaf(spte, level))
 			continue;
@@ -1124,20 +1137,37 @@ void nested_recover_nx(struct kvm *kvm, unsigned long n)
  * ---- life ----
  */
 
-/* All tables but the root go, cut off by its entries: however many there are. Sleeps. */
-void nested_zap_all(struct kvm *kvm)
+/* All tables but the root are cut off by its entries: however many there are. */
+static void cut_off_all(struct kvm *kvm)
+	__kvm_must_hold(mmu_lock)
 {
 	struct walk w = { .kvm = kvm, .entry = zap_walk, .vendor = true };
 
-	write_lock(&kvm->mmu_lock);
 	/* Aliases' windows are in it, too; and the slots may never have come to be. */
 	walk_table(&w, kvm->nested_root, root_level(), 0, 1ULL << (9 * root_level()));
+}
+
+/* All tables but the root go. Sleeps. */
+void nested_zap_all(struct kvm *kvm)
+{
+	write_lock(&kvm->mmu_lock);
+	cut_off_all(kvm);
+	unlock_and_free(kvm, true);
+}
+
+/* The type of memory is another from now on: no leaf stays that has the former. Sleeps. */
+void nested_set_leaf_mask(struct kvm *kvm, u64 mask)
+{
+	write_lock(&kvm->mmu_lock);
+	kvm->nested_leaf_mask = mask;
+	cut_off_all(kvm);
 	unlock_and_free(kvm, true);
 }
 
 /* Of a new VM. */
 int nested_init_vm(struct kvm *kvm)
 {
+	kvm->nested_leaf_mask = kvm_ops.nested_leaf_mask;
 	kvm->nested_root = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	return kvm->nested_root ? 0 : -ENOMEM;
 }

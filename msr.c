@@ -171,6 +171,15 @@ static bool valid_mtrr_var(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 	return !(msr->data & 0xf00) && type_in(msr->data, MTRR_TYPES);
 }
 
+/* The hardware may have a copy: ops->update_intercepts. */
+static int set_pat(struct kvm_vcpu *vcpu, const struct msr_data *msr)
+{
+	vcpu->msr.pat = msr->data;
+	if (kvm_guest_caching_matters(vcpu->kvm))
+		kvm_make_request(KVM_REQ_INTERCEPTS, vcpu);
+	return 0;
+}
+
 static int get_mtrrcap(struct kvm_vcpu *vcpu, struct msr_data *msr)
 {
 	msr->data = MTRRCAP;
@@ -592,7 +601,7 @@ static const struct msr_row rows[] = {
 	  MEM(msr.mtrr_fixed[1]), .valid = valid_mtrr_fixed },
 	{ MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_F8000, ROW_LISTED,
 	  MEM(msr.mtrr_fixed[3]), .valid = valid_mtrr_fixed },
-	{ ONE(MSR_IA32_CR_PAT), ROW_LISTED, MEM(msr.pat), .valid = valid_pat },
+	{ ONE(MSR_IA32_CR_PAT), ROW_LISTED, MEM(msr.pat), .valid = valid_pat, .set = set_pat },
 	{ ONE(MSR_MTRRdefType), ROW_LISTED, MEM(msr.mtrr_def_type), .valid = valid_mtrr_def },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_MISC(KVM_NR_MCE_BANKS - 1), MCE },
 	/* These two are written by kvm_set_msr() itself. */

@@ -23,6 +23,7 @@
 #include "kvm_request.h"
 #include "kvm_vcpu.h"
 #include "svm/errata.h"
+#include "svm/mmio.h"
 #include "svm/quirks.h"
 #include "svm/svm.h"
 
@@ -50,6 +51,8 @@ static const struct x86_cpu_id svm_cpu_ids[] = {
 	{}
 };
 MODULE_DEVICE_TABLE(x86cpu, svm_cpu_ids);
+
+#define MEM_ENCRYPT_CPUID	0x8000001f	/* APM 3 "Encrypted Memory Capabilities" */
 
 bool svm_npt = true;
 module_param_named(npt, svm_npt, bool, 0444);
@@ -166,6 +169,13 @@ static void __init find_features(void)
 	svm_npt = svm_npt && boot_cpu_has(X86_FEATURE_NPT);
 }
 
+/* The bit that says that a page is encrypted, whether that is on or not; 0: none. */
+static int __init encryption_bit(void)
+{
+	return boot_cpu_data.extended_cpuid_level >= MEM_ENCRYPT_CPUID ?
+	       cpuid_ebx(MEM_ENCRYPT_CPUID) & 0x3f : 0;
+}
+
 /* The data of the table that depends on the processor; the core reads it after setup. */
 static void __init fill_ops(void)
 {
@@ -177,6 +187,7 @@ static void __init fill_ops(void)
 	svm_ops.nested_access_mask = _PAGE_USER;
 	svm_ops.nested_accessed_mask = _PAGE_ACCESSED;
 	svm_ops.nested_dirty_mask = _PAGE_DIRTY;
+	svm_ops.nested_mmio_entry = svm_mmio_entry(boot_cpu_data.x86_phys_bits, encryption_bit());
 	svm_ops.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
 	svm_ops.has_xsaves = true;
 	svm_ops.has_invpcid = true;
@@ -930,6 +941,20 @@ static void add_insn_bytes(const struct vmcb_control_area *control, struct kvm_f
 	fault->insn_len = min_t(int, control->insn_len & 0xf, sizeof(control->insn_bytes));
 }
 
+/* A reserved bit, which only nested_mmio_entry has, and no page table of the guest's. */
+#define MMIO_ERROR	(PFERR_RSVD_MASK | PFERR_GUEST_FINAL_MASK)
+
+static int handle_mmio(struct kvm_vcpu *vcpu, const struct kvm_fault *fault)
+{
+	int r;
+
+	/* The next RIP is told for intercepted instructions only (APM 2 "State Saved on Exit"). */
+	to_svm(vcpu)->vmcb->control.next_rip = 0;
+	if ((fault->error_code & PFERR_WRITE_MASK) && kvm_handle_fast_mmio(vcpu, fault->addr, &r))
+		return r;
+	return kvm_handle_mmio_access(vcpu, fault);
+}
+
 /* #PF under shadow paging, NPF under nested: the same two registers tell. */
 static int handle_page_fault(struct kvm_vcpu *vcpu)
 {
@@ -940,6 +965,8 @@ static int handle_page_fault(struct kvm_vcpu *vcpu)
 	};
 
 	add_insn_bytes(control, &fault);
+	if (svm_npt && (fault.error_code & MMIO_ERROR) == MMIO_ERROR)
+		return handle_mmio(vcpu, &fault);
 	return kvm_handle_page_fault(vcpu, &fault);
 }
 

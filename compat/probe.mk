@@ -29,6 +29,8 @@ compat-flags += $(call kvm-probe,YOUNG_BOOL,include/linux/mmu_notifier.h,bool .\
 compat-flags += $(call kvm-probe,VMA_FLAGS_T,include/linux/shmem_fs.h,shmem_file_setup.*vma_flags_t)
 # msr.h
 compat-flags += $(call kvm-probe,RDMSRQ,arch/x86/include/asm/msr.h,define rdmsrq)
+# vfio.h, one file's only
+CFLAGS_devices/vfio.o := $(call kvm-probe,VFIO_FILE_IS_VALID,include/linux/vfio.h,bool vfio_file_is_valid)
 # time.h
 compat-flags += $(call kvm-probe,HRTIMER_SETUP,include/linux/hrtimer.h,void hrtimer_setup)
 compat-flags += $(call kvm-probe,SNAPSHOT_ID,include/linux/timekeeping.h,ktime_get_snapshot_id)

@@ -57,10 +57,12 @@ struct kvm_arch_ops {
 	u64  nested_access_mask;	/* set in every present nested entry */
 	u64  nested_exec_mask;		/* of it, what allows to execute; 0: NX forbids it (spte.h) */
 	u64  nested_leaf_mask;		/* in leaves that map memory; not in those of devices */
+	u64  nested_device_mask;	/* in leaves of devices, and of what the host has uncached */
+	u64  nested_ignore_pat;		/* of nested_leaf_mask: the guest's PAT has no say; 0: it has */
 	u64  nested_accessed_mask;	/* A and D of nested entries; 0: there are none */
 	u64  nested_dirty_mask;
 	bool nested_dirty_log;		/* calls kvm_mark_gpa_dirty() for what gets D set */
-	u64  nested_mmio_entry;		/* not present, and each access exits as MMIO; 0: none */
+	u64  nested_mmio_entry;		/* maps nothing, and each access exits as MMIO; 0: none */
 
 	/*
 	 * Module.  setup and unsetup run once and may sleep; setup returns 0, or
@@ -151,7 +153,8 @@ struct kvm_arch_ops {
 
 	/*
 	 * Intercepts, vcpu loaded, in its read section: guest debugging, CPUID, the
-	 * MSR filter, quirks, the APIC's mode or SPEC_CTRL's passthrough changed.
+	 * MSR filter, quirks, the APIC's mode, SPEC_CTRL's passthrough, the guest's PAT or
+	 * whether that matters changed.
 	 */
 	void (*update_intercepts)(struct kvm_vcpu *vcpu);
 

@@ -13,6 +13,7 @@ int  kvm_handle_host_exit(struct kvm_vcpu *vcpu);
 int  kvm_handle_host_irq(struct kvm_vcpu *vcpu);
 int  kvm_handle_host_nmi(struct kvm_vcpu *vcpu);
 int  kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
+void kvm_write_back_caches(struct kvm_vcpu *vcpu);
 u32  kvm_grow_window(u32 window, u32 base, u32 grow, u32 max);
 u32  kvm_shrink_window(u32 window, u32 base, u32 shrink);
 int  kvm_bus_lock_exit(struct kvm_vcpu *vcpu, int r);
@@ -44,5 +45,6 @@ int  kvm_handle_mov_from_cr(struct kvm_vcpu *vcpu, int cr, int reg);
 int  kvm_handle_page_fault(struct kvm_vcpu *vcpu, struct kvm_fault *fault);
 bool kvm_handle_fast_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, int *r);
 int  kvm_handle_mmio_fault(struct kvm_vcpu *vcpu, gpa_t gpa);
+int  kvm_handle_mmio_access(struct kvm_vcpu *vcpu, const struct kvm_fault *fault);
 
 #endif

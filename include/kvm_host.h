@@ -147,7 +147,7 @@ enum {
 	KVM_REQ_VM_DEAD,	/* never cleared: no entry any more */
 	KVM_REQ_OUTSIDE_GUEST,	/* just leave guest mode */
 	KVM_REQ_CLOCK_UPDATE,
-	KVM_REQ_INTERCEPTS,	/* MSR filters or quirks changed: ops->update_intercepts */
+	KVM_REQ_INTERCEPTS,	/* MSR filters, quirks, PAT's use changed: ops->update_intercepts */
 	KVM_REQ_NMI,		/* vcpu->nmi_queued, from other threads */
 	KVM_REQ_SCAN_IOAPIC,	/* who must hear of which EOI */
 	KVM_REQ_IOAPIC_EOI_EXIT,	/* KVM_EXIT_IOAPIC_EOI of vcpu->eoi_vector */
@@ -561,6 +561,8 @@ struct kvm {
 	atomic_long_t nested_tables;	/* without the root */
 	/* Cut off, to be freed when the lock is let go: a chain. */
 	unsigned long dead_tables __kvm_guarded_by(mmu_lock);
+	/* Of leaves that map memory: kvm_ops.nested_leaf_mask, or without nested_ignore_pat. */
+	u64 nested_leaf_mask __kvm_guarded_by(mmu_lock);
 	/* Clocks: the frame to be looked at next. */
 	gfn_t evict_hand __kvm_guarded_by(mmu_lock);
 	gfn_t nx_hand __kvm_guarded_by(mmu_lock);
@@ -674,6 +676,9 @@ struct kvm {
 	u64 tsc_write_offset __kvm_guarded_by(tsc_lock);
 	raw_spinlock_t tsc_lock;
 	bool device_memory;		/* a guest has had a device's, or other uncached memory */
+	/* A device is assigned whose DMA does not snoop caches. */
+	bool noncoherent_dma __kvm_written_under(kvm_lock);
+	bool has_vfio __kvm_guarded_by(kvm_lock);	/* devices/vfio.c's device is there */
 	struct kvm_vm_stat stat;
 	struct list_head vm_list __kvm_guarded_by(stats_lock);	/* stats.c's */
 	pid_t creator;
@@ -814,6 +819,12 @@ static inline bool kvm_vcpu_read_lock_held(void)
 static inline bool kvm_exit_disabled(const struct kvm *kvm, u32 which)
 {
 	return kvm->disabled_exits & which;
+}
+
+/* The guest's PAT, and its WBINVD, have an effect: somebody else may see its memory uncached. */
+static inline bool kvm_guest_caching_matters(const struct kvm *kvm)
+{
+	return READ_ONCE(kvm->device_memory) || READ_ONCE(kvm->noncoherent_dma);
 }
 
 /* Then #UD is intercepted. */

@@ -64,6 +64,10 @@ struct kvm_walk_trace {
 gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_exception *ex);
 int  kvm_mmu_trace_walk(struct kvm_vcpu *vcpu, gva_t gva, u64 access, struct kvm_walk_trace *trace);
 
+/* Memory types. */
+void kvm_mmu_set_noncoherent_dma(struct kvm *kvm, bool on)
+	__kvm_must_hold(kvm_lock);
+
 /* Large pages that are not executable. */
 void kvm_mmu_update_nx(struct kvm *kvm);
 void kvm_mmu_disable_nx(struct kvm *kvm);

@@ -187,9 +187,9 @@ static bool reconcile(u32 msr, u32 required, u32 wanted, u32 forbidden, u32 *ctl
 #define ENTRY_REQUIRED	VM_ENTRY_LOAD_DEBUG_CONTROLS
 
 /*
- * All controls, by what is needed and what the processor has.  PAT is not
- * switched: EPT entries say "ignore PAT", and shadow entries select the first
- * of the host's types.
+ * All controls, by what is needed and what the processor has.  PAT is switched only where
+ * the guest's matters (vmx_update_intercepts()): else EPT entries say "ignore PAT".  Shadow
+ * entries select the first of the host's types.
  */
 static bool find_controls(struct vmx_controls *c)
 {
@@ -360,6 +360,9 @@ void __init vmx_find_features(void)
 	rdmsrq(MSR_EFER, vmx_caps.host_efer);
 	vmx_caps.entry_may = may_be_on(MSR_IA32_VMX_ENTRY_CTLS);
 	vmx_caps.exit_may = may_be_on(MSR_IA32_VMX_EXIT_CTLS);
+	vmx_caps.pat_fields = (vmx_caps.entry_may & VM_ENTRY_LOAD_IA32_PAT) &&
+			      (vmx_caps.exit_may & VM_EXIT_LOAD_IA32_PAT);
+	rdmsrq(MSR_IA32_CR_PAT, vmx_caps.host_pat);
 	vmx_caps.tsx_ctrl = boot_cpu_has(X86_FEATURE_RTM) && boot_cpu_has(X86_FEATURE_MSR_TSX_CTRL);
 	if (!vmx_vnmi || !(vmx_ctl.pin & PIN_BASED_VIRTUAL_NMIS))
 		vmx_vnmi = false;

@@ -171,11 +171,25 @@ static void update_msr_map(struct vcpu_vmx *vmx)
 	vmcs_write64(MSR_BITMAP, page_pa(msr_map[which]));
 }
 
+/* The guest's PAT is the processor's where EPT entries do not say "ignore PAT". */
+static void update_pat(struct vcpu_vmx *vmx)
+{
+	bool on = vmx_ept && vmx_caps.pat_fields && kvm_guest_caching_matters(vmx->vcpu.kvm);
+
+	if (on) {
+		vmcs_write64(GUEST_IA32_PAT, vmx->vcpu.msr.pat);
+		vmcs_write64(HOST_IA32_PAT, vmx_caps.host_pat);
+	}
+	vmx_set_ctl(&vmx->entry_ctl, VM_ENTRY_CONTROLS, VM_ENTRY_LOAD_IA32_PAT, on);
+	vmx_set_ctl(&vmx->exit_ctl, VM_EXIT_CONTROLS, VM_EXIT_LOAD_IA32_PAT, on);
+}
+
 /** vmx_update_intercepts - ops->update_intercepts */
 void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
+	update_pat(vmx);
 	update_exception_intercepts(vmx);
 	update_cr4_owned(vmx);
 	vmx_set_dr_intercepts(vmx, !vcpu->dr_in_guest);

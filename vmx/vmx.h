@@ -135,6 +135,8 @@ struct vmx_caps {
 	u32 revision;			/* of the VMCS */
 	u32 entry_may, exit_may;	/* controls that can be on */
 	bool perf_fields;		/* IA32_PERF_GLOBAL_CTRL's fields may be used */
+	bool pat_fields;		/* entries can load IA32_PAT, and exits the host's */
+	u64 host_pat;
 	bool tsx_ctrl;			/* IA32_TSX_CTRL is there, and TSX */
 };
 

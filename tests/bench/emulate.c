@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For `make bench-emulate`, in a lab host that counts instructions: what an
- * emulated access costs from the guest's instruction to the one behind it.  The
+ * For `make bench-emulate`, in a lab host that counts instructions: what an access
+ * that is emulated, or taken by an ioeventfd, costs from the guest's instruction to the one behind it.  The
  * guest takes the time-stamp counter, which counts instructions there, around a
  * loop of accesses; the loop itself is a handful.
  */
 #include <stdio.h>
+#include <sys/eventfd.h>
 
 #include "vm.h"
 
@@ -27,6 +28,15 @@
 GUEST(read, 64, LOOP("mov 0x30(%rbx), %edi"));
 GUEST(write, 64, LOOP("mov %edi, 0x30(%rbx)"));
 
+/* An ioeventfd that any write signals. */
+static void add_doorbell(struct vm *vm, u64 where)
+{
+	struct kvm_ioeventfd e = { .addr = where, .fd = eventfd(0, 0) };
+
+	if (ioctl(vm->fd, KVM_IOEVENTFD, &e))
+		die("KVM_IOEVENTFD");
+}
+
 static void bench(const char *what, u64 where, bool split)
 {
 	struct kvm_regs r = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2, .rbx = where, .r9 = ROUNDS };
@@ -39,7 +49,9 @@ static void bench(const char *what, u64 where, bool split)
 	else
 		vm_create(&vm);
 	vm_mode(&vm, &vm.vcpu, LONG);
-	if (!strcmp(what, "mmio-write"))
+	if (!strcmp(what, "doorbell"))
+		add_doorbell(&vm, where + 0x30);
+	if (strcmp(what, "kernel-read") && strcmp(what, "mmio-read"))
 		GUEST_LOAD(&vm, write);
 	else
 		GUEST_LOAD(&vm, read);
@@ -59,5 +71,6 @@ int main(void)
 	bench("kernel-read", 0xfee00000, true);		/* the local APIC's version */
 	bench("mmio-write", GPA_MMIO, false);
 	bench("mmio-read", GPA_MMIO, false);
+	bench("doorbell", GPA_MMIO, false);
 	return 0;
 }

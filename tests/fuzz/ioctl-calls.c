@@ -476,6 +476,24 @@ MAKER(dev_attr)
 	a->addr = some_address(r);
 }
 
+MAKER(device)
+{
+	struct kvm_create_device *d = NEW(struct kvm_create_device);
+
+	d->type = KVM_DEV_TYPE_VFIO;
+	d->flags = one_in(r, 4) ? KVM_CREATE_DEVICE_TEST : 0;
+}
+
+/* No file of VFIO's is there: each is to be refused. */
+MAKER(vfio_attr)
+{
+	struct kvm_device_attr *a = NEW(struct kvm_device_attr);
+
+	a->group = KVM_DEV_VFIO_FILE;
+	a->attr = 1 + below(r, 3);
+	a->addr = some_address(r);
+}
+
 MAKER(signal_mask)
 {
 	struct kvm_signal_mask *m = NEW(struct kvm_signal_mask);
@@ -524,6 +542,7 @@ const struct row rows[] = {
 	ROW(VM, KVM_IRQ_LINE_STATUS, irq_line, IRQ),
 	ROW(VM, KVM_SIGNAL_MSI, msi, IRQ),
 	ROW(VM, KVM_CREATE_VCPU, vcpu_id, LIFE),
+	ROW(VM, KVM_CREATE_DEVICE, device, LIFE),
 	ROW(VM, KVM_SET_USER_MEMORY_REGION, user_region, MEM),
 	ROW(VM, KVM_SET_USER_MEMORY_REGION2, user_region2, MEM),
 	ROW(VM, KVM_SET_MEMORY_REGION, kernel_region, MEM),
@@ -607,6 +626,10 @@ const struct row rows[] = {
 	ROW(VCPU, KVM_KVMCLOCK_CTRL, none, TIME),
 	ROW(VCPU, KVM_GET_STATS_FD, none, LIFE),
 
+	ROW(DEVICE, KVM_HAS_DEVICE_ATTR, vfio_attr, LIFE),
+	ROW(DEVICE, KVM_GET_DEVICE_ATTR, vfio_attr, LIFE),
+	ROW(DEVICE, KVM_SET_DEVICE_ATTR, vfio_attr, LIFE),
+
 	DOES(close, LIFE),
 	DOES(dup, LIFE),
 	DOES(fork, LIFE),
@@ -636,7 +659,7 @@ _Static_assert(ARRAY_LEN(rows) <= MAX_ROWS, "MAX_ROWS");
 
 const char *row_name(u32 row, char *buf, size_t size)
 {
-	static const char * const on[] = { "/dev/kvm", "VM", "vcpu", "", "", "", "process" };
+	static const char * const on[] = { "/dev/kvm", "VM", "vcpu", "device", "", "", "", "process" };
 
 	snprintf(buf, size, "%s on %s", rows[row].name, on[rows[row].on]);
 	return buf;

@@ -329,7 +329,7 @@ static u32 wrong_number(struct rng *r, u32 cmd)
 	return cmd;
 }
 
-static void note_fd(u32 cmd, int fd)
+static void note_fd(u32 cmd, int fd, u64 arg)
 {
 	switch (cmd) {
 	case KVM_CREATE_VM:
@@ -340,6 +340,12 @@ static void note_fd(u32 cmd, int fd)
 		break;
 	case KVM_GET_STATS_FD:
 		add_obj(fd, STATS);
+		break;
+	case KVM_CREATE_DEVICE:
+		/* Another thread may have overwritten what is in memory by now. */
+		fd = ((volatile struct kvm_create_device *)(uintptr_t)arg)->fd;
+		if (fd > 2)
+			add_obj(fd, DEVICE);
 	}
 }
 
@@ -349,7 +355,7 @@ static void check_result(const struct row *row, long result)
 	if (result < -1 || (result == -1 && (errno <= 0 || errno > 133)))
 		complain("%s returned %ld, errno %d", row->name, result, errno);
 	/* The VM is its own, so it died: an invariant of the modules was broken. */
-	if (result < 0 && errno == EIO && (row->on == VM || row->on == VCPU))
+	if (result < 0 && errno == EIO && (row->on == VM || row->on == VCPU || row->on == DEVICE))
 		complain("the VM is dead: %s returned EIO", row->name);
 }
 
@@ -406,8 +412,8 @@ static long make_ioctl(struct rng *r, const struct row *row, const struct call *
 	errno = 0;
 	result = c->flags & F_COMPAT ? ioctl_32(arg.fd, cmd, arg.value) : ioctl(arg.fd, cmd, arg.value);
 	check_result(row, result);
-	if (result > 2)
-		note_fd(cmd, result);
+	if (result > 2 || (!result && cmd == KVM_CREATE_DEVICE))
+		note_fd(cmd, result, arg.value);
 	return result;
 }
 

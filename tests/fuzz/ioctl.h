@@ -84,7 +84,7 @@ struct program {
 
 /* ---- the calls: ioctl-calls.c, and what a process does besides: ioctl-acts.c ---- */
 
-enum kind { DEV, VM, VCPU, STATS, EVENT, NR_KINDS, ACT };
+enum kind { DEV, VM, VCPU, DEVICE, STATS, EVENT, NR_KINDS, ACT };
 
 /* What calls work on the same; races are tried among these first. */
 enum subject { ANY, IRQ, MEM, STATE, TIME, MSR, LIFE };

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 #include "vm.h"
 #include "kselftest_harness.h"
@@ -237,38 +236,6 @@ TEST_F(intel, pause_loop)
 	/* The window grows with each exit: 4096 ticks, 8192, ... of a loop of some 60,000. */
 	EXPECT_LT(1, stat_of(vm->vcpu.fd, "pause_exits"));
 	EXPECT_GT(8, stat_of(vm->vcpu.fd, "pause_exits"));
-}
-
-/* A doorbell of any length is rung without emulation, but for the first time, which is looked up. */
-GUEST(doorbell, 64,
-	"mov $0xd0000000, %ebx; mov $25, %ecx\n"
-	"1: movb $1, (%rbx); movw %ax, (%rbx); movl %eax, (%rbx); mov %rax, (%rbx)\n"
-	"dec %ecx; jnz 1b\n"
-	"hlt\n");
-
-TEST_F(intel, fast_mmio)
-{
-	struct vm *vm = &self->vm;
-	struct kvm_ioeventfd io = { .addr = GPA_MMIO, .fd = eventfd(0, EFD_NONBLOCK) };
-	u64 n = 0, emulated;
-
-	if (!option("ept"))
-		SKIP(return, "no EPT");
-	vm_start(vm, LONG, doorbell);
-	ASSERT_LE(0, io.fd);
-	ASSERT_EQ(0, ioctl(vm->fd, KVM_IOEVENTFD, &io));
-	emulated = stat_of(vm->vcpu.fd, "insn_emulation");
-	ASSERT_EQ(KVM_EXIT_HLT, vm_run(vm));
-	ASSERT_EQ(sizeof(n), read(io.fd, &n, sizeof(n)));
-	EXPECT_EQ(100, n);
-	EXPECT_GE(1, stat_of(vm->vcpu.fd, "insn_emulation") - emulated);
-	EXPECT_EQ(99, stat_of(vm->vcpu.fd, "mmio_signals"));
-	/* gone: the writes are userspace's */
-	io.flags = KVM_IOEVENTFD_FLAG_DEASSIGN;
-	ASSERT_EQ(0, ioctl(vm->fd, KVM_IOEVENTFD, &io));
-	vcpu_set_regs(&vm->vcpu, &(struct kvm_regs){ .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 });
-	EXPECT_EQ(KVM_EXIT_MMIO, vm_run(vm));
-	close(io.fd);
 }
 
 /* A list of gpas to write to, ended by 0. */

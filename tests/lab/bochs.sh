@@ -15,6 +15,7 @@ emulator_options() {
 	: "${smp:=1}" "${mem:=1G}"
 	[ "$vendor" = intel ] || : "${cpu:=trinity_apu}"
 	: "${cpu:=corei7_skylake_x}"
+	[ -z "$iommu" ] || die 2 "--iommu wants QEMU"
 	[ "$interactive" = 0 ] || die 2 "--interactive wants QEMU"
 	[ "$threads" = single ] || die 2 "--threads wants QEMU: Bochs' processors always take turns"
 	case $mem in

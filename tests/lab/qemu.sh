@@ -35,6 +35,7 @@ emulator_options() {
 		append=" no_timer_check$append"
 	fi
 	follow_speed
+	[ -z "$iommu" ] || append=" intel_iommu=on$append"
 	if [ $lab_root = cd ]; then
 		[ "$interactive" = 0 ] || die 2 "--interactive wants a kernel that has 9p"
 	elif [ ${#carry[@]} -gt 0 ]; then
@@ -59,6 +60,11 @@ emulator_command() {
 		emulator+=(-accel "tcg,thread=$threads")
 	fi
 	"channels_of_$lab_root"
+	# Intel's beside an AMD processor: the kernel takes what the firmware's tables describe.
+	case $iommu in
+	coherent) emulator+=(-device "intel-iommu,intremap=off,snoop-control=on" -device pci-testdev) ;;
+	noncoherent) emulator+=(-device "intel-iommu,intremap=off,snoop-control=off" -device pci-testdev) ;;
+	esac
 }
 
 # The kernel's driver for the CD is of the older machine's.

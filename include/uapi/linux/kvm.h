@@ -610,6 +610,31 @@ struct kvm_device_attr {
 };
 
 /* ------------------------------------------------------------------------
+ * Devices
+ */
+
+#define KVM_DEV_TYPE_VFIO		4
+
+#define KVM_CREATE_DEVICE_TEST		1	/* only: could it be created? */
+
+/* KVM_CREATE_DEVICE */
+struct kvm_create_device {
+	__u32 type;			/* KVM_DEV_TYPE_VFIO */
+	__u32 fd;			/* out */
+	__u32 flags;			/* KVM_CREATE_DEVICE_TEST */
+};
+
+/* Attributes of KVM_DEV_TYPE_VFIO; the value is the descriptor of a VFIO file, an int. */
+#define KVM_DEV_VFIO_FILE		1
+#define KVM_DEV_VFIO_FILE_ADD		1
+#define KVM_DEV_VFIO_FILE_DEL		2
+
+/* their older names */
+#define KVM_DEV_VFIO_GROUP		KVM_DEV_VFIO_FILE
+#define KVM_DEV_VFIO_GROUP_ADD		KVM_DEV_VFIO_FILE_ADD
+#define KVM_DEV_VFIO_GROUP_DEL		KVM_DEV_VFIO_FILE_DEL
+
+/* ------------------------------------------------------------------------
  * Statistics: the file that KVM_GET_STATS_FD opens
  *
  * It begins with the header; an identifying string, num_desc descriptors
@@ -885,7 +910,10 @@ struct kvm_stats_desc {
 #define KVM_GET_XSAVE2			_IOR(KVMIO, 0xcf, struct kvm_xsave)
 #define KVM_PRE_FAULT_MEMORY		_IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
 
-/* on a vcpu, on a VM, and (GET and HAS) on /dev/kvm */
+/* on a VM */
+#define KVM_CREATE_DEVICE		_IOWR(KVMIO, 0xe0, struct kvm_create_device)
+
+/* on a vcpu, a device, and (GET and HAS) on /dev/kvm */
 #define KVM_SET_DEVICE_ATTR		_IOW(KVMIO, 0xe1, struct kvm_device_attr)
 #define KVM_GET_DEVICE_ATTR		_IOW(KVMIO, 0xe2, struct kvm_device_attr)
 #define KVM_HAS_DEVICE_ATTR		_IOW(KVMIO, 0xe3, struct kvm_device_attr)
