@@ -751,8 +751,8 @@ TEST_F_TIMEOUT(mem, one_kick_for_a_change, 90)
 				     4 * PAGE, self->p));
 	kicks = kicks_of(1) - kicks;
 	TH_LOG("%llu changes, %llu kicks", (unsigned long long)changes, (unsigned long long)kicks);
-	/* The host's own need some, too. */
-	EXPECT_LE(kicks, changes + changes / 5);
+	/* The host's own need some, too, a debugging kernel's more. */
+	EXPECT_LE(kicks, is_slow() ? 5 * changes / 2 : changes + changes / 5);
 	data[1] = 1;
 	ASSERT_EQ(0, pthread_join(thread, &exit));
 	EXPECT_EQ(KVM_EXIT_HLT, (long)exit);
