@@ -677,6 +677,7 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	bool failed;
+	u32 info;
 
 	if (unlikely(!vmx_unrestricted) && vmx_real_no_entry(vmx))
 		return;
@@ -713,7 +714,10 @@ static void vmx_run(struct kvm_vcpu *vcpu)
 		vmx->injected = false;
 		requeue_interrupted(vmx, vmcs_read32(IDT_VECTORING_INFO_FIELD));
 	} else if (BIT_ULL(vmx->exit_reason & 63) & VECTORING_REASONS) {
-		requeue_interrupted(vmx, vectoring_info(vmx));
+		/* Nothing was injected, so without an event there is nothing to forget either. */
+		info = vectoring_info(vmx);
+		if (unlikely(info & VECTORING_INFO_VALID_MASK))
+			requeue_interrupted(vmx, info);
 	}
 }
 
@@ -736,7 +740,7 @@ static noinline void end_shadow(u32 state)
 }
 
 /* Each exit that skips comes here: kvm_rip_read() would call back through kvm_ops. */
-static unsigned long read_rip(struct kvm_vcpu *vcpu)
+static __always_inline unsigned long read_rip(struct kvm_vcpu *vcpu)
 {
 	if (unlikely(vcpu->regs_avail & BIT(VCPU_REGS_RIP)))
 		return vcpu->regs[VCPU_REGS_RIP];
@@ -750,9 +754,7 @@ static int vmx_skip_insn(struct kvm_vcpu *vcpu)
 	int len;
 
 	/* The processor's answer is about the RIP of the exit only. */
-	/* ... and not of every exit (SDM 3C "Information for VM Exits Due to Instruction Execution"). */
-	if (likely(!(vcpu->regs_dirty & BIT(VCPU_REGS_RIP)) &&
-		   to_vmx(vcpu)->exit_reason != EXIT_REASON_EPT_MISCONFIG))
+	if (likely(!(vcpu->regs_dirty & BIT(VCPU_REGS_RIP))))
 		len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
 	else
 		len = kvm_insn_length(vcpu, in_64bit_code(vcpu));
@@ -1183,6 +1185,11 @@ static int handle_ept_misconfig(struct kvm_vcpu *vcpu)
 		return r;
 	if (unlikely(vmx_apic_map(vcpu, gpa)))
 		return 1;
+	/*
+	 * Have vmx_skip_insn() decode it: the length is not told here (SDM 3C "Information for VM
+	 * Exits Due to Instruction Execution").
+	 */
+	kvm_rip_write(vcpu, read_rip(vcpu));
 	if (kvm_handle_fast_mmio(vcpu, gpa, &r))
 		return r;
 	return kvm_handle_mmio_fault(vcpu, gpa);
