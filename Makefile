@@ -118,7 +118,7 @@ dist_time = $(shell date -d "$$(sed -n 's/^ -- .*>  //p' debian/changelog | head
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-kernels check-peer check-guests check-migrate check-emulate demo bench bench-vm bench-irq bench-emulate bench-holds bench-mmu debug-kernel
+.PHONY: tests check check-kernels check-peer check-guests check-migrate check-emulate demo bench bench-vm bench-irq bench-emulate bench-mitigations bench-holds bench-mmu debug-kernel
 .PHONY: check-packages check-host bench-host rt-kernel
 .PHONY: fuzz-emulate fuzz-mmu fuzz-ioctl fuzz-guest
 tests:
@@ -187,6 +187,9 @@ bench-irq:
 
 bench-emulate:
 	+@exec env KERNEL='$(KERNEL)' tests/lab/bench-emulate
+
+bench-mitigations:
+	+@exec env KERNEL='$(KERNEL)' VENDOR='$(VENDOR)' tests/lab/bench-mitigations
 
 bench-holds:
 	+@exec env KERNEL='$(KERNEL)' tests/lab/bench-holds
@@ -258,6 +261,7 @@ help:
 	@echo '  make bench-vm         instructions for a VM'"'"'s making and end, ours against stock'
 	@echo '  make bench-irq        instructions for interrupts, timers and eventfds, ours against stock'
 	@echo '  make bench-emulate    instructions for an emulated access, ours against stock'
+	@echo '  make bench-mitigations  instructions that each of the host'"'"'s mitigations adds to an exit'
 	@echo '  make bench-holds      instructions that mmu_lock is held for, by the size of the guest'
 	@echo '  make bench-mmu        instructions for guest memory, ours against stock; SHORT=1: in a'
 	@echo '                        minute; ROWS=REGEX, VENDOR=, RECORD=1: to Documentation/'
