@@ -60,6 +60,22 @@ fetch_qemu() {	# VERSION SUITE
 fetch_qemu_10() { fetch_qemu 10 trixie; }
 fetch_qemu_11() { fetch_qemu 11 trixie-backports; }
 
+# A root with Debian 12's libvirt and QEMU.
+make_libvirt_root() {
+	locked suite-bookworm update_suite bookworm
+	mkdir -p "$files"
+	make_root bookworm "$files/libvirt" "$(paste -s -d , <<-END
+		libvirt-daemon-system
+		libvirt-daemon-driver-qemu
+		libvirt-clients
+		virtinst
+		osinfo-db
+		qemu-system-x86
+		qemu-utils
+	END
+	)"
+}
+
 # The guest that moves, for the selected kernel: drivers, and one static program.
 make_load_initramfs() {	# FILE
 	local root

@@ -84,10 +84,15 @@ mirror_answers() {	# NAME
 
 # ---- a root
 
-# A compiler, and what kbuild needs beside a kernel's headers, perl for W=1. What mmdebstrap
-# mounts goes with it, whatever ends it: the next one takes away what is left of its directory.
+# A compiler, and what kbuild needs beside a kernel's headers, perl for W=1.
 make_suite_root() {	# SUITE DIRECTORY
-	local suite=$1 dir=$2 packages=gcc,make,libc6-dev,kmod,binutils,perl
+	make_root "$1" "$2" gcc,make,libc6-dev,kmod,binutils,perl
+}
+
+# What mmdebstrap mounts goes with it, whatever ends it: the next one takes away what is left of
+# its directory.
+make_root() {	# SUITE DIRECTORY PACKAGE,...
+	local suite=$1 dir=$2 packages=$3
 
 	[ "$(cat "$dir/.packages" 2>/dev/null)" != "$packages" ] || return 0
 	[ "$(id -u)" = 0 ] || die 125 "a root of $suite is made by root only"
