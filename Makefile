@@ -170,7 +170,7 @@ check-guests:
 
 check-migrate:
 	+@exec env STOCK='$(STOCK)' KERNEL='$(KERNEL)' ROWS='$(ROWS)' LIST='$(LIST)' PAGING='$(PAGING)' \
-		HOPS='$(HOPS)' VENDOR='$(VENDOR)' CPU='$(CPU)' SHORT='$(SHORT)' tests/migrate/check
+		HOPS='$(HOPS)' SHORT='$(SHORT)' tests/migrate/check
 
 demo:
 	+@exec env MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' \
@@ -247,8 +247,8 @@ help:
 	@echo '                        each; ROWS=REGEX, LIST=1, STOCK=1, SCREENSHOT=FILE.png;'
 	@echo '                        VENDOR=intel: a few of them; CPU=MODEL'
 	@echo '  make check-migrate    guests under load that are saved, restored and moved, a line'
-	@echo '                        for each; ROWS=REGEX, LIST=1, HOPS=N, PAGING=npt=0, STOCK=0;'
-	@echo '                        VENDOR=intel: a few of them; SHORT=1'
+	@echo '                        for each; ROWS=REGEX, LIST=1, HOPS=N, PAGING=npt=0, STOCK=0,'
+	@echo '                        SHORT=1'
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
 	@echo '  make fuzz-guest       random guests for MINUTES=60; SEED=, VENDOR=intel, CPU=MODEL,'
