@@ -118,7 +118,7 @@ dist_time = $(shell date -d "$$(sed -n 's/^ -- .*>  //p' debian/changelog | head
 headers_install:
 	cd include/uapi && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(INSTALL_HDR_PATH))/include/{} \;
 
-.PHONY: tests check check-kernels check-peer check-guests check-migrate check-emulate demo bench bench-vm bench-irq bench-emulate bench-mitigations bench-holds bench-mmu debug-kernel
+.PHONY: tests check check-kernels check-peer check-guests check-migrate check-coherence check-emulate demo bench bench-vm bench-irq bench-emulate bench-mitigations bench-holds bench-mmu debug-kernel
 .PHONY: check-packages check-host bench-host rt-kernel
 .PHONY: fuzz-emulate fuzz-mmu fuzz-ioctl fuzz-guest
 tests:
@@ -171,6 +171,12 @@ check-guests:
 check-migrate:
 	+@exec env STOCK='$(STOCK)' KERNEL='$(KERNEL)' ROWS='$(ROWS)' LIST='$(LIST)' PAGING='$(PAGING)' \
 		HOPS='$(HOPS)' SHORT='$(SHORT)' tests/migrate/check
+
+# Guest memory under all that a host does to its pages; two nodes, for pages to move between.
+check-coherence: tests
+	@tests/lab/run --kernel $(or $(KERNEL),6.1) --append numa=fake=2 --module-opts '$(MODULE_OPTS)' \
+		--timeout $$(($(or $(MINUTES),10) * 60 * 4 + 600)) --env COHERENCE_SECONDS=$$(($(or $(MINUTES),10) * 60)) \
+		-- tests/lab/run-tests guest/coherence
 
 demo:
 	+@exec env MODULE_OPTS='$(MODULE_OPTS)' SHELL_IN_GUEST='$(SHELL_IN_GUEST)' STOCK='$(STOCK)' KERNEL='$(KERNEL)' \
@@ -249,6 +255,8 @@ help:
 	@echo '  make check-migrate    guests under load that are saved, restored and moved, a line'
 	@echo '                        for each; ROWS=REGEX, LIST=1, HOPS=N, PAGING=npt=0, STOCK=0,'
 	@echo '                        SHORT=1'
+	@echo '  make check-coherence  guest memory while the host merges, moves, swaps … its pages, for'
+	@echo '                        MINUTES=10; KERNEL=debug, MODULE_OPTS='
 	@echo '  make check-emulate    the instruction emulator alone, against this CPU'
 	@echo '  make fuzz-emulate     the same for hours: 10^9 cases, and libFuzzer'
 	@echo '  make fuzz-guest       random guests for MINUTES=60; SEED=, VENDOR=intel, CPU=MODEL,'

@@ -310,7 +310,8 @@ TEST_F(mem, tables_reclaimed)
 
 	if (on_stock())
 		SKIP(return, "newer ones have no shrinker");
-	ASSERT_LE(0, fd);
+	if (fd < 0)
+		SKIP(return, "only root may have the host reclaim memory");
 	madvise(p, n * step, MADV_NOHUGEPAGE);
 	ASSERT_EQ(0, vm_slot(vm, 1, 0, 1UL << 30, n * step, p));
 	/* the guest has it at 1 GB in 4k pages: each step has a table of its own */
