@@ -27,7 +27,8 @@ void kvm_set_dirty(struct kvm_memory_slot *slot, unsigned long i);
 bool kvm_take_dirty(struct kvm_memory_slot *slot, unsigned long *from);
 
 /*
- * Lookups: kvm->srcu held for reading, or slots_lock, or mmu_lock.  Everything
+ * Lookups: in a read section (request.c), a vcpu's or one of kvm->srcu, either of which is
+ * what "srcu held" says of other functions; or with slots_lock, or mmu_lock.  Everything
  * that takes a slot and a gfn takes the frame that aliases lead to:
  * kvm_unalias_gfn() comes first.
  */
