@@ -153,6 +153,7 @@ void print_first(const char *mode, const struct stats *s);
 
 /* latitude.c */
 bool is_allowed(const struct state *in);
+bool is_lock_verw(void);
 void print_liberties(const char *mode, const struct stats *sum);
 
 /* stand_in.c */

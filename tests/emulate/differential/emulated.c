@@ -331,7 +331,8 @@ unsigned int batches;
 /* Returns an X86EMUL code; the outcome is in emu. */
 int run_emulator(const struct state *in)
 {
-	int rc;
+	u8 *at = code_alias + (start_rip + machine->code_base - CODE);
+	int rc, len;
 
 	emu.s = *in;
 	memcpy(ctxt.regs, in->regs, sizeof(ctxt.regs));
@@ -345,14 +346,18 @@ int run_emulator(const struct state *in)
 		if (is_dangerous())
 			return X86EMUL_UNHANDLEABLE;
 		/* What follows must stop it: INT3 right behind. */
-		memset(code_alias + (start_rip + machine->code_base - CODE) + ctxt.d.len,
-		       0xcc, 16);
+		memset(at + ctxt.d.len, 0xcc, 16);
 		do {
 			rc = x86_emulate_insn(&ctxt);
 			batches++;
 		} while (rc == X86EMUL_CONTINUE && ctxt.more && batches < 100);
 		if (ctxt.more)
 			return X86EMUL_UNHANDLEABLE;
+	} else if (is_lock_verw()) {
+		/* Here the emulator stops, and the CPU goes on. */
+		len = x86_insn_length(machine->mode, at, X86_MAX_INSN_LEN);
+		if (len > 0)
+			memset(at + len, 0xcc, 16);
 	}
 	faulting_segment = last_segment;
 	memcpy(emu.s.regs, ctxt.regs, sizeof(ctxt.regs));

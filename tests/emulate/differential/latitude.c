@@ -158,11 +158,16 @@ static bool of_host(const struct state *in)
 }
 
 /* AMD's processors take LOCK VERW for VERW; APM 3 "LOCK Prefix" makes it #UD. */
+bool is_lock_verw(void)
+{
+	return ctxt.amd && ctxt.d.lock && ctxt.d.map == 1 && !ctxt.d.opcode &&
+	       (ctxt.d.modrm & 0x38) == 0x28;
+}
+
 static bool lock_verw(const struct state *in)
 {
 	(void)in;
-	if (!ctxt.amd || emu.trap != EXC_UD || cpu.trap == EXC_UD || !ctxt.d.lock ||
-	    ctxt.d.map != 1 || ctxt.d.opcode || (ctxt.d.modrm & 0x38) != 0x28)
+	if (emu.trap != EXC_UD || cpu.trap == EXC_UD || !is_lock_verw())
 		return false;
 	set_fault(&cpu);
 	emu.s.rip = cpu.s.rip;
