@@ -487,7 +487,7 @@ static void before_entry(struct vcpu_svm *svm)
 		alloc_asid(svm, sc);
 	/* An interrupt that waits already is taken behind the event put in. */
 	if (unlikely(svm->force_exit))
-		svm_compat_self_interrupt();
+		kvm_self_interrupt();
 	svm->force_exit = false;
 	/* An LDT may have come or moved since the host's state was saved. */
 	if (svm_compat_host_ldt())

@@ -500,6 +500,11 @@ static bool entry_called_off(struct kvm_vcpu *vcpu)
 	return READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending();
 }
 
+static bool exits_at_once(struct kvm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->requests) == BIT(KVM_REQ_EXIT_AT_ONCE);
+}
+
 /*
  * Nothing of RCU's is in use in a guest.  Where RCU can be preempted, the tick that
  * ends a guest sees that for itself; else it is told, once a jiffy.  Interrupts off.
@@ -533,10 +538,14 @@ static int enter_guest(struct kvm_vcpu *vcpu)
 	smp_mb();
 	hw_enabled = __this_cpu_read(kvm_hw_enabled);
 	if (entry_called_off(vcpu) || !hw_enabled) {
-		WRITE_ONCE(vcpu->mode, OUTSIDE_GUEST_MODE);
-		local_irq_enable();
-		preempt_enable();
-		return hw_enabled ? 0 : -EIO;
+		if (!hw_enabled || !exits_at_once(vcpu)) {
+			WRITE_ONCE(vcpu->mode, OUTSIDE_GUEST_MODE);
+			local_irq_enable();
+			preempt_enable();
+			return hw_enabled ? 0 : -EIO;
+		}
+		/* It waits already, and is taken behind the exception put in. */
+		kvm_self_interrupt();
 	}
 	load_guest_fpu(vcpu);
 	load_guest_debug_regs(vcpu);
@@ -609,6 +618,27 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 }
 
 /*
+ * KVM_RUN is to end with an exception on its way to the guest.  The fault is often one of
+ * the guest's under shadow paging, and a VMM may lose it when it saves the vcpu (QEMU 7.2
+ * its error code); so the guest is given it first, without an instruction of its own.
+ * Delivery may exit in its turn, for the IDT's page, the GDT's, the TSS's, the stack's two.
+ * 1, or what an exit handler returns.
+ */
+static int deliver_exception(struct kvm_vcpu *vcpu)
+{
+	unsigned int entries = 8;
+	int r = 1;
+
+	while (kvm_exception_waits(vcpu) && vcpu->mp_state == KVM_MP_STATE_RUNNABLE &&
+	       entries-- && r > 0) {
+		kvm_make_request(KVM_REQ_EXIT_AT_ONCE, vcpu);
+		r = vcpu_enter_guest(vcpu);
+		kvm_check_request(KVM_REQ_EXIT_AT_ONCE, vcpu);
+	}
+	return r;
+}
+
+/*
  * What only an exit can tell userspace.  It comes ahead of a signal, upon which userspace
  * may save the vcpu.
  */
@@ -625,6 +655,13 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
  */
 static int handle_thread_work(struct kvm_vcpu *vcpu)
 {
+	if (unlikely(kvm_exception_waits(vcpu)) &&
+	    (signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME))) {
+		int r = deliver_exception(vcpu);
+
+		if (r <= 0)
+			return r;
+	}
 	if (unlikely(READ_ONCE(vcpu->requests) & EXIT_REQUESTS)) {
 		int r = handle_requests(vcpu);
 
@@ -717,8 +754,12 @@ static int complete_io_and_run(struct kvm_vcpu *vcpu)
 	int r = 1;
 
 	if (complete) {
+		bool waited = kvm_exception_waits(vcpu);
+
 		vcpu->complete_userspace_io = NULL;
 		r = complete(vcpu);
+		if (unlikely(r > 0 && !waited && READ_ONCE(vcpu->run->immediate_exit)))
+			r = deliver_exception(vcpu);
 		if (r <= 0)
 			return r;
 	}

@@ -75,13 +75,6 @@ static inline bool svm_compat_host_ldt(void)
 #endif
 }
 
-/* An interrupt of the host's own, so that the next guest exits at once.  Interrupts off. */
-static inline void svm_compat_self_interrupt(void)
-{
-	/* What smp_send_reschedule() is made of, in kernels with its tracepoint and without. */
-	(smp_ops.smp_send_reschedule)(smp_processor_id());
-}
-
 /* The control of nested paging was called by what it does first, until 7.1. */
 #ifndef HAVE_SVM_MISC_CTL
 #define misc_ctl		nested_ctl

@@ -29,15 +29,17 @@ void kvm_forget_soft_event(struct kvm_vcpu *vcpu);
 void kvm_requeue_nmi(struct kvm_vcpu *vcpu);
 
 /* Inject. */
+static inline bool kvm_exception_waits(const struct kvm_vcpu *vcpu)
+{
+	return vcpu->events.exception.pending || vcpu->events.exception.injected;
+}
+
 bool kvm_irq_pending(struct kvm_vcpu *vcpu);
 void kvm_inject_events(struct kvm_vcpu *vcpu);
 bool kvm_ready_for_interrupt(struct kvm_vcpu *vcpu);
 bool kvm_irq_window_exit(struct kvm_vcpu *vcpu);
 
 /* End an instruction.  As exit handlers. */
-/* Of INT n and its like: to be decoded when it is injected. */
-#define KVM_INSN_LEN_UNKNOWN	0xff
-
 int  kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, int ndata, const u64 *data);
 int  kvm_skip_emulated_instruction(struct kvm_vcpu *vcpu);
 int  kvm_halt_exit(struct kvm_vcpu *vcpu);

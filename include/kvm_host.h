@@ -146,6 +146,7 @@ enum {
 	KVM_REQ_TRIPLE_FAULT,
 	KVM_REQ_VM_DEAD,	/* never cleared: no entry any more */
 	KVM_REQ_OUTSIDE_GUEST,	/* just leave guest mode */
+	KVM_REQ_EXIT_AT_ONCE,	/* an entry for what it injects alone (vcpu.c: deliver_exception()) */
 	KVM_REQ_CLOCK_UPDATE,
 	KVM_REQ_INTERCEPTS,	/* MSR filters, quirks, PAT's use changed: ops->update_intercepts */
 	KVM_REQ_NMI,		/* vcpu->nmi_queued, from other threads */

@@ -5,6 +5,8 @@
 
 #include "kvm_host.h"
 
+#include <linux/smp.h>
+
 void kvm_flush_remote_tlbs(struct kvm *kvm);
 void kvm_make_all_vcpus_request(struct kvm *kvm, int req);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
@@ -13,6 +15,13 @@ void kvm_vcpu_read_unlock(struct kvm_vcpu *vcpu);
 void kvm_vcpu_read_pass(struct kvm_vcpu *vcpu);
 void kvm_wait_for_readers(struct kvm *kvm);
 void kvm_vm_dead(struct kvm *kvm, const char *reason);
+
+/* An interrupt of the host's own, so that the next guest exits at once.  Interrupts off. */
+static inline void kvm_self_interrupt(void)
+{
+	/* What smp_send_reschedule() is made of, in kernels with its tracepoint and without. */
+	(smp_ops.smp_send_reschedule)(smp_processor_id());
+}
 
 /*
  * For invariants of ours and impossible states of the hardware, never for what a
