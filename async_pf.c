@@ -113,7 +113,9 @@ static void fetch(struct work_struct *work)
 	bool unlocked = false;
 
 	mmap_read_lock(mm);
-	fixup_user_fault(mm, w->hva, w->write ? FAULT_FLAG_WRITE : 0, &unlocked);
+	/* What is at the address by now may be another's than the VM's that ended. */
+	if (!READ_ONCE(w->dropped))
+		fixup_user_fault(mm, w->hva, w->write ? FAULT_FLAG_WRITE : 0, &unlocked);
 	mmap_read_unlock(mm);
 	finish(w);
 	mmput(mm);
@@ -257,7 +259,7 @@ static void drop_all(struct kvm_apf *apf)
 
 	spin_lock(&apf->lock);
 	list_for_each_entry(w, &apf->fetching, link)
-		w->dropped = true;
+		WRITE_ONCE(w->dropped, true);
 	list_for_each_entry_safe(w, next, &apf->ready, link) {
 		list_del(&w->link);
 		apf->nr--;
