@@ -99,7 +99,7 @@ static int one_state(struct vm *vm, const struct subject *s, u8 *state)
 static int every_byte(struct vm *vm, const struct subject *s, int runs_every)
 {
 	u8 good[4096] = {}, state[4096];
-	u32 step = is_slow() ? 4 : 1;
+	u32 step = is_slow() ? 8 : 1;
 	int bad = 0, n = 0;
 
 	memset(state, 0, sizeof(state));

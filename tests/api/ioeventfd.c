@@ -239,7 +239,7 @@ TEST_F_TIMEOUT(ioeventfd, storm, 300)
 
 	GUEST_LOAD(&self->vm, storm);
 	pthread_create(&s.thread, NULL, run_storm, &s);
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < (is_slow() ? 600 : 2000); i++) {
 		ASSERT_EQ(0, set(&s.vm, self->efd, PORT, 1, PIO, 0));
 		ASSERT_EQ(0, set(&s.vm, self->efd, PORT, 1, PIO | GONE, 0));
 	}
@@ -250,7 +250,7 @@ TEST_F_TIMEOUT(ioeventfd, storm, 300)
 /* The VM goes with eventfds on its buses, closed before or after. timeout: 600 */
 TEST_F_TIMEOUT(ioeventfd, close_orders, 300)
 {
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < (is_slow() ? 120 : 400); i++) {
 		int sys = open("/dev/kvm", O_RDWR), efd = eventfd(0, 0);
 		struct vm vm = { .fd = ioctl(sys, KVM_CREATE_VM, 0L) };
 

@@ -315,7 +315,7 @@ static int go_on(struct vm *vm)
 
 TEST_F_TIMEOUT(round_trip, vcpu, 120)
 {
-	int rounds = is_slow() ? 15 : 60;
+	int rounds = is_slow() ? 6 : 60;
 
 	for (int i = 0; i < rounds; i++) {
 		create(&self->from, variant->kind);

@@ -426,7 +426,7 @@ static u64 wanted(void)
 {
 	const char *pages = getenv("DIRTY_PAGES");
 
-	return pages ? strtoull(pages, NULL, 0) : is_slow() ? 6000 : 12000;
+	return pages ? strtoull(pages, NULL, 0) : is_slow() ? 2500 : 12000;
 }
 
 static void check(struct __test_metadata *_metadata, enum way way, bool huge)
