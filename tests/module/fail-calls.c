@@ -155,6 +155,13 @@ static void fill_slot_delete(void) { region(1, 0, 0, 0, NULL); }
 /* No memory is behind it, of which no slot's making takes notice. */
 static void fill_slot_huge(void) { region(1, 1, GPA_EXTRA, HUGE_SLOT, (void *)(1UL << 40)); }
 
+/* The same with what is reserved behind. */
+static void fill_slot2_add(void)
+{
+	memset(e->buf, 0, sizeof(struct kvm_userspace_memory_region2));
+	fill_slot_add();
+}
+
 static void full_logged(void)
 {
 	full();
@@ -420,6 +427,71 @@ static bool check_own_ipi(void)
 	return run_probe(4, 10, 0, 0) >> 32 == 1;
 }
 
+/* SYSENTER_ESP as a register. */
+static void fill_one_reg(void)
+{
+	e->bits[0] = 8;
+	e->one_reg = (struct kvm_one_reg){
+		.id = KVM_X86_REG_MSR(0x175ULL), .addr = (u64)e->bits,
+	};
+}
+
+/* The guest has written, and userspace has seen all of it. */
+static int in_ring;
+
+static void full_ring(void)
+{
+	enum { BYTES = 64 << 10 };
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_DIRTY_LOG_RING, .args = { BYTES } };
+	volatile struct kvm_dirty_gfn *ring;
+
+	vm_open(&e->vm);
+	if (ioctl(e->vm.fd, KVM_ENABLE_CAP, &cap))
+		die("KVM_CAP_DIRTY_LOG_RING");
+	vcpu_create(&e->vm, &e->vm.vcpu, 0);
+	ready();
+	add_extra(KVM_MEM_LOG_DIRTY_PAGES);
+	touch_memory();
+	ring = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, e->vm.vcpu.fd,
+		    KVM_DIRTY_LOG_PAGE_OFFSET * PAGE);
+	if (ring == MAP_FAILED)
+		die("mmap of the ring");
+	for (in_ring = 0; ring[in_ring].flags & KVM_DIRTY_GFN_F_DIRTY; in_ring++)
+		ring[in_ring].flags = KVM_DIRTY_GFN_F_RESET;
+	if (in_ring < 64)
+		die("%d entries in the ring", in_ring);
+	munmap((void *)ring, BYTES);
+}
+
+/* How many entries it has taken back; 1: all, as they should be. */
+static long call_reset_rings(void *arg)
+{
+	int r = ioctl(e->vm.fd, KVM_RESET_DIRTY_RINGS, 0L);
+
+	return r == in_ring ? 1 : r;
+}
+
+/* Only nested paging has it: elsewhere it is refused, each time. */
+static long call_pre_fault(void *arg)
+{
+	struct kvm_pre_fault_memory r = { .gpa = GPA_EXTRA, .size = EXTRA_SIZE / 4 };
+	bool nested = ioctl(e->vm.fd, KVM_CHECK_EXTENSION, (long)KVM_CAP_PRE_FAULT_MEMORY) > 0;
+
+	if (!ioctl(e->vm.vcpu.fd, KVM_PRE_FAULT_MEMORY, &r))
+		return 0;		/* whether all of it, or up to where it failed */
+	return !nested && errno == EOPNOTSUPP ? 0 : -1;
+}
+
+/* Its descriptor is in the argument. */
+static long call_create_device(void *arg)
+{
+	struct kvm_create_device c = { .type = KVM_DEV_TYPE_VFIO };
+
+	if (ioctl(e->vm.fd, KVM_CREATE_DEVICE, &c))
+		return -1;
+	return close(c.fd);
+}
+
 /*
  * ---- what is not an ioctl ----
  */
@@ -539,6 +611,8 @@ const struct call calls[] = {
 	    .probe = probe_slots),
 	ROW(VM, KVM_SET_USER_MEMORY_REGION, .about = "delete", .setup = full_dirty, .fill = fill_slot_delete,
 	    .probe = probe_slots),
+	ROW(VM, KVM_SET_USER_MEMORY_REGION2, .setup = full_unslotted, .fill = fill_slot2_add,
+	    .probe = probe_slots),
 	ROW(VM, KVM_SET_MEMORY_REGION, .about = "add", .setup = full, .fill = fill_own_add, .probe = probe_slots,
 	    .flags = MAPS),
 	ROW(VM, KVM_SET_MEMORY_REGION, .about = "move", .setup = full_own, .fill = fill_own_move,
@@ -550,6 +624,8 @@ const struct call calls[] = {
 	ROW(VM, KVM_SET_MEMORY_ALIAS, .setup = full, .fill = fill_alias, .probe = probe_alias),
 	ROW(VM, KVM_GET_DIRTY_LOG, .setup = full_dirty, .fill = fill_log, .check = check_log),
 	ROW(VM, KVM_CLEAR_DIRTY_LOG, .setup = full_manual, .fill = fill_clear, .check = check_cleared),
+	{ VM, "KVM_RESET_DIRTY_RINGS", .setup = full_ring, .fn = call_reset_rings, .flags = PURE, .want = 1 },
+	{ VM, "KVM_CREATE_DEVICE", .setup = full, .fn = call_create_device, .flags = REPEATS },
 	OF_VM(KVM_SET_NR_MMU_PAGES, fill_nr_mmu, PURE),
 	OF_VM(KVM_GET_NR_MMU_PAGES, NULL, PURE | REPEATS),
 	OF_VM(KVM_SET_TSS_ADDR, fill_tss, PURE | REPEATS),
@@ -629,6 +705,9 @@ const struct call calls[] = {
 	ROW(VCPU, KVM_SET_MSRS, .setup = full, .fill = fill_msr, .want = 1),
 	ROW(VCPU, KVM_SET_MSRS, .about = "asynchronous page faults", .setup = full,
 	    .fill = fill_msr_apf, .check = check_apf, .want = 1),
+	DOES(KVM_GET_ONE_REG, fill_one_reg),
+	DOES(KVM_SET_ONE_REG, fill_one_reg),
+	{ VCPU, "KVM_PRE_FAULT_MEMORY", .setup = full_extra, .fn = call_pre_fault },
 	ROW(VCPU, KVM_SET_CPUID, .setup = full, .fill = fill_cpuid, .flags = NEVER_RAN),
 	ROW(VCPU, KVM_SET_CPUID2, .setup = full, .fill = fill_cpuid2, .flags = NEVER_RAN),
 	ROW(VCPU, KVM_GET_CPUID2, .setup = full, .fill = fill_nent, .flags = PURE | REPEATS),

@@ -57,6 +57,7 @@ extern struct env {
 		struct kvm_tpr_access_ctl tpr;
 		struct kvm_x86_mce mce;
 		struct kvm_signal_mask mask;
+		struct kvm_one_reg one_reg;
 	};
 	u64 bits[64];			/* bitmaps that arguments point to */
 } *e;
