@@ -734,7 +734,7 @@ static void *run_vcpu(void *arg)
 TEST_F_TIMEOUT(ring, reset_while_running, 120)
 {
 	static u32 times[PAGES];
-	u64 got[512], total = 0, want = is_slow() ? 3500 : 12000;
+	u64 got[512], total = 0, want = is_slow() ? 5000 : 12000;
 	pthread_t thread;
 	u32 n, seen = 0;
 	void *end;
