@@ -37,6 +37,13 @@ static bool bochs_differs_in_x87(void)
 	/* Where among its many accesses the fault is; C1 has been cleared by then. */
 	if (memory && fault && cpu.trap == emu.trap && (is_environment() || d->op[0].bytes == 10))
 		return true;
+	/*
+	 * SDM 1 "Numeric Overflow Exception (#O)": with the exception unmasked, what FSCALE makes
+	 * too large even for an adjusted exponent is infinite.  There the exponent wraps.
+	 */
+	if (!memory && d->opcode == 0xd9 && d->modrm == 0xfd && !(emu.s.media[0] & 8) &&
+	    emu.s.media[IMAGE_ST(0) + 8] == 0xff && (emu.s.media[IMAGE_ST(0) + 9] & 0x7f) == 0x7f)
+		return true;
 	/* Transcendental functions are what each maker makes them. */
 	return !memory && d->opcode == 0xd9 &&
 	       (d->modrm <= 0xf3 ? d->modrm >= 0xf0 : d->modrm == 0xf9 || d->modrm == 0xfb ||
