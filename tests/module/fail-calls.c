@@ -705,7 +705,7 @@ const struct call calls[] = {
 	    .fill = fill_msr_apf, .check = check_apf, .want = 1),
 	DOES(KVM_GET_ONE_REG, fill_one_reg),
 	DOES(KVM_SET_ONE_REG, fill_one_reg),
-	{ VCPU, "KVM_PRE_FAULT_MEMORY", .setup = full_extra, .fn = call_pre_fault },
+	{ VCPU, "KVM_PRE_FAULT_MEMORY", .setup = full_extra, .fn = call_pre_fault, .flags = NESTED },
 	ROW(VCPU, KVM_SET_CPUID, .setup = full, .fill = fill_cpuid, .flags = NEVER_RAN),
 	ROW(VCPU, KVM_SET_CPUID2, .setup = full, .fill = fill_cpuid2, .flags = NEVER_RAN),
 	ROW(VCPU, KVM_GET_CPUID2, .setup = full, .fill = fill_nent, .flags = PURE | REPEATS),

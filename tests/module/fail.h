@@ -73,6 +73,7 @@ enum {
 	RUNS = 32,		/* KVM_RUN: goes on until the guest says that it is done */
 	NO_ALL = 64,		/* userspace's own page faults are part of it, which never end without memory */
 	ALWAYS_OK = 256,	/* succeeds whatever fails */
+	NESTED = 1024,		/* allocates with nested paging, and is refused without */
 	MAPS = 512,		/* memory of its own: ENOSPC, too, and munmap() itself needs memory */
 };
 
