@@ -12,6 +12,7 @@
 #define pr_fmt(fmt) "kvm: " fmt
 
 #include "kvm_dirty_ring.h"
+#include "kvm_events.h"
 #include "kvm_memslot.h"
 #include "kvm_mmu.h"
 
@@ -224,9 +225,7 @@ static bool add_left(struct kvm_vcpu *vcpu)
  */
 static bool exception_first(struct kvm_vcpu *vcpu)
 {
-	const struct kvm_queued_exception *ex = &vcpu->events.exception;
-
-	return (ex->pending || ex->injected) && !READ_ONCE(vcpu->kvm->dirty_left) &&
+	return kvm_exception_waits(vcpu) && !READ_ONCE(vcpu->kvm->dirty_left) &&
 	       entries_used(&vcpu->dirty_ring) < vcpu->dirty_ring.soft_limit + SPARE_ENTRIES / 2;
 }
 

@@ -620,7 +620,7 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 /*
  * KVM_RUN is to end with an exception on its way to the guest.  The fault is often one of
  * the guest's under shadow paging, and a VMM may lose it when it saves the vcpu (QEMU 7.2
- * its error code); so the guest is given it first, without an instruction of its own.
+ * its error code); so the guest is given it first, and next to no instruction of its own.
  * Delivery may exit in its turn, for the IDT's page, the GDT's, the TSS's, the stack's two.
  * 1, or what an exit handler returns.
  */

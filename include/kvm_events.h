@@ -29,6 +29,7 @@ void kvm_forget_soft_event(struct kvm_vcpu *vcpu);
 void kvm_requeue_nmi(struct kvm_vcpu *vcpu);
 
 /* Inject. */
+/* An exception is yet to be delivered, for the first time or again. */
 static inline bool kvm_exception_waits(const struct kvm_vcpu *vcpu)
 {
 	return vcpu->events.exception.pending || vcpu->events.exception.injected;
