@@ -172,8 +172,27 @@ void understand_trap(const struct state *in)
 		cpu.error = 0;
 }
 
+/*
+ * The code was written by another address than it is fetched from, so the CPU may have
+ * something older of it until a serializing instruction (SDM 3, "Self-Modifying Code";
+ * APM 2, "Self-Modifying Code").  IRET is the one that a hypervisor does not intercept.
+ */
+static void serialize(void)
+{
+	unsigned long sp;
+
+	__asm__ volatile(
+		"mov %%rsp, %0\n"
+		"lea -128(%%rsp), %%rsp\n"	/* the red zone */
+		"push $0x2b; push %0; pushfq; push $0x33; lea 1f(%%rip), %0; push %0\n"
+		"iretq\n"
+		"1:"
+		: "=&r"(sp) : : "memory", "cc");
+}
+
 void run_cpu(const struct state *in)
 {
+	serialize();
 	memcpy(native.regs, in->regs, sizeof(native.regs));
 	native.rflags = in->rflags;
 	memcpy(native.media, in->media, sizeof(native.media));
