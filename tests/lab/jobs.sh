@@ -34,8 +34,11 @@ show_progress() {
 	done
 }
 
+# Of what times() wrote: the seconds of processor time that children have had.
+cpu_seconds() { awk 'NR == 2 { for (i = 1; i <= NF; i++) { split($i, t, /[ms]/); s += 60 * t[1] + t[2] } printf "%d", s }'; }
+
 run_job() {	# JOB'S WORDS...
-	local name out
+	local name out begin=$SECONDS
 
 	name=$(job_name "$@")
 	out=$(tap_of "$name")
@@ -43,7 +46,9 @@ run_job() {	# JOB'S WORDS...
 	echo "$name" >>"$work/begun"
 	"$@" >"$out" 2>&1
 	echo "$name" >>"$work/ended"
-	[ "$1" != run_config ] || printf '== ended: %s (%d s)\n\n' "$name" "$SECONDS" >>"$out"
+	times >"${out%.out}.times"
+	printf '== ended: %s (%d s; took %d s, %d of a processor)\n\n' "$name" "$SECONDS" \
+		$((SECONDS - begin)) "$(cpu_seconds <"${out%.out}.times")" >>"$out"
 	flock "$totals" cat "$out"
 }
 
