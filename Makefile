@@ -129,6 +129,7 @@ check:
 
 # The package in the systems of Debian 12, 13 and sid.
 check-packages:
+	@env ALL=1 tests/packaging/packaging_test
 	@exec env SUITES='$(or $(SUITES),bookworm trixie sid)' FLAVOURS=1 tests/package/package_test
 
 # On a real machine, with the modules that are loaded.

@@ -4,7 +4,7 @@
 # `limit`: what it makes of a command's end, and that nothing of the command stays
 # behind, whatever ends it: not what is in a session of its own, what ignores SIGTERM,
 # or an emulator; not when only `make` is killed.
-# timeout: 200
+# timeout: 600
 
 lab=$(cd -- "$(dirname -- "$0")/.." && pwd)
 # shellcheck source=tests/lab/tap.sh
@@ -72,11 +72,12 @@ killed() {	# PATTERN COMMAND...
 
 	env "MARK=$work" "${@:2}" >/dev/null 2>"$work/err" &
 	pid=$!
-	for _ in {1..600}; do
+	# A lab may wait for what another makes.
+	for _ in {1..3000}; do
 		complete "$1" && break
 		sleep 0.1
 	done
-	complete "$1" || return
+	complete "$1" || { echo "# no $1 was started"; return 1; }
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null
 	none_left
@@ -92,5 +93,5 @@ END
 chmod 755 "$work/supervised"
 grep '^check:' -A 2 "$(dirname "$lab")/../Makefile" | sed "s|tests/lab/check|$work/supervised|" >"$work/Makefile"
 verdict "make alone killed, as make check is" killed 1004 make -s -f "$work/Makefile" check
-verdict "a lab's limit killed" killed qemu-system "$lab/limit" 100 "$lab/run" --no-modules -- sleep 1000
+verdict "a lab's limit killed" killed qemu-system "$lab/limit" 400 "$lab/run" --no-modules -- sleep 1000
 exit "$tap_failed"
