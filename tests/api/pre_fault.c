@@ -35,19 +35,6 @@ FIXTURE(pre) {
 
 static u64 faults(struct vm *vm, u64 gpa, u64 n, u64 write, u64 *sum);
 
-static bool parameter(const char *name)
-{
-	char path[80], value = 0;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/module/%s", name);
-	fd = open(path, O_RDONLY);
-	if (fd >= 0 && read(fd, &value, 1) != 1)
-		value = 0;
-	close(fd);
-	return value == 'Y';
-}
-
 FIXTURE_SETUP(pre)
 {
 	vm_start(&self->vm, LONG, walk);
@@ -55,7 +42,7 @@ FIXTURE_SETUP(pre)
 		SKIP(return, "no KVM_CAP_PRE_FAULT_MEMORY");
 	self->p = xmmap(PAGES * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	faults(&self->vm, 0x100000, 1, 1, NULL);	/* its code and tables */
-	self->nested = parameter("kvm_intel/parameters/ept") || parameter("kvm_amd/parameters/npt");
+	self->nested = nested_paging();
 }
 
 FIXTURE_TEARDOWN(pre)

@@ -151,21 +151,6 @@ static void touch(struct vm *vm, u64 from, u64 n)
 		die("the guest cannot read at %#lx", from);
 }
 
-/* A parameter of a vendor's module, 0 if that is not loaded. */
-static char parameter(const char *name)
-{
-	char path[80], value = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/module/%s", name);
-	f = fopen(path, "r");
-	if (f && fread(&value, 1, 1, f) != 1)
-		value = 0;
-	if (f)
-		fclose(f);
-	return value;
-}
-
 /*
  * 64 shadow pages for a guest that reads here and there in 500M: what it reads
  * again and again stays mapped, and never does all of the VM go for one page.
@@ -176,11 +161,11 @@ TEST_F(stats, recycling)
 	struct vm *vm = &self->vm;
 	int fd = ioctl(vm->vcpu.fd, KVM_GET_STATS_FD, 0L);
 	u8 *p = xmmap(n * step, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-	bool ept = parameter("kvm_intel/parameters/ept") == 'Y';
-	bool nested = ept || parameter("kvm_amd/parameters/npt") == 'Y';
+	bool ept = module_parameter("kvm_intel", "ept") == 'Y';
+	bool nested = nested_paging();
 	long long before, worst = 0;
 
-	if (ept && parameter("kvm_intel/parameters/eptad") == 'N')
+	if (ept && module_parameter("kvm_intel", "eptad") == 'N')
 		SKIP(return, "without accessed bits nothing tells which pages were used");
 	ASSERT_LE(0, fd);
 	GUEST_LOAD(vm, touch);

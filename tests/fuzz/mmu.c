@@ -50,12 +50,6 @@ static bool file_says(const char *path, const char *what)
 	return strchr(what, line[0]) && line[0];
 }
 
-static bool nested_paging(void)
-{
-	return file_says("/sys/module/kvm_amd/parameters/npt", "Y1") ||
-	       file_says("/sys/module/kvm_intel/parameters/ept", "Y1");
-}
-
 static void look_at_cpu(void)
 {
 	struct vm vm;

@@ -27,19 +27,6 @@ FIXTURE_TEARDOWN(mmio)
 	vm_destroy(&self->vm);
 }
 
-static bool parameter(const char *module, const char *name)
-{
-	char path[128], c = 'N';
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, name);
-	fd = open(path, O_RDONLY);
-	if (fd >= 0 && read(fd, &c, 1) != 1)
-		c = 'N';
-	close(fd);
-	return c == 'Y';
-}
-
 /* Bits of a physical address, of which AMD's tables need one to be reserved. */
 static u32 phys_bits(void)
 {
@@ -53,11 +40,11 @@ static const char *not_remembered(void)
 {
 	if (on_stock())
 		return "the distribution's has no such count";
-	if (!parameter("kvm", "mmio_caching"))
+	if (module_parameter("kvm", "mmio_caching") != 'Y')
 		return "kvm.mmio_caching=0";
 	if (!access("/sys/module/kvm_intel", F_OK))
-		return parameter("kvm_intel", "ept") ? NULL : "no EPT";
-	if (!parameter("kvm_amd", "npt"))
+		return nested_paging() ? NULL : "no EPT";
+	if (!nested_paging())
 		return "no nested paging";
 	return phys_bits() >= 51 ? "no bit of a nested entry is reserved" : NULL;
 }

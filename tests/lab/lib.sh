@@ -194,6 +194,15 @@ build_modules() {
 	locked "build-$KVER" quietly make_modules -s
 }
 
+# Set `modules` to the directory of 6.1's: as `make check` has built them, or built now.
+find_modules() {
+	select_kernel 6.1 || return
+	modules=${LAB_MODULES_DIR:-}
+	[ ! -f "$modules/kvm-intel.ko" ] || return 0
+	build_modules || return
+	modules=$MODULES
+}
+
 # The kernel's own sources, as Debian packages them: a tarball in the cache.
 fetch_source() {
 	local tmp

@@ -540,19 +540,25 @@ asm(".pushsection .rodata\n"
 	".code64\n"
 	".popsection\n");
 
-static int intel_parameter(const char *name)
+char module_parameter(const char *module, const char *name)
 {
-	char path[64];
+	char path[128], value = 0;
 	FILE *f;
-	int c;
 
-	snprintf(path, sizeof(path), "/sys/module/kvm_intel/parameters/%s", name);
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, name);
 	f = fopen(path, "r");
-	if (!f)
-		return 0;
-	c = fgetc(f);
-	fclose(f);
-	return c;
+	if (f && fread(&value, 1, 1, f) != 1)
+		value = 0;
+	if (f)
+		fclose(f);
+	return value;
+}
+
+bool nested_paging(void)
+{
+	char ept = module_parameter("kvm_intel", "ept"), npt = module_parameter("kvm_amd", "npt");
+
+	return ept == 'Y' || npt == 'Y' || npt == '1';	/* of the distribution's some are a number */
 }
 
 /*
@@ -563,6 +569,6 @@ bool walks_write_unseen(void)
 {
 	const char *root = getenv("LAB_ROOT");
 
-	return root && !strcmp(root, "cd") && intel_parameter("ept") == 'Y' &&
-	       intel_parameter("eptad") == 'N' && !on_stock();
+	return root && !strcmp(root, "cd") && module_parameter("kvm_intel", "ept") == 'Y' &&
+	       module_parameter("kvm_intel", "eptad") == 'N' && !on_stock();
 }

@@ -183,6 +183,12 @@ static inline int check_cap(int fd, int cap)
 	return ioctl(fd, KVM_CHECK_EXTENSION, cap);
 }
 
+/* The first character of a module's parameter, Y and N of a bool; 0: it is not there. */
+char module_parameter(const char *module, const char *name);
+
+/* Whether the vendor's module that is loaded has nested paging. */
+bool nested_paging(void);
+
 /*
  * Whether the distribution's modules are under test, which do here and there
  * what ours shall not; each use says what.

@@ -13,12 +13,7 @@ lab=$(cd -- "$(dirname -- "$0")/.." && pwd)
 # shellcheck source=tests/lab/tap.sh
 . "$lab/tap.sh"
 [ "${VENDOR:-}" != amd ] || skip_all "Intel's"
-select_kernel 6.1 || exit
-modules=${LAB_MODULES_DIR:-}
-if [ ! -f "$modules/kvm-intel.ko" ]; then
-	build_modules || exit
-	modules=$MODULES
-fi
+find_modules || exit
 work=$(mktemp -d "${TMPDIR:-/tmp}/kvmlab-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 tap_show=("$work"/{out,err})
