@@ -72,8 +72,8 @@ static bool run_other_side(const struct state *in)
 	return true;
 }
 
-/* Planted: a result that is not the CPU's. */
-static bool spoiled;
+/* Planted: results that are not the CPU's, so many from now on. */
+static unsigned int spoiled;
 
 static void note_divergence(const struct state *in)
 {
@@ -86,45 +86,81 @@ static void note_divergence(const struct state *in)
 		report(in);
 }
 
-/* The case in insn, in and start_rip, with memory from the pattern. */
-static void one_case(struct state *in, unsigned int tries)
-{
-	bool good;
-	int rc;
+enum verdict { AGREE, DIFFER, LACKING, SKIPPED, UNANSWERED };
 
-	media_state(in);
+/* The case in insn, in and start_rip, with memory from the pattern, on both sides. */
+static enum verdict run_both(const struct state *in, int *rc)
+{
 	memset(code_alias + 0x1fc0, 0xcc, 0x100);
 	memcpy(code_alias + (start_rip + machine->code_base - CODE), insn, 15);
 	memcpy((void *)DATA, pattern, DATA_SIZE);
-	rc = run_emulator(in);
+	*rc = run_emulator(in);
 	memcpy(emu.data, (void *)DATA, DATA_SIZE);
-	if (rc == X86EMUL_UNHANDLEABLE) {
-		stats->lacking++;
-		return;
-	}
-	if (!is_fit_to_run(rc) || (standing_in && is_beyond_stand_in())) {
-		stats->skipped++;
-		return;
-	}
-	ignored_flags = rc == X86EMUL_CONTINUE ? undefined_flags() : 0;
+	if (*rc == X86EMUL_UNHANDLEABLE)
+		return LACKING;
+	if (!is_fit_to_run(*rc) || (standing_in && is_beyond_stand_in()))
+		return SKIPPED;
+	ignored_flags = *rc == X86EMUL_CONTINUE ? undefined_flags() : 0;
 	if (!run_other_side(in))
-		return;
-	if (spoiled)
+		return UNANSWERED;
+	if (spoiled) {
 		emu.s.regs[X86_RBX] ^= 1;
-	if (rc == X86EMUL_CONTINUE && ctxt.d.row->exec == em_random)
-		same_random();
-	/*
-	 * Where the last x87 instruction was need not outlive a context switch, on
-	 * either side.
-	 */
-	if (tries && ctxt.d.len && is_environment() && !same() && !is_allowed(in)) {
-		one_case(in, tries - 1);
-		return;
+		spoiled--;
 	}
+	if (*rc == X86EMUL_CONTINUE && ctxt.d.row->exec == em_random)
+		same_random();
 	if (standing_in)
 		same_c1();
-	good = same() || is_allowed(in);
-	if (!good && standing_in && ctxt.d.len && bochs_differs()) {
+	return same() || is_allowed(in) ? AGREE : DIFFER;
+}
+
+/*
+ * Whether the CPU differs whenever it is asked again: one agreement will do where a context switch
+ * may change the result. Else it takes three: then the case was interrupted, and who virtualizes
+ * this machine did not return to it as it was (NT cleared, #UD at an INT3: one in millions).
+ */
+static bool differs_again(const struct state *in, int *rc)
+{
+	bool environment = ctxt.d.len && is_environment();
+	static struct outcome first[2];
+	unsigned int i, agreed = 0;
+
+	first[0] = cpu;
+	first[1] = emu;
+	for (i = 0; i < 3; i++) {
+		agreed += run_both(in, rc) == AGREE;
+		if (environment ? agreed : !agreed)
+			break;
+	}
+	if (environment)
+		return !agreed;
+	if (agreed < 3)
+		return true;
+	if (stats->interrupted++ < 10) {
+		cpu = first[0];
+		emu = first[1];
+		report(in);
+		printf("# and three times not so\n");
+	}
+	return false;
+}
+
+static void one_case(struct state *in, bool again)
+{
+	enum verdict verdict;
+	int rc;
+
+	media_state(in);
+	verdict = run_both(in, &rc);
+	if (verdict == LACKING)
+		stats->lacking++;
+	if (verdict == SKIPPED)
+		stats->skipped++;
+	if (verdict != AGREE && verdict != DIFFER)
+		return;
+	if (verdict == DIFFER && again && !standing_in && !differs_again(in, &rc))
+		verdict = AGREE;
+	if (verdict == DIFFER && standing_in && ctxt.d.len && bochs_differs()) {
 		stats->skipped++;
 		return;
 	}
@@ -133,7 +169,7 @@ static void one_case(struct state *in, unsigned int tries)
 	/* VEX has no other maps. */
 	if (!ctxt.d.vex || (ctxt.d.map && ctxt.d.map < 4))
 		stats->rows[(ctxt.d.map & 3) | (ctxt.d.vex ? 4 : 0)][ctxt.d.opcode] = 1;
-	if (!good)
+	if (verdict == DIFFER)
 		note_divergence(in);
 }
 
@@ -158,7 +194,7 @@ static void run_regressions(void)
 		in.rip = start_rip = r->rip;
 		fill_pattern(r->pattern);
 		note_case(&in, "regression", i);
-		one_case(&in, standing_in ? 0 : 3);
+		one_case(&in, true);
 	}
 }
 
@@ -180,12 +216,12 @@ static void run_planted(struct state *in)
 	}
 	if (is_planted("signal"))
 		raise(SIGSEGV);
-	if (is_planted("wrong")) {
-		spoiled = true;
+	if (is_planted("wrong") || is_planted("once")) {
+		spoiled = is_planted("once") ? 1 : 4;
 		insn[0] = 0x90;
 		note_case(in, "case", PLANT_AT);
-		one_case(in, 0);
-		spoiled = false;
+		one_case(in, true);
+		spoiled = 0;
 	}
 }
 
@@ -207,6 +243,6 @@ void run_cases(unsigned long cases, unsigned int worker, unsigned int workers)
 		note_case(&in, "case", n);
 		if (n == PLANT_AT && worker == 0)
 			run_planted(&in);
-		one_case(&in, standing_in ? 0 : 3);
+		one_case(&in, true);
 	}
 }

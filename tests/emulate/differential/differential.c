@@ -19,7 +19,10 @@
  * that choose among them, then random ones.  A divergence is printed with a row
  * for regressions.h, whose cases are run before all others.
  *
- * Where the manuals leave a choice, the rules of latitude.c say what else is right.
+ * Where the manuals leave a choice, the rules of latitude.c say what else is right. A case that
+ * differs is run three times more: one that then agrees each time was interrupted, and a machine
+ * that is itself virtual may not return to it as it was. It is told, and more than three, and one
+ * more in each million, fail.
  *
  * A test's code lies in a sea of INT3, so that wherever it goes on, a signal
  * says where.
@@ -274,6 +277,7 @@ void print_results(const struct machine *m, const struct stats *all,
 		sum.skipped += all[w].skipped;
 		sum.lacking += all[w].lacking;
 		sum.diverged += all[w].diverged;
+		sum.interrupted += all[w].interrupted;
 		sum.bad_returns += all[w].bad_returns;
 		sum.unanswered += all[w].unanswered;
 		sum.allowed += all[w].allowed;
@@ -290,10 +294,12 @@ void print_results(const struct machine *m, const struct stats *all,
 		printf("# %lu cases are without an answer\n", sum.unanswered);
 	if (sum.bad_returns)
 		printf("# %lu times the case's stack pointer was returned with\n", sum.bad_returns);
+	if (sum.interrupted)
+		printf("# %s: %lu differed once, and not again\n", m->name, sum.interrupted);
 	print_liberties(m->name, &sum);
 	if (first)
 		print_first(m->name, first);
-	tap_ok(sum.diverged == 0 && sum.bad_returns == 0 && sum.unanswered == 0 &&
+	tap_ok(sum.diverged == 0 && sum.interrupted <= 3 + sum.compared / 1000000 && sum.bad_returns == 0 && sum.unanswered == 0 &&
 	       sum.compared > cases / 4,
 	       "%s: %lu cases compared, %lu of them faults, %u opcodes, %lu differ as the manual allows, %lu divergences (%lu not covered, %lu skipped)",
 	       m->name, sum.compared, sum.faults, rows, sum.allowed, sum.diverged,

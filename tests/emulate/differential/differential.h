@@ -72,7 +72,8 @@ struct outcome {
 #define LIBERTIES 18		/* rules of latitude.c */
 
 struct stats {
-	unsigned long compared, lacking, faults, skipped, diverged, bad_returns, unanswered;
+	unsigned long compared, lacking, faults, skipped, diverged, interrupted, bad_returns,
+		      unanswered;
 	unsigned long allowed, liberties[LIBERTIES];
 	unsigned char rows[8][256];		/* map; 4 + map by VEX */
 	/* The first that diverged: cpu, emulator */
