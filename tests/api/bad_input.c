@@ -334,7 +334,7 @@ TEST_F_TIMEOUT(bad, numbers, 300)
 /* kvm_run is userspace's: noise in it, with input on its way and without. */
 TEST_F_TIMEOUT(bad, kvm_run, 300)
 {
-	const int rounds = is_slow() ? 60 : 300;
+	const int rounds = is_slow() ? 20 : 300;
 	struct kvm_regs r;
 
 	MAY_SHUT_DOWN();

@@ -734,7 +734,7 @@ static void *run_vcpu(void *arg)
 TEST_F_TIMEOUT(ring, reset_while_running, 120)
 {
 	static u32 times[PAGES];
-	u64 got[512], total = 0, want = is_slow() ? 5000 : 12000;
+	u64 got[512], total = 0, want = is_slow() ? 2000 : 12000;
 	pthread_t thread;
 	u32 n, seen = 0;
 	void *end;
@@ -787,7 +787,7 @@ TEST_F_TIMEOUT(ring, scribbled, 60)
 	start_runner(self, &self->vm.vcpu, PAGES, 1);
 	ASSERT_EQ(0, pthread_create(&runner, NULL, run_vcpu, &self->vm.vcpu));
 	ASSERT_EQ(0, pthread_create(&writer, NULL, scribble, self));
-	for (int i = 0; i < (is_slow() ? 100 : 800); i++) {
+	for (int i = 0; i < (is_slow() ? 40 : 800); i++) {
 		r = reset(self);
 		ASSERT_GE(r, 0);
 		ASSERT_LE(r, (int)self->entries);
@@ -815,7 +815,7 @@ TEST_F_TIMEOUT(ring, slots_change_while_running, 120)
 	ASSERT_EQ(0, vm_slot(&self->vm, 2, KVM_MEM_LOG_DIRTY_PAGES, 4 * AT, 64 * PAGE, self->p));
 	start_runner(self, &self->vm.vcpu, 1000, 1);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, run_vcpu, &self->vm.vcpu));
-	for (int i = 0; i < (is_slow() ? 15 : 80); i++) {
+	for (int i = 0; i < (is_slow() ? 8 : 80); i++) {
 		u32 n = harvest(self, &self->ring, got, 512);
 
 		for (u32 k = 0; k < n; k++)
