@@ -655,8 +655,10 @@ static int deliver_exception(struct kvm_vcpu *vcpu)
  */
 static int handle_thread_work(struct kvm_vcpu *vcpu)
 {
-	if (unlikely(kvm_exception_waits(vcpu)) &&
-	    (signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME))) {
+	/* Read once: a signal that comes later waits for the next exit, and what that brings. */
+	bool leave = signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME);
+
+	if (leave && unlikely(kvm_exception_waits(vcpu))) {
 		int r = deliver_exception(vcpu);
 
 		if (r <= 0)
@@ -668,12 +670,12 @@ static int handle_thread_work(struct kvm_vcpu *vcpu)
 		if (r <= 0)
 			return r;
 	}
-	if (signal_pending(current)) {
+	if (leave && signal_pending(current)) {
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		vcpu->stat.signal_exits++;
 		return -EINTR;
 	}
-	if (test_thread_flag(TIF_NOTIFY_RESUME)) {
+	if (leave && test_thread_flag(TIF_NOTIFY_RESUME)) {
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		return -ERESTARTNOHAND;
 	}
